@@ -1,0 +1,64 @@
+# Trunkline's commands. Plain `make` lists them.
+#
+# Each recipe's last program replaces the shell (exec): Ctrl-C reaches the program once, and its exit code is make's to
+# report.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+N ?= 200
+
+RUNTIME_STAMP := $(VENV)/.installed-runtime
+DEV_STAMP := $(VENV)/.installed-dev
+PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(DEV_STAMP) ## make .venv with everything to run, test and check
+
+demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report
+	@exec $(PY) -m scripts.demo --numbers $(N)
+
+up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
+	@exec $(PY) -m campaigns_project.up
+
+test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
+	@exec $(PY) -m pytest
+
+check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import rules
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy .
+	$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
+	$(VENV)/bin/lint-imports
+
+format: $(DEV_STAMP) ## format the code and fix what ruff can fix
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean: ## remove .venv and all caches; keeps .data, where the databases are
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps carry the time of the last installation: it is repeated only when a requirements file is newer.
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Trunkline needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=python3.11, say." >&2; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME_STAMP): requirements.txt constraints.txt | $(PY)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) # an interrupted start left it half made
+	@echo "installing requirements.txt"
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.txt $(RUNTIME_STAMP)
+	@echo "installing requirements-dev.txt"
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@

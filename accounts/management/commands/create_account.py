@@ -1,0 +1,87 @@
+"""`manage.py create_account SID`: a tenant with its first API key, caller IDs and limits."""
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError, transaction
+
+from accounts import caller_ids, credentials
+from accounts.calling_hours import parse_calling_hours
+from accounts.models import Account, CallerId, Trunk
+
+
+class Command(BaseCommand):
+    help = "Creates an account and prints its credentials; the token can't be shown again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("sid", help="the account's name in every address of the API")
+        parser.add_argument("--api-key", default="", help="default: random")
+        parser.add_argument("--api-token", default="", help="default: random, 256 bits")
+        parser.add_argument("--caller-id", nargs="+", action="extend", default=[], help="numbers that calls come from")
+        parser.add_argument("--trunk", default="sandbox", help="the trunk of these caller IDs (default: the sandbox)")
+        parser.add_argument("--region", default="IN", help="country of numbers without a country code (default: IN)")
+        parser.add_argument("--time-zone", default="Asia/Kolkata")
+        parser.add_argument("--calling-hours", default="10:30-21:00", help="00:00-24:00 is always open")
+        parser.add_argument("--channels", type=int, default=60, help="the most calls at once (default: 60)")
+        parser.add_argument("--starts-per-minute", type=int, default=60, help="call starts (default: 60)")
+        parser.add_argument("--requests-per-minute", type=int, default=200, help="API requests (default: 200)")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            with transaction.atomic():
+                account = _create(options)
+                made = credentials.create_key(
+                    account, name="first key", key=options["api_key"], token=options["api_token"]
+                )
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from error
+        except IntegrityError as error:
+            raise CommandError(f"the API key {options['api_key']} is taken; choose another") from error
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        answer = {
+            "account_sid": account.sid,
+            "api_key": made.key,
+            "api_token": made.token,
+            "caller_ids": [caller_id.number for caller_id in account.caller_ids.all()],
+        }
+        if options["json"]:
+            self.stdout.write(json.dumps(answer))
+        else:
+            self.stdout.write("\n".join(f"{name:12} {value}" for name, value in answer.items()))
+
+
+def _create(options: dict[str, Any]) -> Account:
+    opens_at, closes_at = parse_calling_hours(options["calling_hours"])
+    account = Account(
+        sid=options["sid"],
+        region=options["region"].upper(),
+        time_zone=options["time_zone"],
+        opens_at=opens_at,
+        closes_at=closes_at,
+        channels=options["channels"],
+        starts_per_minute=options["starts_per_minute"],
+        requests_per_minute=options["requests_per_minute"],
+    )
+    account.full_clean()
+    account.save()
+    trunk = _trunk(options["trunk"])
+    for number in options["caller_id"]:
+        caller_id = CallerId(account=account, number=caller_ids.canonical(number, account.region), trunk=trunk)
+        caller_id.full_clean()
+        caller_id.save()
+    return account
+
+
+def _trunk(name: str) -> Trunk:
+    """The trunk of that name. The sandbox needs no setting up: it is made when first used."""
+    if name == Trunk.Carrier.SANDBOX:
+        return Trunk.objects.get_or_create(name=name, defaults={"carrier": Trunk.Carrier.SANDBOX})[0]
+    try:
+        return Trunk.objects.get(name=name)
+    except Trunk.DoesNotExist as error:
+        known = ", ".join(Trunk.objects.values_list("name", flat=True)) or "none yet"
+        raise ValidationError(f"there is no trunk {name}; there is: {known}. Make one with create_trunk") from error

@@ -1,0 +1,42 @@
+"""`manage.py create_trunk NAME`: a way out to the telephone network."""
+
+import getpass
+import sys
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import Trunk
+
+
+class Command(BaseCommand):
+    help = "Creates a trunk. The carrier's API token is asked for, or read from standard input, never an argument."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--carrier", choices=Trunk.Carrier.values, default=Trunk.Carrier.EXOTEL.value)
+        parser.add_argument("--base-url", default="", help="the carrier's API, such as https://host")
+        parser.add_argument("--account-sid", default="", help="the operator's account at the carrier")
+        parser.add_argument("--api-key", default="")
+        parser.add_argument("--channels", type=int, default=None, help="the most calls at once over this trunk")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        token = ""
+        if options["carrier"] == Trunk.Carrier.EXOTEL:
+            token = getpass.getpass("API token: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+        trunk = Trunk(
+            name=options["name"],
+            carrier=options["carrier"],
+            base_url=options["base_url"].rstrip("/"),
+            account_sid=options["account_sid"],
+            api_key=options["api_key"],
+            api_token=token,
+            channels=options["channels"],
+        )
+        try:
+            trunk.full_clean()
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from error
+        trunk.save()
+        self.stdout.write(f"{trunk.name}: {trunk.get_carrier_display()}")

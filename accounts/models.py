@@ -1,0 +1,166 @@
+"""Tenants: accounts, their API keys and caller IDs, and the trunks that their calls leave over."""
+
+from datetime import time
+from typing import ClassVar
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.calling_hours import CallingHours
+from accounts.encryption import EncryptedTextField
+
+
+def validate_time_zone(name: str) -> None:
+    """Refuses what the IANA database does not know, such as `Asia/Kolkatta`."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        message = f"{name} is not a time zone; use a name such as Asia/Kolkata or Europe/London"
+        raise ValidationError(message) from error
+
+
+def validate_region(code: str) -> None:
+    """Refuses what is not a two-letter country that has phone numbers, such as `UK` (it is `GB`)."""
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValidationError(f"{code} is not a country with phone numbers; use a code such as IN, US or GB")
+
+
+class Trunk(models.Model):
+    """The operator's way out to the telephone network: one carrier account, shared by the caller IDs on it."""
+
+    class Carrier(models.TextChoices):
+        SANDBOX = "sandbox", "Sandbox (rings nobody)"
+        EXOTEL = "exotel", "Exotel (v1 connect)"
+        SIMULATED = "simulated", "Simulated (in process, for tests)"
+
+    name = models.CharField(max_length=64, unique=True)
+    carrier = models.CharField(max_length=16, choices=Carrier)
+    base_url = models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.")
+    account_sid = models.CharField(max_length=64, blank=True)
+    api_key = models.CharField(max_length=128, blank=True)
+    api_token = EncryptedTextField(blank=True)
+    channels = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The most calls at once over this trunk, all accounts together; empty: no limit of its own.",
+    )
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(channels__gte=1) | Q(channels=None), name="trunk_has_a_channel"),
+            models.CheckConstraint(
+                condition=~Q(carrier="exotel") | (~Q(base_url="") & ~Q(account_sid="") & ~Q(api_key="")),
+                name="exotel_trunk_has_an_address_and_a_key",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Account(models.Model):
+    """A tenant. Its limits are its own: the defaults are those of Exotel's Campaigns API."""
+
+    sid = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(r"\A[A-Za-z0-9_.-]+\Z", "Use letters, digits, dot, dash and underscore only.")],
+    )
+    is_active = models.BooleanField(default=True, help_text="An inactive account can't use the API and dials nothing.")
+    region = models.CharField(
+        max_length=2,
+        default="IN",
+        validators=[validate_region],
+        help_text="The country of numbers that are written without a country code.",
+    )
+    time_zone = models.CharField(max_length=64, default="Asia/Kolkata", validators=[validate_time_zone])
+    opens_at = models.TimeField(default=time(10, 30), help_text="Nobody is called before this local time.")
+    closes_at = models.TimeField(
+        default=time(21, 0), help_text="Nobody is called from this local time on; 00:00 is the end of the day."
+    )
+    channels = models.PositiveIntegerField(
+        default=60, validators=[MinValueValidator(1)], help_text="The most calls at once."
+    )
+    starts_per_minute = models.PositiveIntegerField(
+        default=60, validators=[MinValueValidator(1)], help_text="The most calls started in any minute."
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        default=200, validators=[MinValueValidator(1)], help_text="The most API requests in any minute."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(channels__gte=1), name="account_has_a_channel"),
+            models.CheckConstraint(condition=Q(starts_per_minute__gte=1), name="account_may_start_calls"),
+            models.CheckConstraint(condition=Q(requests_per_minute__gte=1), name="account_may_ask"),
+            # 00:00 as the closing time is the end of the day, so no window crosses midnight.
+            models.CheckConstraint(
+                condition=Q(closes_at=time(0)) | Q(opens_at__lt=F("closes_at")), name="account_opens_before_it_closes"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sid
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def calling_hours(self) -> CallingHours:
+        return CallingHours(self.opens_at, self.closes_at, self.zone)
+
+    def clean(self) -> None:
+        if self.closes_at != time(0) and self.opens_at >= self.closes_at:
+            raise ValidationError({"closes_at": "The closing time must be after the opening time; 00:00 is midnight."})
+
+
+class ApiKey(models.Model):
+    """What a client signs in with. The token is shown once, when the key is made; only its digest is stored."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=64, blank=True)
+    key = models.CharField(max_length=64, unique=True)
+    token_digest = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return self.name or self.key
+
+
+class CallerId(models.Model):
+    """A number that an account's calls come from (the wire's ExoPhone), and the trunk that they leave over."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="caller_ids")
+    number = models.CharField(
+        max_length=16,
+        validators=[RegexValidator(r"\A\+?[0-9]{3,15}\Z", "Use digits, with the country code: +918012345678.")],
+    )
+    trunk = models.ForeignKey(Trunk, on_delete=models.PROTECT, related_name="caller_ids")
+    channels = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The most calls at once from this number; empty: no limit of its own.",
+    )
+    is_active = models.BooleanField(default=True, help_text="Nothing is dialled from an inactive caller ID.")
+
+    class Meta:
+        verbose_name = "caller ID"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "number"], name="caller_id_is_unique_in_its_account"),
+            models.CheckConstraint(condition=Q(channels__gte=1) | Q(channels=None), name="caller_id_has_a_channel"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number

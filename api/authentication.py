@@ -1,0 +1,48 @@
+"""HTTP Basic: the API key and its token; old clients send the account's SID instead of the key."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from accounts import credentials
+from accounts.models import Account
+
+WHAT_TO_DO = "sign in with HTTP Basic: the API key as user name, the API token as password"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent the request."""
+
+    account: Account
+    is_authenticated: bool = True
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        user, token = _basic(request)
+        account = credentials.find_account(user, token)
+        if account is None:
+            raise AuthenticationFailed(f"wrong credentials: {WHAT_TO_DO}")
+        return Caller(account), None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Basic realm="Trunkline"'
+
+
+def _basic(request: Request) -> tuple[str, str]:
+    """The user and password of the Authorization header. Raises AuthenticationFailed."""
+    scheme, _, encoded = get_authorization_header(request).partition(b" ")
+    if scheme.lower() != b"basic":
+        raise AuthenticationFailed(f"no credentials: {WHAT_TO_DO}")
+    try:
+        user, colon, token = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        user = colon = token = ""
+    if not colon or "\0" in user:
+        raise AuthenticationFailed(f"the Authorization header can't be read: {WHAT_TO_DO}")
+    return user, token

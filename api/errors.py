@@ -1,0 +1,76 @@
+"""Every error is an envelope with a sentence for a person: what was wrong, where, what to do."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from api import envelope
+from campaigns.errors import CampaignError
+
+log = structlog.get_logger(__name__)
+
+
+class NotFound(exceptions.NotFound):
+    """What is asked for does not exist, or is another account's: the answer is the same."""
+
+
+def to_envelope(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. None for a fault of ours, which Django logs and answers with `server_error`."""
+    code, description, headers = _describe(error)
+    if not code:
+        return None
+    set_rollback()
+    request = context.get("request")
+    body = envelope.failed(request.method if request else None, code, description)
+    return Response(body, status=code, headers=headers)
+
+
+def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
+    match error:
+        case CampaignError():
+            return 400, str(error), {}
+        case exceptions.ValidationError():
+            return 400, first_sentence(error.detail), {}
+        case exceptions.APIException():
+            headers = {"WWW-Authenticate": header} if (header := getattr(error, "auth_header", "")) else {}
+            return error.status_code, first_sentence(error.detail), headers
+        case Http404():
+            return 404, "there is no such address", {}
+        case RequestDataTooBig():
+            return 413, "the body is too large: send fewer numbers in one request", {}
+        case SuspiciousOperation():
+            return 400, "the request can't be read", {}
+    return 0, "", {}
+
+
+def first_sentence(detail: Any, place: str = "") -> str:
+    """The first fault of a validation as one sentence that names its place: `'retries.interval_mins': …`."""
+    if isinstance(detail, dict):
+        name, inner = next(iter(detail.items()))
+        if name == "non_field_errors":
+            return first_sentence(inner, place)
+        return first_sentence(inner, f"{place}.{name}" if place else str(name))
+    if isinstance(detail, list):
+        position, inner = next((each for each in enumerate(detail) if each[1]), (0, ""))
+        nested = isinstance(inner, dict | list)
+        return first_sentence(inner, f"{place}[{position}]" if nested else place)
+    return f"'{place}': {detail}" if place else str(detail)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    code = 413 if isinstance(exception, RequestDataTooBig) else 400
+    return JsonResponse(envelope.failed(request.method, code, "the request can't be read"), status=code)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return JsonResponse(envelope.failed(request.method, 404, "there is no such address"), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    description = "this is a fault of the server, not of the request; its log has more under this request_id"
+    return JsonResponse(envelope.failed(request.method, 500, description), status=500)

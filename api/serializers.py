@@ -1,0 +1,202 @@
+"""Campaigns as the wire writes them, to and from the domain."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from accounts import caller_ids
+from accounts.models import Account, CallerId
+from api import spelling
+from api.fields import MomentField, NumbersField, WordField, callback_field, without_nulls
+from campaigns import flows
+from campaigns.models import MAX_INTERVAL_MINS, MAX_RETRIES, Campaign, wire_id
+from campaigns.progress import Progress
+from reports import links, stats
+
+RETRY_STATUSES = ["busy", "no-answer", "failed"]
+# A client's clock may be so far behind: such a start is now. Further back it is a mistake.
+CLOCK_SKEW = timedelta(minutes=5)
+FURTHEST = timedelta(days=365)
+CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback")
+NOT_SUPPORTED = ("lists", "flow_type", "read_via_text", "repeat_menu_attempts")
+
+
+class RetriesSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    number_of_retries = serializers.IntegerField(min_value=0, max_value=MAX_RETRIES)
+    interval_mins = serializers.IntegerField(min_value=1, max_value=MAX_INTERVAL_MINS, required=False)
+    mechanism = WordField(["Linear", "Exponential"], required=False)
+    on_status = serializers.ListField(child=WordField(RETRY_STATUSES), allow_empty=False, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["number_of_retries"] and "interval_mins" not in attrs:
+            raise serializers.ValidationError({"interval_mins": "say how many minutes to wait before a retry"})
+        return {
+            "number_of_retries": attrs["number_of_retries"],
+            "retry_interval_mins": attrs.get("interval_mins"),
+            "retry_mechanism": attrs.get("mechanism", "Linear").lower(),
+            "retry_on_status": sorted(set(attrs.get("on_status", RETRY_STATUSES)), key=RETRY_STATUSES.index),
+        }
+
+
+class ScheduleSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    """context: campaign, when one is being changed: what is not given stays."""
+
+    send_at = MomentField(required=False)
+    end_at = MomentField(required=False)
+
+    def validate_send_at(self, send_at: datetime) -> datetime:
+        now = timezone.now()
+        if send_at < now - CLOCK_SKEW:
+            raise serializers.ValidationError("this moment has passed: leave send_at out to start at once")
+        if send_at > now + FURTHEST:
+            raise serializers.ValidationError("this is more than a year ahead")
+        return max(send_at, now)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        campaign: Campaign | None = self.context.get("campaign")
+        now = timezone.now()
+        send_at = attrs.get("send_at") or (campaign.send_at if campaign else now)
+        end_at = attrs.get("end_at") or (campaign.end_at if campaign else None)
+        if end_at and end_at <= max(send_at, now):
+            raise serializers.ValidationError({"end_at": "must be after send_at, and after now"})
+        if end_at and end_at > send_at + FURTHEST:
+            raise serializers.ValidationError({"end_at": "is more than a year after send_at"})
+        return attrs
+
+
+class CampaignSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    """What a client may say of a campaign. Validated data are the arguments of lifecycle.create and lifecycle.change.
+
+    context: account; campaign, when one is being changed.
+    """
+
+    name = serializers.CharField(min_length=3, max_length=255, required=False)
+    type = WordField(["trans"], required=False)
+    caller_id = serializers.CharField(max_length=32)
+    campaign_type = WordField(["static"], required=False)
+    url = serializers.CharField(max_length=2048)
+    call_duplicate_numbers = serializers.BooleanField(required=False)
+    retries = RetriesSerializer(required=False)
+    schedule = ScheduleSerializer(required=False)
+    call_status_callback = callback_field()
+    call_schedule_callback = callback_field()
+    status_callback = callback_field()
+    mode = WordField([Campaign.Mode.AUTO.value, Campaign.Mode.CUSTOM.value], required=False)
+    throttle = serializers.IntegerField(min_value=1, required=False)
+    custom_field = serializers.CharField(max_length=10_000, allow_blank=True, trim_whitespace=False, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        # Last, as it is the costly one; and not a class attribute, as `from` is a keyword.
+        return super().get_fields() | {"from": NumbersField()}
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(without_nulls(data))
+
+    def validate_caller_id(self, given: str) -> CallerId:
+        account: Account = self.context["account"]
+        canonical = caller_ids.canonical(given, account.region)
+        caller_id = CallerId.objects.filter(account=account, number=canonical, is_active=True).first()
+        if caller_id is None:
+            raise serializers.ValidationError(f"{given} is not a caller ID of this account")
+        return caller_id
+
+    def validate_url(self, url: str) -> str:
+        try:
+            flow = flows.find_flow(self.context["account"], url)
+        except ValueError:
+            flow = None
+        if flow is None:
+            raise serializers.ValidationError(
+                f"{url[:200]} names no flow of this account: its last segment must be a flow's id"
+            )
+        return url
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in NOT_SUPPORTED:
+            if without_nulls(self.initial_data).get(name):
+                raise serializers.ValidationError({name: "is not supported: give numbers in from and a flow in url"})
+        columns = {
+            name: attrs[name]
+            for name in ("name", "call_duplicate_numbers", "custom_field", *CALLBACKS)
+            if name in attrs
+        }
+        columns |= attrs.get("retries", {}) | attrs.get("schedule", {}) | self._throttle(attrs)
+        if "from" in attrs:
+            columns["numbers"] = attrs["from"]
+        if "caller_id" in attrs:
+            columns |= {"caller_id": attrs["caller_id"], "caller_id_given": self.initial_data["caller_id"]}
+        if "url" in attrs:
+            columns |= {"flow": flows.find_flow(self.context["account"], attrs["url"]), "flow_url": attrs["url"]}
+        return columns
+
+    def _throttle(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """throttle counts only with mode custom; with auto it is ignored, as some clients send both."""
+        if "mode" not in attrs:
+            return {}
+        if attrs["mode"] == Campaign.Mode.AUTO:
+            return {"mode": Campaign.Mode.AUTO, "throttle": None}
+        most = self.context["account"].starts_per_minute - 1
+        if not 1 <= attrs.get("throttle", 0) <= most:
+            raise serializers.ValidationError({"throttle": f"with mode custom, give 1 to {most} calls a minute"})
+        return {"mode": Campaign.Mode.CUSTOM, "throttle": attrs["throttle"]}
+
+
+def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | None = None) -> dict[str, Any]:
+    """The campaign resource; campaign comes with account and custom_field loaded. numbers: only of a single one."""
+    zone = campaign.account.zone
+
+    def local(moment: datetime | None) -> str | None:
+        return moment.astimezone(zone).isoformat(timespec="seconds") if moment else None
+
+    custom_field = getattr(campaign, "custom_field", None)
+    data: dict[str, Any] = {
+        "id": wire_id(campaign.pk),
+        "account_sid": campaign.account.sid,
+        "name": campaign.name,
+        "type": "trans",
+        "campaign_type": "static",
+        "caller_id": campaign.caller_id_given,
+        "url": campaign.flow_url,
+        "call_duplicate_numbers": campaign.call_duplicate_numbers,
+        "retries": _retries(campaign),
+        "schedule": {"send_at": local(campaign.send_at), "end_at": local(campaign.expires_at)},
+        "mode": campaign.mode,
+        "status": spelling.state(campaign.status),
+        "stats": stats.stats(campaign, progress),
+        "date_created": local(campaign.created_at),
+        "date_updated": local(campaign.updated_at),
+        "date_started": local(campaign.started_at),
+        "report_url": None if campaign.is_open else links.report_url(campaign.pk),
+        "uri": f"/v2/accounts/{campaign.account.sid}/campaigns/{wire_id(campaign.pk)}",
+    }
+    optional = {
+        "from": numbers,
+        "throttle": campaign.throttle,
+        "custom_field": custom_field.value if custom_field else None,
+        "http_status": campaign.failure_http_status,
+        **{name: getattr(campaign, name) or None for name in CALLBACKS},
+    }
+    return data | {name: value for name, value in optional.items() if value is not None}
+
+
+def campaign_summary(campaign: Campaign, progress: Progress, attempts_started: int) -> Mapping[str, Any]:
+    created = campaign.created_at.astimezone(campaign.account.zone).isoformat(timespec="seconds")
+    return {
+        "campaign_sid": wire_id(campaign.pk),
+        **stats.summary(progress, attempts_started),
+        "DateCreated": created,
+    }
+
+
+def _retries(campaign: Campaign) -> dict[str, Any]:
+    retries: dict[str, Any] = {"number_of_retries": campaign.number_of_retries}
+    if campaign.number_of_retries:
+        retries |= {
+            "interval_mins": campaign.retry_interval_mins,
+            "mechanism": campaign.retry_mechanism.capitalize(),
+            "on_status": campaign.retry_on_status,
+        }
+    return retries

@@ -1,0 +1,9 @@
+"""What a caller of this app can do wrong. The message is for a person: what was wrong and what to do."""
+
+
+class CampaignError(Exception):
+    """The request can't be carried out as it stands; nothing was changed."""
+
+
+class WrongState(CampaignError):
+    """The campaign's state does not allow this."""

@@ -1,0 +1,39 @@
+"""`manage.py create_flow SID FLOW_ID --file flow.json`: what an answered call does, under an id."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import Account
+from campaigns.models import Flow
+
+
+class Command(BaseCommand):
+    help = "Adds a flow to an account, or replaces the one of that id. The format: campaigns/flow.schema.json."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("sid", help="the account")
+        parser.add_argument("flow_id", help="the last segment of the flow address that campaigns name")
+        parser.add_argument("--file", required=True, type=Path, help="the flow as JSON")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            account = Account.objects.get(sid=options["sid"])
+        except Account.DoesNotExist as error:
+            raise CommandError(f"there is no account {options['sid']}; make it with create_account") from error
+        flow = Flow.objects.filter(account=account, flow_id=options["flow_id"]).first()
+        flow = flow or Flow(account=account, flow_id=options["flow_id"])
+        try:
+            flow.document = json.loads(options["file"].read_text())
+            flow.full_clean()
+        except OSError as error:
+            raise CommandError(f"can't read {options['file']}: {error.strerror}") from error
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise CommandError(f"{options['file']} is not JSON: {error}") from error
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from error
+        flow.save()
+        self.stdout.write(f"{account.sid}: flow {flow.flow_id}")

@@ -1,0 +1,275 @@
+"""What a campaign is: the campaign, its custom field, its calls, the flow that an answered call runs, and histories.
+
+Statuses are written by `campaign_states` and `call_states` alone. The database refuses rows that can't be: each
+constraint's name says which.
+"""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import Account, CallerId
+
+E164 = RegexValidator(r"\A\+[1-9][0-9]{6,14}\Z", "Use E.164: a plus, the country code, the number.")
+MAX_RETRIES = 3
+MAX_INTERVAL_MINS = 30 * 24 * 60  # no campaign lasts longer than 30 days by default, so no wait needs to
+
+
+class Outcome(models.TextChoices):
+    """How an attempt ended. `canceled`: it was given back before any phone rang, and counts for nothing."""
+
+    COMPLETED = "completed", "completed"
+    BUSY = "busy", "busy"
+    NO_ANSWER = "no-answer", "no-answer"
+    FAILED = "failed", "failed"
+    CANCELED = "canceled", "canceled"
+
+
+class Flow(models.Model):
+    """What an answered call does, under the id that is the last segment of a campaign's flow address."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="flows")
+    flow_id = models.CharField(
+        "flow ID",
+        max_length=64,
+        validators=[RegexValidator(r"\A[A-Za-z0-9_-]+\Z", "Use letters, digits, dash and underscore only.")],
+    )
+    document = models.JSONField(help_text="Validated against campaigns/flow.schema.json.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "flow_id"], name="flow_id_is_unique_in_its_account"),
+        ]
+
+    def __str__(self) -> str:
+        return self.flow_id
+
+    def clean(self) -> None:
+        from campaigns.flows import validate_flow
+
+        validate_flow(self.document)
+
+
+class Campaign(models.Model):
+    """A set of people to reach by phone, on a schedule, with one flow, one caller ID and one retry policy."""
+
+    class Status(models.TextChoices):
+        CREATED = "created", "created"
+        IN_PROGRESS = "in-progress", "in progress"
+        PAUSED = "paused", "paused"
+        COMPLETED = "completed", "completed"
+        FAILED = "failed", "failed"
+        CANCELED = "canceled", "canceled"
+        DELETED = "deleted", "deleted"
+        ARCHIVED = "archived", "archived"
+
+    class Mechanism(models.TextChoices):
+        LINEAR = "linear", "linear"
+        EXPONENTIAL = "exponential", "exponential"
+
+    class Mode(models.TextChoices):
+        AUTO = "auto", "auto: a fair share of the account's channels and starts"
+        CUSTOM = "custom", "custom: at most so many starts a minute"
+
+    OPEN: ClassVar = (Status.CREATED, Status.IN_PROGRESS, Status.PAUSED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="campaigns")
+    name = models.CharField(max_length=255)
+    caller_id = models.ForeignKey(CallerId, on_delete=models.PROTECT, related_name="campaigns")
+    caller_id_given = models.CharField(
+        "caller ID as given", max_length=32, help_text="The API answers with the spelling that it was given."
+    )
+    flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="campaigns")
+    flow_url = models.CharField("flow address", max_length=2048, help_text="As given; its last segment is the flow ID.")
+    call_duplicate_numbers = models.BooleanField(default=False)
+
+    number_of_retries = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(MAX_RETRIES)])
+    retry_interval_mins = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL_MINS)]
+    )
+    retry_mechanism = models.CharField(max_length=16, choices=Mechanism, default=Mechanism.LINEAR)
+    retry_on_status = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+
+    mode = models.CharField(max_length=8, choices=Mode, default=Mode.AUTO)
+    throttle = models.PositiveIntegerField(null=True, blank=True, help_text="Call starts a minute, with mode custom.")
+
+    send_at = models.DateTimeField()
+    end_at = models.DateTimeField(null=True, blank=True, help_text="As asked for; empty: 30 days after the start.")
+    expires_at = models.DateTimeField(help_text="No attempt starts from this moment on.")
+
+    call_status_callback = models.URLField(max_length=2048, blank=True)
+    call_schedule_callback = models.URLField(max_length=2048, blank=True)
+    status_callback = models.URLField(max_length=2048, blank=True)
+
+    status = models.CharField(max_length=16, choices=Status, default=Status.CREATED, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    failure_http_status = models.PositiveSmallIntegerField(
+        "HTTP status of the failure", null=True, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="campaign_has_an_end_exactly_when_ended",
+                condition=Q(status__in=["created", "in-progress", "paused"], ended_at=None)
+                | (Q(ended_at__isnull=False) & ~Q(status__in=["created", "in-progress", "paused"])),
+            ),
+            models.CheckConstraint(
+                name="campaign_in_progress_has_started",
+                condition=~Q(status="in-progress") | Q(started_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="campaign_not_started_stays_so",
+                condition=~Q(status__in=["created", "deleted"]) | Q(started_at=None),
+            ),
+            models.CheckConstraint(name="campaign_ends_after_it_starts", condition=Q(expires_at__gt=F("send_at"))),
+            models.CheckConstraint(
+                name="campaign_keeps_its_own_end", condition=Q(end_at=None) | Q(end_at=F("expires_at"))
+            ),
+            models.CheckConstraint(name="campaign_has_at_most_three_retries", condition=Q(number_of_retries__lte=3)),
+            models.CheckConstraint(
+                name="campaign_with_retries_has_an_interval",
+                condition=Q(number_of_retries=0) | Q(retry_interval_mins__gte=1),
+            ),
+            models.CheckConstraint(
+                name="campaign_retries_on_failures_only",
+                condition=Q(retry_on_status__contained_by=["busy", "no-answer", "failed"]),
+            ),
+            models.CheckConstraint(
+                name="campaign_with_its_own_throttle_has_one", condition=~Q(mode="custom") | Q(throttle__gte=1)
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by schedule.start_due, every second.
+            models.Index(fields=["send_at"], name="campaign_to_start", condition=Q(status="created")),
+            # Read by schedule.end_due, every second.
+            models.Index(
+                fields=["expires_at"],
+                name="campaign_to_end",
+                condition=Q(status__in=["created", "in-progress", "paused"]),
+            ),
+            # Read by dialer.dispatch for one account, many times a second.
+            models.Index(fields=["account"], name="campaign_in_progress", condition=Q(status="in-progress")),
+            # Read by the list of the API and of the admin.
+            models.Index(fields=["account", "created_at", "id"], name="campaign_listed"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in self.OPEN
+
+
+class CustomField(models.Model):
+    """The text that a campaign hands to its flow and its report; one value for all its numbers."""
+
+    campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="custom_field")
+    value = models.TextField()
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Call(models.Model):
+    """One person to reach in one campaign, over as many attempts as the retry policy allows."""
+
+    class Status(models.TextChoices):
+        CREATED = "created", "created"
+        IN_PROGRESS = "in-progress", "in progress"
+        RETRYING = "retrying", "waiting for a retry"
+        COMPLETED = "completed", "completed"
+        FAILED = "failed", "failed"
+        CANCELED = "canceled", "canceled"
+
+    WAITING: ClassVar = (Status.CREATED, Status.RETRYING)
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="calls")
+    number = models.CharField(max_length=16, validators=[E164])
+    name = models.CharField(max_length=255, blank=True)
+    status = models.CharField(max_length=16, choices=Status, default=Status.CREATED, editable=False)
+    attempts_made = models.PositiveSmallIntegerField(default=0, help_text="Attempts that counted: rung or refused.")
+    last_outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
+    # Whether a carrier ever took an attempt: a campaign none of whose calls it took has failed.
+    was_placed = models.BooleanField(default=False)
+    http_status = models.PositiveSmallIntegerField(
+        "HTTP status", null=True, blank=True, help_text="What the carrier last answered when it did not take the call."
+    )
+    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When the retry is due.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=255, blank=True, help_text="Why the call ended as it did.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="call_has_an_end_exactly_when_ended",
+                condition=Q(status__in=["created", "in-progress", "retrying"], ended_at=None)
+                | Q(status__in=["completed", "failed", "canceled"], ended_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="call_waiting_for_a_retry_knows_when",
+                condition=Q(status="retrying", next_attempt_at__isnull=False)
+                | (~Q(status="retrying") & Q(next_attempt_at=None)),
+            ),
+            models.CheckConstraint(
+                name="call_created_or_canceled_was_never_attempted",
+                condition=~Q(status__in=["created", "canceled"]) | Q(attempts_made=0),
+            ),
+            models.CheckConstraint(
+                name="call_completed_was_answered", condition=~Q(status="completed") | Q(last_outcome="completed")
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by dialer.dispatch (first tries, retries due, calls up) and by the tick that ends campaigns.
+            models.Index(
+                fields=["campaign", "status", "next_attempt_at", "id"],
+                name="call_open",
+                condition=Q(status__in=["created", "in-progress", "retrying"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class History(models.Model):
+    """One row per move of a status, written by the statement that moves it."""
+
+    from_status = models.CharField(max_length=16)
+    to_status = models.CharField(max_length=16)
+    reason = models.CharField(max_length=255, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.from_status} → {self.to_status}"
+
+
+class CampaignHistory(History):
+    subject = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="history")
+
+    class Meta:
+        verbose_name_plural = "campaign history"
+
+
+class CallHistory(History):
+    subject = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="history")
+
+    class Meta:
+        verbose_name_plural = "call history"
+
+
+def wire_id(identifier: Any) -> str:
+    """How ids are shown outside: 32 lower-case hex digits."""
+    return uuid.UUID(str(identifier)).hex

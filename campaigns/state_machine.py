@@ -1,0 +1,137 @@
+"""Moves of a status by compare-and-set, each with a history row, in one SQL statement however many rows move.
+
+The three modules that own a status (`campaign_states`, `call_states`, `dialer.attempt_states`) each hold the legal
+moves as a table and one StateMachine. A row whose status no longer allows the move is left alone and not reported as
+moved: that is how late, repeated and out-of-order news changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models
+
+from campaigns.models import History
+
+Key = Any  # int or UUID, as the model's primary key
+
+
+@dataclass(frozen=True)
+class Move:
+    """One row's wish: its new status, why, and the columns that change with it (the same ones in a whole batch)."""
+
+    pk: Key
+    to: str
+    reason: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StateMachine:
+    """The one writer of `model.status`.
+
+    legal maps each status to the statuses that it may become; a status that is absent is final.
+    """
+
+    def __init__(self, model: type[models.Model], history: type[History], legal: Mapping[str, Iterable[str]]) -> None:
+        self.model = model
+        self.history = history
+        self.legal = {str(before): frozenset(map(str, after)) for before, after in legal.items()}
+
+    def allows(self, before: str, after: str) -> bool:
+        return after in self.legal.get(before, frozenset())
+
+    def move(self, moves: Sequence[Move], *, at: datetime) -> set[Key]:
+        """Makes every move that is legal from the row's present status; answers the primary keys that moved."""
+        if not moves:
+            return set()
+        names = ["status", *moves[0].columns]
+        columns = [[move.to for move in moves], *([move.columns[name] for move in moves] for name in names[1:])]
+        arrays = ", ".join(f"%s::{self._type(name)}[]" for name in names)
+        keys = f"%s::{self._type(self._pk)}[]"
+        wanted = f"SELECT * FROM unnest({keys}, %s::text[], {arrays}) AS wanted(pk, why, {', '.join(names)})"  # noqa: S608
+        pairs = [(before, after) for before, afters in self.legal.items() for after in afters]
+        return self._apply(
+            wanted, [[move.pk for move in moves], [move.reason for move in moves], *columns], names, pairs, at
+        )
+
+    def move_all(
+        self,
+        rows: "models.QuerySet[Any]",
+        to: str,
+        *,
+        before: Iterable[str],
+        at: datetime,
+        reason: str = "",
+        **columns: Any,
+    ) -> set[Key]:
+        """Moves the rows of the query whose status is still one of `before`; answers the primary keys that moved.
+
+        Raises ValueError where that would not be legal for each of them: a mistake in the program.
+        """
+        pairs = [(str(status), str(to)) for status in before]
+        for pair in pairs:
+            if not self.allows(*pair):
+                raise ValueError(f"{self.model.__name__} may not go from {pair[0]} to {pair[1]}")
+        names = ["status", *columns]
+        chosen, chosen_params = rows.order_by().values("pk").query.sql_with_params()
+        values = ", ".join(f"%s::{self._type(name)}" for name in names)
+        rows_wanted = f"SELECT chosen.*, %s::text, {values} FROM ({chosen}) AS chosen"  # noqa: S608
+        wanted = f"SELECT * FROM ({rows_wanted}) AS wanted(pk, why, {', '.join(names)})"  # noqa: S608
+        return self._apply(wanted, [reason, to, *columns.values(), *chosen_params], names, pairs, at)
+
+    def _apply(
+        self,
+        wanted: str,
+        params: Sequence[Any],
+        names: Sequence[str],
+        pairs: Sequence[tuple[str, str]],
+        at: datetime,
+    ) -> set[Key]:
+        """`before` locks in the order of the keys: two batches over the same rows wait instead of deadlocking."""
+        table, log, pk = (
+            self._quote(name) for name in (self.model._meta.db_table, self.history._meta.db_table, self._pk)
+        )
+        assignments = ", ".join(f"{self._quote(self._column(name))} = wanted.{name}" for name in names)
+        if "updated_at" in self._field_names:
+            assignments += ", updated_at = now()"
+        sql = f"""
+            WITH wanted AS MATERIALIZED ({wanted}),
+            before AS (
+                SELECT row.{pk} AS pk, row.status FROM {table} AS row JOIN wanted ON wanted.pk = row.{pk}
+                WHERE row.status || '>' || wanted.status = ANY(%s) ORDER BY row.{pk} FOR UPDATE OF row
+            ),
+            moved AS (
+                UPDATE {table} AS row SET {assignments} FROM wanted JOIN before ON before.pk = wanted.pk
+                WHERE row.{pk} = wanted.pk
+                RETURNING wanted.pk, before.status AS from_status, wanted.status AS to_status, wanted.why
+            ),
+            written AS (
+                INSERT INTO {log} (subject_id, from_status, to_status, reason, at)
+                SELECT pk, from_status, to_status, left(why, 255), %s FROM moved
+            )
+            SELECT pk FROM moved
+        """  # noqa: S608 -- every name comes from a model or a keyword argument, every value is a parameter
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*params, [f"{before}>{after}" for before, after in pairs], at])
+            return {row[0] for row in cursor.fetchall()}
+
+    @property
+    def _pk(self) -> str:
+        return str(self.model._meta.pk.column)
+
+    @property
+    def _field_names(self) -> set[str]:
+        return {each.name for each in self.model._meta.get_fields()}
+
+    def _column(self, name: str) -> str:
+        return str(self.model._meta.get_field(name).column)  # type: ignore[union-attr]
+
+    def _type(self, name: str) -> str:
+        # rel_db_type: a serial key's own type would be the type of a column that fills itself.
+        kind = self.model._meta.get_field(name).rel_db_type(connection)  # type: ignore[union-attr]
+        return str(kind).split("(")[0]
+
+    @staticmethod
+    def _quote(name: str) -> str:
+        return connection.ops.quote_name(name)

@@ -1,0 +1,237 @@
+"""Settings, all from the environment; `.env.example` lists every variable with its unit and default.
+
+Beside a running `make up` nothing has to be set: the addresses of the embedded servers are read from the file that it
+keeps in DATA_DIR. A value that makes no sense stops the start with a sentence.
+"""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+from campaigns_project import embedded
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")  # below the real environment, as `make up` reads it too
+
+
+def _secret_key(data_dir: Path) -> str:
+    """SECRET_KEY, or a random one made once and kept in DATA_DIR; there is no default that two servers could share."""
+    if given := str(env.str("SECRET_KEY", default="")):
+        return given
+    kept = data_dir / "secret_key"
+    if not kept.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        made = data_dir / f"secret_key.{os.getpid()}"
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_urlsafe(64))
+        # A link appears whole or not at all, and the first of two processes wins.
+        with suppress(FileExistsError):
+            os.link(made, kept)
+        made.unlink()
+    return kept.read_text()
+
+
+def _positive(name: str, default: float) -> float:
+    value = float(env.float(name, default=default))
+    if value <= 0:
+        raise ImproperlyConfigured(f"{name} must be above zero, not {value}")
+    return value
+
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = _secret_key(DATA_DIR)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+# Addresses -----------------------------------------------------------------------------------------------------------
+
+WEB_PORT = env.int("WEB_PORT", default=8000)
+SANDBOX_PORT = env.int("SANDBOX_PORT", default=8010)
+# Where a carrier reaches this server: it is part of every callback address that a carrier is given.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
+SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
+
+# Servers -------------------------------------------------------------------------------------------------------------
+
+_running = embedded.running_services(DATA_DIR)
+DATABASE_URL = env.str("DATABASE_URL", default=_running.get("DATABASE_URL", "postgresql:///trunkline"))
+REDIS_URL = env.str("REDIS_URL", default=_running.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+
+DATABASES: dict[str, Any] = {"default": env.db_url_config(DATABASE_URL)}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured(
+        "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name"
+    )
+# Ten minutes keeps a connection over many requests and tasks; the health check survives a restarted server.
+DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Dialing -------------------------------------------------------------------------------------------------------------
+
+# How long a phone rings before the carrier gives up, in seconds. Ofcom asks for at least 15.
+RING_TIMEOUT_SECONDS = env.int("RING_TIMEOUT_SECONDS", default=45)
+# The longest conversation, in seconds: the carrier is told, leases outlive it, and an attempt whose fate the carrier
+# can't tell is given up after it.
+MAX_CALL_SECONDS = env.int("MAX_CALL_SECONDS", default=3600)
+# How long the carrier may take to accept a call, in seconds, before the answer counts as lost.
+CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10)
+# An attempt that is up and has not been heard of for so long is asked for at the carrier, in seconds.
+CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
+# The length in seconds of a minute in `interval_mins`. Sixty, save in a demo or a test that can't wait.
+RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
+# How long a link to a report works, in seconds: a week, as links in a webhook are often opened late.
+REPORT_LINK_SECONDS = env.int("REPORT_LINK_SECONDS", default=7 * 24 * 3600)
+# The largest API request, in bytes: 5,000 numbers take about 100 kB.
+MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=2_000_000)
+
+# Django --------------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_celery_beat",
+    "django_structlog",
+    "accounts",
+    "campaigns",
+    "dialer",
+    "reports",
+    "api",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "campaigns_project.middleware.RequestLog",
+]
+
+ROOT_URLCONF = "campaigns_project.urls"
+WSGI_APPLICATION = "campaigns_project.wsgi.application"
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+
+# Behind TLS (PUBLIC_URL says so) cookies and redirects insist on it.
+SECURE = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+SECURE_SSL_REDIRECT = SECURE
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "api.errors.to_envelope",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# Celery --------------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_ROUTES = {"dialer.dial": {"queue": "dial"}}
+# Acknowledged before they run: a message is a doorbell, and running a dial twice is worse than running it late.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_TASK_EVENTS", default=True)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_ENABLE_UTC = True
+# Database scheduler: looks at its table this often at the least, in seconds, so that an edit in the admin takes effect.
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# Logs are events: a name and fields; JSON in production, text at a desk ----------------------------------------------
+
+LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
+if LOG_FORMAT not in {"json", "console"}:
+    raise ImproperlyConfigured(f"LOG_FORMAT must be json or console, not {LOG_FORMAT}")
+
+_shared_processors: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared_processors,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+_renderer: Any = (
+    structlog.processors.JSONRenderer() if LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False)
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "events": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": _renderer,
+            "foreign_pre_chain": _shared_processors,
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "events"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # One line a request or task is the business of a tracer; what matters is logged as an event of its own.
+        "django_structlog": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "django_celery_beat": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,125 @@
+"""What a carrier is to the dialer: four verbs, and answers that say whether a phone may have rung.
+
+Drivers translate; they decide nothing and store nothing. A new one (SIP gateway, Twilio) is a module here and a line in
+`dialer.carriers`. Drivers may block for as long as `CARRIER_TIMEOUT_SECONDS` and must place a batch concurrently.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class CallRequest:
+    """One call to place. Times in seconds; numbers in E.164; callback_url carries the attempt's id and its token."""
+
+    attempt_id: UUID
+    number: str
+    caller_id: str
+    flow_url: str
+    custom_field: str
+    callback_url: str
+    ring_timeout: int
+    max_seconds: int
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The carrier is dialling; events will follow. carrier_ref is its id for the call."""
+
+    carrier_ref: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The carrier will not place this call, now or later: nobody was rung."""
+
+    reason: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """The carrier takes no call at the moment: nobody was rung, and the attempt is given back."""
+
+    reason: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """The answer was lost or makes no sense: a phone may be ringing. The carrier must be asked before anything else."""
+
+    reason: str
+
+
+Answer = Accepted | Refused | Unavailable | Ambiguous
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of one attempt in our words. status is in-progress (answered) or an outcome; the rest is filled as known."""
+
+    status: str
+    carrier_ref: str = ""
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: int | None = None
+    digits: str = ""
+    recording_url: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class NoSuchCall:
+    """The carrier has looked and knows no such call."""
+
+
+@dataclass(frozen=True)
+class CantTell:
+    """The carrier could not be asked, or its answer decides nothing; ask again later."""
+
+    reason: str
+
+
+LookUp = Event | NoSuchCall | CantTell
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What is known of an attempt whose fate is looked up. known_refs: the carrier's ids of other attempts."""
+
+    attempt_id: UUID
+    number: str
+    caller_id: str
+    placing_at: datetime
+    carrier_ref: str
+    known_refs: frozenset[str] = frozenset()
+
+
+class UnreadableEvent(Exception):
+    """The carrier's message is not one that this driver understands; the message says what is wrong with it."""
+
+
+class Carrier(ABC):
+    """One trunk's driver. Instances are shared by threads."""
+
+    @abstractmethod
+    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
+        """Asks for all these calls at once; answers for each attempt. Never raises for what the carrier does."""
+
+    @abstractmethod
+    def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
+        """Asks what became of these attempts, by our id or whatever the carrier can be asked by. Never raises."""
+
+    @abstractmethod
+    def hang_up(self, carrier_refs: Sequence[str]) -> None:
+        """Ends these calls as well as the carrier can; an event tells when they have ended."""
+
+    @classmethod
+    @abstractmethod
+    def read_event(cls, payload: Mapping[str, Any]) -> Event:
+        """Translates what came to the callback address. Raises UnreadableEvent."""

@@ -1,0 +1,31 @@
+"""One asyncio loop per process, in a thread of its own, for drivers that speak HTTP.
+
+Tasks run in threads or forked processes; the loop lets a batch of calls share one set of connections, which a new loop
+per batch would open and close again.
+"""
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Callable, Coroutine
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="carrier-http", daemon=True).start()
+    return loop
+
+
+def close_at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs `close` in the loop when the process ends, so that connections end with a goodbye."""
+    atexit.register(lambda: run(close()))
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs it in the loop and waits for its result."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()

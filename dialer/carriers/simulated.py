@@ -1,0 +1,98 @@
+"""A carrier inside the process: scripted, instant, rings nobody. For tests and benchmarks.
+
+Its events go through the real inbox. `script` holds, by number, what happens at each attempt in turn (the last
+repeats): an outcome, or one of this driver's own words for trouble: `refused`, `unavailable`, `lost-before-ring`,
+`lost-after-ring`, `silent` (accepted, and never heard of again).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from campaigns.models import Outcome
+from dialer import inbox
+from dialer.carriers.base import (
+    Accepted,
+    Ambiguous,
+    Answer,
+    CallRequest,
+    CantTell,
+    Carrier,
+    Event,
+    LookUp,
+    NoSuchCall,
+    Placed,
+    Refused,
+    Unavailable,
+    UnreadableEvent,
+)
+
+NAME = "simulated"
+TALK = timedelta(seconds=7)
+
+
+class SimulatedCarrier(Carrier):
+    def __init__(self) -> None:
+        self.script: dict[str, list[str]] = {}
+        self.rings: list[CallRequest] = []
+        self.answers_look_ups = True
+        self._asked: Counter[str] = Counter()
+
+    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
+        answers: dict[UUID, Answer] = {}
+        events: list[tuple[UUID, dict[str, Any]]] = []
+        for request in requests:
+            entries = self.script.get(request.number, [Outcome.COMPLETED.value])
+            entry = entries[min(self._asked[request.number], len(entries) - 1)]
+            answers[request.attempt_id] = self._answer(request, entry)
+            self._asked[request.number] += 1
+            if entry in {"refused", "unavailable", "lost-before-ring"}:
+                continue
+            self.rings.append(request)
+            if entry in Outcome.values:
+                events.append((request.attempt_id, {"status": entry, "ref": request.attempt_id.hex}))
+        inbox.append(NAME, events)
+        return answers
+
+    def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
+        return {each.attempt_id: self._look_up(each.attempt_id) for each in placed}
+
+    def hang_up(self, carrier_refs: Sequence[str]) -> None:
+        inbox.append(NAME, [(UUID(ref), {"status": Outcome.COMPLETED.value, "ref": ref}) for ref in carrier_refs])
+
+    @classmethod
+    def read_event(cls, payload: Mapping[str, Any]) -> Event:
+        if payload.get("status") not in {*Outcome.values, "in-progress"}:
+            raise UnreadableEvent(f"status {payload.get('status')!r} is none of a call's")
+        now = timezone.now()
+        answered = payload["status"] == Outcome.COMPLETED
+        return Event(
+            status=payload["status"],
+            carrier_ref=payload.get("ref", ""),
+            answered_at=now - TALK if answered else None,
+            ended_at=now,
+            duration_seconds=int(TALK.total_seconds()) if answered else None,
+            digits=payload.get("digits", ""),
+        )
+
+    @staticmethod
+    def _answer(request: CallRequest, entry: str) -> Answer:
+        match entry:
+            case "refused":
+                return Refused("the script refuses this number", 403)
+            case "unavailable":
+                return Unavailable("the script says busy line", 503)
+            case "lost-before-ring" | "lost-after-ring":
+                return Ambiguous("the script loses the answer")
+        return Accepted(request.attempt_id.hex)
+
+    def _look_up(self, attempt_id: UUID) -> LookUp:
+        if not self.answers_look_ups:
+            return CantTell("the script answers no look-ups")
+        if any(ring.attempt_id == attempt_id for ring in self.rings):
+            return Event(status="in-progress", carrier_ref=attempt_id.hex)
+        return NoSuchCall()

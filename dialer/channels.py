@@ -1,0 +1,255 @@
+"""Channels: leases with a name on them, held in Redis, over account, campaign, trunk and caller ID together.
+
+Redis is the gate, not the record. A lease is taken before its attempt is claimed and released after the attempt has
+ended; `recovery` compares the two every few seconds. When Redis has lost its memory (it was flushed, restarted, or a
+replica took over), the leases are rebuilt from the attempts in flight before anyone is let in:
+
+- `channels:complete` goes with the data, so its absence tells of a flush;
+- the script cache is not data, so an unknown script tells of a restart or a fail-over, where the data may be old.
+
+Who takes leases holds a shared lock in PostgreSQL until the attempts are committed, and who compares or rebuilds holds
+it alone: so a lease whose attempt is not committed yet is never taken for a leak.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from redis import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from campaigns.models import Campaign
+from dialer.models import CallAttempt
+from dialer.redis_client import redis_client
+
+log = structlog.get_logger(__name__)
+
+SCRIPT = Path(__file__).with_name("channels.lua").read_text()
+COMPLETE = "channels:complete"
+PREFIX = "channels:held:"
+# A number of our own, so that no other use of advisory locks in this database meets it.
+LOCK = 0x7472756E6B
+# A leak is dropped within seconds by recovery; this is for the day that recovery does not run.
+SPARE_SECONDS = 300
+# A cap that never binds, for scopes without one.
+NO_CAP = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a lease counts against: the account, campaign, trunk or caller ID, and its cap."""
+
+    kind: str
+    id: object
+    cap: int
+
+    @property
+    def key(self) -> str:
+        return f"{PREFIX}{self.kind}:{self.id}"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Call starts per minute of an account or campaign.
+
+    `burst` starts may come at once: a tenth of a second's worth, so that high rates need not be dispatched one by one.
+    The interval is a little longer for it, so that no minute ever holds more than per_minute starts.
+    """
+
+    kind: str
+    id: object
+    per_minute: int
+
+    @property
+    def key(self) -> str:
+        return f"channels:starts:{self.kind}:{self.id}"
+
+    @property
+    def burst(self) -> int:
+        return max(1, self.per_minute // 600)
+
+    @property
+    def interval_us(self) -> int:
+        return -(-60_000_000 // (self.per_minute - self.burst + 1))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One attempt's wish for a channel in every one of its scopes and a start from every one of its buckets."""
+
+    holder: UUID
+    scopes: tuple[Scope, ...]
+    buckets: tuple[Bucket, ...] = ()
+
+
+@dataclass(frozen=True)
+class Granted:
+    """holders got their leases; wait_seconds until a bucket that refused has its next start, None if none refused."""
+
+    holders: frozenset[UUID]
+    wait_seconds: float | None
+
+
+def scopes_of(campaign: Campaign) -> tuple[Scope, ...]:
+    """campaign comes with its account, caller_id and caller_id.trunk loaded."""
+    caller_id, account = campaign.caller_id, campaign.account
+    return (
+        Scope("account", account.pk, account.channels),
+        Scope("campaign", campaign.pk.hex, NO_CAP),
+        Scope("trunk", caller_id.trunk_id, caller_id.trunk.channels or NO_CAP),
+        Scope("caller-id", caller_id.pk, caller_id.channels or NO_CAP),
+    )
+
+
+def buckets_of(campaign: Campaign) -> tuple[Bucket, ...]:
+    buckets = [Bucket("account", campaign.account_id, campaign.account.starts_per_minute)]
+    if campaign.mode == Campaign.Mode.CUSTOM and campaign.throttle:
+        buckets.append(Bucket("campaign", campaign.pk.hex, campaign.throttle))
+    return tuple(buckets)
+
+
+def hold_shared() -> None:
+    """Call before leasing, in the transaction that claims: keeps recovery from judging leases halfway."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
+
+
+def lease(wishes: Sequence[Wish]) -> Granted:
+    """Takes what there is room for, wish by wish in their order. Raises redis.RedisError when Redis is away."""
+    if not wishes:
+        return Granted(frozenset(), None)
+    request = _request(wishes)
+    try:
+        answer = _client().evalsha(_sha(), 1, COMPLETE, request)
+    except NoScriptError:
+        raise LeasesLost("the script is unknown") from None
+    if answer[1] == -1:
+        raise LeasesLost("the leases are gone")
+    wait_us, flags = answer[0], answer[1:]
+    holders = frozenset(wish.holder for wish, flag in zip(wishes, flags, strict=True) if flag)
+    return Granted(holders, wait_us / 1e6 if wait_us else None)
+
+
+class LeasesLost(Exception):
+    """Redis has lost its memory: `restore` before anyone leases again."""
+
+
+def release(leases: Iterable[tuple[UUID, Sequence[str]]]) -> None:
+    """Gives up the leases of these holders (with the keys of their scopes), and of no others.
+
+    With Redis away they stay until recovery finds them without an attempt in flight.
+    """
+    by_key: dict[str, list[str]] = {}
+    for holder, keys in leases:
+        for key in keys:
+            by_key.setdefault(key, []).append(holder.hex)
+    if not by_key:
+        return
+    pipe = _client().pipeline(transaction=False)
+    for key, holders in by_key.items():
+        pipe.zrem(key, *holders)
+    try:
+        pipe.execute()
+    except RedisError as error:
+        log.warning("leases_not_released", keys=len(by_key), error=str(error))
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """leaked: leases without an attempt in flight, dropped. missing: attempts in flight that were leased again."""
+
+    leaked: int
+    missing: int
+
+
+def restore() -> Repaired:
+    """Makes the leases exactly those of the attempts in flight; renews them, and lets everyone in again.
+
+    Nothing is leased or claimed meanwhile, which for a thousand attempts is some milliseconds.
+    """
+    client = _client()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        wanted = _leases_in_flight()
+        held = _leases_held(client)
+        leaked, missing = held - wanted, wanted - held
+        pipe = client.pipeline(transaction=True)
+        for key, holder in leaked:
+            pipe.zrem(key, holder)
+        expires = _now_ms(client) + _ttl_ms()
+        for key, holder in wanted:
+            pipe.zadd(key, {holder: expires})
+        pipe.set(COMPLETE, 1)
+        pipe.execute()
+        # Last: from the moment that the script is known, leases are taken.
+        client.script_load(SCRIPT)
+    return Repaired(len({holder for _, holder in leaked}), len({holder for _, holder in missing}))
+
+
+def keys_of(account_id: int, campaign_id: UUID, trunk_id: int, caller_id_id: int) -> tuple[str, ...]:
+    """The keys that an attempt's lease stands under."""
+    scopes = (("account", account_id), ("campaign", campaign_id.hex), ("trunk", trunk_id), ("caller-id", caller_id_id))
+    return tuple(Scope(kind, id_, 0).key for kind, id_ in scopes)
+
+
+def _leases_in_flight() -> set[tuple[str, str]]:
+    attempts = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED).values_list(
+        "id", "campaign__account_id", "campaign_id", "trunk_id", "campaign__caller_id_id"
+    )
+    return {(key, attempt_id.hex) for attempt_id, a, c, t, n in attempts for key in keys_of(a, c, t, n)}
+
+
+def _leases_held(client: Redis) -> set[tuple[str, str]]:
+    keys = list(client.scan_iter(match=f"{PREFIX}*", count=1000))
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.zrange(key, 0, -1)
+    return {(key, holder) for key, holders in zip(keys, pipe.execute(), strict=True) for holder in holders}
+
+
+def _request(wishes: Sequence[Wish]) -> str:
+    """The script's argument. Lua counts from 1."""
+    scopes: dict[Scope, int] = {}
+    buckets: dict[Bucket, int] = {}
+    rows = [
+        [
+            wish.holder.hex,
+            [scopes.setdefault(scope, len(scopes) + 1) for scope in wish.scopes],
+            [buckets.setdefault(bucket, len(buckets) + 1) for bucket in wish.buckets],
+        ]
+        for wish in wishes
+    ]
+    return json.dumps(
+        {
+            "ttl_ms": _ttl_ms(),
+            "scopes": [[scope.key, scope.cap] for scope in scopes],
+            "buckets": [[bucket.key, bucket.interval_us, bucket.burst] for bucket in buckets],
+            "wishes": rows,
+        }
+    )
+
+
+def _ttl_ms() -> int:
+    return (settings.RING_TIMEOUT_SECONDS + settings.MAX_CALL_SECONDS + SPARE_SECONDS) * 1000
+
+
+def _now_ms(client: Redis) -> int:
+    seconds, microseconds = client.time()
+    now: int = seconds * 1000 + microseconds // 1000
+    return now
+
+
+@cache
+def _sha() -> str:
+    return hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+def _client() -> Redis:
+    return redis_client()

@@ -1,0 +1,33 @@
+"""Addresses that a carrier is given: where to send its events, and where to read the flow.
+
+Each carries a token made from SECRET_KEY and what it is for, so nothing needs to be stored to check it. The token
+stands in the query, which is left out of logs.
+"""
+
+import hashlib
+import hmac
+from uuid import UUID
+
+from django.conf import settings
+
+from campaigns.models import Campaign
+
+
+def token(purpose: str, subject: str) -> str:
+    key = settings.SECRET_KEY.encode()
+    return hmac.new(key, f"{purpose}:{subject}".encode(), hashlib.sha256).hexdigest()
+
+
+def is_token(given: str, purpose: str, subject: str) -> bool:
+    """In constant time."""
+    return hmac.compare_digest(given.encode(), token(purpose, subject).encode())
+
+
+def events_url(carrier: str, attempt_id: UUID) -> str:
+    """The attempt's id is the last segment of the path: the sandbox's ring log reads it there."""
+    return f"{settings.PUBLIC_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={token('events', attempt_id.hex)}"
+
+
+def flow_url(campaign: Campaign) -> str:
+    """Where the sandbox reads the flow that it runs."""
+    return f"{settings.PUBLIC_URL}/flows/{campaign.flow_id}?token={token('flow', str(campaign.flow_id))}"

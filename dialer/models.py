@@ -1,0 +1,131 @@
+"""How calls are placed: the attempts, their histories, the carriers' events as they came, and the trunks' health."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from accounts.models import Trunk
+from campaigns.models import Call, Campaign, History, Outcome
+
+
+class CallAttempt(models.Model):
+    """One dial. Its id travels to the carrier in the callback address and is the wire's `call_sid`."""
+
+    class Status(models.TextChoices):
+        CLAIMED = "claimed", "claimed"
+        PLACING = "placing", "placing"
+        IN_PROGRESS = "in-progress", "in progress"
+        UNKNOWN = "unknown", "unknown: the carrier is being asked"
+        COMPLETED = Outcome.COMPLETED
+        BUSY = Outcome.BUSY
+        NO_ANSWER = Outcome.NO_ANSWER
+        FAILED = Outcome.FAILED
+        CANCELED = Outcome.CANCELED
+
+    UNFINISHED: ClassVar = (Status.CLAIMED, Status.PLACING, Status.IN_PROGRESS, Status.UNKNOWN)
+
+    # Ordered by time, so that the newest rows share their pages of the index.
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="attempts")
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="attempts")
+    trunk = models.ForeignKey(Trunk, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveSmallIntegerField("attempt number", help_text="1 for the first attempt that counts.")
+    status = models.CharField(max_length=16, choices=Status, default=Status.CLAIMED, editable=False)
+    carrier_ref = models.CharField("carrier's id", max_length=64, blank=True)
+    claimed_at = models.DateTimeField()
+    # When the carrier was asked; from then on a phone may have rung.
+    placing_at = models.DateTimeField(null=True, blank=True)
+    # When the carrier was last heard of: its answer, an event, or a look-up.
+    heard_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    duration_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="The conversation, in seconds.")
+    digits = models.CharField(max_length=255, blank=True, help_text="The keys that the callee pressed.")
+    recording_url = models.CharField(max_length=2048, blank=True)
+    http_status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
+    reason = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["call"],
+                name="call_has_at_most_one_unfinished_attempt",
+                condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"]),
+            ),
+            # An attempt that was given back counts for nothing, so the next one takes its number.
+            models.UniqueConstraint(
+                fields=["call", "number"], name="attempt_number_is_unique_in_its_call", condition=~Q(status="canceled")
+            ),
+            models.UniqueConstraint(
+                fields=["trunk", "carrier_ref"], name="carrier_ref_belongs_to_one_attempt", condition=~Q(carrier_ref="")
+            ),
+            models.CheckConstraint(
+                name="attempt_has_an_end_exactly_when_ended",
+                condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"], ended_at=None)
+                | Q(status__in=["completed", "busy", "no-answer", "failed", "canceled"], ended_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="attempt_that_rings_was_placed",
+                condition=Q(placing_at__isnull=False) | Q(status__in=["claimed", "canceled"]),
+            ),
+            models.CheckConstraint(name="attempt_numbers_start_at_one", condition=Q(number__gte=1)),
+        ]
+        indexes: ClassVar = [
+            # Read by dialer.recovery every few seconds: what is unfinished, oldest news first.
+            models.Index(
+                fields=["status", "claimed_at"],
+                name="attempt_unfinished",
+                condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"]),
+            ),
+            # Read by call details, a page at a time in the order of dialing.
+            models.Index(fields=["campaign", "claimed_at", "id"], name="attempt_listed"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class AttemptHistory(History):
+    subject = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="history")
+
+    class Meta:
+        verbose_name_plural = "attempt history"
+
+
+class CarrierEvent(models.Model):
+    """The inbox: what a carrier told us, as it came. Rows are only added, marked handled, and deleted after a month."""
+
+    # No foreign key: an event for an attempt that does not exist is kept too, and taking one must not lock a row.
+    attempt_id = models.UUIDField(db_index=True)
+    carrier = models.CharField(max_length=16)
+    payload = models.JSONField()
+    received_at = models.DateTimeField(auto_now_add=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=1000, blank=True, help_text="Why it could not be handled.")
+
+    class Meta:
+        indexes: ClassVar = [
+            # Read by inbox.take: oldest first, only what is new.
+            models.Index(fields=["id"], name="event_not_handled", condition=Q(handled_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.carrier} event {self.pk}"
+
+
+class TrunkHealth(models.Model):
+    """Whether a trunk takes calls. After a failure it rests, each time longer; then one call at a time tries it."""
+
+    trunk = models.OneToOneField(Trunk, on_delete=models.CASCADE, related_name="health", primary_key=True)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row, without a call taken in between.")
+    down_since = models.DateTimeField(null=True, blank=True)
+    resting_until = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        verbose_name_plural = "trunk health"
+
+    def __str__(self) -> str:
+        return f"{self.trunk}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.trunk}: up"

@@ -1,0 +1,56 @@
+"""Takes events out of the inbox and settles them. One that can't be handled never holds up the others."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from dialer import inbox, outcomes
+from dialer.carriers import DRIVERS
+from dialer.carriers.base import Event, UnreadableEvent
+from dialer.models import CarrierEvent
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+
+
+def settle_batch(now: datetime) -> int:
+    """Settles the oldest events; answers how many were taken. A fault in one of them stays with that one."""
+    taken: list[int] = []
+    try:
+        with transaction.atomic():
+            events = inbox.take(BATCH)
+            taken = [event.pk for event in events]
+            _settle(events, now)
+    except Exception:
+        # Whatever it was: trying one event at a time either gets past a passing fault or finds the one to blame.
+        log.exception("inbox_batch_failed", taken=len(taken))
+        for event_id in taken:
+            _settle_alone(event_id, now)
+    return len(taken)
+
+
+def _settle(events: Sequence[CarrierEvent], now: datetime) -> None:
+    news: list[tuple[UUID, Event]] = []
+    readable = []
+    for event in events:
+        try:
+            news.append((event.attempt_id, DRIVERS[event.carrier].read_event(event.payload)))
+            readable.append(event)
+        except (UnreadableEvent, KeyError) as error:
+            log.warning("event_unreadable", event_id=event.pk, attempt=event.attempt_id.hex, error=str(error))
+            inbox.mark_handled([event], now, error=str(error))
+    outcomes.settle(news, now)
+    inbox.mark_handled(readable, now)
+
+
+def _settle_alone(event_id: int, now: datetime) -> None:
+    try:
+        with transaction.atomic():
+            _settle(inbox.take(1, only=[event_id]), now)
+    except Exception as error:
+        log.exception("event_failed", event_id=event_id)
+        inbox.mark_handled([CarrierEvent(pk=event_id)], now, error=f"{type(error).__name__}: {error}")

@@ -1,0 +1,45 @@
+"""The dialer's tasks: beat's ticks and the doorbells. Each calls one function, and the rules live there."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from dialer import dialing, dispatch, doorbells, inbox, recovery, settling
+
+
+@shared_task(name="dialer.dispatch_due")
+def dispatch_due() -> None:
+    """Beat's tick: every account with a campaign in progress."""
+    doorbells.ring_dispatch(dispatch.accounts_at_work())
+
+
+@shared_task(name="dialer.dispatch")
+def dispatch_account(account_id: int) -> None:
+    doorbells.answer(f"dispatch:{account_id}")
+    dispatch.dispatch(account_id, timezone.now())
+
+
+@shared_task(name="dialer.dial")
+def dial(attempt_ids: Sequence[str]) -> None:
+    dialing.dial([UUID(attempt_id) for attempt_id in attempt_ids], timezone.now())
+
+
+@shared_task(name="dialer.settle")
+def settle() -> None:
+    """Beat's tick and the inbox's doorbell: until the inbox is empty."""
+    doorbells.answer("settle")
+    while settling.settle_batch(timezone.now()) == settling.BATCH:
+        pass
+
+
+@shared_task(name="dialer.recover")
+def recover() -> None:
+    recovery.recover(timezone.now())
+
+
+@shared_task(name="dialer.purge_inbox")
+def purge_inbox() -> None:
+    while inbox.purge(timezone.now()):
+        pass

@@ -1,0 +1,64 @@
+"""What carriers ask of this server: to take their events, and to hand out a flow."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from campaigns.models import Flow
+from dialer import inbox, links
+from dialer.carriers import DRIVERS
+
+# More fields than any carrier sends; what is cut off is not read by a driver anyway.
+MOST_FIELDS = 100
+
+
+@csrf_exempt
+@require_POST
+def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
+    """Checks the token, keeps the event, answers 2xx. Nothing else: what it means is settled from the inbox."""
+    if carrier not in DRIVERS or not links.is_token(request.GET.get("token", ""), "events", attempt_id.hex):
+        return HttpResponse("no such address\n", status=403, content_type="text/plain")
+    payload = _payload(request)
+    if payload is None:
+        return HttpResponse("the event must be a form or a JSON object\n", status=400, content_type="text/plain")
+    inbox.append(carrier, [(attempt_id, payload)])
+    return HttpResponse(status=204)
+
+
+@require_GET
+def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
+    """The flow document, for a carrier that was given its address with a call."""
+    if not links.is_token(request.GET.get("token", ""), "flow", str(flow_pk)):
+        return HttpResponse("no such address\n", status=403, content_type="text/plain")
+    flow = Flow.objects.filter(pk=flow_pk).first()
+    return JsonResponse(flow.document if flow else {}, status=200 if flow else 404)
+
+
+def _payload(request: HttpRequest) -> dict[str, Any] | None:
+    """The fields of a form, or the JSON object; None for anything else."""
+    if request.content_type == "application/json":
+        try:
+            fields = json.loads(request.body, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
+            return None
+    else:
+        fields = request.POST.dict()
+    if not isinstance(fields, dict):
+        return None
+    return {_storable(name): _storable(value) for name, value in list(fields.items())[:MOST_FIELDS]}
+
+
+def _storable(value: Any) -> Any:
+    """Without NUL and lone surrogates, which PostgreSQL refuses in JSON: an event must not be lost for one of them."""
+    match value:
+        case str():
+            return value.replace("\0", "").encode(errors="replace").decode()
+        case list():
+            return [_storable(each) for each in value]
+        case dict():
+            return {_storable(name): _storable(each) for name, each in value.items()}
+    return value

@@ -1,0 +1,19 @@
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_GET
+
+from campaigns.models import Campaign
+from reports import csv_report, links
+
+
+@require_GET
+def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
+    """Streams the campaign's CSV to who holds a link."""
+    if not links.is_signed(campaign_id, request.GET.get("signature", "")):
+        message = "this link is not valid, or no longer: get the campaign again for a new report_url\n"
+        return HttpResponse(message, status=403, content_type="text/plain")
+    campaign = Campaign.objects.select_related("account", "caller_id", "custom_field").get(pk=campaign_id)
+    response = StreamingHttpResponse(csv_report.stream(campaign), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{csv_report.file_name(campaign_id)}"'
+    return response

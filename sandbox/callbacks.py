@@ -1,0 +1,168 @@
+"""StatusCallbacks: what they say, and how they are delivered."""
+
+import asyncio
+import json
+import uuid
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+
+from sandbox import clock
+from sandbox.calls import Call
+from sandbox.faults import Faults
+from sandbox.phone_numbers import to_exotel
+
+log = structlog.get_logger()
+
+# Seconds before the second to the sixth try. They bridge a restart of the receiver and are real seconds, not scaled:
+# restarts do not become quicker with the script.
+RETRY_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
+POST_TIMEOUT_SECONDS = 10.0
+MAX_POSTS_AT_ONCE = 100
+# Calls with callbacks still to deliver. Reached only when the receiver hangs under load; later callbacks are then
+# dropped, which Exotel's clients must bear anyway (reference, section 11).
+MAX_PENDING = 100_000
+COPIES_WHEN_REPEATED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One callback to send: so many copies, after so many seconds."""
+
+    url: str
+    body: bytes
+    content_type: str
+    copies: int
+    wait: float
+
+
+def callback_fields(call: Call, event: str) -> dict[str, str]:
+    """The fields of a callback; event is `answered` or `terminal`. What is not known yet is left out."""
+    ring = call.ring
+    fields = {
+        "CallSid": call.sid,
+        "Status": call.status,
+        "DateUpdated": clock.to_wire(call.updated),
+    }
+    if call.request.callback_events is not None:
+        fields |= {
+            "EventType": event,
+            "DateCreated": clock.to_wire(ring.start),
+            "To": call.request.caller_id,
+            "From": to_exotel(call.request.number),
+            "PhoneNumberSid": call.request.caller_id,
+            "StartTime": clock.to_wire(ring.start),
+            "EndTime": clock.to_wire(ring.end),
+            "ConversationDuration": str(call.conversation_seconds),
+            "Direction": "outbound-api",
+            "CustomField": call.request.custom_field,
+            "Digits": ring.digits,
+        }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+class CallbackSender:
+    """Sends callbacks; those of one call in order, each finished (or given up) before the next."""
+
+    def __init__(self, session: aiohttp.ClientSession, retry_waits: tuple[float, ...] = RETRY_WAITS) -> None:
+        self._session = session
+        self._retry_waits = retry_waits
+        # Posts wait here rather than in the session's connection pool, where waiting counts against their timeout.
+        self._slots = asyncio.Semaphore(MAX_POSTS_AT_ONCE)
+        self._pending: dict[str, asyncio.Task[None]] = {}
+        self._held_back: dict[str, Delivery] = {}
+
+    def send(self, call: Call, event: str, faults: Faults) -> None:
+        """Send the callback of an event, if the call's request asked for it. The terminal one needs no asking."""
+        request = call.request
+        if not request.status_callback:
+            return
+        if event == "answered" and "answered" not in (request.callback_events or ()):
+            return
+        delivery = self._delivery(call, event, faults)
+        if event == "answered" and faults.strike("shuffle-callbacks"):
+            self._held_back[call.sid] = delivery
+            return
+        deliveries = [delivery]
+        if event == "terminal" and call.sid in self._held_back:
+            deliveries.append(self._held_back.pop(call.sid))
+        self._enqueue(call.sid, deliveries)
+
+    def close(self) -> None:
+        """Drop what is still to deliver."""
+        for task in self._pending.values():
+            task.cancel()
+
+    def _delivery(self, call: Call, event: str, faults: Faults) -> Delivery:
+        fields = callback_fields(call, event)
+        body, content_type = _json(fields) if call.request.callback_json else _multipart(fields)
+        delay = faults.strike("delay-callbacks")
+        copies = COPIES_WHEN_REPEATED if faults.strike("repeat-callbacks") else 1
+        return Delivery(
+            url=call.request.status_callback or "",
+            body=body,
+            content_type=content_type,
+            copies=0 if faults.strike("drop-callbacks") else copies,
+            wait=delay.seconds * call.time_scale if delay else 0,
+        )
+
+    def _enqueue(self, call_sid: str, deliveries: list[Delivery]) -> None:
+        previous = self._pending.get(call_sid)
+        if previous is None and len(self._pending) >= MAX_PENDING:
+            log.error("callback_dropped", call_sid=call_sid, pending=len(self._pending))
+            return
+        task = asyncio.create_task(self._deliver_all(deliveries, after=previous))
+        self._pending[call_sid] = task
+        task.add_done_callback(lambda done: self._forget(call_sid, done))
+
+    def _forget(self, call_sid: str, done: asyncio.Task[None]) -> None:
+        if self._pending.get(call_sid) is done:
+            del self._pending[call_sid]
+
+    async def _deliver_all(self, deliveries: list[Delivery], after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
+        for delivery in deliveries:
+            if delivery.wait:
+                await asyncio.sleep(delivery.wait)
+            for _ in range(delivery.copies):
+                await self._deliver(delivery)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        for wait in self._retry_waits:
+            if await self._post(delivery):
+                return
+            await asyncio.sleep(wait)
+        if not await self._post(delivery):
+            # Without the query: it may carry the receiver's token.
+            log.error("callback_given_up", url=delivery.url.partition("?")[0], tries=len(self._retry_waits) + 1)
+
+    async def _post(self, delivery: Delivery) -> bool:
+        """Whether the receiver took it: answered 2xx."""
+        async with self._slots:
+            try:
+                async with self._session.post(
+                    delivery.url,
+                    data=delivery.body,
+                    headers={"Content-Type": delivery.content_type},
+                    timeout=aiohttp.ClientTimeout(total=POST_TIMEOUT_SECONDS),
+                    allow_redirects=False,
+                ) as response:
+                    return response.status // 100 == 2
+            except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: a URL that is none
+                return False
+
+
+def _json(fields: dict[str, str]) -> tuple[bytes, str]:
+    return json.dumps(fields).encode(), "application/json"
+
+
+def _multipart(fields: dict[str, str]) -> tuple[bytes, str]:
+    # By hand, because a general multipart writer costs more than everything else a short call does.
+    boundary = uuid.uuid4().hex
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    return f"{''.join(parts)}--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"

@@ -1,0 +1,25 @@
+"""Indian time on the wire, Unix seconds inside."""
+
+import datetime as dt
+import time
+
+# Exotel writes dates without a zone and means Indian time (reference, section 11). India has no daylight saving time.
+INDIAN_TIME = dt.timezone(dt.timedelta(hours=5, minutes=30))
+WIRE_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+def now() -> float:
+    """Wall clock, Unix seconds. Wall rather than monotonic, so that the ring log can be laid beside other logs."""
+    return time.time()
+
+
+def to_wire(moment: float | None) -> str | None:
+    """Unix seconds as Exotel writes them, cut to whole seconds; None stays None."""
+    if moment is None:
+        return None
+    return dt.datetime.fromtimestamp(int(moment), INDIAN_TIME).strftime(WIRE_FORMAT)
+
+
+def from_wire(text: str) -> float:
+    """Unix seconds of a date as Exotel writes it. Raises ValueError."""
+    return dt.datetime.strptime(text, WIRE_FORMAT).replace(tzinfo=INDIAN_TIME).timestamp()

@@ -1,0 +1,41 @@
+"""Puts the parts together and listens."""
+
+import aiohttp
+from aiohttp import web
+
+from sandbox.callbacks import RETRY_WAITS, CallbackSender
+from sandbox.control_api import ControlApi
+from sandbox.exotel_api import ExotelApi
+from sandbox.flow_cache import FlowCache
+from sandbox.switchboard import Switchboard
+
+MAX_BODY_BYTES = 256 * 1024 * 1024  # a script may name a million numbers
+BACKLOG = 2048  # connections waiting to be accepted: clients dial a thousand calls a second
+SHUTDOWN_SECONDS = 0.1  # for requests under way; those that hang on purpose would hold the exit up
+
+
+class Server:
+    """One sandbox. `start` and `stop` must run on the same event loop."""
+
+    def __init__(self, retry_waits: tuple[float, ...] = RETRY_WAITS) -> None:
+        self._retry_waits = retry_waits
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port listened on, which matters when the one asked for is 0 (any free one)."""
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._callbacks = CallbackSender(self._session, self._retry_waits)
+        self._switchboard = Switchboard(FlowCache(self._session), self._callbacks)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes(ExotelApi(self._switchboard).routes())
+        app.add_routes(ControlApi(self._switchboard).routes())
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, backlog=BACKLOG).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Drop live calls and undelivered callbacks, and close everything at once."""
+        self._switchboard.close()
+        self._callbacks.close()
+        await self._runner.cleanup()
+        await self._session.close()

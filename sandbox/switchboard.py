@@ -1,0 +1,116 @@
+"""The switchboard: places calls and takes each through ring, conversation and end.
+
+A call up is one timer, not one task: a thousand of them cost next to nothing.
+"""
+
+import asyncio
+
+from sandbox import clock
+from sandbox.callbacks import CallbackSender
+from sandbox.calls import Call, CallBook, CallRequest, new_call_sid
+from sandbox.flow_cache import FlowCache
+from sandbox.flow_runner import Callee, Conversation, run_flow
+from sandbox.ring_log import RingLog, attempt_id_of
+from sandbox.script import EMPTY_SCRIPT, parse_script
+
+TALK_SECONDS_WITHOUT_FLOW = 5.0
+
+
+class Switchboard:
+    """All calls. The script may be replaced at any time; calls that are up keep the plan they were placed with."""
+
+    def __init__(self, flows: FlowCache, callbacks: CallbackSender) -> None:
+        self.script = parse_script(EMPTY_SCRIPT)
+        self.ring_log = RingLog()
+        self.calls = CallBook()
+        self._flows = flows
+        self._callbacks = callbacks
+        self._loop = asyncio.get_running_loop()
+        self._conversations: set[asyncio.Task[None]] = set()
+
+    def place(self, request: CallRequest) -> Call:
+        """Ring a number. The ring is in the log when this returns; the call is still `queued`, and rings at once."""
+        at = clock.now()
+        plan = self.script.next_plan(request.number, request.ring_timeout)
+        attempt_id = attempt_id_of(request.status_callback)
+        ring = self.ring_log.start(request.number, request.caller_id, attempt_id, new_call_sid(), at)
+        call = Call(request, ring, plan, self.script.time_scale, updated=at)
+        self.calls.add(call)
+        self._loop.call_soon(self._ring, call)
+        return call
+
+    def hang_up(self, call: Call) -> None:
+        """End a call now: `completed` if it was answered, else `no-answer`. A call that has ended stays as it is."""
+        if not call.is_live:
+            return
+        if call.ring.answer is None:
+            self._end(call, "no-answer")
+        else:
+            self._hang_up_after(call, (clock.now() - call.ring.answer) / call.time_scale)
+
+    def close(self) -> None:
+        """Drop all live calls, without callbacks."""
+        for call in self.calls.live():
+            if call.timer is not None:
+                call.timer.cancel()
+        for task in self._conversations:
+            task.cancel()
+
+    def _ring(self, call: Call) -> None:
+        if call.is_live:
+            call.status, call.updated = "ringing", clock.now()
+            call.timer = self._loop.call_later(call.plan.ring * call.time_scale, self._ring_over, call)
+
+    def _ring_over(self, call: Call) -> None:
+        if call.plan.outcome != "completed":
+            self._end(call, call.plan.outcome)
+            return
+        at = clock.now()
+        self.ring_log.answered(call.ring, at)
+        call.status, call.updated = "in-progress", at
+        self._callbacks.send(call, "answered", self.script.faults)
+        answered = self._loop.time()
+        # Until the flow is known, only TimeLimit bounds the call.
+        if call.request.time_limit is not None:
+            self._end_conversation_at(call, answered, call.request.time_limit)
+        task = asyncio.create_task(self._converse(call, answered))
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
+
+    async def _converse(self, call: Call, answered: float) -> None:
+        """Find out how long the conversation lasts and set its end. answered is on the loop's clock."""
+        conversation = await self._conversation(call)
+        if not call.is_live:
+            return  # hung up while the flow was being fetched
+        seconds = conversation.seconds
+        if call.request.time_limit is not None:
+            seconds = min(seconds, call.request.time_limit)
+        call.conversation = conversation
+        self._end_conversation_at(call, answered, seconds)
+
+    async def _conversation(self, call: Call) -> Conversation:
+        plan = call.plan
+        steps = await self._flows.get(call.request.url)
+        if steps is None:
+            return Conversation(TALK_SECONDS_WITHOUT_FLOW if plan.talk is None else plan.talk, [])
+        conversation = run_flow(steps, Callee(plan.digits, plan.digits_seed))
+        return conversation if plan.talk is None else conversation.cut_to(plan.talk)
+
+    def _end_conversation_at(self, call: Call, answered: float, seconds: float) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+        call.timer = self._loop.call_at(answered + seconds * call.time_scale, self._hang_up_after, call, seconds)
+
+    def _hang_up_after(self, call: Call, seconds: float) -> None:
+        """End an answered call after this much conversation, before the time scale: keys due by then were pressed."""
+        self._end(call, "completed", call.conversation.pressed_by(seconds))
+
+    def _end(self, call: Call, outcome: str, digits: str = "") -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+            call.timer = None
+        at = clock.now()
+        self.ring_log.ended(call.ring, at, outcome, digits)
+        call.status, call.updated = outcome, at
+        self.calls.finished(call)
+        self._callbacks.send(call, "terminal", self.script.faults)

@@ -1,0 +1,209 @@
+"""A sandbox in a thread, a client for it, and a receiver of callbacks that also serves flows. Loopback only."""
+
+import asyncio
+import base64
+import email
+import email.policy
+import json
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from sandbox.server import Server
+
+NUMBER = "+919812345678"
+CALLER_ID = "08012345678"
+BASIC = "Basic " + base64.b64encode(b"key:token").decode()
+QUICK_RETRIES = (0.01, 0.01, 0.01, 0.01, 0.01)
+
+
+def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
+    """Wait for something to become true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+    return result
+
+
+@dataclass
+class Answer:
+    status: int
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass
+class Callback:
+    path: str
+    content_type: str
+    fields: dict[str, str]
+    at: float
+
+
+class Receiver:
+    """What a client of the carrier runs: takes callbacks, serves flow documents."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callback] = []
+        self.statuses: list[int] = []  # to answer the next callbacks with; 204 when used up
+        self.flows: dict[str, Any] = {}
+        self.fetched: list[str] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                receiver.fetched.append(self.path)
+                flow = receiver.flows.get(self.path.rpartition("/")[2])
+                self.answer(404 if flow is None else 200, json.dumps(flow).encode())
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                content_type = self.headers["Content-Type"]
+                callback = Callback(self.path, content_type, parse_body(content_type, body), time.monotonic())
+                receiver.callbacks.append(callback)
+                self.answer(receiver.statuses.pop(0) if receiver.statuses else 204, b"")
+
+            def answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def flow(self, name: str, *steps: Any) -> str:
+        """Serve a flow; its URL."""
+        self.flows[name] = {"steps": list(steps)}
+        return f"{self.url}/flow/{name}"
+
+    def events(self) -> list[str]:
+        return [callback.fields.get("EventType", callback.fields["Status"]) for callback in self.callbacks]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def parse_body(content_type: str, body: bytes) -> Any:
+    if content_type == "application/json":
+        return json.loads(body)
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message: Any = email.message_from_bytes(head + body, policy=email.policy.HTTP)
+    return {
+        part.get_param("name", header="Content-Disposition"): part.get_payload(decode=True).decode()
+        for part in message.iter_parts()
+    }
+
+
+@dataclass
+class Client:
+    """A client of one sandbox."""
+
+    url: str
+    authorization: str = BASIC
+    account: str = "acme1"
+
+    def http(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        """One request. Raises OSError when the connection closes without an answer."""
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return Answer(response.status, response.read().decode())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read().decode())
+
+    def put_script(self, **script: Any) -> Answer:
+        """Script the sandbox; a hundred times faster than life unless told otherwise."""
+        return self.http("PUT", "/_sandbox/script", json.dumps({"time_scale": 0.01, **script}).encode())
+
+    def connect(self, number: str = NUMBER, path: str = "connect.json", **fields: str | None) -> Answer:
+        form = {"From": number, "CallerId": CALLER_ID, "Url": "http://127.0.0.1:1/no-flow", **fields}
+        form = {name: value for name, value in form.items() if value is not None}
+        return self.http("POST", f"/v1/Accounts/{self.account}/Calls/{path}", urllib.parse.urlencode(form).encode())
+
+    def place(self, number: str = NUMBER, **fields: str) -> Any:
+        """Place a call that is accepted; its sid."""
+        answer = self.connect(number, **fields)
+        assert answer.status == 200, answer.text
+        return answer.json["Call"]["Sid"]
+
+    def call(self, sid: str, query: str = "") -> Any:
+        answer = self.http("GET", f"/v1/Accounts/{self.account}/Calls/{sid}.json{query}")
+        assert answer.status == 200, answer.text
+        return answer.json["Call"]
+
+    def ended(self, sid: str) -> Any:
+        """The call, once it has ended."""
+        return until(lambda: (call := self.call(sid))["EndTime"] and call)
+
+    def in_status(self, sid: str, status: str) -> Any:
+        return until(lambda: (call := self.call(sid))["Status"] == status and call)
+
+    def dial(self, number: str = NUMBER, **fields: str) -> Any:
+        """Place a call and wait for its end."""
+        return self.ended(self.place(number, **fields))
+
+    def hang_up(self, sid: str, status: str = "completed") -> Answer:
+        return self.http("POST", f"/v1/Accounts/{self.account}/Calls/{sid}", f"Status={status}".encode())
+
+    def find_calls(self, **query: Any) -> Answer:
+        return self.http("GET", f"/v1/Accounts/{self.account}/Calls.json?{urllib.parse.urlencode(query)}")
+
+    def ring_log(self, **query: Any) -> Any:
+        answer = self.http("GET", f"/_sandbox/rings?{urllib.parse.urlencode(query)}")
+        assert answer.status == 200
+        return answer.json
+
+    def rings(self, **query: Any) -> Any:
+        return self.ring_log(**query)["rings"]
+
+    def totals(self, **query: Any) -> Any:
+        return self.ring_log(totals=1, **query)["totals"]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Client]:
+    """A fresh sandbox, a hundred times faster than life, that retries callbacks at once."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = Server(retry_waits=QUICK_RETRIES)
+    port = asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", 0), loop).result(5)
+    client = Client(f"http://127.0.0.1:{port}")
+    assert client.put_script().status == 200
+    yield client
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., Any]:
+    return until

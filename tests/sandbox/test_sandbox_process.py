@@ -1,0 +1,82 @@
+"""The sandbox as a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def start():
+    processes = []
+
+    def start(*arguments, **environment):
+        """The process and the port it says it listens on."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        uncoloured = re.sub(r"\x1b\[[0-9;]*m", "", process.stdout.readline())
+        found = re.search(r"port=(\d+)", uncoloured)
+        assert found, uncoloured
+        return process, int(found[1])
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def health(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_sandbox/healthz", timeout=5) as response:
+        return response.status
+
+
+def test_the_port_comes_from_the_option_or_the_environment(start):
+    _, port = start("--port", "0")
+    assert health(port) == 200
+    _, from_environment = start(SANDBOX_PORT="0")
+    assert health(from_environment) == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_at_once_and_cleanly_though_a_call_is_up(start, number):
+    process, port = start("--port", "0")
+    form = {"From": "+919812345678", "CallerId": "08012345678", "Url": "http://127.0.0.1:1/"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/Accounts/acme1/Calls/connect.json",
+        data=urllib.parse.urlencode(form).encode(),
+        headers={"Authorization": "Basic a2V5OnRva2Vu"},
+    )
+    urllib.request.urlopen(request, timeout=5).close()
+    started = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(5) == 0
+    assert time.monotonic() - started < 2
+
+
+def test_it_imports_nothing_else_of_the_repository():
+    probe = "import sys, sandbox.__main__; print([m for m in sys.modules if m.partition('.')[0] in {names}])"
+    names = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"sandbox"}
+    result = subprocess.run(
+        [sys.executable, "-c", probe.format(names=names | {"django"})],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "[]"
