@@ -237,13 +237,12 @@ def _request(wishes: Sequence[Wish]) -> str:
 
 
 def _ttl_ms() -> int:
-    return (settings.RING_TIMEOUT_SECONDS + settings.MAX_CALL_SECONDS + SPARE_SECONDS) * 1000
+    return 1000 * int(settings.RING_TIMEOUT_SECONDS + settings.MAX_CALL_SECONDS + SPARE_SECONDS)
 
 
 def _now_ms(client: Redis) -> int:
     seconds, microseconds = client.time()
-    now: int = seconds * 1000 + microseconds // 1000
-    return now
+    return int(seconds * 1000 + microseconds // 1000)
 
 
 @cache

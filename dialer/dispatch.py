@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -23,6 +24,8 @@ from dialer.attempt_states import Claim
 from dialer.channels import Granted, Wish
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 # The most calls that one run claims; the next run follows at once when it was not enough.
 MOST_AT_ONCE = 500
@@ -96,7 +99,7 @@ def _wishes(account_id: int, now: datetime) -> list[tuple[Wish, Campaign]]:
     ]
 
 
-def take_turns(ready: Sequence[tuple[Campaign, int, int]], places: int) -> Iterator[Campaign]:
+def take_turns(ready: Sequence[tuple[T, int, int]], places: int) -> Iterator[T]:
     """Gives `places` out one by one, each to the campaign that has the fewest calls up and still has some due.
 
     ready holds (campaign, calls due, calls up). Equal shares in the end: a campaign of a hundred calls is not kept

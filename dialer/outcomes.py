@@ -129,7 +129,10 @@ def _lock_unfinished(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
 
 def _attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
     event = ended.event
-    ended_at = event.ended_at or now
+    # A carrier's moments are whole seconds of another clock: no call ends before it was dialled, or in the future.
+    earliest = attempt.placing_at or attempt.claimed_at
+    ended_at = min(max(event.ended_at or now, earliest), now)
+    answered_at = min(max(event.answered_at, earliest), ended_at) if event.answered_at else attempt.answered_at
     return Move(
         attempt.pk,
         ended.outcome,
@@ -137,7 +140,7 @@ def _attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
         {
             "ended_at": ended_at,
             "heard_at": now,
-            "answered_at": event.answered_at or attempt.answered_at,
+            "answered_at": answered_at,
             "duration_seconds": event.duration_seconds,
             "digits": event.digits,
             "recording_url": event.recording_url,

@@ -1,0 +1,12 @@
+"""One whole Trunkline of its own for the acceptance tests: real processes, real HTTP, the sandbox carrier."""
+
+import pytest
+
+from scripts.stack import running
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """A campaign's retry waits are minutes: here a minute lasts a second."""
+    with running(tmp_path_factory.mktemp("stack") / "data", {"RETRY_MINUTE_SECONDS": "1"}) as up:
+        yield up

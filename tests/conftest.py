@@ -1,0 +1,118 @@
+"""What many tests share: a clock that stands still, and the whole dialer in this process over the simulated carrier."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts.models import Account, Trunk
+from campaigns import lifecycle, schedule
+from campaigns.models import Call, Campaign
+from dialer import channels, dialing, dispatch, recovery, settling
+from dialer.carriers import _carrier, carrier_of
+from dialer.carriers.simulated import SimulatedCarrier
+from dialer.models import CallAttempt
+from dialer.redis_client import redis_client
+from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
+
+# A Monday, 11:30 in India: the calling hours are open.
+START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+NUMBERS = [f"+9198{number:08d}" for number in range(10_000_000, 10_001_000)]
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """Stands still until a test moves it."""
+    with time_machine.travel(START, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def redis() -> Iterator[Any]:
+    client = redis_client()
+    client.flushdb()
+    yield client
+    client.flushdb()
+
+
+class Rig:
+    """Beat, workers and carrier in one process: `tick` does what a second of them would do."""
+
+    def __init__(self, clock: time_machine.Traveller) -> None:
+        self.clock = clock
+        # The pace of starts is measured by Redis's own clock, which does not stand still: most tests want none.
+        self.account: Account = AccountFactory.create(starts_per_minute=10_000_000)
+        self.trunk: Trunk = TrunkFactory.create()
+        self.caller_id = CallerIdFactory(account=self.account, trunk=self.trunk)
+        self.flow = FlowFactory(account=self.account)
+        carrier = carrier_of(self.trunk)
+        assert isinstance(carrier, SimulatedCarrier)
+        self.carrier = carrier
+
+    def campaign(self, numbers: list[str] | int = 1, **columns: Any) -> Campaign:
+        """A campaign as the API creates it. `retries=2` is short for two retries every 10 minutes on any failure."""
+        retries = columns.pop("retries", 0)
+        if retries:
+            columns |= {
+                "number_of_retries": retries,
+                "retry_interval_mins": 10,
+                "retry_on_status": ["busy", "no-answer", "failed"],
+            }
+        chosen = NUMBERS[:numbers] if isinstance(numbers, int) else numbers
+        own: dict[str, Any] = {
+            "caller_id": self.caller_id,
+            "caller_id_given": self.caller_id.number,
+            "flow": self.flow,
+            "flow_url": "http://my.exotel.com/acme/exoml/start_voice/1",
+        }
+        return lifecycle.create(self.account, numbers=chosen, now=timezone.now(), **own | columns)
+
+    def tick(self) -> None:
+        now = timezone.now()
+        schedule.start_due(now)
+        schedule.end_due(now)
+        self.dispatch()
+        self.dial()
+        self.settle()
+
+    def dispatch(self) -> int:
+        return sum(dispatch.dispatch(account_id, timezone.now()) for account_id in dispatch.accounts_at_work())
+
+    def dial(self) -> None:
+        claimed = CallAttempt.objects.filter(status="claimed").values_list("id", flat=True)
+        dialing.dial(list(claimed), timezone.now())
+
+    def settle(self) -> None:
+        settling.settle_batch(timezone.now())
+
+    def recover(self) -> recovery.Repairs:
+        return recovery.recover(timezone.now())
+
+    def later(self, **units: float) -> None:
+        """Lets time pass, then ticks."""
+        self.clock.shift(timedelta(**units))
+        self.tick()
+
+    def rings(self, number: str | None = None) -> list[str]:
+        """The numbers that were rung, in order."""
+        return [ring.number for ring in self.carrier.rings if number in {None, ring.number}]
+
+
+@pytest.fixture
+def rig(transactional_db: None, clock: time_machine.Traveller, redis: Any) -> Rig:
+    """Real PostgreSQL with real commits, real Valkey, the simulated carrier."""
+    _carrier.cache_clear()
+    channels.restore()
+    return Rig(clock)
+
+
+def states(campaign: Campaign) -> dict[str, str]:
+    """The status of each call by number."""
+    return dict(Call.objects.filter(campaign=campaign).order_by("id").values_list("number", "status"))
+
+
+def leases(account: Account) -> int:
+    return int(redis_client().zcard(channels.Scope("account", account.pk, 0).key))

@@ -1,0 +1,140 @@
+"""Placing calls: the intent is committed first, a batch delivered twice rings once, and no answer is guessed."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from campaigns import lifecycle, schedule
+from campaigns.models import Call
+from dialer import dialing
+from dialer.models import CallAttempt, TrunkHealth
+from tests.conftest import NUMBERS, leases
+
+A, B = NUMBERS[:2]
+
+
+def claim(rig, *numbers, **columns):
+    """A campaign whose calls are claimed and not yet dialled; answers the ids of the attempts."""
+    campaign = rig.campaign(list(numbers), **columns)
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    return campaign, list(CallAttempt.objects.filter(campaign=campaign).values_list("id", flat=True))
+
+
+def attempt() -> CallAttempt:
+    return CallAttempt.objects.select_related("call").get()
+
+
+def test_the_same_batch_delivered_twice_rings_once(rig):
+    _, ids = claim(rig, A, B)
+    dialing.dial(ids, timezone.now())
+    dialing.dial(ids, timezone.now())
+    assert rig.rings() == [A, B]
+
+
+def test_a_batch_that_two_workers_loaded_at_once_rings_once(rig, monkeypatch):
+    """Both have read the attempts as claimed before either moves them."""
+    _, ids = claim(rig, A)
+    loaded = dialing._claimed(ids)
+    monkeypatch.setattr(dialing, "_claimed", lambda _: loaded)
+    dialing.dial(ids, timezone.now())
+    dialing.dial(ids, timezone.now())
+    assert rig.rings() == [A]
+
+
+def test_the_intent_is_committed_before_the_carrier_is_asked(rig, monkeypatch):
+    _, ids = claim(rig, A)
+    seen: list[str] = []
+
+    def place(requests):
+        seen.extend(CallAttempt.objects.values_list("status", flat=True))
+        raise ConnectionError("the worker dies here")
+
+    monkeypatch.setattr(rig.carrier, "place", place)
+    with pytest.raises(ConnectionError):
+        dialing.dial(ids, timezone.now())
+    assert seen == ["placing"]
+    assert attempt().status == "placing"
+
+
+def test_the_attempts_id_travels_in_the_callback_address(rig):
+    _, ids = claim(rig, A)
+    dialing.dial(ids, timezone.now())
+    assert f"/carrier-events/simulated/{ids[0].hex}?token=" in rig.carrier.rings[0].callback_url
+
+
+def test_the_custom_field_reaches_the_carrier_as_it_is(rig):
+    _, ids = claim(rig, A, custom_field='{"order": 7}')
+    dialing.dial(ids, timezone.now())
+    assert rig.carrier.rings[0].custom_field == '{"order": 7}'
+
+
+def test_a_pause_between_claim_and_dial_rings_nobody_and_costs_no_attempt(rig):
+    campaign, ids = claim(rig, A)
+    lifecycle.pause(campaign)
+    dialing.dial(ids, timezone.now())
+    assert rig.rings() == []
+    assert attempt().status == "canceled"
+    assert (attempt().call.status, attempt().call.attempts_made) == ("created", 0)
+    assert leases(rig.account) == 0
+    lifecycle.resume(campaign)
+    rig.tick()
+    assert rig.rings() == [A]
+
+
+def test_the_end_of_the_calling_hours_between_claim_and_dial_rings_nobody(rig):
+    _, ids = claim(rig, A, end_at=timezone.now() + timedelta(seconds=1))
+    rig.clock.shift(1)
+    dialing.dial(ids, timezone.now())
+    assert rig.rings() == []
+    assert attempt().call.status == "canceled"
+
+
+def test_a_refused_call_has_failed_and_is_not_tried_again(rig):
+    rig.carrier.script = {A: ["refused"]}
+    _, ids = claim(rig, A, retries=3)
+    dialing.dial(ids, timezone.now())
+    assert (attempt().status, attempt().http_status) == ("failed", 403)
+    assert (attempt().call.status, attempt().call.was_placed) == ("failed", False)
+    assert leases(rig.account) == 0
+
+
+def test_an_unavailable_trunk_costs_no_attempt_and_rests(rig):
+    rig.carrier.script = {A: ["unavailable", "completed"]}
+    _, ids = claim(rig, A)
+    dialing.dial(ids, timezone.now())
+    call = Call.objects.get()
+    assert (call.status, call.attempts_made, call.http_status) == ("created", 0, 503)
+    assert leases(rig.account) == 0
+    assert rig.dispatch() == 0, "the trunk rests"
+    rig.later(seconds=1)
+    call.refresh_from_db()
+    assert (call.status, call.attempts_made) == ("completed", 1)
+    assert TrunkHealth.objects.get().failures == 0
+
+
+def test_a_trunk_that_stays_down_is_tried_by_one_call_at_a_time_after_ever_longer_rests(rig):
+    numbers = NUMBERS[:20]
+    rig.carrier.script = {number: ["unavailable"] for number in numbers}
+    _, ids = claim(rig, *numbers)
+    dialing.dial(ids, timezone.now())
+    tried = []
+    for _ in range(130):
+        before = CallAttempt.objects.count()
+        rig.later(seconds=1)
+        tried.append(CallAttempt.objects.count() - before)
+    assert max(tried) == 1
+    assert [second for second, count in enumerate(tried) if count] == [0, 2, 6, 14, 30, 62, 122]
+
+
+@pytest.mark.parametrize("answer", ["lost-before-ring", "lost-after-ring"])
+def test_a_lost_answer_is_never_dialled_again_before_the_carrier_has_been_asked(rig, answer):
+    rig.carrier.script = {A: [answer, "completed"]}
+    claim(rig, A)
+    rig.dial()
+    for _ in range(5):
+        rig.later(seconds=1)
+    assert attempt().status == "unknown"
+    assert len(rig.rings()) == (answer == "lost-after-ring")
+    assert leases(rig.account) == 1

@@ -1,0 +1,200 @@
+"""Dispatch: gate, leases, claim. Any number of runs at once claim each call once, and never beyond a cap."""
+
+import threading
+from collections import Counter
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from accounts.models import Account, CallerId, Trunk
+from campaigns import lifecycle
+from campaigns.models import Call
+from dialer import dispatch, doorbells
+from dialer.models import CallAttempt
+from tests.conftest import NUMBERS, leases
+
+A, B = NUMBERS[:2]
+
+
+@pytest.fixture
+def rung(monkeypatch):
+    """The doorbells that were rung: (task, arguments, countdown)."""
+    bells = []
+    monkeypatch.setattr(doorbells, "ring", lambda task, *args, countdown=0, **_: bells.append((task, args, countdown)))
+    return bells
+
+
+def set_account(rig, **columns):
+    Account.objects.filter(pk=rig.account.pk).update(**columns)
+
+
+def start(rig, *campaigns):
+    from campaigns import schedule
+
+    schedule.start_due(timezone.now())
+
+
+def test_no_more_calls_are_claimed_than_there_are_channels(rig):
+    set_account(rig, channels=7)
+    rig.campaign(20)
+    start(rig)
+    assert rig.dispatch() == 7
+    assert rig.dispatch() == 0
+    assert leases(rig.account) == 7
+
+
+@pytest.mark.parametrize("what", ["trunk", "caller ID"])
+def test_the_caps_of_trunk_and_caller_id_hold_too(rig, what):
+    model, pk = (Trunk, rig.trunk.pk) if what == "trunk" else (CallerId, rig.caller_id.pk)
+    model.objects.filter(pk=pk).update(channels=3)
+    rig.campaign(20)
+    start(rig)
+    assert rig.dispatch() == 3
+    assert leases(rig.account) == 3
+
+
+def test_eight_dispatchers_at_once_claim_each_call_once_and_never_beyond_the_cap(rig):
+    set_account(rig, channels=50)
+    rig.campaign(200)
+    start(rig)
+    barrier = threading.Barrier(8)
+
+    def run():
+        barrier.wait()
+        try:
+            for _ in range(5):
+                dispatch.dispatch(rig.account.pk, timezone.now())
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    claimed = Counter(CallAttempt.objects.values_list("call_id", flat=True))
+    assert len(claimed) == 50
+    assert set(claimed.values()) == {1}
+    assert leases(rig.account) == 50
+
+
+def test_a_lease_for_which_no_call_is_left_goes_back(rig, monkeypatch):
+    """Another dispatcher has taken the calls between the look and the claim."""
+    rig.campaign(5)
+    start(rig)
+    monkeypatch.setattr(dispatch, "_lock_due_calls", lambda wanted, now: [])
+    assert rig.dispatch() == 0
+    assert leases(rig.account) == 0
+
+
+def test_a_claim_that_fails_keeps_no_lease(rig, monkeypatch):
+    rig.campaign(5)
+    start(rig)
+
+    def fail(*_):
+        raise RuntimeError("the database went away")
+
+    monkeypatch.setattr(dispatch, "_lock_due_calls", fail)
+    with pytest.raises(RuntimeError):
+        rig.dispatch()
+    assert leases(rig.account) == 0
+    assert not CallAttempt.objects.exists()
+
+
+def test_campaigns_of_one_account_share_its_channels(rig):
+    set_account(rig, channels=10)
+    large, small = rig.campaign(500), rig.campaign(5)
+    start(rig)
+    rig.dispatch()
+    assert Counter(CallAttempt.objects.values_list("campaign_id", flat=True)) == {large.pk: 5, small.pk: 5}
+
+
+def test_first_tries_and_retries_take_turns(rig):
+    set_account(rig, channels=4)
+    numbers = NUMBERS[:40]
+    rig.carrier.script = {number: ["busy", "silent"] for number in numbers}
+    campaign = rig.campaign(numbers, retries=1)
+    rig.tick()
+    rig.tick()
+    rig.clock.shift(600)
+    rig.dispatch()
+    tries = Counter(CallAttempt.objects.filter(status="claimed").values_list("number", flat=True))
+    assert tries == {1: 2, 2: 2}
+    assert campaign.calls.filter(status="created").count() == 40 - 8 - 2
+
+
+def test_a_call_is_not_claimed_before_its_retry_is_due(rig):
+    rig.carrier.script = {A: ["busy", "completed"]}
+    rig.campaign(1, retries=1)
+    rig.tick()
+    rig.later(minutes=9, seconds=59)
+    assert rig.rings() == [A]
+    rig.later(seconds=1)
+    assert rig.rings() == [A, A]
+
+
+def test_a_slow_pace_rings_again_when_the_next_start_is_due(rig, rung):
+    set_account(rig, starts_per_minute=120)
+    rig.campaign(5)
+    start(rig)
+    assert rig.dispatch() == 1
+    task, args, countdown = rung[-1]
+    assert (task, args) == ("dialer.dispatch", (rig.account.pk,))
+    assert 0 < countdown <= 0.5
+
+
+def test_mode_custom_holds_a_campaign_to_its_own_pace(rig):
+    slow, free = rig.campaign(5, mode="custom", throttle=1), rig.campaign(5)
+    start(rig)
+    rig.dispatch()
+    assert Counter(CallAttempt.objects.values_list("campaign_id", flat=True)) == {slow.pk: 1, free.pk: 5}
+
+
+def test_a_paused_campaign_gets_nothing(rig):
+    campaign = rig.campaign(5)
+    start(rig)
+    lifecycle.pause(campaign)
+    assert rig.dispatch() == 0
+
+
+def test_an_inactive_account_and_an_inactive_caller_id_dial_nothing(rig):
+    rig.campaign(1)
+    start(rig)
+    set_account(rig, is_active=False)
+    assert rig.dispatch() == 0
+    set_account(rig, is_active=True)
+    CallerId.objects.update(is_active=False)
+    assert rig.dispatch() == 0
+    CallerId.objects.update(is_active=True)
+    assert rig.dispatch() == 1
+
+
+def test_after_a_flush_of_redis_the_cap_still_counts_the_calls_that_are_up(rig, redis):
+    set_account(rig, channels=3)
+    rig.carrier.script = {number: ["silent"] for number in NUMBERS[:10]}
+    rig.campaign(10)
+    start(rig)
+    rig.tick()
+    redis.flushdb()
+    # The count of calls in progress would keep the cap too: take it away, so that the leases alone must.
+    set_account(rig, channels=3)
+    assert rig.dispatch() == 0
+    rig.recover()
+    assert leases(rig.account) == 3
+
+
+def test_a_claim_is_one_statement_for_its_calls_and_one_for_its_attempts(rig, django_assert_max_num_queries):
+    rig.campaign(100)
+    start(rig)
+    with django_assert_max_num_queries(12):
+        assert rig.dispatch() == 60
+    assert connection.queries_log is not None
+
+
+def test_calls_wait_with_channels_to_spare_when_nothing_is_due(rig):
+    campaign = rig.campaign(1)
+    start(rig)
+    rig.tick()
+    assert rig.dispatch() == 0
+    assert Call.objects.get(campaign=campaign).status == "completed"

@@ -1,0 +1,172 @@
+"""Outcomes: set-based and monotonic. Late, repeated and out-of-order events change nothing."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from campaigns.models import Call, Campaign
+from dialer import doorbells, inbox, outcomes, settling
+from dialer.models import AttemptHistory, CallAttempt, CarrierEvent
+from tests.conftest import NUMBERS, leases
+
+A, B, C = NUMBERS[:3]
+
+
+def up(rig, count=1, **columns):
+    """A campaign with calls up; answers the attempts."""
+    rig.carrier.script = {number: ["silent"] for number in NUMBERS[:count]}
+    campaign = rig.campaign(count, **columns)
+    rig.tick()
+    return list(CallAttempt.objects.filter(campaign=campaign).order_by("id"))
+
+
+def tell(attempt, *statuses, **more):
+    for status in statuses:
+        inbox.append("simulated", [(attempt.pk, {"status": status, **more})])
+
+
+def test_an_event_ends_attempt_call_and_campaign_and_frees_the_channel(rig):
+    [attempt] = up(rig)
+    assert leases(rig.account) == 1
+    tell(attempt, "completed", digits="1")
+    rig.settle()
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.digits, attempt.duration_seconds) == ("completed", "1", 7)
+    assert Call.objects.get().status == "completed"
+    assert Campaign.objects.get().status == "completed"
+    assert leases(rig.account) == 0
+
+
+def test_the_same_event_three_times_counts_once(rig):
+    [attempt] = up(rig, retries=3)
+    tell(attempt, "busy", "busy", "busy")
+    rig.settle()
+    tell(attempt, "busy")
+    rig.settle()
+    call = Call.objects.get()
+    assert (call.status, call.attempts_made) == ("retrying", 1)
+    assert AttemptHistory.objects.filter(subject=attempt, to_status="busy").count() == 1
+
+
+def test_answered_after_the_end_changes_nothing(rig):
+    [attempt] = up(rig)
+    tell(attempt, "completed", "in-progress")
+    rig.settle()
+    tell(attempt, "in-progress")
+    rig.settle()
+    attempt.refresh_from_db()
+    assert attempt.status == "completed"
+
+
+def test_a_second_end_changes_nothing(rig):
+    [attempt] = up(rig, retries=3)
+    tell(attempt, "completed")
+    rig.settle()
+    tell(attempt, "busy")
+    rig.settle()
+    attempt.refresh_from_db()
+    assert (attempt.status, Call.objects.get().status) == ("completed", "completed")
+
+
+def test_an_event_may_overtake_the_carriers_own_answer(rig, monkeypatch):
+    """The call is over before the dialer has stored that it was taken."""
+    place = rig.carrier.place
+
+    def slow(requests):
+        answers = place(requests)
+        rig.settle()
+        return answers
+
+    monkeypatch.setattr(rig.carrier, "place", slow)
+    rig.campaign(1)
+    rig.tick()
+    attempt = CallAttempt.objects.get()
+    assert attempt.status == "completed"
+    assert [row.to_status for row in attempt.history.order_by("id")] == ["placing", "completed"]
+
+
+def test_an_answered_call_is_noted_once_with_its_first_moment(rig):
+    [attempt] = up(rig)
+    tell(attempt, "in-progress")
+    rig.settle()
+    attempt.refresh_from_db()
+    first = attempt.answered_at
+    assert first is not None
+    rig.clock.shift(60)
+    tell(attempt, "in-progress")
+    rig.settle()
+    attempt.refresh_from_db()
+    assert attempt.answered_at == first
+
+
+def test_an_event_for_an_attempt_that_does_not_exist_is_kept_and_changes_nothing(rig):
+    inbox.append("simulated", [(uuid4(), {"status": "busy"})])
+    rig.settle()
+    assert CarrierEvent.objects.get().handled_at is not None
+
+
+def test_an_event_that_makes_no_sense_is_kept_with_the_reason_and_holds_up_no_other(rig):
+    first, second = up(rig, 2)
+    tell(first, "exploded")
+    tell(second, "completed")
+    rig.settle()
+    assert "exploded" in CarrierEvent.objects.get(attempt_id=first.pk).error
+    second.refresh_from_db()
+    assert second.status == "completed"
+
+
+def test_an_event_that_breaks_the_program_spoils_only_itself(rig, monkeypatch):
+    first, second, third = up(rig, 3)
+    for attempt in (first, second, third):
+        tell(attempt, "completed")
+    settle = outcomes.settle
+
+    def poisoned(news, now):
+        if any(attempt_id == second.pk for attempt_id, _ in news):
+            raise ZeroDivisionError("poison")
+        return settle(news, now)
+
+    monkeypatch.setattr(outcomes, "settle", poisoned)
+    rig.settle()
+    assert [attempt.status for attempt in CallAttempt.objects.order_by("id")] == [
+        "completed",
+        "in-progress",
+        "completed",
+    ]
+    assert "poison" in CarrierEvent.objects.get(attempt_id=second.pk).error
+
+
+def test_a_batch_is_a_handful_of_statements_however_many_attempts_it_holds(rig, django_assert_max_num_queries):
+    attempts = up(rig, 60)
+    for attempt in attempts:
+        tell(attempt, "completed")
+    with django_assert_max_num_queries(18):
+        assert settling.settle_batch(timezone.now()) == 60
+
+
+def test_a_freed_channel_rings_the_accounts_dispatch_at_once(rig, monkeypatch):
+    rung: list[set[int]] = []
+    [attempt] = up(rig, 1)
+    monkeypatch.setattr(doorbells, "ring_dispatch", rung.append)
+    tell(attempt, "completed")
+    rig.settle()
+    assert rung == [{rig.account.pk}]
+
+
+def test_a_retry_waits_from_the_end_of_the_attempt(rig):
+    [attempt] = up(rig, retries=1)
+    rig.clock.shift(90)
+    tell(attempt, "busy")
+    rig.settle()
+    assert Call.objects.get().next_attempt_at == timezone.now() + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("outcome", ["busy", "no-answer", "failed"])
+def test_every_failure_is_its_own_outcome(rig, outcome):
+    [attempt] = up(rig)
+    tell(attempt, outcome)
+    rig.settle()
+    call = Call.objects.get()
+    assert (call.status, call.last_outcome, call.was_placed) == ("failed", outcome, True)

@@ -1,0 +1,174 @@
+"""Recovery: what crashes, lost messages and silent carriers leave behind, and how it is mended."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from campaigns import schedule
+from campaigns.models import Call, Campaign
+from dialer import dialing, doorbells, recovery
+from dialer.carriers.base import Event
+from dialer.models import CallAttempt
+from tests.conftest import NUMBERS, leases
+
+A, B = NUMBERS[:2]
+
+
+def attempt() -> CallAttempt:
+    return CallAttempt.objects.select_related("call").latest("claimed_at", "id")
+
+
+def die_while_placing(rig, monkeypatch, *, rung: bool):
+    """A worker is killed after the intent was committed, before or after the carrier rang."""
+    place = rig.carrier.place
+
+    def crash(requests):
+        if rung:
+            place(requests)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rig.carrier, "place", crash)
+    with pytest.raises(KeyboardInterrupt):
+        rig.tick()
+    monkeypatch.setattr(rig.carrier, "place", place)
+
+
+def test_a_lost_dial_message_is_sent_again(rig, monkeypatch):
+    rung = []
+    rig.campaign(1)
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    monkeypatch.setattr(doorbells, "ring", lambda task, *args, **_: rung.append((task, args)))
+    assert rig.recover().dialled_again == 0
+    rig.clock.shift(11)
+    assert rig.recover().dialled_again == 1
+    assert rung == [("dialer.dial", ([attempt().pk.hex],))]
+
+
+def test_an_attempt_that_died_before_it_rang_is_given_back_once_the_carrier_has_been_asked(rig, monkeypatch):
+    rig.campaign(1)
+    die_while_placing(rig, monkeypatch, rung=False)
+    rig.clock.shift(16)
+    rig.recover()
+    assert attempt().status == "unknown", "the carrier's list may lag behind its calls"
+    rig.clock.shift(15)
+    assert rig.recover().given_back == 1
+    assert Call.objects.get().attempts_made == 0
+    rig.tick()
+    assert rig.rings() == [A]
+
+
+def test_an_attempt_that_died_after_it_rang_is_adopted_and_not_rung_again(rig, monkeypatch):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign(1, retries=3)
+    die_while_placing(rig, monkeypatch, rung=True)
+    rig.clock.shift(16)
+    assert rig.recover().adopted == 1
+    assert (attempt().status, attempt().carrier_ref) == ("in-progress", attempt().pk.hex)
+    for _ in range(10):
+        rig.later(seconds=30)
+        rig.recover()
+    assert rig.rings() == [A]
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("lost-before-ring", "canceled"), ("lost-after-ring", "in-progress")])
+def test_a_lost_answer_is_settled_by_asking(rig, answer, outcome):
+    rig.carrier.script = {A: [answer]}
+    rig.campaign(1)
+    rig.tick()
+    rig.clock.shift(31)
+    rig.recover()
+    assert attempt().status == outcome
+
+
+def test_while_the_carrier_cannot_tell_the_attempt_is_parked_with_its_channel_and_then_spent(rig):
+    rig.carrier.script = {A: ["lost-after-ring", "completed"]}
+    rig.carrier.answers_look_ups = False
+    rig.campaign(1, retries=1)
+    rig.tick()
+    rig.clock.shift(recovery.longest_call() - timedelta(seconds=1))
+    rig.recover()
+    assert attempt().status == "unknown"
+    assert leases(rig.account) == 1
+    rig.clock.shift(1)
+    assert rig.recover().given_up == 1
+    call = Call.objects.get()
+    assert (call.status, call.attempts_made, call.last_outcome) == ("retrying", 1, "failed")
+    assert leases(rig.account) == 0
+    assert rig.rings() == [A]
+
+
+def test_a_call_that_nobody_told_us_the_end_of_is_asked_for(rig, monkeypatch):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign(1)
+    rig.tick()
+    rig.clock.shift(61)
+    assert rig.recover().adopted == 0
+    assert attempt().status == "in-progress"
+    over = Event(status="no-answer", carrier_ref=attempt().pk.hex, ended_at=timezone.now())
+    monkeypatch.setattr(rig.carrier, "_look_up", lambda _: over)
+    assert rig.recover().ended == 0, "it was asked for a moment ago"
+    rig.clock.shift(61)
+    assert rig.recover().ended == 1
+    assert attempt().status == "no-answer"
+    assert Campaign.objects.get().status == "completed"
+
+
+def test_a_call_that_the_carrier_has_forgotten_is_spent(rig):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign(1, retries=1)
+    rig.tick()
+    rig.carrier.rings.clear()
+    rig.clock.shift(61)
+    assert rig.recover().ended == 1
+    assert Call.objects.get().status == "retrying"
+
+
+def test_a_call_beyond_its_longest_time_is_hung_up(rig):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign(1)
+    rig.tick()
+    rig.clock.shift(recovery.longest_call() + timedelta(seconds=1))
+    rig.recover()
+    rig.settle()
+    assert attempt().status == "completed"
+
+
+def test_a_leaked_lease_is_dropped_and_a_missing_one_taken_again(rig, redis):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign(1)
+    rig.tick()
+    keys = list(redis.scan_iter("channels:held:*"))
+    assert len(keys) == 4
+    for key in keys:
+        redis.delete(key)
+        redis.zadd(key, {"0" * 32: 9e15})
+    repairs = rig.recover()
+    assert (repairs.leaked, repairs.missing) == (1, 1)
+    assert [redis.zrange(key, 0, -1) for key in keys] == [[attempt().pk.hex]] * 4
+
+
+def test_two_sweeps_at_once_mend_a_thing_once(rig, monkeypatch):
+    rig.carrier.script = {A: ["lost-before-ring", "completed"]}
+    rig.campaign(1)
+    rig.tick()
+    rig.clock.shift(31)
+    loaded = recovery._to_look_up(timezone.now())
+    monkeypatch.setattr(recovery, "_to_look_up", lambda _: loaded)
+    assert [rig.recover().given_back, rig.recover().given_back] == [1, 0]
+    rig.tick()
+    assert Call.objects.get().attempts_made == 1
+
+
+def test_a_worker_that_comes_back_late_finds_nothing_to_do(rig):
+    """Its batch was dialled by another in the meantime."""
+    rig.carrier.script = {A: ["completed"], B: ["silent"]}
+    rig.campaign([A, B])
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    ids = list(CallAttempt.objects.values_list("id", flat=True))
+    rig.clock.shift(11)
+    rig.dial()
+    dialing.dial(ids, timezone.now())
+    assert sorted(rig.rings()) == [A, B]

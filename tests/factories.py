@@ -1,0 +1,290 @@
+"""Rows that can exist: what has ended has its end, what rings was placed, and what belongs together is of one account.
+
+The state of a row is a trait: `CampaignFactory(running=True)`, `CallFactory(retrying=True)`, `CallAttemptFactory(busy=
+True)`. A row brings the rows that it needs in a state that fits its own: the call of an attempt that rings is in
+progress, and its campaign is running. Without a trait a campaign starts in an hour and a call was not attempted yet.
+"""
+
+from datetime import time, timedelta
+from typing import Any
+
+from django.utils import timezone
+from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, Sequence, SubFactory, Trait
+from factory.django import DjangoModelFactory
+
+from accounts.credentials import digest
+from accounts.models import Account, ApiKey, CallerId, Trunk
+from campaigns.lifecycle import LONGEST
+from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
+from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
+
+
+def _ago(**units: float) -> Any:
+    return LazyFunction(lambda: timezone.now() - timedelta(**units))
+
+
+class TrunkFactory(DjangoModelFactory):
+    class Meta:
+        model = Trunk
+
+    name = Sequence(lambda n: f"trunk-{n}")
+    carrier = Trunk.Carrier.SIMULATED
+
+    class Params:
+        exotel = Trait(
+            carrier=Trunk.Carrier.EXOTEL,
+            base_url="https://carrier.example",
+            account_sid="operator1",
+            api_key="key-at-the-carrier",
+            api_token="token-at-the-carrier",
+        )
+
+
+class AccountFactory(DjangoModelFactory):
+    """Open around the clock, so that no test depends on the hour at which it runs."""
+
+    class Meta:
+        model = Account
+
+    sid = Sequence(lambda n: f"account{n}")
+    opens_at = time(0)
+    closes_at = time(0)
+
+
+class ApiKeyFactory(DjangoModelFactory):
+    """`ApiKeyFactory(token="...")` chooses the token; without it, the token is `token of ` and the key."""
+
+    class Meta:
+        model = ApiKey
+
+    account = SubFactory(AccountFactory)
+    key = Sequence(lambda n: f"key{n}")
+    token_digest = LazyAttribute(lambda row: digest(row.token))
+
+    class Params:
+        token = LazyAttribute(lambda row: f"token of {row.key}")
+        revoked = Trait(revoked_at=_ago(minutes=1))
+
+
+class CallerIdFactory(DjangoModelFactory):
+    class Meta:
+        model = CallerId
+
+    account = SubFactory(AccountFactory)
+    number = Sequence(lambda n: f"+9180{n:08d}")
+    trunk = SubFactory(TrunkFactory)
+
+
+class FlowFactory(DjangoModelFactory):
+    class Meta:
+        model = Flow
+
+    account = SubFactory(AccountFactory)
+    flow_id = Sequence(lambda n: f"flow{n}")
+    document = LazyFunction(lambda: {"steps": [{"say": "Hello."}]})
+
+
+class CampaignFactory(DjangoModelFactory):
+    """Waits for its start, an hour from now. A trait that has started did so an hour ago."""
+
+    class Meta:
+        model = Campaign
+
+    account = SubFactory(AccountFactory)
+    name = Sequence(lambda n: f"campaign {n}")
+    caller_id = SubFactory(CallerIdFactory, account=SelfAttribute("..account"))
+    caller_id_given = LazyAttribute(lambda row: row.caller_id.number)
+    flow = SubFactory(FlowFactory, account=SelfAttribute("..account"))
+    flow_url = LazyAttribute(lambda row: f"http://my.exotel.com/{row.account.sid}/exoml/start_voice/{row.flow.flow_id}")
+    send_at = _ago(hours=-1)
+    expires_at = LazyAttribute(lambda row: row.end_at or row.send_at + LONGEST)
+    end_at = None
+    status = Campaign.Status.CREATED
+
+    class Params:
+        with_retries = Trait(
+            number_of_retries=2, retry_interval_mins=5, retry_on_status=["busy", "no-answer", "failed"]
+        )
+        # Parts of the traits below, not states of their own.
+        started = Trait(send_at=_ago(hours=1), started_at=SelfAttribute("send_at"))
+        ended = Trait(ended_at=_ago(minutes=1))
+        running = Trait(status=Campaign.Status.IN_PROGRESS, started=True)
+        paused = Trait(status=Campaign.Status.PAUSED, started=True)
+        paused_before_start = Trait(status=Campaign.Status.PAUSED)
+        completed = Trait(status=Campaign.Status.COMPLETED, started=True, ended=True)
+        failed = Trait(status=Campaign.Status.FAILED, started=True, ended=True, failure_http_status=503)
+        canceled = Trait(status=Campaign.Status.CANCELED, started=True, ended=True)
+        archived = Trait(status=Campaign.Status.ARCHIVED, started=True, ended=True)
+        deleted = Trait(status=Campaign.Status.DELETED, ended=True)
+
+
+class CustomFieldFactory(DjangoModelFactory):
+    class Meta:
+        model = CustomField
+
+    campaign = SubFactory(CampaignFactory)
+    value = "round-7"
+
+
+class CallFactory(DjangoModelFactory):
+    """Not attempted yet. `in_progress` is a first attempt that is under way; the attempts are rows of their own."""
+
+    class Meta:
+        model = Call
+
+    campaign = SubFactory(CampaignFactory)
+    number = Sequence(lambda n: f"+9198{n:08d}")
+    status = Call.Status.CREATED
+
+    class Params:
+        in_progress = Trait(status=Call.Status.IN_PROGRESS, campaign__running=True)
+        retrying = Trait(
+            status=Call.Status.RETRYING,
+            campaign__running=True,
+            campaign__with_retries=True,
+            attempts_made=1,
+            was_placed=True,
+            last_outcome=Outcome.BUSY,
+            next_attempt_at=_ago(minutes=-5),
+        )
+        completed = Trait(
+            status=Call.Status.COMPLETED,
+            campaign__running=True,
+            attempts_made=1,
+            was_placed=True,
+            last_outcome=Outcome.COMPLETED,
+            ended_at=_ago(minutes=2),
+        )
+        failed = Trait(
+            status=Call.Status.FAILED,
+            campaign__running=True,
+            attempts_made=1,
+            was_placed=True,
+            last_outcome=Outcome.NO_ANSWER,
+            ended_at=_ago(minutes=2),
+            end_reason="no retry is left",
+        )
+        canceled = Trait(
+            status=Call.Status.CANCELED,
+            campaign__completed=True,
+            ended_at=_ago(minutes=1),
+            end_reason="the campaign's end came",
+        )
+
+
+class CallAttemptFactory(DjangoModelFactory):
+    """A first attempt, claimed and not placed yet. Its call fits its state where it is not given."""
+
+    class Meta:
+        model = CallAttempt
+
+    call = SubFactory(CallFactory, in_progress=True)
+    campaign = SelfAttribute("call.campaign")
+    trunk = SelfAttribute("campaign.caller_id.trunk")
+    number = 1
+    status = CallAttempt.Status.CLAIMED
+    claimed_at = _ago(minutes=5)
+
+    class Params:
+        # Parts of the traits below, not states of their own.
+        placed = Trait(placing_at=LazyAttribute(lambda row: row.claimed_at + timedelta(seconds=1)))
+        taken = Trait(
+            placed=True,
+            carrier_ref=Sequence(lambda n: f"ref-{n}"),
+            heard_at=LazyAttribute(lambda row: row.placing_at + timedelta(seconds=1)),
+        )
+        ended = Trait(ended_at=LazyAttribute(lambda row: row.claimed_at + timedelta(minutes=1)))
+        placing = Trait(status=CallAttempt.Status.PLACING, placed=True)
+        in_progress = Trait(status=CallAttempt.Status.IN_PROGRESS, taken=True)
+        unknown = Trait(status=CallAttempt.Status.UNKNOWN, placed=True)
+        completed = Trait(
+            status=CallAttempt.Status.COMPLETED,
+            taken=True,
+            ended=True,
+            answered_at=LazyAttribute(lambda row: row.placing_at + timedelta(seconds=8)),
+            duration_seconds=20,
+            call=SubFactory(CallFactory, completed=True),
+        )
+        busy = Trait(
+            status=CallAttempt.Status.BUSY,
+            taken=True,
+            ended=True,
+            call=SubFactory(CallFactory, failed=True, last_outcome=Outcome.BUSY),
+        )
+        no_answer = Trait(
+            status=CallAttempt.Status.NO_ANSWER,
+            taken=True,
+            ended=True,
+            call=SubFactory(CallFactory, failed=True, last_outcome=Outcome.NO_ANSWER),
+        )
+        # Refused by the carrier: no phone rang, and there is no id at the carrier.
+        failed = Trait(
+            status=CallAttempt.Status.FAILED,
+            placed=True,
+            ended=True,
+            http_status=400,
+            reason="the carrier refused the call",
+            call=SubFactory(CallFactory, failed=True, last_outcome=Outcome.FAILED, was_placed=False, http_status=400),
+        )
+        # Given back before the carrier was asked; the call waits for another attempt.
+        canceled = Trait(
+            status=CallAttempt.Status.CANCELED,
+            ended=True,
+            call=SubFactory(CallFactory, campaign__running=True),
+        )
+
+
+class CarrierEventFactory(DjangoModelFactory):
+    class Meta:
+        model = CarrierEvent
+
+    class Params:
+        attempt = SubFactory(CallAttemptFactory, completed=True)
+        handled = Trait(handled_at=_ago(seconds=1))
+
+    attempt_id = LazyAttribute(lambda row: row.attempt.id)
+    carrier = Trunk.Carrier.EXOTEL
+    payload = LazyFunction(lambda: {"Status": "completed"})
+
+
+class TrunkHealthFactory(DjangoModelFactory):
+    class Meta:
+        model = TrunkHealth
+
+    trunk = SubFactory(TrunkFactory)
+
+    class Params:
+        down = Trait(
+            failures=3, down_since=_ago(minutes=1), resting_until=_ago(seconds=-4), last_error="503 Service Unavailable"
+        )
+
+
+class CampaignHistoryFactory(DjangoModelFactory):
+    class Meta:
+        model = CampaignHistory
+
+    subject = SubFactory(CampaignFactory, running=True)
+    from_status = Campaign.Status.CREATED
+    to_status = Campaign.Status.IN_PROGRESS
+    reason = "the start has come"
+    at = _ago(minutes=30)
+
+
+class CallHistoryFactory(DjangoModelFactory):
+    class Meta:
+        model = CallHistory
+
+    subject = SubFactory(CallFactory, in_progress=True)
+    from_status = Call.Status.CREATED
+    to_status = Call.Status.IN_PROGRESS
+    at = _ago(minutes=5)
+
+
+class AttemptHistoryFactory(DjangoModelFactory):
+    class Meta:
+        model = AttemptHistory
+
+    subject = SubFactory(CallAttemptFactory, placing=True)
+    from_status = CallAttempt.Status.CLAIMED
+    to_status = CallAttempt.Status.PLACING
+    at = _ago(minutes=5)
