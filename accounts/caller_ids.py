@@ -9,6 +9,6 @@ def canonical(number: str, region: str) -> str:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         parsed = None
-    if parsed and phonenumbers.is_possible_number(parsed):
+    if parsed and phonenumbers.is_valid_number(parsed):
         return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return "".join(character for character in number if character.isdecimal() and character.isascii())

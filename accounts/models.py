@@ -56,6 +56,7 @@ class Trunk(models.Model):
             models.CheckConstraint(
                 condition=~Q(carrier="exotel") | (~Q(base_url="") & ~Q(account_sid="") & ~Q(api_key="")),
                 name="exotel_trunk_has_an_address_and_a_key",
+                violation_error_message="An Exotel trunk needs a base_url, an account_sid and an api_key.",
             ),
         ]
 

@@ -137,14 +137,16 @@ class Campaign(models.Model):
             models.CheckConstraint(name="campaign_has_at_most_three_retries", condition=Q(number_of_retries__lte=3)),
             models.CheckConstraint(
                 name="campaign_with_retries_has_an_interval",
-                condition=Q(number_of_retries=0) | Q(retry_interval_mins__gte=1),
+                # A check that is neither true nor false passes, so an empty interval must be refused by name.
+                condition=Q(number_of_retries=0) | Q(retry_interval_mins__isnull=False, retry_interval_mins__gte=1),
             ),
             models.CheckConstraint(
                 name="campaign_retries_on_failures_only",
                 condition=Q(retry_on_status__contained_by=["busy", "no-answer", "failed"]),
             ),
             models.CheckConstraint(
-                name="campaign_with_its_own_throttle_has_one", condition=~Q(mode="custom") | Q(throttle__gte=1)
+                name="campaign_with_its_own_throttle_has_one",
+                condition=~Q(mode="custom") | Q(throttle__isnull=False, throttle__gte=1),
             ),
         ]
         indexes: ClassVar = [

@@ -35,6 +35,7 @@ def _start() -> ExitStack:
     os.environ.update(urls)
     os.environ.setdefault("CELERY_BROKER_URL", urls["REDIS_URL"])
     os.environ["DATA_DIR"] = str(data_dir)
+    (data_dir / "static").mkdir()  # what collectstatic makes: without it every web process warns
     return stack
 
 

@@ -70,7 +70,10 @@ def _create(options: dict[str, Any]) -> Account:
     account.save()
     trunk = _trunk(options["trunk"])
     for number in options["caller_id"]:
-        caller_id = CallerId(account=account, number=caller_ids.canonical(number, account.region), trunk=trunk)
+        canonical = caller_ids.canonical(number, account.region)
+        if not canonical:
+            raise ValidationError(f"the caller ID {number} is not a number: use digits, as in +918012345678")
+        caller_id = CallerId(account=account, number=canonical, trunk=trunk)
         caller_id.full_clean()
         caller_id.save()
     return account

@@ -1,0 +1,159 @@
+"""The admin pages of the tenants, their keys and caller IDs, and of the trunks."""
+
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts import caller_ids, credentials
+from accounts.admin_parts import DeletedWhenUnused, PageAdmin, link
+from accounts.models import Account, ApiKey, CallerId, Trunk
+
+# Django's forms are generic for the type checker only.
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Any]
+else:
+    _ModelForm = forms.ModelForm
+
+
+@admin.register(Account)
+class AccountAdmin(DeletedWhenUnused, PageAdmin):
+    list_display = ("sid", "is_active", "hours", "region", "channels", "starts_per_minute", "created_at")
+    list_filter = ("is_active", "region", "time_zone")
+    search_fields = ("sid",)
+    ordering = ("sid",)
+    fieldsets = (
+        (None, {"fields": ("sid", "is_active", "region", "created_at")}),
+        ("Calling hours", {"fields": ("time_zone", "opens_at", "closes_at")}),
+        ("Limits", {"fields": ("channels", "starts_per_minute", "requests_per_minute")}),
+    )
+
+    def zone_of(self, row: Account) -> tzinfo:
+        return row.zone
+
+    @admin.display(description="calling hours", ordering="opens_at")
+    def hours(self, account: Account) -> str:
+        return str(account.calling_hours)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(PageAdmin):
+    """Keys are made by `accounts.credentials`, which answers the token once; nothing here can show it again."""
+
+    list_display = ("key", "name", "account_link", "in_use", "created_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("account",)
+    search_fields = ("key", "name", "account__sid")
+    ordering = ("-created_at",)
+    autocomplete_fields = ("account",)
+    actions = ("revoke",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": ["account", "name"], "description": "The key and its token are made at random."})]
+        shown = ["account_link", "name", "key", "in_use", "created_at", "revoked_at"]
+        return [(None, {"fields": self._with_local_times(shown)})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), "account_link", "key", "in_use"]
+
+    def has_delete_permission(self, *_: Any) -> bool:
+        """A key is revoked, not deleted: its row says until when it worked."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if change:
+            obj.save(update_fields=["name"])
+            return
+        made = credentials.create_key(obj.account, name=obj.name)
+        obj.pk = ApiKey.objects.get(key=made.key).pk
+        obj.refresh_from_db()
+        text = "Copy the token now, it is never shown again. Key: <code>{}</code> Token: <code>{}</code>"
+        self.message_user(request, format_html(text, made.key, made.token), messages.WARNING)
+
+    @admin.display(description="account", ordering="account__sid")
+    def account_link(self, key: ApiKey) -> Any:
+        return link(key.account)
+
+    @admin.display(description="in use", boolean=True)
+    def in_use(self, key: ApiKey) -> bool:
+        return key.revoked_at is None
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        keys = list(queryset.filter(revoked_at=None))
+        revoked = queryset.filter(pk__in=[key.pk for key in keys]).update(revoked_at=timezone.now())
+        for key in keys:
+            self.log_change(request, key, "Revoked.")
+        self.message_user(request, f"Revoked: {revoked}. Clients that sign in with them are refused from now on.")
+
+
+class CallerIdForm(_ModelForm):
+    def clean(self) -> dict[str, Any]:
+        """Stored in one spelling, so that a campaign finds it however the API was given it."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.instance.pk is None and cleaned.get("account") and cleaned.get("number"):
+            cleaned["number"] = caller_ids.canonical(cleaned["number"], cleaned["account"].region)
+        return cleaned
+
+
+@admin.register(CallerId)
+class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
+    form = CallerIdForm
+    list_display = ("number", "account", "trunk", "channels", "is_active")
+    list_filter = ("is_active", "trunk")
+    list_select_related = ("account", "trunk")
+    search_fields = ("number", "account__sid")
+    ordering = ("account__sid", "number")
+    autocomplete_fields = ("account", "trunk")
+    fields = ("account", "number", "trunk", "channels", "is_active")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CallerId]:
+        return super().get_queryset(request).defer("trunk__api_token")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: CallerId | None = None) -> Any:
+        """Campaigns refer to it, so it stays what it is; only how it is used can change."""
+        return [*super().get_readonly_fields(request, obj), *(("account", "number") if obj else ())]
+
+
+class TrunkForm(_ModelForm):
+    """The carrier's token goes in and never comes out: not into the page, and it isn't even read from the database."""
+
+    new_api_token = forms.CharField(
+        label="API token",
+        required=False,
+        strip=True,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
+        help_text="Stored encrypted and never shown. Empty: it stays as it is.",
+    )
+
+    def clean_base_url(self) -> str:
+        return str(self.cleaned_data["base_url"]).rstrip("/")
+
+
+@admin.register(Trunk)
+class TrunkAdmin(DeletedWhenUnused, PageAdmin):
+    form = TrunkForm
+    account_path = None
+    list_display = ("name", "carrier", "base_url", "account_sid", "channels")
+    list_filter = ("carrier",)
+    search_fields = ("name", "account_sid")
+    ordering = ("name",)
+    fields = ("name", "carrier", "base_url", "account_sid", "api_key", "new_api_token", "channels")
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Trunk]:
+        """Without the token, so that this page still opens to enter it again after a change of SECRET_KEY."""
+        return super().get_queryset(request).defer("api_token")
+
+    def save_model(self, request: HttpRequest, obj: Trunk, form: Any, change: bool) -> None:
+        if token := form.cleaned_data["new_api_token"]:
+            obj.api_token = token
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,228 @@
+"""The admin pages of the attempts, of what the carriers told us, and of the trunks' health. All of them only show."""
+
+from collections.abc import Iterable
+from datetime import UTC, tzinfo
+from typing import Any, cast
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from accounts.admin_parts import (
+    ChoiceFilter,
+    LargeTableAdmin,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    as_uuid,
+    badge,
+    link,
+    pretty_json,
+)
+from accounts.models import Trunk
+from campaigns.admin import CallAdmin, CampaignFilter, HistoryAdmin, as_e164
+from campaigns.models import Call
+from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
+
+
+class AttemptParts:
+    """Columns that the list of attempts and the page of a call share."""
+
+    @admin.display(description="state")
+    def state(self, attempt: CallAttempt) -> SafeString:
+        return badge(attempt.status, attempt.get_status_display())
+
+    @admin.display(description="attempt ID")
+    def attempt_link(self, attempt: CallAttempt) -> SafeString | None:
+        return link(attempt)
+
+
+class AttemptInline(AttemptParts, ReadOnlyInline):
+    model = CallAttempt
+    account_path = "campaign.account"
+    ordering = ("claimed_at", "pk")
+    verbose_name_plural = "attempts"
+    fields = (
+        "attempt_link",
+        "number",
+        "state",
+        "trunk",
+        "claimed_at",
+        "answered_at",
+        "ended_at",
+        "duration_seconds",
+        "reason",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CallAttempt]:
+        attempts = super().get_queryset(request).select_related("campaign__account", "trunk")
+        return attempts.defer("trunk__api_token")
+
+
+# The page of a call is the campaigns app's, which knows no attempts: they are added here.
+admin.site.unregister(Call)
+
+
+@admin.register(Call)
+class CallWithAttemptsAdmin(CallAdmin):
+    inlines = (AttemptInline, *CallAdmin.inlines)
+
+
+class AttemptHistoryInline(ReadOnlyInline):
+    model = AttemptHistory
+    account_path = "subject.campaign.account"
+    fields = ("at", "from_status", "to_status", "reason")
+    verbose_name_plural = "history"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AttemptHistory]:
+        return super().get_queryset(request).select_related("subject__campaign__account")
+
+
+@admin.register(CallAttempt)
+class CallAttemptAdmin(AttemptParts, LargeTableAdmin):
+    account_path = "campaign.account"
+    list_display = (
+        "called",
+        "campaign",
+        "number",
+        "state",
+        "trunk",
+        "claimed_at",
+        "answered_at",
+        "ended_at",
+        "duration_seconds",
+        "reason",
+    )
+    list_filter = ("status", "trunk", CampaignFilter)
+    list_select_related = ("call", "campaign__account", "trunk")
+    search_fields = ("id",)
+    search_help_text = "The attempt's ID, the carrier's ID, or + and the whole number."
+    inlines = (AttemptHistoryInline,)
+    fieldsets = (
+        (None, {"fields": ("id", "call_link", "campaign_link", "number", "state", "reason")}),
+        ("Carrier", {"fields": ("trunk", "carrier_ref", "http_status")}),
+        ("Times", {"fields": ("claimed_at", "placing_at", "heard_at", "answered_at", "ended_at")}),
+        ("Conversation", {"fields": ("duration_seconds", "digits", "recording_url")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CallAttempt]:
+        return super().get_queryset(request).defer("trunk__api_token")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[CallAttempt], search_term: str
+    ) -> tuple[QuerySet[CallAttempt], bool]:
+        """What was typed says what is meant, so each search is one comparison that an index can answer."""
+        if not search_term:
+            return queryset, False
+        if attempt_id := as_uuid(search_term):
+            return queryset.filter(pk=attempt_id), False
+        if search_term.startswith("+"):
+            return queryset.filter(call__number=as_e164(search_term)), False
+        return queryset.filter(carrier_ref=search_term), False
+
+    @admin.display(description="number")
+    def called(self, attempt: CallAttempt) -> str:
+        return attempt.call.number
+
+    @admin.display(description="call")
+    def call_link(self, attempt: CallAttempt) -> SafeString | None:
+        return link(attempt.call)
+
+    @admin.display(description="campaign")
+    def campaign_link(self, attempt: CallAttempt) -> SafeString | None:
+        return link(attempt.campaign)
+
+
+class AttemptBecame(ChoiceFilter):
+    title = "to state"
+    parameter_name = column = "to_status"
+    values = CallAttempt.Status.choices
+
+
+@admin.register(AttemptHistory)
+class AttemptHistoryAdmin(HistoryAdmin):
+    account_path = "subject.campaign.account"
+    list_filter = (AttemptBecame,)
+    list_select_related = ("subject__campaign__account",)
+    search_fields = ("subject",)
+    search_help_text = "The attempt's ID."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AttemptHistory], search_term: str
+    ) -> tuple[QuerySet[AttemptHistory], bool]:
+        return _of_attempt(queryset, "subject", search_term), False
+
+
+class CarrierFilter(ChoiceFilter):
+    title = "carrier"
+    parameter_name = column = "carrier"
+    values = Trunk.Carrier.choices
+
+
+@admin.register(CarrierEvent)
+class CarrierEventAdmin(LargeTableAdmin):
+    """The inbox, as it came. An event names its attempt without a foreign key, so that is looked up for the page."""
+
+    list_display = ("received_at", "carrier", "attempt_link", "state", "handled_at", "error")
+    list_filter = (("handled_at", admin.EmptyFieldListFilter), CarrierFilter)
+    search_fields = ("attempt_id",)
+    search_help_text = "The attempt's ID."
+    fields = ("received_at", "carrier", "attempt_link", "state", "handled_at", "error", "content")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[CarrierEvent], search_term: str
+    ) -> tuple[QuerySet[CarrierEvent], bool]:
+        return _of_attempt(queryset, "attempt_id", search_term), False
+
+    def prepare(self, rows: Iterable[CarrierEvent]) -> None:
+        attempts = CallAttempt.objects.select_related("campaign__account").in_bulk([row.attempt_id for row in rows])
+        for row in rows:
+            cast(Any, row).attempt = attempts.get(row.attempt_id)
+
+    def zone_of(self, row: CarrierEvent) -> tzinfo:
+        attempt = self._attempt(row)
+        return attempt.campaign.account.zone if attempt else UTC
+
+    def _attempt(self, row: CarrierEvent) -> CallAttempt | None:
+        if not hasattr(row, "attempt"):
+            self.prepare([row])
+        return cast("CallAttempt | None", cast(Any, row).attempt)
+
+    @admin.display(description="attempt ID")
+    def attempt_link(self, row: CarrierEvent) -> SafeString | str | None:
+        return link(self._attempt(row)) or f"{row.attempt_id} (there is no such attempt)"
+
+    @admin.display(description="state")
+    def state(self, row: CarrierEvent) -> SafeString:
+        if row.error:
+            return badge("failed", "not understood")
+        return badge("completed", "handled") if row.handled_at else badge("created", "new")
+
+    @admin.display(description="payload")
+    def content(self, row: CarrierEvent) -> SafeString:
+        return pretty_json(row.payload)
+
+
+def _of_attempt(queryset: QuerySet[Any], column: str, text: str) -> QuerySet[Any]:
+    if not text:
+        return queryset
+    attempt_id = as_uuid(text)
+    return queryset.filter(**{column: attempt_id}) if attempt_id else queryset.none()
+
+
+@admin.register(TrunkHealth)
+class TrunkHealthAdmin(ReadOnlyAdmin):
+    account_path = None
+    list_display = ("trunk", "state", "failures", "down_since", "resting_until", "last_error")
+    list_filter = (("down_since", admin.EmptyFieldListFilter),)
+    list_select_related = ("trunk",)
+    search_fields = ("trunk__name",)
+    ordering = ("trunk__name",)
+    fields = ("trunk", "state", "failures", "down_since", "resting_until", "last_error")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrunkHealth]:
+        return super().get_queryset(request).defer("trunk__api_token")
+
+    @admin.display(description="state")
+    def state(self, health: TrunkHealth) -> SafeString:
+        return badge("failed", "down") if health.down_since else badge("completed", "up")

@@ -1,0 +1,130 @@
+"""create_account, create_trunk and create_flow: the operator's first commands."""
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts import credentials
+from accounts.models import Account, ApiKey, Trunk
+from campaigns.models import Flow
+
+pytestmark = pytest.mark.django_db
+
+
+def create(*arguments: str) -> dict:
+    out = io.StringIO()
+    call_command("create_account", *arguments, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_an_account_comes_with_credentials_that_are_shown_once_and_stored_hashed():
+    made = create("acme", "--caller-id", "08012345678")
+    assert made["account_sid"] == "acme"
+    assert made["caller_ids"] == ["+918012345678"]
+    stored = ApiKey.objects.get(key=made["api_key"])
+    assert made["api_token"] not in stored.token_digest
+    assert credentials.find_account(made["api_key"], made["api_token"]) == Account.objects.get(sid="acme")
+
+
+def test_old_clients_sign_in_with_the_sid():
+    made = create("acme")
+    assert credentials.find_account("acme", made["api_token"]) == Account.objects.get(sid="acme")
+
+
+def test_wrong_revoked_and_inactive_credentials_are_nobodys():
+    made = create("acme", "--api-key", "k", "--api-token", "t")
+    assert (made["api_key"], made["api_token"]) == ("k", "t")
+    assert credentials.find_account("k", "wrong") is None
+    assert credentials.find_account("nobody", "t") is None
+    Account.objects.update(is_active=False)
+    assert credentials.find_account("k", "t") is None
+    Account.objects.update(is_active=True)
+    ApiKey.objects.update(revoked_at="2026-01-01T00:00:00Z")
+    assert credentials.find_account("k", "t") is None
+
+
+def test_every_limit_can_be_chosen():
+    create(
+        "acme",
+        *("--time-zone", "Europe/London", "--region", "gb", "--calling-hours", "00:00-24:00"),
+        *("--channels", "5", "--starts-per-minute", "10", "--requests-per-minute", "20"),
+        *("--caller-id", "020 7946 0958", "1408888"),
+    )
+    account = Account.objects.get()
+    assert str(account.calling_hours) == "00:00-24:00 Europe/London"
+    assert (account.channels, account.starts_per_minute, account.requests_per_minute) == (5, 10, 20)
+    assert [caller_id.number for caller_id in account.caller_ids.order_by("id")] == ["+442079460958", "1408888"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--time-zone", "Asia/Kolkatta"], "is not a time zone"),
+        (["--region", "UK"], "is not a country"),
+        (["--calling-hours", "21:00-10:30"], "open before they close"),
+        (["--channels", "0"], "greater than or equal to 1"),
+        (["--trunk", "nowhere"], "there is no trunk nowhere"),
+        (["--caller-id", "abc"], "abc is not a number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_stored(arguments, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        create("acme", *arguments)
+    assert not Account.objects.exists()
+
+
+def test_a_sid_and_a_key_are_used_once():
+    create("acme", "--api-key", "k")
+    with pytest.raises(CommandError, match="already exists"):
+        create("acme")
+    with pytest.raises(CommandError, match="the API key k is taken"):
+        create("other", "--api-key", "k")
+    assert Account.objects.count() == 1
+
+
+def test_a_trunks_token_is_read_from_standard_input_and_stored_encrypted(monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret token\n"))
+    call_command(
+        *("create_trunk", "main", "--base-url", "https://carrier.example/", "--account-sid", "a", "--api-key", "k"),
+        stdout=io.StringIO(),
+    )
+    trunk = Trunk.objects.get(name="main")
+    assert (trunk.api_token, trunk.base_url) == ("secret token", "https://carrier.example")
+    [raw] = Trunk.objects.raw("SELECT id, api_token AS stored FROM accounts_trunk")
+    assert "secret" not in raw.stored
+
+
+def test_a_trunk_without_an_address_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("t\n"))
+    with pytest.raises(CommandError, match="base_url"):
+        call_command("create_trunk", "main", "--api-key", "k", "--account-sid", "a")
+
+
+def test_a_flow_is_added_and_replaced_under_its_id(tmp_path):
+    create("acme")
+    file = tmp_path / "flow.json"
+    for text in ("Hello", "Good morning"):
+        file.write_text(json.dumps({"steps": [{"say": text}]}))
+        call_command("create_flow", "acme", "7", "--file", str(file), stdout=io.StringIO())
+    assert Flow.objects.get().document == {"steps": [{"say": "Good morning"}]}
+
+
+@pytest.mark.parametrize(
+    ("sid", "text", "sentence"),
+    [
+        ("nobody", "{}", "there is no account nobody"),
+        ("acme", "{", "is not JSON"),
+        ("acme", '{"steps": [{"sing": "a"}]}', r"flow\.steps\[0\]"),
+        ("acme", None, "can't read"),
+    ],
+)
+def test_a_flow_that_can_not_be_is_refused(tmp_path, sid, text, sentence):
+    create("acme")
+    file = tmp_path / "flow.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(CommandError, match=sentence):
+        call_command("create_flow", sid, "7", "--file", str(file))
+    assert not Flow.objects.exists()

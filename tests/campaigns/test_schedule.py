@@ -1,0 +1,90 @@
+"""The ticks: a start is at most a second late, and running a tick twice, or two at once, does nothing twice."""
+
+import threading
+from datetime import timedelta
+
+from django.db import connections
+from django.utils import timezone
+
+from campaigns import call_states, campaign_states, lifecycle, schedule, tasks
+from campaigns.models import CampaignHistory
+from tests.conftest import START, states
+
+
+def test_a_start_between_two_ticks_has_a_doorbell_of_its_own(rig, monkeypatch):
+    rung = []
+    monkeypatch.setattr(tasks, "ring", lambda task, countdown: rung.append((task, countdown)))
+    rig.campaign(send_at=START + timedelta(seconds=0.4))
+    tasks.start_due()
+    assert rung == [("campaigns.start_due", 0.4)]
+
+
+def test_a_start_beyond_the_next_tick_is_left_to_it(rig, monkeypatch):
+    rung = []
+    monkeypatch.setattr(tasks, "ring", lambda task, countdown: rung.append(task))
+    rig.campaign(send_at=START + timedelta(seconds=5))
+    tasks.start_due()
+    assert rung == []
+
+
+def test_a_campaign_without_a_schedule_rings_the_start_when_it_is_stored(rig, monkeypatch):
+    rung = []
+    monkeypatch.setattr(lifecycle, "ring", rung.append)
+    rig.campaign()
+    assert rung == ["campaigns.start_due"]
+
+
+def test_ten_ticks_at_once_start_a_campaign_once(rig):
+    campaign = rig.campaign(50)
+
+    def tick():
+        try:
+            schedule.start_due(timezone.now())
+            schedule.end_due(timezone.now())
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=tick) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert CampaignHistory.objects.filter(subject=campaign, to_status="in-progress").count() == 1
+
+
+def test_a_campaign_paused_at_the_very_moment_of_its_start_stays_paused(rig, monkeypatch):
+    """The tick has read it as due; the pause is stored before the tick moves it."""
+    campaign = rig.campaign()
+    move = campaign_states.move
+
+    def pause_first(*args, **columns):
+        monkeypatch.setattr(campaign_states, "move", move)
+        lifecycle.pause(campaign)
+        return move(*args, **columns)
+
+    monkeypatch.setattr(campaign_states, "move", pause_first)
+    schedule.start_due(timezone.now())
+    campaign.refresh_from_db()
+    assert campaign.status == "paused"
+
+
+def test_the_end_leaves_a_call_alone_that_was_claimed_a_moment_before(rig):
+    """The end has read the call as waiting, and it is claimed before the end moves it."""
+    campaign = rig.campaign(1, end_at=START + timedelta(hours=1))
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    moved = call_states.move_all(
+        campaign.calls.all(), "canceled", before=["created"], at=timezone.now(), ended_at=timezone.now()
+    )
+    assert moved == set()
+    assert set(states(campaign).values()) == {"in-progress"}
+
+
+def test_ends_that_come_while_the_server_was_down_are_caught_up(rig):
+    never_started = rig.campaign(2, end_at=START + timedelta(hours=1))
+    rig.clock.shift(timedelta(days=2))
+    rig.tick()
+    never_started.refresh_from_db()
+    assert never_started.status == "failed"
+    assert set(states(never_started).values()) == {"canceled"}
+    assert rig.rings() == []
