@@ -39,7 +39,7 @@ def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
 
 
 def _payload(request: HttpRequest) -> dict[str, Any] | None:
-    """The fields of a form, or the JSON object; None for anything else."""
+    """The fields of a form, or of the JSON object; None for anything else, and where there are none."""
     if request.content_type == "application/json":
         try:
             fields = json.loads(request.body, parse_constant=lambda _: None)
@@ -47,7 +47,7 @@ def _payload(request: HttpRequest) -> dict[str, Any] | None:
             return None
     else:
         fields = request.POST.dict()
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or not fields:
         return None
     return {_storable(name): _storable(value) for name, value in list(fields.items())[:MOST_FIELDS]}
 

@@ -60,7 +60,7 @@ class ExotelCarrier(Carrier):
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
         self._calls = f"{base_url.rstrip('/')}/v1/Accounts/{account_sid}/Calls"
-        self._auth = aiohttp.BasicAuth(api_key, api_token)
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(api_key, api_token)}
         self._session: aiohttp.ClientSession | None = None
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
@@ -136,7 +136,7 @@ class ExotelCarrier(Carrier):
         """The status and the JSON object of the answer; {} where the body is none."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                auth=self._auth,
+                headers=self._headers,
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS),
                 timeout=aiohttp.ClientTimeout(total=settings.CARRIER_TIMEOUT_SECONDS),
             )

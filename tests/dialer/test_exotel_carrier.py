@@ -1,0 +1,251 @@
+"""The exotel driver against the sandbox over real HTTP: what each answer and each fault means to the dialer."""
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import uuid4
+
+import pytest
+import requests
+
+from dialer.carriers.base import (
+    Accepted,
+    Ambiguous,
+    CallRequest,
+    CantTell,
+    Event,
+    NoSuchCall,
+    Placed,
+    Refused,
+    Unavailable,
+    UnreadableEvent,
+)
+from dialer.carriers.exotel import ExotelCarrier
+from scripts.stack import free_ports
+
+CALLER_ID = "+918012345678"
+# Another number for each call: those of earlier tests are still up.
+NUMBERS = (f"+9198{number:08}" for number in count(10_000_000))
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    """Its address; a process of its own, as in production."""
+    [port] = free_ports(1)
+    process = subprocess.Popen([sys.executable, "-m", "sandbox", "--port", str(port)], stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                requests.get(f"{url}/_sandbox/healthz", timeout=1)
+                break
+            except requests.RequestException:
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def script(sandbox):
+    def put(*faults, **more):
+        body = {"default": [{"outcome": "completed", "ring": 0.05, "talk": 30}], "faults": list(faults), **more}
+        requests.put(f"{sandbox}/_sandbox/script", json=body, timeout=5).raise_for_status()
+
+    put()
+    return put
+
+
+@pytest.fixture
+def carrier(sandbox, script, settings):
+    settings.CARRIER_TIMEOUT_SECONDS = 0.5
+    return ExotelCarrier(sandbox, "operator1", "key", "token")
+
+
+def request(number=None):
+    attempt_id = uuid4()
+    return CallRequest(
+        attempt_id=attempt_id,
+        number=number or next(NUMBERS),
+        caller_id=CALLER_ID,
+        flow_url="http://127.0.0.1:9/flows/1",
+        custom_field="round 7",
+        callback_url=f"http://127.0.0.1:9/carrier-events/exotel/{attempt_id.hex}?token=t",
+        ring_timeout=30,
+        max_seconds=600,
+    )
+
+
+def place(carrier, asked):
+    return carrier.place([asked])[asked.attempt_id]
+
+
+def lost(asked, *, ref="", known=frozenset()):
+    return Placed(asked.attempt_id, asked.number, asked.caller_id, datetime.now(UTC), ref, known)
+
+
+def look_up(carrier, placed):
+    return carrier.look_up([placed])[placed.attempt_id]
+
+
+def rings(sandbox, asked):
+    """What the ring log holds of this call's number."""
+    return requests.get(f"{sandbox}/_sandbox/rings", params={"number": asked.number}, timeout=5).json()["rings"]
+
+
+def test_a_taken_call_is_accepted_under_the_carriers_id(carrier, sandbox):
+    asked = request()
+    answer = place(carrier, asked)
+    [ring] = rings(sandbox, asked)
+    assert answer == Accepted(ring["call_sid"])
+    assert ring["attempt_id"] == asked.attempt_id.hex
+
+
+def test_a_batch_is_placed_at_once(carrier, sandbox):
+    asked = [request() for _ in range(50)]
+    answers = carrier.place(asked)
+    assert all(isinstance(answers[each.attempt_id], Accepted) for each in asked)
+    assert [len(rings(sandbox, each)) for each in asked] == [1] * 50
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer", "rung"),
+    [
+        ("http-400", Refused, 0),
+        ("http-429", Unavailable, 0),
+        ("http-503", Unavailable, 0),
+        ("http-500", Ambiguous, 0),
+        ("hang-before-ring", Ambiguous, 0),
+        ("down", Ambiguous, 0),
+        ("hang-after-ring", Ambiguous, 1),
+        ("error-after-ring", Ambiguous, 1),
+        ("malformed-answer", Ambiguous, 1),
+    ],
+)
+def test_only_an_answer_that_says_so_means_that_nobody_was_rung(carrier, sandbox, script, fault, answer, rung):
+    script(fault)
+    asked = request()
+    assert isinstance(place(carrier, asked), answer)
+    assert len(rings(sandbox, asked)) == rung
+
+
+def test_nobody_listening_means_that_nobody_was_rung():
+    carrier = ExotelCarrier(f"http://127.0.0.1:{free_ports(1)[0]}", "operator1", "key", "token")
+    assert isinstance(place(carrier, request()), Unavailable)
+
+
+def test_a_refusal_keeps_the_status_and_the_carriers_words(carrier, script):
+    script("http-400")
+    refused = place(carrier, request())
+    assert refused.http_status == 400
+    assert refused.reason.startswith("HTTP 400: ")
+
+
+@pytest.mark.parametrize("fault", ["hang-after-ring", "error-after-ring", "malformed-answer"])
+def test_a_call_whose_answer_was_lost_is_found_by_number_caller_id_and_time(carrier, sandbox, script, fault):
+    script(fault)
+    asked = request()
+    place(carrier, asked)
+    [ring] = rings(sandbox, asked)
+    found = look_up(carrier, lost(asked))
+    assert (found.status, found.carrier_ref) == ("in-progress", ring["call_sid"])
+
+
+@pytest.mark.parametrize("fault", ["hang-before-ring", "http-500"])
+def test_a_call_that_never_rang_is_not_found(carrier, script, fault):
+    script({"name": fault, "times": 1})
+    asked = request()
+    place(carrier, asked)
+    assert look_up(carrier, lost(asked)) == NoSuchCall()
+
+
+def test_another_attempts_call_to_the_same_number_is_not_taken_for_the_lost_one(carrier, sandbox):
+    number = next(NUMBERS)
+    other = place(carrier, request(number))
+    assert isinstance(other, Accepted)
+    asked = request(number)
+    assert look_up(carrier, lost(asked)).carrier_ref == other.carrier_ref, "or the test could not fail"
+    assert look_up(carrier, lost(asked, known=frozenset({other.carrier_ref}))) == NoSuchCall()
+
+
+def test_a_carrier_that_does_not_answer_a_look_up_cannot_tell(carrier, script):
+    script("down")
+    assert isinstance(look_up(carrier, lost(request())), CantTell)
+    script("http-503")
+    assert isinstance(look_up(carrier, lost(request(), ref="f" * 32)), CantTell | NoSuchCall)
+
+
+def test_a_call_is_asked_for_by_the_carriers_id(carrier, script):
+    script(default=[{"outcome": "busy", "ring": 0}])
+    asked = request()
+    ref = place(carrier, asked).carrier_ref
+    time.sleep(0.2)
+    found = look_up(carrier, lost(asked, ref=ref))
+    assert (found.status, found.carrier_ref) == ("busy", ref)
+    assert look_up(carrier, lost(asked, ref="0" * 32)) == NoSuchCall()
+
+
+def test_a_call_can_be_hung_up(carrier, sandbox):
+    asked = request()
+    ref = place(carrier, asked).carrier_ref
+    time.sleep(0.2)
+    carrier.hang_up([ref])
+    time.sleep(0.1)
+    assert rings(sandbox, asked)[0]["outcome"] == "completed"
+
+
+def test_an_answered_event_tells_keys_and_times():
+    event = ExotelCarrier.read_event(
+        {
+            "CallSid": "abc",
+            "Status": "completed",
+            "ConversationDuration": "7",
+            "EndTime": "2026-03-02 11:30:10",
+            "Digits": "1",
+            "RecordingUrl": "https://example.org/a.mp3",
+        }
+    )
+    ended = datetime(2026, 3, 2, 6, 0, 10, tzinfo=UTC)
+    assert event == Event(
+        status="completed",
+        carrier_ref="abc",
+        answered_at=ended - timedelta(seconds=7),
+        ended_at=ended,
+        duration_seconds=7,
+        digits="1",
+        recording_url="https://example.org/a.mp3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("completed", "completed"),
+        ("busy", "busy"),
+        ("no-answer", "no-answer"),
+        ("failed", "failed"),
+        ("canceled", "failed"),
+        ("in-progress", "in-progress"),
+    ],
+)
+def test_the_carriers_words_for_an_end(status, outcome):
+    """The least that Exotel sends for a flow call: the id, the status and a date."""
+    event = ExotelCarrier.read_event({"CallSid": "abc", "Status": status, "DateUpdated": "2026-03-02 11:30:10"})
+    assert event.status == outcome
+
+
+@pytest.mark.parametrize("payload", [{}, {"Status": "exploded"}, {"Status": None}, {"Status": ["busy"]}])
+def test_what_is_no_event_is_refused(payload):
+    with pytest.raises(UnreadableEvent):
+        ExotelCarrier.read_event(payload)
+
+
+@pytest.mark.parametrize("junk", ["", "soon", "-5", "1e999", "NaN", None, "2026-13-45 99:99:99"])
+def test_junk_in_a_field_costs_only_that_field(junk):
+    event = ExotelCarrier.read_event({"Status": "completed", "ConversationDuration": junk, "EndTime": junk})
+    assert event.status == "completed"
+    assert event.ended_at is None
+    assert event.duration_seconds in {None, 0}

@@ -1,0 +1,82 @@
+"""The addresses that carriers use: events need the attempt's own token, and an accepted event is never lost."""
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from campaigns.models import Campaign
+from dialer import links
+from dialer.models import CallAttempt, CarrierEvent
+from tests.conftest import NUMBERS
+from tests.factories import CampaignFactory, FlowFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def path(url: str) -> str:
+    return url.partition("//")[2].partition("/")[2].join(["/", ""])
+
+
+@pytest.fixture
+def address():
+    attempt_id = uuid4()
+    return path(links.events_url("exotel", attempt_id))
+
+
+@pytest.mark.parametrize("kind", ["multipart", "urlencoded", "json"])
+def test_an_event_is_kept_as_it_came(client, redis, address, kind):
+    fields = {"CallSid": "abc", "Status": "completed"}
+    match kind:
+        case "multipart":
+            answer = client.post(address, fields)
+        case "urlencoded":
+            answer = client.post(address, "CallSid=abc&Status=completed", "application/x-www-form-urlencoded")
+        case "json":
+            answer = client.post(address, json.dumps(fields), "application/json")
+    assert answer.status_code == 204
+    assert CarrierEvent.objects.get().payload == fields
+
+
+def test_an_event_with_the_wrong_token_is_refused_and_not_kept(client, redis, address):
+    other = path(links.events_url("exotel", uuid4()))
+    for forged in (address[:-1], address[:-1] + "x", address.partition("?")[0], other[:60] + address[60:]):
+        assert client.post(forged, {"Status": "completed"}).status_code == 403
+    assert not CarrierEvent.objects.exists()
+
+
+def test_an_unknown_carrier_is_refused(client, address):
+    assert client.post(address.replace("/exotel/", "/nobody/"), {"Status": "completed"}).status_code == 403
+
+
+@pytest.mark.parametrize("body", ["", "[]", "null", "{", "[" * 100_000])
+def test_what_is_no_event_is_refused(client, address, body):
+    assert client.post(address, body, "application/json").status_code == 400
+
+
+def test_characters_that_the_database_refuses_do_not_cost_the_event(client, redis, address):
+    body = '{"Status": "busy", "Digits": "1\\u0000\\ud800", "Deep": [{"a\\u0000": NaN}]}'
+    assert client.post(address, body, "application/json").status_code == 204
+    assert CarrierEvent.objects.get().payload == {"Status": "busy", "Digits": "1?", "Deep": [{"a": None}]}
+
+
+def test_only_post_is_taken(client, address):
+    assert client.get(address).status_code == 405
+
+
+def test_a_flow_is_handed_out_to_who_has_its_address(client):
+    campaign = CampaignFactory(flow=FlowFactory(document={"steps": [{"say": "Hello"}]}))
+    address = path(links.flow_url(campaign))
+    assert client.get(address).json() == {"steps": [{"say": "Hello"}]}
+    assert client.get(address[:-1]).status_code == 403
+
+
+def test_the_event_of_a_real_attempt_ends_its_campaign(rig, client):
+    rig.carrier.script = {NUMBERS[0]: ["silent"]}
+    rig.campaign(1)
+    rig.tick()
+    attempt = CallAttempt.objects.get()
+    answer = client.post(path(links.events_url("simulated", attempt.pk)), {"status": "completed"})
+    assert answer.status_code == 204
+    rig.settle()
+    assert Campaign.objects.get().status == "completed"
