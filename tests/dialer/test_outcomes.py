@@ -62,9 +62,9 @@ def test_answered_after_the_end_changes_nothing(rig):
 
 def test_a_second_end_changes_nothing(rig):
     [attempt] = up(rig, retries=3)
-    tell(attempt, "completed")
+    tell(attempt, "completed", "busy")
     rig.settle()
-    tell(attempt, "busy")
+    tell(attempt, "no-answer")
     rig.settle()
     attempt.refresh_from_db()
     assert (attempt.status, Call.objects.get().status) == ("completed", "completed")
