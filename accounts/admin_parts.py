@@ -11,10 +11,13 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -30,18 +33,21 @@ else:
     _TabularInline = admin.TabularInline
     _Paginator = Paginator
 
+NOTHING = "-"  # as Django shows an empty field; from a function of ours it would show None
 
 # Times ---------------------------------------------------------------------------------------------------------------
 
 
 def local(moment: datetime | None, zone: tzinfo) -> SafeString | None:
-    """`2026-03-27 10:30:05 IST`: the wall clock of the zone, with its abbreviation; sorts as it reads."""
+    """`2026-03-27 10:30:05 IST`: the wall clock of the zone, with its abbreviation. Wraps after the date only."""
     if moment is None:
         return None
+    wall = moment.astimezone(zone)
     return format_html(
-        '<time class="nowrap" datetime="{}">{}</time>',
+        '<time datetime="{}"><span class="nowrap">{}</span> <span class="nowrap">{}</span></time>',
         moment.astimezone(UTC).isoformat(timespec="seconds"),
-        moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        wall.strftime("%Y-%m-%d"),
+        wall.strftime("%H:%M:%S %Z"),
     )
 
 
@@ -73,14 +79,14 @@ class LocalTimes(_Base):
         ]
 
     @cached_property
-    def _local_times(self) -> dict[Any, Callable[[Any], SafeString | None]]:
+    def _local_times(self) -> dict[Any, Callable[[Any], str]]:
         fields = self.model._meta.get_fields()
         return {field.name: self._shown(field) for field in fields if isinstance(field, models.DateTimeField)}
 
-    def _shown(self, field: Any) -> Callable[[Any], SafeString | None]:
+    def _shown(self, field: Any) -> Callable[[Any], str]:
         @admin.display(description=field.verbose_name, ordering=field.name)
-        def shown(row: Any) -> SafeString | None:
-            return local(getattr(row, field.name), self.zone_of(row))
+        def shown(row: Any) -> str:
+            return local(getattr(row, field.name), self.zone_of(row)) or NOTHING
 
         shown.__name__ = field.name  # names the column's CSS class, and finds the field's help text
         return shown
@@ -103,6 +109,16 @@ class PageAdmin(LocalTimes, _ModelAdmin):
         self.prepare(page.result_list)
         return page
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Django's log of what was done here, in the same zone as the page it belongs to."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return super().history_view(request, object_id, extra_context)
+        zone = self.zone_of(row)
+        with timezone.override(zone):
+            page = super().history_view(request, object_id, {**(extra_context or {}), "subtitle": f"Times in {zone}"})
+            return page.render() if isinstance(page, TemplateResponse) else page
+
     def prepare(self, rows: Iterable[Any]) -> None:
         """For what a whole page of rows needs from elsewhere, in one query."""
 
@@ -118,6 +134,9 @@ class ReadOnly(_Base):
 
     def has_delete_permission(self, *_: Any) -> bool:
         return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
 
 
 class ReadOnlyAdmin(ReadOnly, PageAdmin):
@@ -177,10 +196,8 @@ class LargeTableAdmin(ReadOnlyAdmin):
 # Parts of a page -----------------------------------------------------------------------------------------------------
 
 
-def link(row: models.Model | None, text: str = "") -> SafeString | None:
+def link(row: models.Model, text: str = "") -> SafeString:
     """A link to the row's own page."""
-    if row is None:
-        return None
     address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
     return format_html('<a href="{}">{}</a>', address, text or str(row))
 

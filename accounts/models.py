@@ -39,10 +39,12 @@ class Trunk(models.Model):
 
     name = models.CharField(max_length=64, unique=True)
     carrier = models.CharField(max_length=16, choices=Carrier)
-    base_url = models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.")
-    account_sid = models.CharField(max_length=64, blank=True)
-    api_key = models.CharField(max_length=128, blank=True)
-    api_token = EncryptedTextField(blank=True)
+    base_url = models.URLField(
+        "base URL", blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox."
+    )
+    account_sid = models.CharField("account SID", max_length=64, blank=True)
+    api_key = models.CharField("API key", max_length=128, blank=True)
+    api_token = EncryptedTextField("API token", blank=True)
     channels = models.PositiveIntegerField(
         null=True,
         blank=True,
@@ -68,6 +70,7 @@ class Account(models.Model):
     """A tenant. Its limits are its own: the defaults are those of Exotel's Campaigns API."""
 
     sid = models.CharField(
+        "SID",
         max_length=64,
         unique=True,
         validators=[RegexValidator(r"\A[A-Za-z0-9_.-]+\Z", "Use letters, digits, dot, dash and underscore only.")],

@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from accounts.admin_parts import (
+    NOTHING,
     ChoiceFilter,
     DeletedWhenUnused,
     LargeTableAdmin,
@@ -193,7 +194,7 @@ class CampaignAdmin(PageAdmin):
             try:
                 verb.run(campaign)
             except CampaignError as error:
-                self.message_user(request, f"{campaign.name}: {error}", messages.ERROR)
+                self.message_user(request, f"“{campaign.name}”: {error}", messages.ERROR)
                 continue
             self.log_change(request, campaign, f"{verb.past.capitalize()}.")
             done += 1
@@ -234,7 +235,7 @@ class CampaignAdmin(PageAdmin):
     # Columns -----------------------------------------------------------------------------------------------------
 
     @admin.display(description="account", ordering="account__sid")
-    def account_link(self, campaign: Campaign) -> SafeString | None:
+    def account_link(self, campaign: Campaign) -> SafeString:
         return link(campaign.account)
 
     @admin.display(description="state", ordering="status")
@@ -284,13 +285,13 @@ class CampaignAdmin(PageAdmin):
         return wire_id(campaign.pk)
 
     @admin.display(description="flow")
-    def flow_link(self, campaign: Campaign) -> SafeString | None:
+    def flow_link(self, campaign: Campaign) -> SafeString:
         return link(campaign.flow)
 
     @admin.display(description="custom field")
-    def custom_field(self, campaign: Campaign) -> str | None:
+    def custom_field(self, campaign: Campaign) -> str:
         field = CustomField.objects.filter(campaign=campaign).first()
-        return field.value if field else None
+        return field.value if field else NOTHING
 
     @admin.display(description="retries")
     def retries(self, campaign: Campaign) -> str:
@@ -325,13 +326,18 @@ class CampaignFilter(admin.SimpleListFilter):
     parameter_name = "campaign"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        campaign_id = as_uuid(self.value() or "")
-        return [(str(each.pk), each.name) for each in Campaign.objects.filter(pk=campaign_id)] if campaign_id else []
+        """Django drops a filter without choices, and then shows everything: an unknown campaign needs a choice too."""
+        if not (given := self.value()):
+            return []
+        campaign_id = as_uuid(given)
+        campaign = Campaign.objects.filter(pk=campaign_id).first() if campaign_id else None
+        return [(given, campaign.name if campaign else "not found")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
+        if not (given := self.value()):
             return queryset
-        return queryset.filter(campaign=as_uuid(self.value() or "")) if as_uuid(self.value() or "") else queryset.none()
+        campaign_id = as_uuid(given)
+        return queryset.filter(campaign=campaign_id) if campaign_id else queryset.none()
 
 
 class CallHistoryInline(ReadOnlyInline):
@@ -364,7 +370,7 @@ class CallAdmin(LargeTableAdmin):
     inlines: ClassVar[Any] = (CallHistoryInline,)
     fieldsets = (
         (None, {"fields": ("number", "name", "campaign_link", "state", "attempts_made", "last_outcome")}),
-        ("What comes, what came", {"fields": ("next_attempt_at", "ended_at", "end_reason", "http_status")}),
+        ("Where it stands", {"fields": ("next_attempt_at", "ended_at", "end_reason", "http_status")}),
     )
 
     def get_search_results(
@@ -378,7 +384,7 @@ class CallAdmin(LargeTableAdmin):
         return queryset.filter(number=as_e164(search_term)), False
 
     @admin.display(description="campaign")
-    def campaign_link(self, call: Call) -> SafeString | None:
+    def campaign_link(self, call: Call) -> SafeString:
         return link(call.campaign)
 
     @admin.display(description="state")
@@ -421,7 +427,7 @@ class CustomFieldAdmin(ReadOnlyAdmin):
     fields = ("campaign_link", "account", "value")
 
     @admin.display(description="campaign")
-    def campaign_link(self, field: CustomField) -> SafeString | None:
+    def campaign_link(self, field: CustomField) -> SafeString:
         return link(field.campaign)
 
     @admin.display(description="account")
@@ -436,7 +442,7 @@ class HistoryAdmin(LargeTableAdmin):
     fields = ("at", "subject_link", "from_status", "to_status", "reason")
 
     @admin.display(description="of")
-    def subject_link(self, row: Any) -> SafeString | None:
+    def subject_link(self, row: Any) -> SafeString:
         return link(row.subject)
 
     @admin.display(description="to state")

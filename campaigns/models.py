@@ -237,6 +237,8 @@ class Call(models.Model):
                 name="call_open",
                 condition=Q(status__in=["created", "in-progress", "retrying"]),
             ),
+            # Read by a person who asks whether, and how, somebody was called.
+            models.Index(fields=["number"], name="call_by_number"),
         ]
 
     def __str__(self) -> str:

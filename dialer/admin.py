@@ -33,7 +33,7 @@ class AttemptParts:
         return badge(attempt.status, attempt.get_status_display())
 
     @admin.display(description="attempt ID")
-    def attempt_link(self, attempt: CallAttempt) -> SafeString | None:
+    def attempt_link(self, attempt: CallAttempt) -> SafeString:
         return link(attempt)
 
 
@@ -99,7 +99,7 @@ class CallAttemptAdmin(AttemptParts, LargeTableAdmin):
     search_help_text = "The attempt's ID, the carrier's ID, or + and the whole number."
     inlines = (AttemptHistoryInline,)
     fieldsets = (
-        (None, {"fields": ("id", "call_link", "campaign_link", "number", "state", "reason")}),
+        (None, {"fields": ("attempt_id", "call_link", "campaign_link", "number", "state", "reason")}),
         ("Carrier", {"fields": ("trunk", "carrier_ref", "http_status")}),
         ("Times", {"fields": ("claimed_at", "placing_at", "heard_at", "answered_at", "ended_at")}),
         ("Conversation", {"fields": ("duration_seconds", "digits", "recording_url")}),
@@ -124,12 +124,16 @@ class CallAttemptAdmin(AttemptParts, LargeTableAdmin):
     def called(self, attempt: CallAttempt) -> str:
         return attempt.call.number
 
+    @admin.display(description="attempt ID")
+    def attempt_id(self, attempt: CallAttempt) -> str:
+        return str(attempt.pk)
+
     @admin.display(description="call")
-    def call_link(self, attempt: CallAttempt) -> SafeString | None:
+    def call_link(self, attempt: CallAttempt) -> SafeString:
         return link(attempt.call)
 
     @admin.display(description="campaign")
-    def campaign_link(self, attempt: CallAttempt) -> SafeString | None:
+    def campaign_link(self, attempt: CallAttempt) -> SafeString:
         return link(attempt.campaign)
 
 
@@ -189,8 +193,9 @@ class CarrierEventAdmin(LargeTableAdmin):
         return cast("CallAttempt | None", cast(Any, row).attempt)
 
     @admin.display(description="attempt ID")
-    def attempt_link(self, row: CarrierEvent) -> SafeString | str | None:
-        return link(self._attempt(row)) or f"{row.attempt_id} (there is no such attempt)"
+    def attempt_link(self, row: CarrierEvent) -> str:
+        attempt = self._attempt(row)
+        return link(attempt) if attempt else f"{row.attempt_id} (there is no such attempt)"
 
     @admin.display(description="state")
     def state(self, row: CarrierEvent) -> SafeString:

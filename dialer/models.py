@@ -18,11 +18,11 @@ class CallAttempt(models.Model):
         PLACING = "placing", "placing"
         IN_PROGRESS = "in-progress", "in progress"
         UNKNOWN = "unknown", "unknown: the carrier is being asked"
-        COMPLETED = Outcome.COMPLETED
-        BUSY = Outcome.BUSY
-        NO_ANSWER = Outcome.NO_ANSWER
-        FAILED = Outcome.FAILED
-        CANCELED = Outcome.CANCELED
+        COMPLETED = Outcome.COMPLETED.value, Outcome.COMPLETED.label
+        BUSY = Outcome.BUSY.value, Outcome.BUSY.label
+        NO_ANSWER = Outcome.NO_ANSWER.value, Outcome.NO_ANSWER.label
+        FAILED = Outcome.FAILED.value, Outcome.FAILED.label
+        CANCELED = Outcome.CANCELED.value, Outcome.CANCELED.label
 
     UNFINISHED: ClassVar = (Status.CLAIMED, Status.PLACING, Status.IN_PROGRESS, Status.UNKNOWN)
 

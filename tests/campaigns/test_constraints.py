@@ -10,7 +10,14 @@ from django.utils import timezone
 from accounts.models import Account, Trunk
 from campaigns.models import Call, Campaign
 from dialer.models import CallAttempt
-from tests.factories import AccountFactory, CallAttemptFactory, CallerIdFactory, CallFactory, CampaignFactory, FlowFactory
+from tests.factories import (
+    AccountFactory,
+    CallAttemptFactory,
+    CallerIdFactory,
+    CallFactory,
+    CampaignFactory,
+    FlowFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -120,5 +127,7 @@ def test_an_exotel_trunk_without_an_address_or_a_key():
 
 
 def test_every_check_is_in_the_database_and_not_only_in_python():
-    names = {constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints}
+    names = {
+        constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
+    }
     assert len(names) == 4 + 9 + 4 + 6

@@ -10,6 +10,7 @@ from accounts.models import Account
 from campaigns import lifecycle
 from campaigns.errors import WrongState
 from campaigns.models import Call, Campaign
+from dialer import inbox
 from tests.conftest import NUMBERS, START, states
 
 A, B, C = NUMBERS[:3]
@@ -93,6 +94,17 @@ def test_canceled_when_paused_and_never_resumed_and_the_calls_left_are_failed(ri
     campaign.refresh_from_db()
     assert campaign.status == "canceled"
     assert states(campaign) == {A: "completed", B: "failed", C: "failed"}
+
+
+def test_a_paused_campaign_is_completed_when_its_last_calls_up_have_ended(rig):
+    rig.carrier.script = {A: ["silent"]}
+    campaign = rig.campaign()
+    rig.tick()
+    lifecycle.pause(campaign)
+    rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex])
+    rig.tick()
+    campaign.refresh_from_db()
+    assert campaign.status == "completed"
 
 
 def test_a_paused_campaign_without_an_end_expires_30_days_after_its_start(rig):
@@ -263,8 +275,6 @@ def test_a_call_that_ends_badly_after_the_campaign_was_completed_is_not_tried_ag
     rig.tick()
     lifecycle.pause(campaign)
     lifecycle.complete(campaign)
-    from dialer import inbox
-
     inbox.append("simulated", [(rig.carrier.rings[0].attempt_id, {"status": "busy"})])
     rig.settle()
     assert states(campaign) == {A: "failed"}

@@ -1,5 +1,7 @@
 """Every page of the admin, over all apps: a model that is added is covered by itself; and the pages of the dialer."""
 
+import html
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -50,6 +52,11 @@ WRITTEN_BY_THE_PROGRAM = (
 
 def _address(model: type[Model], page: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def _text(response) -> str:
+    """What a person reads: no tags, single blanks."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
 
 
 def _rows(model: type[Model], count: int) -> list[Model]:
@@ -159,7 +166,7 @@ def test_a_call_shows_its_attempts_in_the_account_s_zone(admin_client):
         call__campaign__account__time_zone="Europe/London",
         claimed_at=datetime(2026, 7, 1, 9, tzinfo=UTC),
     )
-    page = admin_client.get(_address(type(attempt.call), "change", attempt.call.pk)).content.decode()
+    page = _text(admin_client.get(_address(type(attempt.call), "change", attempt.call.pk)))
     assert "2026-07-01 10:00:00 BST" in page
     assert str(attempt.pk) in page
 
@@ -175,10 +182,10 @@ def test_an_attempt_is_found_by_its_id_the_carriers_id_or_the_number(admin_clien
 
 def test_an_event_shows_its_payload_for_reading_and_its_time_in_the_account_s_zone(admin_client, time_machine):
     time_machine.move_to(datetime(2026, 3, 2, 6, 0, tzinfo=UTC), tick=False)
-    event = CarrierEventFactory(payload={"Status": "<busy>", "To": "+919810012345"})
+    event = CarrierEventFactory(payload={"Status": "<busy>"})
     page = admin_client.get(_address(type(event), "change", event.pk)).content.decode()
-    assert "&quot;Status&quot;: &quot;&lt;busy&gt;&quot;,\n" in page
-    assert "2026-03-02 11:30:00 IST" in page
+    assert "{\n  &quot;Status&quot;: &quot;&lt;busy&gt;&quot;\n}" in page
+    assert "2026-03-02 11:30:00 IST" in _text(admin_client.get(_address(type(event), "changelist")))
 
 
 def test_an_event_for_an_attempt_that_does_not_exist_is_shown_all_the_same(admin_client):

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
-from dialer import dialing
+from dialer import dialing, trunk_health
 from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases
 
@@ -126,6 +126,13 @@ def test_a_trunk_that_stays_down_is_tried_by_one_call_at_a_time_after_ever_longe
         tried.append(CallAttempt.objects.count() - before)
     assert max(tried) == 1
     assert [second for second, count in enumerate(tried) if count] == [0, 2, 6, 14, 30, 62, 122]
+
+
+def test_batches_that_failed_side_by_side_count_as_one_failure_of_the_trunk(rig):
+    trunk_health.took_no_call(rig.trunk.pk, "HTTP 503", timezone.now())
+    trunk_health.took_no_call(rig.trunk.pk, "HTTP 503", timezone.now())
+    health = TrunkHealth.objects.get()
+    assert (health.failures, health.resting_until) == (1, timezone.now() + timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("answer", ["lost-before-ring", "lost-after-ring"])

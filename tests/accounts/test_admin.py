@@ -1,0 +1,181 @@
+"""The admin pages of accounts, API keys, caller IDs and trunks."""
+
+import html
+import re
+from datetime import UTC, datetime, time
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.urls import reverse
+
+from accounts import credentials
+from accounts.models import Account, ApiKey, CallerId, Trunk
+from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, TrunkFactory
+
+pytestmark = pytest.mark.django_db
+
+TRUNK = {"name": "main", "carrier": "simulated", "base_url": "", "account_sid": "", "api_key": "", "channels": ""}
+
+
+def _text(response) -> str:
+    """What a person reads: no tags, single blanks."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
+
+
+def test_the_list_of_accounts_shows_the_calling_hours_and_when_each_was_made_by_its_own_clock(
+    admin_client, time_machine
+):
+    time_machine.move_to(datetime(2026, 3, 2, 6, 0, tzinfo=UTC), tick=False)
+    AccountFactory(opens_at=time(10, 30), closes_at=time(21))
+    AccountFactory(time_zone="America/New_York")
+    page = _text(admin_client.get(reverse("admin:accounts_account_changelist")))
+    assert "10:30-21:00 Asia/Kolkata" in page
+    assert "2026-03-02 11:30:00 IST" in page
+    assert "00:00-24:00 America/New_York" in page
+    assert "2026-03-02 01:00:00 EST" in page
+
+
+def test_an_account_that_closes_before_it_opens_is_refused_with_the_reason(admin_client):
+    account = AccountFactory()
+    given = {
+        "sid": account.sid,
+        "is_active": "on",
+        "region": "IN",
+        "time_zone": "Asia/Kolkata",
+        "opens_at": "21:00",
+        "closes_at": "10:00",
+        "channels": 1,
+        "starts_per_minute": 1,
+        "requests_per_minute": 1,
+    }
+    page = _text(admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given))
+    assert "The closing time must be after the opening time" in page
+    admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given | {"closes_at": "22:00"})
+    assert Account.objects.get().closes_at == time(22)
+
+
+def test_an_account_can_be_deleted_only_while_nothing_refers_to_it(admin_client):
+    used = CallerIdFactory().account
+    unused = AccountFactory()
+    for account in (used, unused):
+        admin_client.post(reverse("admin:accounts_account_delete", args=[account.pk]), {"post": "yes"})
+    assert list(Account.objects.all()) == [used]
+
+
+# API keys ------------------------------------------------------------------------------------------------------------
+
+
+def _make_key(client, account: Account):
+    return client.post(reverse("admin:accounts_apikey_add"), {"account": account.pk, "name": "laptop"}, follow=True)
+
+
+def test_a_new_key_shows_its_token_once_and_the_token_works(admin_client):
+    account = AccountFactory()
+    page = _text(_make_key(admin_client, account))
+    ((key, token),) = re.findall(r"Key: (\S+) Token: (\S+)", page)
+    assert credentials.find_account(key, token) == account
+    again = _text(admin_client.get(reverse("admin:accounts_apikey_changelist")))
+    assert key in again
+    assert token not in again
+
+
+def test_a_token_or_a_key_that_was_typed_is_not_taken(admin_client):
+    account = AccountFactory()
+    typed = {"account": account.pk, "key": "typed", "token": "typed", "token_digest": credentials.digest("typed")}
+    admin_client.post(reverse("admin:accounts_apikey_add"), typed)
+    assert ApiKey.objects.get().key != "typed"
+    assert credentials.find_account(ApiKey.objects.get().key, "typed") is None
+
+
+def test_the_digest_of_a_token_and_the_token_are_in_no_page_and_no_log(admin_client):
+    _make_key(admin_client, AccountFactory())
+    key = ApiKeyFactory(token="secret token")
+    pages = [reverse("admin:accounts_apikey_changelist"), reverse("admin:accounts_apikey_change", args=[key.pk])]
+    for page in pages:
+        text = _text(admin_client.get(page))
+        assert key.key in text
+        assert key.token_digest not in text
+    assert "oken" not in "".join(str(entry) + entry.get_change_message() for entry in LogEntry.objects.all())
+
+
+def test_only_the_name_of_a_key_can_be_changed(admin_client):
+    key = ApiKeyFactory()
+    given = {"name": "server", "key": "other", "account": AccountFactory().pk, "token_digest": "0", "revoked_at_0": "x"}
+    admin_client.post(reverse("admin:accounts_apikey_change", args=[key.pk]), given)
+    changed = ApiKey.objects.get(pk=key.pk)
+    assert changed.name == "server"
+    assert (changed.key, changed.account, changed.token_digest) == (key.key, key.account, key.token_digest)
+
+
+def test_a_revoked_key_is_kept_and_signs_nobody_in(admin_client):
+    key = ApiKeyFactory(token="secret token")
+    assert credentials.find_account(key.key, "secret token") == key.account
+    address = reverse("admin:accounts_apikey_changelist")
+    page = _text(admin_client.post(address, {"action": "revoke", "_selected_action": [key.pk]}, follow=True))
+    assert "Revoked: 1." in page
+    assert credentials.find_account(key.key, "secret token") is None
+    assert admin_client.post(reverse("admin:accounts_apikey_delete", args=[key.pk])).status_code == 403
+
+
+def test_revoking_a_key_twice_keeps_the_first_moment(admin_client):
+    key = ApiKeyFactory(revoked=True)
+    admin_client.post(reverse("admin:accounts_apikey_changelist"), {"action": "revoke", "_selected_action": [key.pk]})
+    assert ApiKey.objects.get().revoked_at == key.revoked_at
+
+
+# Caller IDs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_caller_id_is_stored_in_the_one_spelling_that_campaigns_look_for(admin_client):
+    given = {"account": AccountFactory().pk, "number": "080 1234 5678", "trunk": TrunkFactory().pk, "is_active": "on"}
+    admin_client.post(reverse("admin:accounts_callerid_add"), given)
+    assert CallerId.objects.get().number == "+918012345678"
+
+
+def test_a_caller_id_keeps_its_number_and_account(admin_client):
+    caller_id = CallerIdFactory()
+    given = {"account": AccountFactory().pk, "number": "+911111111111", "trunk": caller_id.trunk.pk, "channels": 3}
+    admin_client.post(reverse("admin:accounts_callerid_change", args=[caller_id.pk]), given)
+    changed = CallerId.objects.get()
+    assert (changed.number, changed.account) == (caller_id.number, caller_id.account)
+    assert (changed.channels, changed.is_active) == (3, False)
+
+
+# Trunks --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_trunk_s_token_is_stored_encrypted_and_never_shown(admin_client):
+    admin_client.post(reverse("admin:accounts_trunk_add"), TRUNK | {"new_api_token": "token-of-the-carrier"})
+    trunk = Trunk.objects.get()
+    assert trunk.api_token == "token-of-the-carrier"
+    page = admin_client.get(reverse("admin:accounts_trunk_change", args=[trunk.pk])).content.decode()
+    assert 'type="password"' in page
+    assert "token-of-the-carrier" not in page
+
+
+def test_a_form_that_is_refused_does_not_give_the_token_back(admin_client):
+    page = admin_client.post(
+        reverse("admin:accounts_trunk_add"), TRUNK | {"carrier": "exotel", "new_api_token": "token-of-the-carrier"}
+    )
+    assert page.status_code == 200
+    assert "token-of-the-carrier" not in page.content.decode()
+
+
+def test_an_empty_token_leaves_the_old_one_and_a_new_one_replaces_it(admin_client):
+    trunk = TrunkFactory(api_token="old")
+    address = reverse("admin:accounts_trunk_change", args=[trunk.pk])
+    admin_client.post(address, TRUNK | {"name": "renamed", "new_api_token": ""})
+    assert (Trunk.objects.get().name, Trunk.objects.get().api_token) == ("renamed", "old")
+    admin_client.post(address, TRUNK | {"new_api_token": "new"})
+    assert Trunk.objects.get().api_token == "new"
+
+
+def test_a_token_that_a_changed_secret_key_made_unreadable_can_be_entered_again(admin_client, settings):
+    """The session is signed with the same key, so the new key joins after the old one has signed in."""
+    trunk = TrunkFactory(api_token="old")
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another secret key"
+    assert admin_client.get(reverse("admin:accounts_trunk_changelist")).status_code == 200
+    address = reverse("admin:accounts_trunk_change", args=[trunk.pk])
+    assert admin_client.get(address).status_code == 200
+    admin_client.post(address, TRUNK | {"new_api_token": "new"})
+    assert Trunk.objects.get().api_token == "new"

@@ -1,0 +1,389 @@
+"""The admin pages of campaigns, calls and flows: what they show, and that every action passes through lifecycle."""
+
+import html
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from campaigns import lifecycle
+from campaigns.admin import CALLBACKS, VERBS
+from campaigns.errors import CampaignError
+from campaigns.models import Call, Campaign, Flow, wire_id
+from tests.factories import (
+    AccountFactory,
+    CallFactory,
+    CampaignFactory,
+    CampaignHistoryFactory,
+    CustomFieldFactory,
+    FlowFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+LIST = "admin:campaigns_campaign_changelist"
+PAGE = "admin:campaigns_campaign_change"
+STATES: tuple[dict[str, bool], ...] = (
+    {},
+    {"running": True},
+    {"paused": True},
+    {"paused_before_start": True},
+    {"completed": True},
+    {"failed": True},
+    {"canceled": True},
+    {"deleted": True},
+    {"archived": True},
+)
+
+
+def _text(response) -> str:
+    """What a person reads: no tags, single blanks."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
+
+
+def _list(client: Client, **query: Any) -> str:
+    return _text(client.get(reverse(LIST), query))
+
+
+def _page(client: Client, campaign: Campaign) -> str:
+    return _text(client.get(reverse(PAGE, args=[campaign.pk])))
+
+
+def _press(client: Client, verb: str, campaign: Campaign) -> str:
+    return _text(client.post(reverse("admin:campaigns_campaign_act", args=[campaign.pk, verb]), follow=True))
+
+
+def _select(client: Client, verb: str, *campaigns: Campaign) -> str:
+    chosen = {"action": f"{verb}_campaigns", "_selected_action": [campaign.pk for campaign in campaigns]}
+    return _text(client.post(reverse(LIST), chosen, follow=True))
+
+
+# The list ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_shows_state_and_progress(admin_client):
+    campaign = CampaignFactory(running=True)
+    CallFactory.create_batch(2, campaign=campaign, completed=True)
+    CallFactory(campaign=campaign, failed=True)
+    CallFactory(campaign=campaign)
+    page = _list(admin_client)
+    assert "in progress" in page
+    assert "3 of 4 · 75 %" in page
+
+
+def test_the_list_shows_times_by_the_clock_of_each_account(admin_client):
+    at = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+    CampaignFactory(running=True, send_at=at)
+    CampaignFactory(running=True, send_at=at, account__time_zone="Europe/London")
+    page = _list(admin_client)
+    assert "2026-03-02 11:30:00 IST" in page
+    assert "2026-03-02 06:00:00 GMT" in page
+
+
+def test_what_is_only_planned_is_told_from_what_has_happened(admin_client):
+    CampaignFactory(send_at=datetime(2040, 3, 2, 6, 0, tzinfo=UTC), end_at=datetime(2040, 3, 3, 6, 0, tzinfo=UTC))
+    assert "due 2040-03-02 11:30:00 IST by 2040-03-03 11:30:00 IST" in _list(admin_client)
+
+
+@pytest.mark.parametrize("spelling", ["dashed", "hex", "name", "account"])
+def test_a_campaign_is_found_by_id_name_and_account(admin_client, spelling):
+    wanted = CampaignFactory(name="Renewals in March")
+    CampaignFactory(name="Something else")
+    text = {"dashed": wanted.pk, "hex": wanted.pk.hex, "name": "renewals", "account": wanted.account.sid}
+    page = _list(admin_client, q=text[spelling])
+    assert "Renewals in March" in page
+    assert "Something else" not in page
+
+
+def test_the_list_can_be_narrowed_to_a_state_and_an_account(admin_client):
+    wanted = CampaignFactory(name="wanted", running=True)
+    CampaignFactory(name="in another state", account=wanted.account)
+    CampaignFactory(name="of another account", running=True)
+    page = _list(admin_client, status__exact="in-progress", account__id__exact=wanted.account.pk)
+    assert "1 campaign " in page
+    assert "wanted" in page
+
+
+# The page of a campaign ----------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_what_the_campaign_is_and_how_far_it_has_come(admin_client):
+    campaign = CampaignFactory(running=True, with_retries=True)
+    CallFactory(campaign=campaign, completed=True)
+    CallFactory(campaign=campaign, retrying=True)
+    CustomFieldFactory(campaign=campaign, value="round-7")
+    page = _page(admin_client, campaign)
+    assert "1 of 2 · 50 %" in page
+    assert "1 waiting for a retry · 1 completed" in page
+    assert "up to 2, 5 minutes apart (linear), after busy, no-answer, failed" in page
+    assert "round-7" in page
+    assert wire_id(campaign.pk) in page
+
+
+def test_the_history_stands_on_the_page_the_newest_last(admin_client):
+    campaign = CampaignFactory(paused=True)
+    CampaignHistoryFactory(subject=campaign, reason="the start has come")
+    CampaignHistoryFactory(subject=campaign, from_status="in-progress", to_status="paused", reason="paused on request")
+    page = _page(admin_client, campaign)
+    assert page.index("the start has come") < page.index("paused on request")
+
+
+def test_the_calls_are_a_link_and_not_five_thousand_rows(admin_client):
+    call = CallFactory()
+    other = CallFactory()
+    page = admin_client.get(reverse(PAGE, args=[call.campaign.pk])).content.decode()
+    assert call.number not in page
+    (address,) = re.findall(r'href="([^"]+)">The calls of this campaign', page)
+    calls = _text(admin_client.get(address))
+    assert call.number in calls
+    assert other.number not in calls
+
+
+def test_a_link_to_the_calls_of_a_campaign_that_is_not_there_shows_none(admin_client):
+    call = CallFactory()
+    for campaign in ("nonsense", "018f00000000700080000000000000aa"):
+        page = _text(admin_client.get(reverse("admin:campaigns_call_changelist"), {"campaign": campaign}))
+        assert call.number not in page
+
+
+# Actions -------------------------------------------------------------------------------------------------------------
+
+GOES_THROUGH = [
+    ("pause", {"running": True}, "paused"),
+    ("pause", {}, "paused"),
+    ("resume", {"paused": True}, "in-progress"),
+    ("resume", {"paused_before_start": True}, "created"),
+    ("complete", {"paused": True}, "completed"),
+    ("archive", {"completed": True}, "archived"),
+    ("delete", {}, "deleted"),
+]
+REFUSED = [
+    ("pause", {"completed": True}, "can't pause this campaign: it is completed, and must be created or in-progress"),
+    ("resume", {"running": True}, "can't resume this campaign: it is in-progress, and must be paused for that"),
+    ("complete", {"running": True}, "can't complete this campaign: it is in-progress, and must be paused for that"),
+    ("archive", {"paused": True}, "can't archive this campaign: it is paused, and must be completed for that"),
+    ("delete", {"paused": True}, "can't delete this campaign: it has started. Pause it, then complete it"),
+]
+
+
+@pytest.mark.parametrize("do", [_press, _select], ids=["button", "list"])
+@pytest.mark.parametrize(("verb", "before", "after"), GOES_THROUGH)
+def test_an_action_moves_the_campaign_and_says_so(admin_client, do, verb, before, after):
+    campaign = CampaignFactory(**before)
+    assert f"1 campaign {VERBS[verb].past}." in do(admin_client, verb, campaign)
+    assert Campaign.objects.get().status == after
+    assert Campaign.objects.get().history.get().to_status == after
+
+
+@pytest.mark.parametrize("do", [_press, _select], ids=["button", "list"])
+@pytest.mark.parametrize(("verb", "before", "sentence"), REFUSED)
+def test_an_action_that_is_refused_shows_why_and_changes_nothing(admin_client, do, verb, before, sentence):
+    campaign = CampaignFactory(**before)
+    assert f"“{campaign.name}”: {sentence}" in do(admin_client, verb, campaign)
+    assert Campaign.objects.get().status == campaign.status
+
+
+def test_one_campaign_that_refuses_does_not_hold_up_the_others(admin_client):
+    running, ended = CampaignFactory(running=True), CampaignFactory(completed=True)
+    page = _select(admin_client, "pause", ended, running)
+    assert "1 campaign paused." in page
+    assert f"“{ended.name}”: can't pause this campaign" in page
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
+@pytest.mark.parametrize("state", STATES, ids=lambda state: next(iter(state), "created"))
+def test_a_button_is_offered_exactly_where_lifecycle_lets_it_through(admin_client, verb, state):
+    campaign = CampaignFactory(**state)
+    page = admin_client.get(reverse(PAGE, args=[campaign.pk])).content.decode()
+    try:
+        verb.run(campaign)
+    except CampaignError:
+        allowed = False
+    else:
+        allowed = True
+    assert (f"/act/{verb.name}/" in page) == allowed
+
+
+def test_who_did_it_is_in_the_log(admin_client, admin_user):
+    campaign = CampaignFactory(running=True)
+    _press(admin_client, "pause", campaign)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.get_change_message()) == (admin_user, str(campaign.pk), "Paused.")
+
+
+def test_the_log_is_in_the_account_s_zone_too(admin_client):
+    campaign = CampaignFactory(running=True)
+    _press(admin_client, "pause", campaign)
+    LogEntry.objects.update(action_time=datetime(2026, 3, 2, 6, 0, tzinfo=UTC))
+    page = _text(admin_client.get(reverse("admin:campaigns_campaign_history", args=[campaign.pk])))
+    assert "Times in Asia/Kolkata" in page
+    assert "March 2, 2026, 11:30 a.m." in page
+
+
+def test_an_action_is_a_post_with_a_csrf_token(admin_user):
+    campaign = CampaignFactory(running=True)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    address = reverse("admin:campaigns_campaign_act", args=[campaign.pk, "pause"])
+    assert client.get(address).status_code == 405
+    assert client.post(address).status_code == 403
+    assert Campaign.objects.get().status == "in-progress"
+    page = client.get(reverse(PAGE, args=[campaign.pk])).content.decode()
+    (form,) = re.findall(rf'<form method="post" action="{address}".*?</form>', page, re.DOTALL)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
+    assert token
+    client.post(address, {"csrfmiddlewaretoken": token[1]})
+    assert Campaign.objects.get().status == "paused"
+
+
+def test_who_may_only_look_sees_no_buttons_and_can_do_nothing(client, django_user_model):
+    user = django_user_model.objects.create_user("reader", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_campaign"))
+    client.force_login(user)
+    campaign = CampaignFactory(running=True)
+    page = client.get(reverse(PAGE, args=[campaign.pk])).content.decode()
+    assert "/act/" not in page
+    assert "_callback" not in "".join(re.findall(r'<input[^>]*name="[^"]*"', page))
+    assert client.post(reverse("admin:campaigns_campaign_act", args=[campaign.pk, "pause"])).status_code == 403
+    _select(client, "pause", campaign)
+    assert Campaign.objects.get().status == "in-progress"
+
+
+@pytest.mark.parametrize("verb", ["explode", "add"])
+def test_an_action_that_does_not_exist_is_not_found(admin_client, verb):
+    address = reverse("admin:campaigns_campaign_act", args=[CampaignFactory().pk, verb])
+    assert admin_client.post(address).status_code == 404
+
+
+# Editing -------------------------------------------------------------------------------------------------------------
+
+
+def _fields(client: Client, campaign: Campaign) -> set[str]:
+    page = client.get(reverse(PAGE, args=[campaign.pk]))
+    return set(page.context["adminform"].form.fields)
+
+
+def _save(client: Client, campaign: Campaign, **given: str) -> str:
+    management = {"history-TOTAL_FORMS": 0, "history-INITIAL_FORMS": 0}
+    as_it_is = {name: getattr(campaign, name) for name in ("name", *CALLBACKS)}
+    response = client.post(reverse(PAGE, args=[campaign.pk]), as_it_is | management | given, follow=True)
+    return _text(response)
+
+
+def test_before_the_start_the_name_and_the_callbacks_can_be_edited(admin_client):
+    campaign = CampaignFactory()
+    assert _fields(admin_client, campaign) == {"name", *CALLBACKS}
+    _save(admin_client, campaign, name="Renewals", status_callback="https://shop.example/done")
+    changed = Campaign.objects.get()
+    assert (changed.name, changed.status_callback) == ("Renewals", "https://shop.example/done")
+
+
+def test_after_the_start_only_the_callbacks_can_be_edited(admin_client):
+    campaign = CampaignFactory(running=True)
+    assert _fields(admin_client, campaign) == set(CALLBACKS)
+    _save(admin_client, campaign, name="Renewals", status="completed", status_callback="https://shop.example/done")
+    changed = Campaign.objects.get()
+    assert (changed.name, changed.status) == (campaign.name, "in-progress")
+    assert changed.status_callback == "https://shop.example/done"
+
+
+def test_after_the_end_nothing_can_be_edited(admin_client):
+    campaign = CampaignFactory(completed=True)
+    page = admin_client.get(reverse(PAGE, args=[campaign.pk]))
+    assert not page.context["adminform"].form.fields
+    assert 'name="_save"' not in page.content.decode()
+
+
+def test_a_campaign_that_starts_while_its_name_is_being_edited_keeps_the_name_and_says_why(admin_client, monkeypatch):
+    campaign = CampaignFactory()
+    change = lifecycle.change
+
+    def overtaken(*args, **kwargs):
+        now = campaign.send_at + timedelta(seconds=1)
+        Campaign.objects.update(status="in-progress", started_at=now)
+        return change(*args, **kwargs)
+
+    monkeypatch.setattr(lifecycle, "change", overtaken)
+    page = _save(admin_client, campaign, name="Renewals")
+    assert "The campaign has started and is in-progress" in page
+    assert "was changed successfully" not in page
+    assert Campaign.objects.get().name == campaign.name
+
+
+def test_campaigns_are_neither_made_nor_removed_by_hand(admin_client):
+    campaign = CampaignFactory()
+    assert admin_client.get(reverse("admin:campaigns_campaign_add")).status_code == 403
+    address = reverse("admin:campaigns_campaign_delete", args=[campaign.pk])
+    assert admin_client.post(address, {"post": "yes"}).status_code == 403
+    assert Campaign.objects.get() == campaign
+
+
+# Calls ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["+919810012345", "919810012345", "+91 98100-12345", "campaign"])
+def test_a_call_is_found_by_its_whole_number_or_its_campaign(admin_client, text):
+    wanted = CallFactory(number="+919810012345")
+    other = CallFactory(number="+919810012346")
+    given = wanted.campaign.pk.hex if text == "campaign" else text
+    page = _text(admin_client.get(reverse("admin:campaigns_call_changelist"), {"q": given}))
+    assert wanted.number in page
+    assert other.number not in page
+
+
+def test_the_list_of_calls_says_what_came_of_each_and_what_comes_next(admin_client):
+    CallFactory(retrying=True, next_attempt_at=datetime(2026, 3, 2, 6, 0, tzinfo=UTC))
+    CallFactory(failed=True, end_reason="no retry is left")
+    page = _text(admin_client.get(reverse("admin:campaigns_call_changelist")))
+    assert "waiting for a retry 1 busy 2026-03-02 11:30:00 IST" in page
+    assert "no retry is left" in page
+
+
+def test_the_list_of_calls_can_be_narrowed_to_a_state_and_an_outcome(admin_client):
+    wanted = CallFactory(failed=True, last_outcome="busy")
+    CallFactory(failed=True, last_outcome="no-answer")
+    CallFactory()
+    query = {"status__exact": "failed", "last_outcome__exact": "busy"}
+    page = _text(admin_client.get(reverse("admin:campaigns_call_changelist"), query))
+    assert wanted.number in page
+    assert page.count("+9198") == 1
+    assert Call.objects.count() == 3
+
+
+# Flows ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_flow_is_shown_indented_and_saved_as_it_was_edited(admin_client):
+    flow = FlowFactory(document={"steps": [{"say": "नमस्ते"}]})
+    address = reverse("admin:campaigns_flow_change", args=[flow.pk])
+    page = html.unescape(admin_client.get(address).content.decode())
+    assert '{\n  "steps": [\n    {\n      "say": "नमस्ते"\n    }\n  ]\n}' in page
+    admin_client.post(address, {"document": json.dumps({"steps": [{"say": "Bye."}]})})
+    assert Flow.objects.get().document == {"steps": [{"say": "Bye."}]}
+
+
+@pytest.mark.parametrize("document", ['{"steps": [{"shout": "Hello"}]}', "{not JSON"])
+def test_a_flow_that_the_schema_refuses_is_not_saved_and_stays_in_the_form(admin_client, document):
+    flow = FlowFactory()
+    page = admin_client.post(reverse("admin:campaigns_flow_change", args=[flow.pk]), {"document": document})
+    assert page.context["errors"]
+    assert re.search(r"shout|not JSON", html.unescape(page.content.decode()))
+    assert Flow.objects.get().document == flow.document
+
+
+def test_a_flow_that_campaigns_use_cannot_be_deleted_and_keeps_its_id(admin_client):
+    flow = CampaignFactory().flow
+    address = reverse("admin:campaigns_flow_change", args=[flow.pk])
+    admin_client.post(
+        address, {"flow_id": "other", "account": AccountFactory().pk, "document": '{"steps": [{"hangup": true}]}'}
+    )
+    changed = Flow.objects.get()
+    assert (changed.flow_id, changed.account) == (flow.flow_id, flow.account)
+    assert changed.document == {"steps": [{"hangup": True}]}
+    assert admin_client.post(reverse("admin:campaigns_flow_delete", args=[flow.pk]), {"post": "yes"}).status_code == 403
