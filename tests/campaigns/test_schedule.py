@@ -20,7 +20,7 @@ def test_a_start_between_two_ticks_has_a_doorbell_of_its_own(rig, monkeypatch):
 
 
 def test_a_start_beyond_the_next_tick_is_left_to_it(rig, monkeypatch):
-    rung = []
+    rung: list[str] = []
     monkeypatch.setattr(tasks, "ring", lambda task, countdown: rung.append(task))
     rig.campaign(send_at=START + timedelta(seconds=5))
     tasks.start_due()
