@@ -10,8 +10,10 @@ from collections.abc import Callable
 import structlog
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 
 from campaigns_project import liveness
+from dialer.models import CallAttempt
 from dialer.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         "redis": _check(_redis),
         "beat": _check(lambda: _lately("beat")),
         "worker": _check(lambda: _lately("worker")),
+        "dialer": _check(_dialer),
     }
     ready = all(answer == "ok" for answer in checks.values())
     return JsonResponse({"status": "ready" if ready else "not ready", **checks}, status=200 if ready else 503)
@@ -53,6 +56,14 @@ def _database() -> str:
 def _redis() -> str:
     redis_client().ping()
     return "ok"
+
+
+def _dialer() -> str:
+    """Attempts are placed within milliseconds of their claim: one that waits longer says that no dialer is at work."""
+    claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
+    oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
+    waits = (timezone.now() - oldest).total_seconds() if oldest else 0
+    return "ok" if waits < LATELY_SECONDS else f"a call has waited for a dialer for {waits:.0f} s"
 
 
 def _lately(who: str) -> str:

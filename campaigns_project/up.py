@@ -138,6 +138,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _up(options: argparse.Namespace, stop: StopSignal) -> None:
     project = options.procfile.resolve().parent
     environment = _environment(project)
+    if not options.quiet:
+        environment.setdefault("LOG_FORMAT", "console")  # for a person to read
     data_dir = Path(environment["DATA_DIR"])
     commands = _commands(options.procfile, options.only)
     with embedded.exclusive_use(data_dir):

@@ -208,6 +208,7 @@ def test_the_server_says_that_it_is_up_and_ready(stack):
         "redis": "ok",
         "beat": "ok",
         "worker": "ok",
+        "dialer": "ok",
     }
 
 
