@@ -1,5 +1,6 @@
 """A call attempt as the wire writes it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,14 @@ from dialer.models import CallAttempt
 S = CallAttempt.Status
 # While it is not over, an attempt is in progress to a client.
 UNFINISHED = {S.CLAIMED, S.PLACING, S.UNKNOWN, S.IN_PROGRESS}
+
+STATES = (S.COMPLETED.value, S.BUSY.value, S.NO_ANSWER.value, S.FAILED.value, S.CANCELED.value, S.IN_PROGRESS.value)
+
+
+def statuses_of(states: Iterable[str]) -> list[str]:
+    """The statuses of attempts that a client sees as these states."""
+    wanted = set(states)
+    return sorted(wanted | UNFINISHED if S.IN_PROGRESS in wanted else wanted)
 
 
 def call_data(attempt: CallAttempt, campaign: Campaign) -> dict[str, Any]:

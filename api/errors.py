@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import structlog
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -12,7 +11,7 @@ from rest_framework.views import set_rollback
 from api import envelope
 from campaigns.errors import CampaignError
 
-log = structlog.get_logger(__name__)
+UNREADABLE = "the request can't be read: check its address, headers and query"
 
 
 class NotFound(exceptions.NotFound):
@@ -36,6 +35,8 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
             return 400, str(error), {}
         case exceptions.ValidationError():
             return 400, first_sentence(error.detail), {}
+        case exceptions.MethodNotAllowed():
+            return 405, "this address has no such method: see the header Allow", {}
         case exceptions.APIException():
             headers = {"WWW-Authenticate": header} if (header := getattr(error, "auth_header", "")) else {}
             return error.status_code, first_sentence(error.detail), headers
@@ -44,7 +45,7 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
         case RequestDataTooBig():
             return 413, "the body is too large: send fewer numbers in one request", {}
         case SuspiciousOperation():
-            return 400, "the request can't be read", {}
+            return 400, UNREADABLE, {}
     return 0, "", {}
 
 
@@ -54,6 +55,8 @@ def first_sentence(detail: Any, place: str = "") -> str:
         name, inner = next(iter(detail.items()))
         if name == "non_field_errors":
             return first_sentence(inner, place)
+        if isinstance(name, int):
+            return first_sentence(inner, f"{place}[{name}]")
         return first_sentence(inner, f"{place}.{name}" if place else str(name))
     if isinstance(detail, list):
         position, inner = next((each for each in enumerate(detail) if each[1]), (0, ""))
@@ -63,8 +66,12 @@ def first_sentence(detail: Any, place: str = "") -> str:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    code = 413 if isinstance(exception, RequestDataTooBig) else 400
-    return JsonResponse(envelope.failed(request.method, code, "the request can't be read"), status=code)
+    code, description, _ = _describe(exception)
+    if isinstance(exception, DisallowedHost):
+        description = "this server does not answer to that host name: its operator can add it to ALLOWED_HOSTS"
+    if not code:
+        code, description = 400, UNREADABLE
+    return JsonResponse(envelope.failed(request.method, code, description), status=code)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,7 +1,9 @@
 """Fields of the wire that have rules of their own."""
 
+import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 from django.core.validators import URLValidator
@@ -32,17 +34,26 @@ class NumbersField(serializers.Field):  # type: ignore[type-arg]
             raise serializers.ValidationError(
                 f"{len(given):,} numbers are more than the {MAX_NUMBERS:,} of one campaign: send several campaigns"
             )
-        strings = [each if isinstance(each, str) else f"{each!r:.40}" for each in given]
+        strings = list(takewhile(lambda each: isinstance(each, str), given))
         try:
-            return numbers.parse_all(strings, self.context["account"].region)
+            parsed = numbers.parse_all(strings, self.context["account"].region)
         except numbers.InvalidNumber as invalid:
-            raise serializers.ValidationError(
-                f"{invalid.number[:100]} is not a valid number (number {invalid.position} of {len(given):,});"
-                " write it as in +919810012345, and send the request again: nothing was stored"
-            ) from invalid
+            shown = invalid.number.strip()[:100] or "an empty text"
+            raise serializers.ValidationError(_refusal(shown, invalid.position, len(given))) from invalid
+        if len(parsed) < len(given):
+            shown = json.dumps(given[len(parsed)], ensure_ascii=False)[:100]
+            raise serializers.ValidationError(_refusal(shown, len(parsed) + 1, len(given)))
+        return parsed
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+def _refusal(shown: str, position: int, total: int) -> str:
+    return (
+        f"{shown} is not a valid number (number {position:,} of {total:,}); write it in quotes, as in"
+        ' "+919810012345", and send the request again: nothing was stored'
+    )
 
 
 class MomentField(serializers.Field):  # type: ignore[type-arg]
@@ -51,16 +62,47 @@ class MomentField(serializers.Field):  # type: ignore[type-arg]
     def to_internal_value(self, data: Any) -> datetime:
         try:
             moment = parse_datetime(data) if isinstance(data, str) else None
-            usable = moment is not None and moment.tzinfo is not None and abs(moment.timestamp()) < 1e11
+            # Overflows where the offset leads out of the years 1 to 9999.
+            utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
         except (ValueError, OverflowError):
-            moment, usable = None, False
-        if moment is None or not usable:
+            utc = None
+        if utc is None:
             example = "2026-01-31T10:30:00+05:30"
             raise serializers.ValidationError(f"write the moment with its date, time and offset, as in {example}")
-        return moment
+        return utc
 
     def to_representation(self, value: datetime) -> str:
         return value.isoformat()
+
+
+class TextField(serializers.CharField):
+    """A string, and nothing that could be read as one: `true` and `1e3` are mistakes, not names."""
+
+    default_error_messages = {"invalid": "must be a text, in quotes", "null": "must be a text, in quotes"}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class CountField(serializers.IntegerField):
+    """A whole number, as JSON's number or as its digits in a string."""
+
+    default_error_messages = {"invalid": "must be a whole number"}
+
+
+class SwitchField(serializers.BooleanField):
+    default_error_messages = {"invalid": "must be true or false"}
+
+
+class ObjectSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    """A JSON object. A key that is null is a key that is not there: clients with typed classes send all they know."""
+
+    default_error_messages = {"invalid": "must be an object"}
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(without_nulls(data))
 
 
 class WordField(serializers.Field):  # type: ignore[type-arg]
@@ -80,9 +122,9 @@ class WordField(serializers.Field):  # type: ignore[type-arg]
         return value
 
 
-def callback_field() -> serializers.CharField:
+def callback_field() -> TextField:
     """The address of a webhook; empty removes it."""
-    return serializers.CharField(
+    return TextField(
         required=False,
         allow_blank=True,
         max_length=2048,
@@ -93,7 +135,7 @@ def callback_field() -> serializers.CharField:
 
 
 def without_nulls(data: Any) -> Any:
-    """A key that is null is a key that is not there: clients with typed classes send all that they know."""
+    """An object without its keys that are null; anything else as it is."""
     if isinstance(data, Mapping):
-        return {name: without_nulls(value) for name, value in data.items() if value is not None}
+        return {name: value for name, value in data.items() if value is not None}
     return data

@@ -1,13 +1,25 @@
 """Request bodies: JSON whatever their content type says, as curl labels a body without a header as a form."""
 
 import codecs
+import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
+
+# The deepest body that means anything, campaigns[0].retries.on_status[0], has five levels. Python's own limit would be
+# met at a different depth in every function that walks the body after the parser.
+MAX_DEPTH = 32
+# Longer integers are no count, date or phone number, and cost time that grows with the square of their length.
+MAX_DIGITS = 40
+# Of a body that is too large so many bytes are read and thrown away, in such pieces.
+MOST_DISCARDED = 64 * 1024 * 1024
+PIECE = 64 * 1024
 
 
 class BodyTooLarge(APIException):
@@ -15,36 +27,135 @@ class BodyTooLarge(APIException):
 
 
 class BoundedJSONParser(BaseParser):
-    """Reads no more than MAX_REQUEST_BYTES, and refuses text that PostgreSQL can't store (NUL, lone surrogates)."""
+    """Reads no more than MAX_REQUEST_BYTES, and refuses what has no one meaning or can't be stored.
+
+    That is: text that PostgreSQL can't hold (NUL, lone surrogates), numbers beyond JSON's usual range, a key that
+    stands twice in one object.
+    """
 
     media_type = "*/*"
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        body = stream.read(settings.MAX_REQUEST_BYTES + 1)
-        if len(body) > settings.MAX_REQUEST_BYTES:
-            raise BodyTooLarge(
-                f"the body is larger than {settings.MAX_REQUEST_BYTES:,} bytes: send fewer numbers in one request"
-            )
+        body = read_bounded(stream)
         try:
-            data = json.loads(body.removeprefix(codecs.BOM_UTF8).decode(), parse_constant=_refuse)
-            if b"\\u" in body:
-                _check_text(json.dumps(data, ensure_ascii=False))
-        except RecursionError as error:
-            raise ParseError("the body nests too deeply") from error
+            text = body.removeprefix(codecs.BOM_UTF8).decode()
         except UnicodeError as error:
             raise ParseError("the body is not valid UTF-8 text: encode it as UTF-8") from error
-        except ValueError as error:
-            raise ParseError(f"the body is not valid JSON: {error}") from error
-        return data
+        return parse_json(text)
+
+
+def parse_json(text: str) -> Any:
+    """The value that the text means. Raises ParseError with a sentence."""
+    if not text.strip():
+        return {}
+    try:
+        data = json.loads(
+            text, parse_constant=_refuse, parse_int=_integer, parse_float=_float, object_pairs_hook=_object
+        )
+    except RecursionError as error:
+        raise ParseError(_TOO_DEEP) from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ParseError(f"the body is not valid JSON: {error.msg} at {place}") from error
+    for value in _values(data):
+        if isinstance(value, str):
+            _check_text(value)
+    return data
+
+
+_TOO_DEEP = f"the body nests deeper than {MAX_DEPTH} levels: send the campaign as the documentation shows it"
+
+
+def _values(data: Any) -> Iterator[Any]:
+    """Every key and value of the data, level by level. Raises ParseError below MAX_DEPTH."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        yield from level
+        mappings = [each for each in level if isinstance(each, dict)]
+        yield from (key for mapping in mappings for key in mapping)
+        level = [inner for each in level if isinstance(each, list) for inner in each]
+        level += [inner for mapping in mappings for inner in mapping.values()]
+        if not level:
+            return
+    raise ParseError(_TOO_DEEP)
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    raise ParseError(f"the body is not valid JSON: {constant} is no number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ParseError(f"{digits[:20]}… is too large a number: write phone numbers as text, in quotes")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ParseError(f"{digits[:20]} is too large a number")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Which of two values is meant by `{"from": …, "from": …}` is not for us to guess: people are called."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ParseError(f"'{printable(twice)}' stands twice in one object: send it once")
+    return made
 
 
 def _check_text(text: str) -> None:
-    text.encode()
-    if "\\u0000" in text:
-        raise ValueError("a text holds a NUL character (\\u0000): leave it out")
+    if "\0" in text:
+        raise ParseError("a text holds a NUL character (\\u0000): leave it out")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeError as error:
+            raise ParseError(
+                f"a text holds half a surrogate pair ({printable(text)}): send both halves, or encode the body as UTF-8"
+            ) from error
+
+
+def printable(text: str) -> str:
+    """The text's beginning, fit for a sentence in an answer whatever it holds."""
+    return text[:64].encode(errors="backslashreplace").decode()
+
+
+def read_bounded(stream: IO[bytes]) -> bytes:
+    """The body. Raises BodyTooLarge above MAX_REQUEST_BYTES, ParseError where the connection breaks off."""
+    try:
+        body = stream.read(settings.MAX_REQUEST_BYTES + 1)
+        if len(body) <= settings.MAX_REQUEST_BYTES:
+            return body
+        _discard(stream)
+    except Exception as error:
+        # Every server has exceptions of its own for a body that breaks off or whose chunks are malformed.
+        raise ParseError("the body can't be read to its end: send the request again") from error
+    raise BodyTooLarge(
+        f"the body is larger than {settings.MAX_REQUEST_BYTES:,} bytes: send fewer numbers in one request"
+    )
+
+
+def _discard(stream: IO[bytes]) -> None:
+    """Reads on, as a client that is still sending when the connection closes never sees the answer."""
+    for _ in range(MOST_DISCARDED // PIECE):
+        if not stream.read(PIECE):
+            return
+
+
+def take_chunked_body(request: HttpRequest) -> None:
+    """Makes a body that comes in chunks, without a Content-Length, readable as any other; Node and Go send such.
+
+    Django reads as many bytes as Content-Length says, so without it none. Only a server that marks the end of the input
+    itself is asked for more: any other would wait for ever.
+    """
+    meta = request.META
+    if "chunked" in meta.get("HTTP_TRANSFER_ENCODING", "").lower() and meta.get("wsgi.input_terminated"):
+        body = read_bounded(meta["wsgi.input"])
+        meta["CONTENT_LENGTH"] = str(len(body))
+        request._stream = io.BytesIO(body)

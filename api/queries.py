@@ -6,7 +6,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from api import spelling
-from campaigns.models import Campaign, Outcome
+from api.call_details import STATES
+from campaigns.models import Campaign
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 500
@@ -23,7 +24,7 @@ class PageQuery(serializers.Serializer):  # type: ignore[type-arg]
     sort_by = serializers.CharField(default="date_created:asc")
 
     sorts: dict[str, str] = CALL_SORTS
-    states: tuple[str, ...] = tuple(outcome.value for outcome in Outcome)
+    states: tuple[str, ...] = STATES
 
     def validate_limit(self, limit: int) -> int:
         return min(limit, MAX_LIMIT)

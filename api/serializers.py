@@ -10,9 +10,18 @@ from rest_framework import serializers
 from accounts import caller_ids
 from accounts.models import Account, CallerId
 from api import spelling
-from api.fields import MomentField, NumbersField, WordField, callback_field, without_nulls
+from api.fields import (
+    CountField,
+    MomentField,
+    NumbersField,
+    ObjectSerializer,
+    SwitchField,
+    TextField,
+    WordField,
+    callback_field,
+)
 from campaigns import flows
-from campaigns.models import MAX_INTERVAL_MINS, MAX_RETRIES, Campaign, wire_id
+from campaigns.models import MAX_INTERVAL_MINS, MAX_RETRIES, Campaign, Flow, wire_id
 from campaigns.progress import Progress
 from reports import links, stats
 
@@ -24,24 +33,35 @@ CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback"
 NOT_SUPPORTED = ("lists", "flow_type", "read_via_text", "repeat_menu_attempts")
 
 
-class RetriesSerializer(serializers.Serializer):  # type: ignore[type-arg]
-    number_of_retries = serializers.IntegerField(min_value=0, max_value=MAX_RETRIES)
-    interval_mins = serializers.IntegerField(min_value=1, max_value=MAX_INTERVAL_MINS, required=False)
+class RetriesSerializer(ObjectSerializer):
+    """context: campaign, when one is being changed: what is not given stays."""
+
+    number_of_retries = CountField(min_value=0, max_value=MAX_RETRIES, required=False)
+    interval_mins = CountField(min_value=1, max_value=MAX_INTERVAL_MINS, required=False)
     mechanism = WordField(["Linear", "Exponential"], required=False)
-    on_status = serializers.ListField(child=WordField(RETRY_STATUSES), allow_empty=False, required=False)
+    on_status = serializers.ListField(
+        child=WordField(RETRY_STATUSES),
+        allow_empty=False,
+        required=False,
+        error_messages={"not_a_list": f"must be an array of {', '.join(RETRY_STATUSES)}"},
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["number_of_retries"] and "interval_mins" not in attrs:
+        campaign: Campaign | None = self.context.get("campaign")
+        retries = _retries_of(campaign) | attrs if campaign else attrs
+        if "number_of_retries" not in retries:
+            raise serializers.ValidationError({"number_of_retries": f"say how often to try again, 0 to {MAX_RETRIES}"})
+        if retries["number_of_retries"] and not retries.get("interval_mins"):
             raise serializers.ValidationError({"interval_mins": "say how many minutes to wait before a retry"})
         return {
-            "number_of_retries": attrs["number_of_retries"],
-            "retry_interval_mins": attrs.get("interval_mins"),
-            "retry_mechanism": attrs.get("mechanism", "Linear").lower(),
-            "retry_on_status": sorted(set(attrs.get("on_status", RETRY_STATUSES)), key=RETRY_STATUSES.index),
+            "number_of_retries": retries["number_of_retries"],
+            "retry_interval_mins": retries.get("interval_mins"),
+            "retry_mechanism": retries.get("mechanism", "Linear").lower(),
+            "retry_on_status": sorted(set(retries.get("on_status", RETRY_STATUSES)), key=RETRY_STATUSES.index),
         }
 
 
-class ScheduleSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class ScheduleSerializer(ObjectSerializer):
     """context: campaign, when one is being changed: what is not given stays."""
 
     send_at = MomentField(required=False)
@@ -67,57 +87,38 @@ class ScheduleSerializer(serializers.Serializer):  # type: ignore[type-arg]
         return attrs
 
 
-class CampaignSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class CampaignSerializer(ObjectSerializer):
     """What a client may say of a campaign. Validated data are the arguments of lifecycle.create and lifecycle.change.
 
     context: account; campaign, when one is being changed.
     """
 
-    name = serializers.CharField(min_length=3, max_length=255, required=False)
+    name = TextField(min_length=3, max_length=255, required=False)
     type = WordField(["trans"], required=False)
-    caller_id = serializers.CharField(max_length=32)
+    caller_id = TextField(max_length=32)
     campaign_type = WordField(["static"], required=False)
-    url = serializers.CharField(max_length=2048)
-    call_duplicate_numbers = serializers.BooleanField(required=False)
+    url = TextField(max_length=2048)
+    call_duplicate_numbers = SwitchField(required=False)
     retries = RetriesSerializer(required=False)
     schedule = ScheduleSerializer(required=False)
     call_status_callback = callback_field()
     call_schedule_callback = callback_field()
     status_callback = callback_field()
     mode = WordField([Campaign.Mode.AUTO.value, Campaign.Mode.CUSTOM.value], required=False)
-    throttle = serializers.IntegerField(min_value=1, required=False)
-    custom_field = serializers.CharField(max_length=10_000, allow_blank=True, trim_whitespace=False, required=False)
+    throttle = CountField(required=False)
+    custom_field = TextField(max_length=10_000, allow_blank=True, trim_whitespace=False, required=False)
 
     def get_fields(self) -> dict[str, Any]:
         # Last, as it is the costly one; and not a class attribute, as `from` is a keyword.
         return super().get_fields() | {"from": NumbersField()}
 
     def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(without_nulls(data))
-
-    def validate_caller_id(self, given: str) -> CallerId:
-        account: Account = self.context["account"]
-        canonical = caller_ids.canonical(given, account.region)
-        caller_id = CallerId.objects.filter(account=account, number=canonical, is_active=True).first()
-        if caller_id is None:
-            raise serializers.ValidationError(f"{given} is not a caller ID of this account")
-        return caller_id
-
-    def validate_url(self, url: str) -> str:
-        try:
-            flow = flows.find_flow(self.context["account"], url)
-        except ValueError:
-            flow = None
-        if flow is None:
-            raise serializers.ValidationError(
-                f"{url[:200]} names no flow of this account: its last segment must be a flow's id"
-            )
-        return url
+        for name in NOT_SUPPORTED:
+            if data.get(name):
+                raise serializers.ValidationError({name: "is not supported: give numbers in from and a flow in url"})
+        return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        for name in NOT_SUPPORTED:
-            if without_nulls(self.initial_data).get(name):
-                raise serializers.ValidationError({name: "is not supported: give numbers in from and a flow in url"})
         columns = {
             name: attrs[name]
             for name in ("name", "call_duplicate_numbers", "custom_field", *CALLBACKS)
@@ -127,21 +128,45 @@ class CampaignSerializer(serializers.Serializer):  # type: ignore[type-arg]
         if "from" in attrs:
             columns["numbers"] = attrs["from"]
         if "caller_id" in attrs:
-            columns |= {"caller_id": attrs["caller_id"], "caller_id_given": self.initial_data["caller_id"]}
+            columns |= {"caller_id": self._caller_id(attrs["caller_id"]), "caller_id_given": attrs["caller_id"]}
         if "url" in attrs:
-            columns |= {"flow": flows.find_flow(self.context["account"], attrs["url"]), "flow_url": attrs["url"]}
+            columns |= {"flow": self._flow(attrs["url"]), "flow_url": attrs["url"]}
         return columns
+
+    def _caller_id(self, given: str) -> CallerId:
+        account: Account = self.context["account"]
+        canonical = caller_ids.canonical(given, account.region)
+        caller_id = CallerId.objects.filter(account=account, number=canonical, is_active=True).first()
+        if caller_id is None:
+            raise serializers.ValidationError(
+                {"caller_id": f"{given} is not a caller ID of this account: give one of its numbers"}
+            )
+        return caller_id
+
+    def _flow(self, url: str) -> Flow:
+        try:
+            flow = flows.find_flow(self.context["account"], url)
+        except ValueError:
+            flow = None
+        if flow is None:
+            raise serializers.ValidationError(
+                {"url": f"{url[:200]} names no flow of this account: its last segment must be a flow's id"}
+            )
+        return flow
 
     def _throttle(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """throttle counts only with mode custom; with auto it is ignored, as some clients send both."""
-        if "mode" not in attrs:
+        if not attrs.keys() & {"mode", "throttle"}:
             return {}
-        if attrs["mode"] == Campaign.Mode.AUTO:
-            return {"mode": Campaign.Mode.AUTO, "throttle": None}
-        most = self.context["account"].starts_per_minute - 1
-        if not 1 <= attrs.get("throttle", 0) <= most:
+        campaign: Campaign | None = self.context.get("campaign")
+        mode = attrs.get("mode", campaign.mode if campaign else Campaign.Mode.AUTO)
+        if mode == Campaign.Mode.AUTO:
+            return {"mode": mode, "throttle": None}
+        throttle = attrs.get("throttle", campaign.throttle if campaign else None)
+        most = max(self.context["account"].starts_per_minute - 1, 1)
+        if throttle is None or not 1 <= throttle <= most:
             raise serializers.ValidationError({"throttle": f"with mode custom, give 1 to {most} calls a minute"})
-        return {"mode": Campaign.Mode.CUSTOM, "throttle": attrs["throttle"]}
+        return {"mode": mode, "throttle": throttle}
 
 
 def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | None = None) -> dict[str, Any]:
@@ -161,7 +186,7 @@ def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | N
         "caller_id": campaign.caller_id_given,
         "url": campaign.flow_url,
         "call_duplicate_numbers": campaign.call_duplicate_numbers,
-        "retries": _retries(campaign),
+        "retries": _retries_of(campaign),
         "schedule": {"send_at": local(campaign.send_at), "end_at": local(campaign.expires_at)},
         "mode": campaign.mode,
         "status": spelling.state(campaign.status),
@@ -191,7 +216,7 @@ def campaign_summary(campaign: Campaign, progress: Progress, attempts_started: i
     }
 
 
-def _retries(campaign: Campaign) -> dict[str, Any]:
+def _retries_of(campaign: Campaign) -> dict[str, Any]:
     retries: dict[str, Any] = {"number_of_retries": campaign.number_of_retries}
     if campaign.number_of_retries:
         retries |= {

@@ -1,5 +1,6 @@
 """Exotel's v2 campaign operations: parse, call, render."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,17 +16,29 @@ from rest_framework.views import APIView
 from accounts.models import Account
 from api import envelope, queries
 from api.authentication import Caller
-from api.call_details import call_data
-from api.errors import NotFound
-from api.serializers import CALLBACKS, CampaignSerializer, campaign_data, campaign_summary
+from api.call_details import call_data, statuses_of
+from api.errors import NotFound, first_sentence
+from api.fields import without_nulls
+from api.negotiation import AlwaysJSON
+from api.parsers import printable, take_chunked_body
+from api.serializers import CALLBACKS, NOT_SUPPORTED, CampaignSerializer, campaign_data, campaign_summary
 from campaigns import lifecycle, progress
 from campaigns.errors import CampaignError
 from campaigns.models import Campaign
 from reports import attempts
 
+# An id as we write it, or with the hyphens that programs put in. UUID() itself reads far more: blanks, braces, digits
+# of other scripts.
+CAMPAIGN_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+# Each campaign of a request costs a handful of statements. Two hundred take about a second.
+MAX_CAMPAIGNS = 200
+
 
 class AccountView(APIView):
     """A view below /v2/accounts/<sid>: only the account that signed in exists there."""
+
+    content_negotiation_class = AlwaysJSON
+    metadata_class = None  # OPTIONS is refused like any method that an address has not, instead of describing our code
 
     account: Account
 
@@ -32,7 +46,7 @@ class AccountView(APIView):
         super().initial(request, *args, **kwargs)
         caller: Caller = request.user  # type: ignore[assignment]
         if caller.account.sid != kwargs["account_sid"]:
-            raise NotFound(f"there is no account {kwargs['account_sid'][:64]} for these credentials")
+            raise NotFound(f"there is no account {printable(kwargs['account_sid'])} for these credentials")
         self.account = caller.account
 
     def campaigns(self) -> "QuerySet[Campaign]":
@@ -40,10 +54,11 @@ class AccountView(APIView):
 
     def campaign(self, campaign_id: str) -> Campaign:
         """The account's campaign of that id; another account's is as unknown as one that does not exist."""
-        try:
-            return self.campaigns().get(pk=UUID(campaign_id))
-        except (ValueError, Campaign.DoesNotExist):
-            raise NotFound(f"there is no campaign {campaign_id[:64]} in this account") from None
+        known = CAMPAIGN_ID.fullmatch(campaign_id)
+        campaign = self.campaigns().filter(pk=UUID(campaign_id)).first() if known else None
+        if campaign is None:
+            raise NotFound(f"there is no campaign {printable(campaign_id)} in this account")
+        return campaign
 
 
 class CampaignListView(AccountView):
@@ -64,11 +79,20 @@ class CampaignListView(AccountView):
 
     def post(self, request: Request, account_sid: str) -> Response:
         bodies = _bodies(request)
-        parsed = [_validated(CampaignSerializer(data=body, context={"account": self.account})) for body in bodies]
+        parsed = [self._parsed(body, position, len(bodies)) for position, body in enumerate(bodies)]
         now = timezone.now()
         with transaction.atomic():
             created = [lifecycle.create(self.account, now=now, **columns) for columns in parsed]
         return Response(envelope.written(request.method, _items(created, with_numbers=True)))
+
+    def _parsed(self, body: dict[str, Any], position: int, total: int) -> dict[str, Any]:
+        """The arguments of lifecycle.create. Where there are several campaigns, an error says whose it is."""
+        try:
+            return _validated(CampaignSerializer(data=body, context={"account": self.account}))
+        except ValidationError as error:
+            if total == 1:
+                raise
+            raise CampaignError(first_sentence(error.detail, f"campaigns[{position}]")) from error
 
 
 class CampaignView(AccountView):
@@ -89,12 +113,13 @@ class CampaignView(AccountView):
         return Response(envelope.written(request.method, _items([deleted], with_numbers=True)))
 
     def _change(self, campaign: Campaign, body: dict[str, Any]) -> Campaign:
-        """An action with whatever rides along; else all parts before the start, and only the callbacks after it."""
+        """An action and the callbacks beside it; else all parts before the start, and only the callbacks after it."""
+        body = without_nulls(body)
         context = {"account": self.account, "campaign": campaign}
         serializer = CampaignSerializer(data=body, context=context, partial=True)
-        if body.get("action") is not None:
-            return _act(campaign, body["action"])
-        given = set(body) & set(serializer.fields)
+        if "action" in body:
+            return self._act(campaign, body)
+        given = set(body) & {*serializer.fields, *NOT_SUPPORTED}
         if not given:
             raise CampaignError("nothing to change: give an action, or the fields that shall change")
         if lifecycle.has_not_started(campaign):
@@ -107,33 +132,43 @@ class CampaignView(AccountView):
             )
         return lifecycle.change_callbacks(campaign, **_validated(serializer))
 
+    def _act(self, campaign: Campaign, body: dict[str, Any]) -> Campaign:
+        """All or nothing. Other fields may ride along unread: clients send caller_id and url with an action."""
+        action = body["action"]
+        verb = lifecycle.ACTIONS.get(action.strip().lower()) if isinstance(action, str) else None
+        if verb is None:
+            raise CampaignError(
+                f"'action': must be one of {', '.join(lifecycle.ACTIONS)}; the campaign is {campaign.status}"
+            )
+        callbacks = {name: body[name] for name in CALLBACKS if name in body}
+        with transaction.atomic():
+            if callbacks and campaign.is_open:
+                context = {"account": self.account, "campaign": campaign}
+                serializer = CampaignSerializer(data=callbacks, context=context, partial=True)
+                campaign = lifecycle.change_callbacks(campaign, **_validated(serializer))
+            return verb(campaign)
+
 
 class CallDetailsView(AccountView):
     def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:
         campaign = self.campaign(campaign_id)
         query = queries.parse(queries.PageQuery, request)
-        made = attempts.of(campaign, query.get("status") or [])
+        made = attempts.of(campaign, statuses_of(query.get("status") or []))
         total, offset, limit = made.count(), query["offset"], query["limit"]
         page = made.order_by(query["sort_by"], "id")[offset : offset + limit]
         items = [envelope.item(call_data(attempt, campaign)) for attempt in page]
         return Response(envelope.listed(request.method, items, total=total, offset=offset, limit=limit))
 
 
-def _act(campaign: Campaign, action: Any) -> Campaign:
-    verb = lifecycle.ACTIONS.get(action.strip().lower()) if isinstance(action, str) else None
-    if verb is None:
-        raise CampaignError(
-            f"'action': must be one of {', '.join(lifecycle.ACTIONS)}; the campaign is {campaign.status}"
-        )
-    return verb(campaign)
-
-
 def _bodies(request: Request) -> list[dict[str, Any]]:
     """The campaigns of a request: `{"campaigns": [{…}]}`, or one bare object."""
+    take_chunked_body(request._request)
     data = request.data
     given = data.get("campaigns", [data] if data else None) if isinstance(data, dict) else None
     if not isinstance(given, list) or not given:
         raise CampaignError('campaigns is mandatory: send {"campaigns": [{...}]}')
+    if len(given) > MAX_CAMPAIGNS:
+        raise CampaignError(f"{len(given):,} campaigns are more than the {MAX_CAMPAIGNS} of one request: send several")
     for position, body in enumerate(given):
         if not isinstance(body, dict):
             raise CampaignError(f"'campaigns[{position}]': must be an object")

@@ -16,9 +16,10 @@ HEADER = (
     "recording_url,reason\n"
 )
 
-# A cell that begins so is run as a formula by spreadsheets (OWASP, "CSV injection"): an apostrophe keeps it text.
-# Numbers in E.164 begin with a plus too; they are ours, digits only, and stay as they are, for programs to read.
-_TEXT = "CASE WHEN {0} ~ '^[=+@\\t\\r\\n-]' THEN '''' || {0} ELSE {0} END"
+# A cell that begins so is run as a formula by spreadsheets (OWASP, "CSV injection"), in some languages also when the
+# sign is full-width: an apostrophe keeps it text. Numbers in E.164 begin with a plus too; they are ours, digits only,
+# and stay as they are, for programs to read.
+_TEXT = "CASE WHEN {0} ~ '^[=+@\\uFF1D\\uFF0B\\uFF20\\uFF0D\\t\\r\\n-]' THEN '''' || {0} ELSE {0} END"
 _MOMENT = "to_char({0} AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI:SS')"
 
 

@@ -1,0 +1,151 @@
+"""A client of the API that trusts nothing: every answer must be an envelope that agrees with its status line."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+from accounts.models import Account
+from campaigns.models import Call, Campaign
+
+CALLER_ID = "08047113311"
+FLOW_URL = "http://my.exotel.com/acme/exoml/start_voice/29281"
+NUMBERS = ["+919810012345", "+919810012346", "+919810012347"]
+
+
+def campaign(**changes: Any) -> dict[str, Any]:
+    """A campaign that is accepted; `...` leaves a field out, and `numbers` is short for `from`."""
+    body = {"from": NUMBERS, "caller_id": CALLER_ID, "url": FLOW_URL}
+    if "numbers" in changes:
+        body["from"] = changes.pop("numbers")
+    return {name: value for name, value in (body | changes).items() if value is not ...}
+
+
+def basic(user: str, token: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
+
+
+def stored() -> tuple[int, int]:
+    """How many campaigns and calls there are."""
+    return Campaign.objects.count(), Call.objects.count()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    envelope: Any
+
+    @property
+    def items(self) -> Any:
+        return self.envelope["response"]
+
+    @property
+    def item(self) -> Any:
+        (item,) = self.items
+        return item
+
+    @property
+    def data(self) -> Any:
+        assert self.status == 200, self.envelope
+        return self.item["data"]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The data of every item of a list."""
+        assert self.status == 200, self.envelope
+        return [item["data"] for item in self.items]
+
+    @property
+    def description(self) -> Any:
+        return self.item["error_data"]["description"]
+
+    @property
+    def metadata(self) -> Any:
+        return self.envelope["metadata"]
+
+    def is_refused(self, status: int, *words: str) -> bool:
+        """Refused with this status and a sentence that has all of these words."""
+        assert self.status == status, self.envelope
+        assert [word for word in words if word not in self.description] == [], self.description
+        return True
+
+
+class Api:
+    """Speaks for one account."""
+
+    def __init__(self, account: Account, user: str, token: str) -> None:
+        self.account = account
+        self.headers = {"authorization": basic(user, token)}
+        self.root = f"/v2/accounts/{account.sid}"
+        # A fault of the server is seen as its client sees it: as a 500.
+        self.http = Client(raise_request_exception=False)
+
+    def send(
+        self, method: str, path: str, body: Any = b"", *, content_type: str = "application/json", **options: Any
+    ) -> Answer:
+        """`body` as it is where it is bytes, else as JSON. `path` below the account, or whole."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {**self.headers, **options.pop("headers", {})}
+        where = path if path.startswith("/v2") else self.root + path
+        response = self.http.generic(method, where, raw, content_type, headers=headers, **options)
+        if method == "HEAD":
+            return Answer(response.status_code, response.headers, {})
+        return Answer(response.status_code, response.headers, checked(method, response))
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.send("GET", path, **options)
+
+    def post(self, path: str, body: Any, **options: Any) -> Answer:
+        return self.send("POST", path, body, **options)
+
+    def put(self, path: str, body: Any, **options: Any) -> Answer:
+        return self.send("PUT", path, body, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        return self.send("DELETE", path, **options)
+
+    def create(self, **changes: Any) -> Answer:
+        return self.post("/campaigns", {"campaigns": [campaign(**changes)]})
+
+    def change(self, row: Campaign, **fields: Any) -> Answer:
+        return self.put(f"/campaigns/{row.pk.hex}", {"campaigns": [fields]})
+
+
+def checked(method: str, response: Any) -> Any:
+    """The answer's envelope, after a look at what every envelope has."""
+    assert response.headers["Content-Type"] == "application/json"
+    envelope = json.loads(response.content)
+    assert set(envelope) == {"request_id", "method", "http_code", "metadata", "response"}
+    assert envelope["http_code"] == response.status_code
+    assert envelope["method"] == method
+    assert len(envelope["request_id"]) == 32
+    for item in envelope["response"]:
+        good = response.status_code == 200
+        assert item["code"] == response.status_code
+        assert item["status"] == ("success" if good else "failure")
+        assert (item["error_data"] is None) is good
+        if not good:
+            assert item["data"] is None
+            assert set(item["error_data"]) == {"code", "message", "description"}
+            assert looks_like_a_sentence(item["error_data"]["description"])
+    return envelope
+
+
+def looks_like_a_sentence(text: str) -> bool:
+    """Words for a person, without the inside of the program."""
+    inside = (
+        "Traceback",
+        "Error(",
+        "<class",
+        "dictionary",
+        "NoneType",
+        "psycopg",
+        "django",
+        "rest_framework",
+        ".py",
+        "sys.",
+    )
+    return len(text.split()) >= 3 and not any(word in text for word in inside)

@@ -1,0 +1,170 @@
+"""What only a real server shows: bodies of 20 MB, bodies in chunks, connections that break off."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from django.db import connection
+
+from campaigns.models import Call, Campaign
+from tests.api.client import NUMBERS, basic, campaign, looks_like_a_sentence
+
+MB = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def port(django_db_setup: None) -> Iterator[int]:
+    """A gunicorn with the Procfile's worker class, on a free port, over the database of the tests."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    command = [sys.executable, "-m", "gunicorn", "campaigns_project.wsgi", "--bind", f"127.0.0.1:{port}"]
+    options = ["--worker-class", "gthread", "--threads", "2", "--keep-alive", "5", "--log-level", "error"]
+    server = subprocess.Popen(
+        [*command, *options, "--limit-request-line", "8190", "--no-control-socket"],
+        env=os.environ | {"DATABASE_URL": urlunsplit(database)},
+    )
+    try:
+        wait_for(port, server)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        assert server.poll() is None, "gunicorn has ended"
+        try:
+            with closing(socket.create_connection(("127.0.0.1", port), timeout=5)):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, "gunicorn did not come up"
+            time.sleep(0.05)
+
+
+class Wire:
+    """One connection to the server, for one account."""
+
+    def __init__(self, port: int, authorization: str, path: str) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.headers = {"Authorization": authorization, "Content-Type": "application/json"}
+        self.path = path
+
+    def post(self, body: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+        """`body`: bytes with their length, or an iterator of bytes, which goes out in chunks."""
+        chunked = not isinstance(body, bytes)
+        self.connection.request("POST", self.path, body, self.headers | headers, encode_chunked=chunked)
+        return self.answer(self.connection.getresponse())
+
+    @staticmethod
+    def answer(response: http.client.HTTPResponse) -> tuple[int, dict[str, Any]]:
+        envelope = json.loads(response.read())
+        assert envelope["http_code"] == response.status
+        for item in envelope["response"]:
+            assert item["error_data"] is None or looks_like_a_sentence(item["error_data"]["description"])
+        return response.status, envelope
+
+    def raw(self, request: bytes) -> tuple[int, dict[str, Any]]:
+        """Sends the request as it is and no more."""
+        self.connection.connect()
+        self.connection.sock.sendall(request)
+        self.connection.sock.shutdown(socket.SHUT_WR)
+        response = http.client.HTTPResponse(self.connection.sock)
+        response.begin()
+        return self.answer(response)
+
+
+@pytest.fixture
+def wire(transactional_db, api, port):
+    """Commits what the fixtures made, as the server has a connection of its own."""
+    made = Wire(port, api.headers["authorization"], "/v2/accounts/acme/campaigns")
+    with closing(made.connection):
+        yield made
+
+
+def chunks(body: bytes, size: int) -> Iterator[bytes]:
+    return (body[start : start + size] for start in range(0, len(body), size))
+
+
+def description(envelope: dict[str, Any]) -> str:
+    return str(envelope["response"][0]["error_data"]["description"])
+
+
+def test_a_body_in_chunks_without_a_length_is_read_like_any_other(wire):
+    status, envelope = wire.post(chunks(json.dumps(campaign()).encode(), 40))
+    assert status == 200
+    assert envelope["response"][0]["data"]["from"] == NUMBERS
+    assert Call.objects.count() == len(NUMBERS)
+
+
+@pytest.mark.parametrize("as_sent", [bytes, lambda body: chunks(body, 64 * 1024)], ids=["with its length", "in chunks"])
+@pytest.mark.parametrize("letter", [b" ", b"["])
+def test_a_body_of_20_mb_is_refused_and_the_client_reads_why(wire, as_sent, letter):
+    status, envelope = wire.post(as_sent(letter * (20 * MB)))
+    assert status == 413
+    assert "fewer numbers" in description(envelope)
+    assert Campaign.objects.count() == 0
+
+
+def test_five_thousand_numbers_go_through(wire):
+    numbers = [f"+9198{n:08d}" for n in range(10_000_000, 10_005_000)]
+    status, envelope = wire.post(json.dumps({"campaigns": [campaign(numbers=numbers)]}).encode())
+    assert (status, len(envelope["response"][0]["data"]["from"])) == (200, 5000)
+    assert Call.objects.count() == 5000
+
+
+def test_curl_without_a_header_calls_json_a_form(wire):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert wire.post(json.dumps(campaign()).encode(), **form)[0] == 200
+    assert wire.post(chunks(json.dumps(campaign()).encode(), 40), **form)[0] == 200
+    assert wire.post(b"campaigns=1", **form)[0] == 400
+
+
+def test_the_connection_can_be_used_again_after_a_refusal(wire):
+    assert wire.post(b"{")[0] == 400
+    assert wire.post(json.dumps(campaign()).encode())[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"5\r\nhello", b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}XX0\r\n\r\n"])
+def test_malformed_chunks_are_a_bad_request(wire, body):
+    head = f"POST {wire.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {wire.headers['Authorization']}\r\n"
+    status, envelope = wire.raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+    assert status == 400
+    assert "send the request again" in description(envelope)
+    assert Campaign.objects.count() == 0
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"campaigns": [{"name"'])
+def test_a_body_shorter_than_its_length_is_a_bad_request(wire, sent):
+    head = f"POST {wire.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {wire.headers['Authorization']}\r\n"
+    status, _ = wire.raw(head.encode() + b"Content-Length: 5000\r\n\r\n" + sent)
+    assert status == 400
+    assert Campaign.objects.count() == 0
+
+
+def test_a_stranger_is_told_to_sign_in_before_a_large_body_is_read(wire):
+    wire.headers["Authorization"] = basic("acme", "wrong")
+    wire.connection.request("POST", wire.path, b" " * 50_000, wire.headers)
+    response = wire.connection.getresponse()
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert wire.answer(response)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/accounts/acme/campaigns/%00", "/v2/%ff", "/v2/accounts/acme/campaigns/" + "a" * 7000]
+)
+def test_odd_addresses_are_not_found(wire, path):
+    wire.connection.request("GET", path, headers=wire.headers)
+    assert wire.answer(wire.connection.getresponse())[0] == 404

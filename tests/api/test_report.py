@@ -1,0 +1,202 @@
+"""The report: a CSV behind report_url with every number, safe to open in a spreadsheet."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+
+from campaigns.models import Campaign
+from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, CustomFieldFactory
+
+AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+COLUMNS = [
+    *("number", "name", "status", "last_outcome", "attempts", "call_sids", "digits", "duration", "start_time"),
+    *("end_time", "caller_id", "custom_field", "recording_url", "reason"),
+]
+
+
+@pytest.fixture
+def ended(account):
+    return CampaignFactory(account=account, completed=True, with_retries=True)
+
+
+def download(api, url):
+    parts = urlsplit(url)
+    return api.http.get(f"{parts.path}?{parts.query}")
+
+
+def report(api, row):
+    """The report's lines, fetched over the link that the API gives, without credentials."""
+    answer = download(api, api.get(f"/campaigns/{row.pk.hex}").data["report_url"])
+    assert answer.status_code == 200
+    assert answer.streaming
+    text = b"".join(answer.streaming_content).decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("trait", ["started", "running", "paused", "paused_before_start"])
+def test_there_is_no_report_until_the_campaign_has_ended(api, account, trait):
+    row = CampaignFactory(account=account, **({} if trait == "started" else {trait: True}))
+    assert api.get(f"/campaigns/{row.pk.hex}").data["report_url"] is None
+
+
+@pytest.mark.parametrize("trait", ["completed", "failed", "canceled", "deleted", "archived"])
+def test_every_ended_campaign_has_one_in_the_list_too(api, account, trait):
+    row = CampaignFactory(account=account, **{trait: True})
+    url = api.get(f"/campaigns?status={trait}").records[0]["report_url"]
+    assert url.startswith(f"{settings.PUBLIC_URL}/reports/{row.pk.hex}.csv?signature=")
+    assert download(api, url).status_code == 200
+
+
+def test_it_is_a_csv_file_with_a_name(api, ended):
+    answer = download(api, api.get(f"/campaigns/{ended.pk.hex}").data["report_url"])
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="campaign-{ended.pk.hex}.csv"'
+    assert b"".join(answer.streaming_content).decode().strip().split(",") == COLUMNS
+
+
+def test_it_has_every_number_dialled_or_not_with_the_reason(api, ended):
+    CallFactory(campaign=ended, completed=True, number="+919810000001", end_reason="answered")
+    CallFactory(campaign=ended, failed=True, number="+919810000002", end_reason="busy; no retry is left")
+    CallFactory(campaign=ended, canceled=True, number="+919810000003", end_reason="the campaign's end came first")
+    CallFactory(campaign=ended, failed=True, number="+919810000004", attempts_made=0, last_outcome="", end_reason="x")
+    assert [(line["number"], line["status"], line["attempts"], line["reason"]) for line in report(api, ended)] == [
+        ("+919810000001", "completed", "1", "answered"),
+        ("+919810000002", "failed", "1", "busy; no retry is left"),
+        ("+919810000003", "canceled", "0", "the campaign's end came first"),
+        ("+919810000004", "failed", "0", "x"),
+    ]
+
+
+def test_a_number_given_twice_has_two_lines(api, ended):
+    Campaign.objects.update(call_duplicate_numbers=True)
+    CallFactory.create_batch(2, campaign=ended, completed=True, number="+919810000001")
+    assert [line["number"] for line in report(api, ended)] == ["+919810000001"] * 2
+
+
+def test_the_custom_field_stands_in_every_line(api, ended):
+    CustomFieldFactory(campaign=ended, value='{"term": "2, late"}')
+    CallFactory.create_batch(2, campaign=ended, completed=True)
+    assert [line["custom_field"] for line in report(api, ended)] == ['{"term": "2, late"}'] * 2
+
+
+def test_several_attempts_of_a_call_share_its_line(api, ended):
+    call = CallFactory(
+        campaign=ended, completed=True, number="+919810000001", name="Asha", attempts_made=3, end_reason="answered"
+    )
+    busy = CallAttemptFactory(call=call, busy=True, claimed_at=AT)
+    given_back = CallAttemptFactory(call=call, canceled=True, number=2, claimed_at=AT + timedelta(minutes=3))
+    digits = CallAttemptFactory(
+        call=call, completed=True, number=2, claimed_at=AT + timedelta(minutes=5), duration_seconds=7, digits="12"
+    )
+    last = CallAttemptFactory(
+        call=call,
+        completed=True,
+        number=3,
+        claimed_at=AT + timedelta(minutes=10),
+        duration_seconds=20,
+        digits="3#",
+        recording_url="https://carrier.example/r.mp3",
+    )
+    (line,) = report(api, ended)
+    assert line == {
+        "number": "+919810000001",
+        "name": "Asha",
+        "status": "completed",
+        "last_outcome": "completed",
+        "attempts": "3",
+        "call_sids": f"{busy.pk.hex} {digits.pk.hex} {last.pk.hex}",
+        "digits": "12 3#",
+        "duration": "27",
+        "start_time": "2026-03-02 11:30:01",
+        "end_time": "2026-03-02 11:41:00",
+        "caller_id": ended.caller_id.number,
+        "custom_field": "",
+        "recording_url": "https://carrier.example/r.mp3",
+        "reason": "answered",
+    }
+    assert given_back.pk.hex not in line["call_sids"]
+
+
+def test_the_calls_of_another_campaign_are_not_in_it(api, account, ended):
+    CallAttemptFactory(call=CallFactory(campaign__account=account, completed=True), completed=True)
+    assert report(api, ended) == []
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        *("=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", '=HYPERLINK("http://x")'),
+        # Spreadsheets in some languages read the full-width signs as the plain ones.
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"),
+    ],
+)
+@pytest.mark.parametrize("column", ["name", "custom_field", "digits", "recording_url", "reason"])
+def test_a_cell_that_a_spreadsheet_would_run_is_kept_as_text(api, ended, column, formula):
+    call = CallFactory(
+        campaign=ended,
+        completed=True,
+        name=formula if column == "name" else "Asha",
+        end_reason=formula if column == "reason" else "answered",
+    )
+    outside = {column: formula} if column in {"digits", "recording_url"} else {}
+    CallAttemptFactory(call=call, completed=True, **outside)
+    CustomFieldFactory(campaign=ended, value=formula if column == "custom_field" else "round-7")
+    (line,) = report(api, ended)
+    assert line[column] == "'" + formula
+    assert line["number"] == call.number  # begins with a plus, and is for programs to read
+
+
+@pytest.mark.parametrize(
+    "text", ["Asha", "a=b", "2+2", "Ann-Marie", "'quoted'", 'a "b", c', "two\nlines", "शुल्क 📞", "%s"]
+)
+def test_other_text_is_left_as_it_is(api, ended, text):
+    CustomFieldFactory(campaign=ended, value=text)
+    CallFactory(campaign=ended, completed=True, name=text)
+    (line,) = report(api, ended)
+    assert (line["name"], line["custom_field"]) == (text, text)
+
+
+class TestLink:
+    @pytest.mark.parametrize("change", ["none", "empty", "cut", "forged", "nul", "unicode", "twice"])
+    def test_a_wrong_signature_is_refused(self, api, ended, change):
+        url = api.get(f"/campaigns/{ended.pk.hex}").data["report_url"]
+        bare, _, signature = url.partition("?signature=")
+        wrong = {
+            "none": bare,
+            "empty": f"{bare}?signature=",
+            "cut": url[:-1],
+            "forged": f"{bare}?signature=ImFiYyI:1abcde:{'A' * 43}",
+            "nul": f"{bare}?signature=%00{signature}",
+            "unicode": f"{bare}?signature=%F0%9F%93%9E%ff",
+            "twice": f"{url}&signature=x",
+        }[change]
+        answer = download(api, wrong)
+        assert answer.status_code == 403
+        assert b"get the campaign again" in answer.content
+
+    def test_the_signature_of_one_campaign_opens_no_other(self, api, account, ended):
+        signature = api.get(f"/campaigns/{ended.pk.hex}").data["report_url"].partition("?")[2]
+        other = CampaignFactory(account=account, completed=True)
+        assert download(api, f"/reports/{other.pk.hex}.csv?{signature}").status_code == 403
+
+    def test_a_link_works_for_a_week_and_a_new_one_is_made_each_time(self, api, clock, account):
+        row = CampaignFactory(account=account, completed=True)
+        url = api.get(f"/campaigns/{row.pk.hex}").data["report_url"]
+        clock.shift(timedelta(days=7) - timedelta(seconds=1))
+        assert download(api, url).status_code == 200
+        clock.shift(timedelta(seconds=2))
+        assert download(api, url).status_code == 403
+        assert report(api, row) == []
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+    def test_a_report_is_only_read(self, api, ended, method):
+        parts = urlsplit(api.get(f"/campaigns/{ended.pk.hex}").data["report_url"])
+        assert api.http.generic(method, f"{parts.path}?{parts.query}").status_code == 405
+
+    @pytest.mark.parametrize("name", ["x.csv", "0.csv", "%00.csv", "A" * 32 + ".csv", "a" * 32])
+    def test_an_odd_file_name_is_not_found(self, api, name):
+        assert api.http.get(f"/reports/{name}").status_code == 404
