@@ -4,9 +4,42 @@ import base64
 import hashlib
 from typing import Any
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+
+
+class UnreadableSecret(Exception):
+    """SECRET_KEY has changed since the secret was stored: it has to be entered again."""
+
+
+class Secret:
+    """A stored secret. It shows itself to nobody: only `reveal` decrypts it, where it is used."""
+
+    def __init__(self, ciphertext: str) -> None:
+        self.ciphertext = ciphertext
+
+    @classmethod
+    def of(cls, text: str) -> "Secret":
+        """text encrypted as a Fernet token (AES-128-CBC with an HMAC); an empty text stays empty."""
+        return cls(_fernet().encrypt(text.encode()).decode() if text else "")
+
+    def reveal(self) -> str:
+        """The text. Raises UnreadableSecret."""
+        try:
+            return _fernet().decrypt(self.ciphertext.encode()).decode() if self.ciphertext else ""
+        except InvalidToken as error:
+            raise UnreadableSecret("SECRET_KEY has changed since this was stored: enter it again") from error
+
+    def __bool__(self) -> bool:
+        return bool(self.ciphertext)
+
+    def __len__(self) -> int:
+        return len(self.ciphertext)
+
+    def __str__(self) -> str:
+        return "••••" if self.ciphertext else ""
 
 
 def _fernet() -> Fernet:
@@ -14,14 +47,27 @@ def _fernet() -> Fernet:
     return Fernet(base64.urlsafe_b64encode(digest))
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
-    """Text that is stored as a Fernet token (AES-128-CBC with an HMAC); an empty text stays empty.
+class _Holder(DeferredAttribute):
+    """Turns what is assigned into a Secret, so that a row just made and a row loaded are alike."""
 
-    A change of SECRET_KEY makes it unreadable (cryptography.fernet.InvalidToken): enter the secret again.
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        instance.__dict__[self.field.attname] = self.field.to_python(value)
+
+
+class SecretField(models.TextField):  # type: ignore[type-arg]
+    """Takes a text or a Secret; holds a Secret. Nothing is decrypted before somebody asks for it, so that a row whose
+    secret can't be read any more can still be loaded, listed and mended.
     """
 
+    descriptor_class = _Holder
+
     def get_prep_value(self, value: Any) -> Any:
-        return _fernet().encrypt(str(value).encode()).decode() if value else value
+        if value is None:
+            return None
+        return (value if isinstance(value, Secret) else Secret.of(str(value))).ciphertext
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
-        return _fernet().decrypt(value.encode()).decode() if value else value
+        return None if value is None else Secret(value)
+
+    def to_python(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, Secret) else Secret.of(str(value))

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.calling_hours import CallingHours
-from accounts.encryption import EncryptedTextField
+from accounts.encryption import SecretField
 
 
 def validate_time_zone(name: str) -> None:
@@ -44,7 +44,7 @@ class Trunk(models.Model):
     )
     account_sid = models.CharField("account SID", max_length=64, blank=True)
     api_key = models.CharField("API key", max_length=128, blank=True)
-    api_token = EncryptedTextField("API token", blank=True)
+    api_token = SecretField("API token", blank=True)
     channels = models.PositiveIntegerField(
         null=True,
         blank=True,

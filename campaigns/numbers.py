@@ -8,7 +8,6 @@ import phonenumbers
 # phonenumbers reads letters as keys and `;ext=` as an extension; a campaign can dial neither, so a number is only
 # digits with the usual punctuation. Forty characters leave room for any real number with every separator.
 _WRITTEN = re.compile(r"\A\s*\+?[0-9()\-. ]{1,40}\s*\Z", re.ASCII)
-MASKED_DIGITS = 4
 
 
 class InvalidNumber(ValueError):
@@ -45,6 +44,5 @@ def parse_all(numbers: Iterable[str], region: str) -> list[str]:
 
 
 def masked(number: str) -> str:
-    """For logs: `+91981*****45` shows the country and the last two digits, enough to tell two apart beside an id."""
-    hidden = max(len(number) - MASKED_DIGITS - 2, 0)
-    return number[:MASKED_DIGITS] + "*" * hidden + number[-2:] if hidden else "*" * len(number)
+    """For logs: `+91981*****45` leaves six characters and the last two, enough to tell two apart beside an id."""
+    return number[:6] + "*" * (len(number) - 8) + number[-2:] if len(number) > 8 else "*" * len(number)

@@ -15,7 +15,8 @@ def start_due(now: datetime) -> None:
     """Starts every campaign whose time has come, and tells the dialer of them."""
     due = Campaign.objects.filter(status=S.CREATED, send_at__lte=now, expires_at__gt=now)
     with transaction.atomic():
-        campaigns = list(due.only("id", "account_id", "status"))
+        # Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
+        campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only("id", "account_id", "status"))
         started = campaign_states.move(
             campaigns, S.IN_PROGRESS, at=now, reason="its start time has come", started_at=now
         )
@@ -39,6 +40,8 @@ def end_due(now: datetime) -> None:
     for campaign in Campaign.objects.filter(status__in=Campaign.OPEN, expires_at__lte=now):
         with transaction.atomic():
             campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
+            if campaign.expires_at > now:
+                continue  # its end was put off meanwhile
             if campaign.status == S.PAUSED:
                 lifecycle.end_waiting_calls(campaign, now, reason="the campaign was paused until its end")
             elif campaign.is_open:

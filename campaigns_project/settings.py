@@ -4,17 +4,19 @@ Beside a running `make up` nothing has to be set: the addresses of the embedded 
 keeps in DATA_DIR. A value that makes no sense stops the start with a sentence.
 """
 
+import math
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from campaigns_project import embedded
+from campaigns_project import embedded, masking
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -38,17 +40,17 @@ def _secret_key(data_dir: Path) -> str:
     return kept.read_text()
 
 
-def _positive(name: str, default: float) -> float:
+def _positive(name: str, default: float, most: float = math.inf) -> float:
     value = float(env.float(name, default=default))
-    if value <= 0:
-        raise ImproperlyConfigured(f"{name} must be above zero, not {value}")
+    if not 0 < value <= most:
+        limit = f" and at most {most:g}" if most < math.inf else ""
+        raise ImproperlyConfigured(f"{name} must be above zero{limit}, not {value:g}")
     return value
 
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = _secret_key(DATA_DIR)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 # Addresses -----------------------------------------------------------------------------------------------------------
 
@@ -56,6 +58,9 @@ WEB_PORT = env.int("WEB_PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8010)
 # Where a carrier reaches this server: it is part of every callback address that a carrier is given.
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+if _public_host := urlsplit(PUBLIC_URL).hostname:
+    ALLOWED_HOSTS.append(_public_host)  # or every event of a carrier would be turned away
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
 
 # Servers -------------------------------------------------------------------------------------------------------------
@@ -71,25 +76,34 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     )
 # Ten minutes keeps a connection over many requests and tasks; the health check survives a restarted server.
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+# A process that died with its machine, or hangs, must not hold a lock that everybody else waits for: its transaction is
+# ended after half a minute, a dead connection is noticed within one, and who waits for a lock gives up and tries again.
+DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {
+    "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Dialing -------------------------------------------------------------------------------------------------------------
 
 # How long a phone rings before the carrier gives up, in seconds. Ofcom asks for at least 15.
-RING_TIMEOUT_SECONDS = env.int("RING_TIMEOUT_SECONDS", default=45)
+RING_TIMEOUT_SECONDS = int(_positive("RING_TIMEOUT_SECONDS", 45, most=600))
 # The longest conversation, in seconds: the carrier is told, leases outlive it, and an attempt whose fate the carrier
-# can't tell is given up after it.
-MAX_CALL_SECONDS = env.int("MAX_CALL_SECONDS", default=3600)
+# can't tell is given up after it. Exotel takes no more than four hours.
+MAX_CALL_SECONDS = int(_positive("MAX_CALL_SECONDS", 3600, most=14_400))
 # How long the carrier may take to accept a call, in seconds, before the answer counts as lost.
-CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10)
+CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10, most=20)
 # An attempt that is up and has not been heard of for so long is asked for at the carrier, in seconds.
 CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
 # The length in seconds of a minute in `interval_mins`. Sixty, save in a demo or a test that can't wait.
 RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
 # How long a link to a report works, in seconds: a week, as links in a webhook are often opened late.
-REPORT_LINK_SECONDS = env.int("REPORT_LINK_SECONDS", default=7 * 24 * 3600)
+REPORT_LINK_SECONDS = int(_positive("REPORT_LINK_SECONDS", 7 * 24 * 3600))
 # The largest API request, in bytes: 5,000 numbers take about 100 kB.
-MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=2_000_000)
+MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
 
 # Django --------------------------------------------------------------------------------------------------------------
 
@@ -159,7 +173,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
 SECURE_SSL_REDIRECT = SECURE
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
+# Not for the operator's other subdomains, which this server knows nothing of.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
 REST_FRAMEWORK = {
@@ -176,13 +191,17 @@ REST_FRAMEWORK = {
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
-CELERY_TASK_ROUTES = {"dialer.dial": {"queue": "dial"}}
+# Whatever waits for a carrier stands in a queue of its own: a silent carrier must not hold up dispatch and outcomes.
+CELERY_TASK_ROUTES = {"dialer.dial": {"queue": "dial"}, "dialer.recover": {"queue": "dial"}}
 # Acknowledged before they run: a message is a doorbell, and running a dial twice is worse than running it late.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_TASK_EVENTS", default=True)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Ringing a doorbell must not take longer than waiting for the next tick: requests and outcomes wait for it.
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5, "max_retries": 1}
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 # Database scheduler: looks at its table this often at the least, in seconds, so that an edit in the admin takes effect.
@@ -201,6 +220,7 @@ _shared_processors: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    masking.mask_numbers,
 ]
 structlog.configure(
     processors=[

@@ -22,7 +22,8 @@ LEGAL: dict[str, AbstractSet[str]] = {
     # An event may overtake the carrier's own answer, so an outcome can come straight from placing.
     S.PLACING: {S.IN_PROGRESS, S.UNKNOWN, S.CANCELED, *OUTCOMES},
     S.UNKNOWN: {S.IN_PROGRESS, S.CANCELED, *OUTCOMES},
-    S.IN_PROGRESS: OUTCOMES,
+    # Back to unknown: a look-up by number had taken another attempt's call for this one's.
+    S.IN_PROGRESS: {S.UNKNOWN, *OUTCOMES},
 }
 
 _machine = StateMachine(CallAttempt, AttemptHistory, LEGAL)

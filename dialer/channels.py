@@ -146,10 +146,7 @@ def release(leases: Iterable[tuple[UUID, Sequence[str]]]) -> None:
 
     With Redis away they stay until recovery finds them without an attempt in flight.
     """
-    by_key: dict[str, list[str]] = {}
-    for holder, keys in leases:
-        for key in keys:
-            by_key.setdefault(key, []).append(holder.hex)
+    by_key = _by_key((key, holder.hex) for holder, keys in leases for key in keys)
     if not by_key:
         return
     pipe = _client().pipeline(transaction=False)
@@ -172,20 +169,25 @@ class Repaired:
 def restore() -> Repaired:
     """Makes the leases exactly those of the attempts in flight; renews them, and lets everyone in again.
 
-    Nothing is leased or claimed meanwhile, which for a thousand attempts is some milliseconds.
+    Nothing is leased or claimed meanwhile. Raises OperationalError when the lock is not to be had within two seconds.
     """
     client = _client()
     with transaction.atomic(), connection.cursor() as cursor:
+        # Not for long: whoever wants to lease queues behind this wait. The next sweep tries again.
+        cursor.execute("SET LOCAL lock_timeout = '2s'")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        wanted = _leases_in_flight()
+        # Held first, wanted second: an attempt that ends in between has given its lease back and must not get it again.
         held = _leases_held(client)
+        wanted = _leases_in_flight()
         leaked, missing = held - wanted, wanted - held
-        pipe = client.pipeline(transaction=True)
-        for key, holder in leaked:
-            pipe.zrem(key, holder)
         expires = _now_ms(client) + _ttl_ms()
-        for key, holder in wanted:
-            pipe.zadd(key, {holder: expires})
+        pipe = client.pipeline(transaction=True)
+        for key, holders in _by_key(leaked).items():
+            pipe.zrem(key, *holders)
+        for key, holders in _by_key(held & wanted).items():
+            pipe.zadd(key, dict.fromkeys(holders, expires), xx=True)
+        for key, holders in _by_key(missing).items():
+            pipe.zadd(key, dict.fromkeys(holders, expires))
         pipe.set(COMPLETE, 1)
         pipe.execute()
         # Last: from the moment that the script is known, leases are taken.
@@ -204,6 +206,13 @@ def _leases_in_flight() -> set[tuple[str, str]]:
         "id", "campaign__account_id", "campaign_id", "trunk_id", "campaign__caller_id_id"
     )
     return {(key, attempt_id.hex) for attempt_id, a, c, t, n in attempts for key in keys_of(a, c, t, n)}
+
+
+def _by_key(leases: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    holders: dict[str, list[str]] = {}
+    for key, holder in leases:
+        holders.setdefault(key, []).append(holder)
+    return holders
 
 
 def _leases_held(client: Redis) -> set[tuple[str, str]]:

@@ -6,13 +6,15 @@ The carrier is asked outside any transaction. A crash before the intent leaves a
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.encryption import UnreadableSecret
 from accounts.models import Trunk
 from campaigns.models import CustomField, Outcome
 from campaigns.state_machine import Move
@@ -27,22 +29,54 @@ log = structlog.get_logger(__name__)
 S = CallAttempt.Status
 
 
-def dial(attempt_ids: Sequence[UUID], now: datetime) -> None:
+# A claim is dialled within milliseconds. One that has waited longer was held up somewhere; dialling it now would break
+# the pace that it was claimed under, so it is given back and claimed anew.
+CLAIM_KEPT = timedelta(seconds=10)
+# How long after the intent the carrier may still be asked. Far below the half minute after which recovery believes a
+# carrier that knows no such call.
+ASKED_WITHIN = timedelta(seconds=5)
+
+
+def dial(attempt_ids: Sequence[UUID]) -> None:
     """Places those of the attempts that are still claimed: a second delivery of the same batch finds nothing to do."""
-    attempts = _claimed(attempt_ids)
-    attempts = _give_back_what_may_not_go(attempts, now)
-    moves = [Move(attempt.pk, S.PLACING, "", {"placing_at": now, "heard_at": now}) for attempt in attempts]
-    ours = attempt_states.move(moves, at=now)
-    by_trunk: dict[Trunk, list[CallAttempt]] = defaultdict(list)
-    for attempt in attempts:
-        if attempt.pk in ours:
-            by_trunk[attempt.trunk].append(attempt)
-    for trunk, batch in by_trunk.items():
-        answers = carrier_of(trunk).place([_request(attempt) for attempt in batch])
-        _keep(trunk, answers, timezone.now())
+    # A slow carrier holds up the others of this batch, so each gets its own look at the gate and the clock.
+    for trunk, batch in _by_trunk(attempt_ids).items():
+        _dial_over(trunk, batch, timezone.now())
 
 
-def _claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
+def _by_trunk(attempt_ids: Sequence[UUID]) -> dict[Trunk, list[UUID]]:
+    by_trunk: dict[Trunk, list[UUID]] = defaultdict(list)
+    for attempt in CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED).select_related("trunk"):
+        by_trunk[attempt.trunk].append(attempt.pk)
+    return by_trunk
+
+
+def _dial_over(trunk: Trunk, attempt_ids: Sequence[UUID], now: datetime) -> None:
+    with transaction.atomic():
+        attempts = _lock_claimed(attempt_ids)
+        refusals = {attempt.pk: because for attempt in attempts if (because := _why_not(attempt, now))}
+        moves = [
+            Move(attempt.pk, S.PLACING, "", {"placing_at": now, "heard_at": now})
+            for attempt in attempts
+            if attempt.pk not in refusals
+        ]
+        placing = attempt_states.move(moves, at=now)
+    outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
+    requests = [_request(attempt, now) for attempt in attempts if attempt.pk in placing]
+    if requests:
+        _keep(trunk, _ask(trunk, requests), timezone.now())
+
+
+def _lock_claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
+    """The attempts that are still claimed. Their campaigns can't be paused or ended until the intent is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id FROM campaigns_campaign
+            WHERE id IN (SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)) ORDER BY id FOR SHARE
+            """,
+            [list(attempt_ids)],
+        )
     attempts = CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED)
     return list(
         attempts.select_related(
@@ -51,21 +85,23 @@ def _claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
     )
 
 
-def _give_back_what_may_not_go(attempts: Sequence[CallAttempt], now: datetime) -> list[CallAttempt]:
-    """The gate may have shut since the claim: a pause, an end, the last second of the calling hours."""
-    verdicts = {attempt.campaign_id: gate.check(attempt.campaign, now) for attempt in attempts}
-    shut = [attempt for attempt in attempts if not isinstance(verdicts[attempt.campaign_id], gate.Open)]
-    if shut:
-        ends = [Ended(each.pk, Outcome.CANCELED, reason=_because(verdicts[each.campaign_id])) for each in shut]
-        outcomes.end(ends, now)
-    return [attempt for attempt in attempts if attempt not in shut]
+def _why_not(attempt: CallAttempt, now: datetime) -> str:
+    """Why this claim must not be dialled any more: the gate may have shut since. "" when it may."""
+    verdict = gate.check(attempt.campaign, now)
+    if not isinstance(verdict, gate.Open):
+        return verdict.because
+    return "no dialer took it in time" if now - attempt.claimed_at > CLAIM_KEPT else ""
 
 
-def _because(verdict: gate.Verdict) -> str:
-    return "" if isinstance(verdict, gate.Open) else verdict.because
+def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
+    try:
+        return carrier_of(trunk).place(requests)
+    except UnreadableSecret as error:
+        log.warning("trunk_secret_unreadable", trunk=trunk.name)
+        return {request.attempt_id: Unavailable(f"the API token can't be read: {error}") for request in requests}
 
 
-def _request(attempt: CallAttempt) -> CallRequest:
+def _request(attempt: CallAttempt, now: datetime) -> CallRequest:
     campaign = attempt.campaign
     hosted_here = attempt.trunk.carrier != Trunk.Carrier.EXOTEL
     try:
@@ -82,6 +118,7 @@ def _request(attempt: CallAttempt) -> CallRequest:
         callback_url=links.events_url(attempt.trunk.carrier, attempt.pk),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,
         max_seconds=settings.MAX_CALL_SECONDS,
+        ask_before=now + ASKED_WITHIN,
     )
 
 
@@ -89,12 +126,20 @@ def _keep(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) -> None:
     """Stores what the carrier said: in one statement for the calls that it took."""
     accepted = {pk: answer.carrier_ref for pk, answer in answers.items() if isinstance(answer, Accepted)}
     lost = {pk: answer for pk, answer in answers.items() if isinstance(answer, Ambiguous)}
-    moves = [Move(pk, S.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in accepted.items()]
-    attempt_states.move(moves, at=now)
+    outcomes.note_accepted(accepted, now)
     # The carrier is asked by recovery, within seconds.
     attempt_states.move([Move(pk, S.UNKNOWN, answer.reason) for pk, answer in lost.items()], at=now)
     outcomes.end([end for pk, answer in answers.items() if (end := _end(pk, answer))], now)
+    _hang_up_strays(trunk, accepted)
     _judge_trunk(trunk, answers, now)
+
+
+def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
+    """A call that was taken for an attempt which has been given back meanwhile: this process was away for too long."""
+    given_back = CallAttempt.objects.filter(pk__in=list(accepted), status=S.CANCELED).values_list("pk", flat=True)
+    if strays := [accepted[pk] for pk in given_back]:
+        log.error("calls_taken_too_late", trunk=trunk.name, calls=len(strays))
+        carrier_of(trunk).hang_up(strays)
 
 
 def _end(attempt_id: UUID, answer: Answer) -> Ended | None:
@@ -110,7 +155,7 @@ def _judge_trunk(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) ->
     """A trunk is well when it answers, even with a refusal; it rests when it could not take all that it was given."""
     unavailable = [answer for answer in answers.values() if isinstance(answer, Unavailable)]
     if any(isinstance(answer, Accepted | Refused) for answer in answers.values()):
-        trunk_health.took_a_call([trunk.pk])
+        trunk_health.took_a_call(trunk.pk)
     if unavailable:
         trunk_health.took_no_call(trunk.pk, unavailable[0].reason, now)
         log.warning("calls_not_taken", trunk=trunk.name, calls=len(unavailable), reason=unavailable[0].reason)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -19,9 +19,9 @@ from uuid_utils.compat import uuid7
 from campaigns import call_states
 from campaigns.models import Call, Campaign
 from campaigns.state_machine import Move
-from dialer import attempt_states, channels, doorbells, gate
+from dialer import attempt_states, channels, doorbells, gate, trunk_health
 from dialer.attempt_states import Claim
-from dialer.channels import Granted, Wish
+from dialer.channels import Wish
 
 log = structlog.get_logger(__name__)
 
@@ -32,24 +32,24 @@ MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class DueCampaign:
-    """A campaign in progress with calls to dial now: due of them at the most, live of its calls being up."""
+class Ready(Generic[T]):
+    """A campaign with `due` calls to dial now, and `up` of its calls up."""
 
-    campaign: Campaign
+    campaign: T
     due: int
-    live: int
+    up: int
 
 
 def dispatch(account_id: int, now: datetime) -> int:
     """Claims as many due calls of the account as there is room for, and rings the dialers; answers how many."""
     try:
-        claimed, granted = _claim_due(account_id, now)
+        claimed, wait_seconds = _claim_due(account_id, now)
     except channels.LeasesLost as lost:
         repaired = channels.restore()
         log.warning("leases_restored", because=str(lost), leaked=repaired.leaked, missing=repaired.missing)
-        claimed, granted = _claim_due(account_id, now)
-    if granted.wait_seconds is not None and granted.wait_seconds < 1:
-        doorbells.ring_dispatch_later(account_id, granted.wait_seconds)
+        claimed, wait_seconds = _claim_due(account_id, now)
+    if wait_seconds is not None and wait_seconds < 1:
+        doorbells.ring_dispatch_later(account_id, wait_seconds)
     if claimed == MOST_AT_ONCE:
         doorbells.ring_dispatch([account_id])
     return claimed
@@ -61,51 +61,75 @@ def accounts_at_work() -> list[int]:
     return list(running.order_by("account_id").values_list("account_id", flat=True).distinct())
 
 
-def _claim_due(account_id: int, now: datetime) -> tuple[int, Granted]:
+def _claim_due(account_id: int, now: datetime) -> tuple[int, float | None]:
+    """How many calls were claimed, and in how many seconds the pace lets the next one through, where that held any."""
     with transaction.atomic():
         # Redis is asked inside the transaction, against the habit: the shared lock must be held from the lease to the
-        # commit of its attempt. It costs the lock some hundred microseconds.
+        # commit of its attempt. Usually that is a millisecond; with Redis away, until its time-out.
         channels.hold_shared()
-        wishes = _wishes(account_id, now)
-        granted = channels.lease([wish for wish, _ in wishes])
-        leased = [(wish, campaign) for wish, campaign in wishes if wish.holder in granted.holders]
-        unused = leased
+        leased, wait_seconds = _lease(*_ready(account_id, now))
+        numbers: dict[UUID, str] = {}
         try:
-            claims, numbers = _claim(leased, now)
-            unused = [(wish, campaign) for wish, campaign in leased if wish.holder not in numbers]
-            transaction.on_commit(lambda: doorbells.ring_dial(numbers))
+            numbers = _claim(leased, now)
         finally:
-            channels.release((wish.holder, [scope.key for scope in wish.scopes]) for wish, _ in unused)
-    if claims:
-        log.info("calls_claimed", account=account_id, calls=len(claims))
-    return len(claims), granted
+            unused = [wish for wish, _ in leased if wish.holder not in numbers]
+            channels.release((wish.holder, [scope.key for scope in wish.scopes]) for wish in unused)
+        transaction.on_commit(lambda: doorbells.ring_dial(numbers))
+    if numbers:
+        log.info("calls_claimed", account=account_id, calls=len(numbers))
+    return len(numbers), wait_seconds
 
 
-def _wishes(account_id: int, now: datetime) -> list[tuple[Wish, Campaign]]:
-    """A wish for each call that may be dialled now, the campaigns taking turns (those with fewer calls up first)."""
-    ready, live = [], 0
+def _ready(account_id: int, now: datetime) -> tuple[list[Ready[Campaign]], int]:
+    """The campaigns that may dial now, and how many channels of the account are free."""
+    ready, up = [], 0
     for due in _due_campaigns(account_id, now):
-        live += due.live
+        up += due.up
         verdict = gate.check(due.campaign, now) if due.due else None
         if isinstance(verdict, gate.Open):
-            room = max(0, 1 - due.live) if verdict.one_at_a_time else due.due
-            ready.append((due.campaign, min(room, due.due), due.live))
-    if not ready:
-        return []
-    free = min(ready[0][0].account.channels - live, MOST_AT_ONCE)
-    return [
-        (Wish(uuid7(), channels.scopes_of(campaign), channels.buckets_of(campaign)), campaign)
-        for campaign in take_turns(ready, free)
-    ]
+            tries = verdict.on_trial and trunk_health.may_try(due.campaign.caller_id.trunk_id, now)
+            ready.append(Ready(due.campaign, int(tries) if verdict.on_trial else due.due, due.up))
+    free = ready[0].campaign.account.channels - up if ready else 0
+    return ready, min(free, MOST_AT_ONCE)
 
 
-def take_turns(ready: Sequence[tuple[T, int, int]], places: int) -> Iterator[T]:
+def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[Wish, Campaign]], float | None]:
+    """Leases for up to `free` calls, the campaigns taking turns; and the seconds until the pace allows another.
+
+    A campaign that is held back by a limit of its own (its throttle, its caller ID, its trunk) leaves its turns to the
+    others: they are asked again without it.
+    """
+    leased: list[tuple[Wish, Campaign]] = []
+    waits = []
+    while free > 0 and ready:
+        wishes = [(_wish(campaign), campaign) for campaign in take_turns(ready, free)]
+        granted = channels.lease([wish for wish, _ in wishes])
+        leased += [(wish, campaign) for wish, campaign in wishes if wish.holder in granted.holders]
+        if granted.wait_seconds is not None:
+            waits.append(granted.wait_seconds)
+        refused = {campaign.pk for wish, campaign in wishes if wish.holder not in granted.holders}
+        if not refused:
+            break
+        got = Counter(campaign.pk for wish, campaign in wishes if wish.holder in granted.holders)
+        ready = [
+            Ready(each.campaign, each.due - got[each.campaign.pk], each.up + got[each.campaign.pk])
+            for each in ready
+            if each.campaign.pk not in refused
+        ]
+        free -= len(granted.holders)
+    return leased, min(waits, default=None)
+
+
+def _wish(campaign: Campaign) -> Wish:
+    return Wish(uuid7(), channels.scopes_of(campaign), channels.buckets_of(campaign))
+
+
+def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
     """Gives `places` out one by one, each to the campaign that has the fewest calls up and still has some due.
 
-    ready holds (campaign, calls due, calls up). Equal shares in the end: a campaign of a hundred calls is not kept
-    waiting by one of a hundred thousand.
+    Equal shares in the end: a campaign of a hundred calls is not kept waiting by one of a hundred thousand.
     """
-    queue = [(up, order, due, campaign) for order, (campaign, due, up) in enumerate(ready) if due > 0]
+    queue = [(each.up, order, each.due, each.campaign) for order, each in enumerate(ready) if each.due > 0]
     heapq.heapify(queue)
     while queue and places > 0:
         up, order, due, campaign = heapq.heappop(queue)
@@ -115,7 +139,7 @@ def take_turns(ready: Sequence[tuple[T, int, int]], places: int) -> Iterator[T]:
             heapq.heappush(queue, (up + 1, order + len(ready), due - 1, campaign))
 
 
-def _due_campaigns(account_id: int, now: datetime) -> list[DueCampaign]:
+def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
     """The account's campaigns in progress. Counts stop at MOST_AT_ONCE, so a million waiting calls cost no more."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -133,23 +157,22 @@ def _due_campaigns(account_id: int, now: datetime) -> list[DueCampaign]:
         )
         counts = {row[0]: row[1:] for row in cursor.fetchall()}
     campaigns = Campaign.objects.select_related("account", "caller_id__trunk__health").in_bulk(list(counts))
-    due = [DueCampaign(campaign, *counts[pk]) for pk, campaign in campaigns.items()]
+    due = [Ready(campaign, *counts[pk]) for pk, campaign in campaigns.items()]
     # Between campaigns with equally many calls up chance decides, so that a pace of one start a second is shared too.
     random.shuffle(due)
     return due
 
 
-def _claim(leased: Sequence[tuple[Wish, Campaign]], now: datetime) -> tuple[list[Claim], dict[UUID, str]]:
-    """Claims a due call for each lease where there is one; answers the claims, and their numbers by attempt id."""
+def _claim(leased: Sequence[tuple[Wish, Campaign]], now: datetime) -> dict[UUID, str]:
+    """Claims a due call for each lease where there is one; answers the numbers to dial by attempt id."""
     holders: dict[UUID, list[UUID]] = {}
-    campaigns = {campaign.pk: campaign for _, campaign in leased}
+    trunks = {campaign.pk: campaign.caller_id.trunk_id for _, campaign in leased}
     for wish, campaign in leased:
         holders.setdefault(campaign.pk, []).append(wish.holder)
     claims, numbers = [], {}
     for call_id, campaign_id, number, attempts_made in _lock_due_calls(Counter(c.pk for _, c in leased), now):
         attempt_id = holders[campaign_id].pop()
-        trunk_id = campaigns[campaign_id].caller_id.trunk_id
-        claims.append(Claim(attempt_id, call_id, campaign_id, trunk_id, attempts_made + 1))
+        claims.append(Claim(attempt_id, call_id, campaign_id, trunks[campaign_id], attempts_made + 1))
         numbers[attempt_id] = number
     if claims:
         moves = [
@@ -158,7 +181,7 @@ def _claim(leased: Sequence[tuple[Wish, Campaign]], now: datetime) -> tuple[list
         ]
         call_states.move(moves, at=now)
         attempt_states.claim(claims, at=now)
-    return claims, numbers
+    return numbers
 
 
 def _lock_due_calls(wanted: Counter[UUID], now: datetime) -> list[tuple[int, UUID, str, int]]:

@@ -13,9 +13,9 @@ from dialer.models import TrunkHealth
 
 @dataclass(frozen=True)
 class Open:
-    """Yes. one_at_a_time: the trunk has just failed, so a single call may try it."""
+    """Yes. on_trial: the trunk has failed lately, so that a single call may try it (trunk_health.may_try)."""
 
-    one_at_a_time: bool = False
+    on_trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _check_trunk(campaign: Campaign, now: datetime) -> Verdict:
     if health.resting_until and health.resting_until > now:
         since = _clock(health.down_since or now, campaign)
         return NotBefore(health.resting_until, f"the trunk {trunk.name} is down since {since}: {health.last_error}")
-    return Open(one_at_a_time=health.failures > 0)
+    return Open(on_trial=health.failures > 0)
 
 
 def _clock(moment: datetime, campaign: Campaign) -> str:

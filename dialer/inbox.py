@@ -31,7 +31,8 @@ def take(limit: int, only: Sequence[int] | None = None) -> list[CarrierEvent]:
 
 
 def mark_handled(events: Sequence[CarrierEvent], now: datetime, *, error: str = "") -> None:
-    CarrierEvent.objects.filter(pk__in=[event.pk for event in events]).update(handled_at=now, error=error[:1000])
+    if events:
+        CarrierEvent.objects.filter(pk__in=[event.pk for event in events]).update(handled_at=now, error=error[:1000])
 
 
 def purge(now: datetime) -> int:

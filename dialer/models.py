@@ -122,6 +122,8 @@ class TrunkHealth(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="In a row, without a call taken in between.")
     down_since = models.DateTimeField(null=True, blank=True)
     resting_until = models.DateTimeField(null=True, blank=True)
+    # After a rest one call tries the trunk, whichever account's it is; the next one not before this moment.
+    next_try_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=255, blank=True)
 
     class Meta:

@@ -1,10 +1,11 @@
 """What became of attempts: news goes in, and attempts, calls, retries, leases and campaigns follow.
 
 Set-based: a batch is a handful of statements however many attempts it holds. Monotonic: an attempt that has ended takes
-no more news, so late, repeated and out-of-order events change nothing.
+no more news, so late, repeated and out-of-order events change nothing. Locks are taken in one order everywhere:
+campaigns, then attempts, each by their ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,6 @@ from dialer.retry_policy import RetryPolicy
 log = structlog.get_logger(__name__)
 
 S = CallAttempt.Status
-
 
 NO_EVENT = Event(status="")
 
@@ -48,14 +48,27 @@ class Ended:
 
 def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
     """Applies events, in their order, to their attempts; answers how many attempts ended."""
-    answered = [(attempt_id, event) for attempt_id, event in news if event.status == S.IN_PROGRESS]
     ended: dict[UUID, Ended] = {}
     for attempt_id, event in news:
         if event.status != S.IN_PROGRESS:
             # The first end counts: what a carrier says after it is news of nothing.
             ended.setdefault(attempt_id, Ended(attempt_id, event.status, event, reason=event.reason))
-    _note_answered([(attempt_id, event) for attempt_id, event in answered if attempt_id not in ended], now)
-    return end(list(ended.values()), now)
+    up = {attempt_id: event for attempt_id, event in reversed(news) if attempt_id not in ended}
+    with transaction.atomic(savepoint=False):
+        _lock_campaigns([attempt_id for attempt_id, _ in news])
+        _note_up(up, now)
+        return end(list(ended.values()), now)
+
+
+def note_accepted(refs: Mapping[UUID, str], now: datetime) -> None:
+    """The carrier took these calls, under these ids of its own."""
+    if not refs:
+        return
+    with transaction.atomic(savepoint=False):
+        _lock_campaigns(refs)
+        _take_back(refs, now)
+        moves = [Move(pk, S.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in refs.items()]
+        attempt_states.move(moves, at=now)
 
 
 def end(ends: Sequence[Ended], now: datetime) -> int:
@@ -64,15 +77,14 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
         return 0
     by_attempt = {each.attempt_id: each for each in ends}
     with transaction.atomic(savepoint=False):
-        attempts = _lock_unfinished(list(by_attempt))
-        moved = attempt_states.move(
-            [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts], at=now
-        )
+        _lock_campaigns(by_attempt)
+        attempts = _lock_unfinished(by_attempt)
+        _take_back({each.attempt_id: each.event.carrier_ref for each in ends}, now)
+        moves = [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
+        moved = attempt_states.move(moves, at=now)
         attempts = [attempt for attempt in attempts if attempt.pk in moved]
-        moves = [_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
-        call_states.move(moves, at=now)
-        campaigns = {attempt.campaign_id for attempt in attempts}
-        schedule.close_finished(Campaign.objects.filter(pk__in=campaigns), now)
+        call_states.move([_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts], at=now)
+        schedule.close_finished(Campaign.objects.filter(pk__in={attempt.campaign_id for attempt in attempts}), now)
         transaction.on_commit(lambda: _free_channels(attempts))
     for attempt in attempts:
         log.info(
@@ -86,52 +98,84 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
     return len(attempts)
 
 
-def _note_answered(answered: Sequence[tuple[UUID, Event]], now: datetime) -> None:
-    """An answered call is in progress, if the carrier's answer to the dial has not already said so."""
-    if not answered:
+def _lock_campaigns(attempt_ids: Collection[UUID]) -> None:
+    """Locks the campaigns of these attempts.
+
+    A campaign that is being ended is seen either before or after it, and of two batches with its last calls one sees
+    that none is left.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id FROM campaigns_campaign
+            WHERE id IN (SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s))
+            ORDER BY id FOR NO KEY UPDATE
+            """,
+            [list(attempt_ids)],
+        )
+
+
+def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
+    attempts = CallAttempt.objects.filter(pk__in=list(attempt_ids), status__in=CallAttempt.UNFINISHED)
+    return list(attempts.select_related("call", "campaign").select_for_update(of=("self",)).order_by("pk"))
+
+
+def _note_up(up: Mapping[UUID, Event], now: datetime) -> None:
+    """The carrier has these calls; the first news of an answer counts."""
+    if not up:
         return
-    first = dict(reversed(answered))
-    attempt_states.move([Move(pk, S.IN_PROGRESS, "answered", {"heard_at": now}) for pk in first], at=now)
+    _take_back({pk: event.carrier_ref for pk, event in up.items()}, now)
+    attempt_states.move([Move(pk, S.IN_PROGRESS, "", {"heard_at": now}) for pk in up], at=now)
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE dialer_callattempt AS attempt
-            SET answered_at = coalesce(attempt.answered_at, news.answered_at), heard_at = %s,
-                carrier_ref = CASE WHEN attempt.carrier_ref = '' THEN news.carrier_ref ELSE attempt.carrier_ref END
+            SET heard_at = %s, answered_at = coalesce(attempt.answered_at, news.answered_at),
+                carrier_ref = coalesce(nullif(attempt.carrier_ref, ''), news.carrier_ref)
             FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS news(id, answered_at, carrier_ref)
             WHERE attempt.id = news.id AND attempt.status = 'in-progress'
             """,
             [
                 now,
-                list(first),
-                [event.answered_at or now for event in first.values()],
-                [event.carrier_ref for event in first.values()],
+                list(up),
+                [event.answered_at for event in up.values()],
+                [event.carrier_ref for event in up.values()],
             ],
         )
 
 
-def _lock_unfinished(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
-    """The attempts that have not ended, locked in the order of their ids so that no two batches deadlock.
+def _take_back(refs: Mapping[UUID, str], now: datetime) -> None:
+    """A carrier's id that another attempt holds was a wrong guess of a look-up: that one is in doubt again.
 
-    Their campaigns are locked first: a campaign that is being ended is seen either before or after it, and of two
-    batches with its last calls one sees that none is left.
+    An event or an answer names its attempt for certain, a look-up by number does not.
     """
-    campaigns = Campaign.objects.filter(attempts__in=attempt_ids).order_by("pk").distinct().values("pk")
-    list(
-        Campaign.objects.filter(pk__in=list(campaigns.values_list("pk", flat=True)))
-        .order_by("pk")
-        .select_for_update(no_key=True)
-        .values("pk")
-    )
-    attempts = CallAttempt.objects.filter(pk__in=attempt_ids, status__in=CallAttempt.UNFINISHED)
-    return list(attempts.select_related("call", "campaign").select_for_update(of=("self",)).order_by("pk"))
+    certain = {pk: ref for pk, ref in refs.items() if ref}
+    if not certain:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT holder.id FROM unnest(%s::uuid[], %s::text[]) AS certain(id, carrier_ref)
+            JOIN dialer_callattempt AS own ON own.id = certain.id
+            JOIN dialer_callattempt AS holder ON holder.trunk_id = own.trunk_id
+                AND holder.carrier_ref = certain.carrier_ref AND holder.carrier_ref <> '' AND holder.id <> own.id
+            WHERE holder.status IN ('placing', 'in-progress', 'unknown')
+            """,
+            [list(certain), list(certain.values())],
+        )
+        wrong = [row[0] for row in cursor.fetchall()]
+    if wrong:
+        log.warning("call_was_anothers", attempts=[pk.hex for pk in wrong])
+        attempt_states.move(
+            [Move(pk, S.UNKNOWN, "its call turned out to be another attempt's") for pk in wrong], at=now
+        )
+        CallAttempt.objects.filter(pk__in=wrong).update(carrier_ref="")
 
 
 def _attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
     event = ended.event
-    # A carrier's moments are whole seconds of another clock: no call ends before it was dialled, or in the future.
+    ended_at = _ended_at(attempt, ended, now)
     earliest = attempt.placing_at or attempt.claimed_at
-    ended_at = min(max(event.ended_at or now, earliest), now)
     answered_at = min(max(event.answered_at, earliest), ended_at) if event.answered_at else attempt.answered_at
     return Move(
         attempt.pk,
@@ -149,6 +193,11 @@ def _attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
             "reason": ended.reason[:255],
         },
     )
+
+
+def _ended_at(attempt: CallAttempt, ended: Ended, now: datetime) -> datetime:
+    """A carrier's moments are whole seconds of another clock: no call ends before it was dialled, or in the future."""
+    return min(max(ended.event.ended_at or now, attempt.placing_at or attempt.claimed_at), now)
 
 
 def _call_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
@@ -176,28 +225,30 @@ def _fate(attempt: CallAttempt, ended: Ended, columns: dict[str, Any], now: date
         return Call.Status.COMPLETED, "answered"
     over = _why_over(campaign, now)
     if ended.outcome == Outcome.CANCELED:
-        return _give_back(attempt.call, columns, over, now)
+        return _give_back(attempt.call, campaign, columns, over, now)
     if ended.refused:
         return Call.Status.FAILED, ended.reason
     if over:
         return Call.Status.FAILED, f"{ended.outcome}; {over}"
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
-    moment = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, now)
+    moment = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, _ended_at(attempt, ended, now))
     if moment is None:
         return Call.Status.FAILED, f"{ended.outcome}; no retry is left"
     columns["next_attempt_at"] = moment
     return Call.Status.RETRYING, ended.outcome
 
 
-def _give_back(call: Call, columns: dict[str, Any], over: str, now: datetime) -> tuple[str, str]:
+def _give_back(call: Call, campaign: Campaign, columns: dict[str, Any], over: str, now: datetime) -> tuple[str, str]:
+    """The call is where it was before the attempt; or at its end, where the campaign makes no more attempts."""
     if call.attempts_made:
         if over:
             return Call.Status.FAILED, f"{call.last_outcome}; {over}"
         columns["next_attempt_at"] = now
         return Call.Status.RETRYING, "the attempt was given back"
     if over:
-        forced = call.campaign.status in {Campaign.Status.COMPLETED, Campaign.Status.CANCELED, Campaign.Status.PAUSED}
-        return (Call.Status.FAILED if forced else Call.Status.CANCELED), over
+        # Time that ran out cancels a call; a person who ended or paused the campaign fails it.
+        ran_out = campaign.status == Campaign.Status.IN_PROGRESS
+        return (Call.Status.CANCELED if ran_out else Call.Status.FAILED), over
     return Call.Status.CREATED, "the attempt was given back"
 
 

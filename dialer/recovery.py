@@ -6,12 +6,15 @@ call has passed.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from accounts.models import Trunk
@@ -19,7 +22,7 @@ from campaigns.models import Outcome
 from campaigns.state_machine import Move
 from dialer import attempt_states, channels, doorbells, outcomes
 from dialer.carriers import carrier_of
-from dialer.carriers.base import CantTell, Event, NoSuchCall, Placed
+from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -31,10 +34,15 @@ S = CallAttempt.Status
 CLAIMED_TOO_LONG = timedelta(seconds=10)
 # Beyond the carrier's own time-out, for storing its answer.
 SPARE = timedelta(seconds=5)
-# A carrier's list of calls may lag behind its calls: "no such call" is believed so long after the dial.
+# A carrier's list of calls may lag behind its calls: "no such call" is believed so long after the dial. Far above the
+# time for which a dialer may still send the request (dialing.ASKED_WITHIN) and wait for its answer.
 BELIEVED_AFTER = timedelta(seconds=30)
+# A call that is still up after the longest allowed has been told to hang up; after so long it is given up all the same.
+HANG_UP_GRACE = timedelta(minutes=5)
 # Asked for in one sweep at the most, so that a sweep takes seconds; the longest unheard of come first.
 MOST_LOOK_UPS = 200
+# One sweep at a time: a number of our own, next to that of the channels.
+LOCK = channels.LOCK + 1
 
 
 @dataclass
@@ -52,17 +60,37 @@ class Repairs:
 
 
 def recover(now: datetime) -> Repairs:
-    """One sweep; answers what it mended."""
+    """One sweep; answers what it mended. Does nothing while another sweep is at it: a silent carrier makes it slow."""
     repairs = Repairs()
-    _ring_again(repairs, now)
-    for trunk, attempts in _to_look_up(now).items():
-        _look_up(trunk, attempts, repairs, now)
-    leases = channels.restore()
-    repairs.leaked, repairs.missing = leases.leaked, leases.missing
+    with _alone() as first:
+        if not first:
+            return repairs
+        leases = channels.restore()
+        repairs.leaked, repairs.missing = leases.leaked, leases.missing
+        _ring_again(repairs, now)
+        for trunk, attempts in _to_look_up(now).items():
+            try:
+                _look_up(trunk, attempts, repairs, now)
+            except Exception:
+                # One trunk's trouble is not the others': the next sweep asks again.
+                log.exception("look_up_failed", trunk=trunk.name)
     mended = {name: count for name, count in asdict(repairs).items() if count}
     if mended:
         log.warning("recovered", **mended)
     return repairs
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether no other sweep is running; none begins while this one does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        [[first]] = cursor.fetchall()
+        try:
+            yield first
+        finally:
+            if first:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def longest_call() -> timedelta:
@@ -93,67 +121,108 @@ def _to_look_up(now: datetime) -> dict[Trunk, list[CallAttempt]]:
 
 
 def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, now: datetime) -> None:
-    found = carrier_of(trunk).look_up([_placed(attempt) for attempt in attempts])
-    adopted: set[str] = set()
-    overdue: list[str] = []
+    carrier = carrier_of(trunk)
+    neighbours = _neighbours(trunk, attempts)
+    found = carrier.look_up([_placed(attempt, neighbours) for attempt in attempts])
+    over_time: list[str] = []
     for attempt in attempts:
         look_up = found[attempt.pk]
-        if isinstance(look_up, Event):
-            if look_up.carrier_ref and look_up.carrier_ref in adopted:
-                continue  # two attempts at one number, one call found: the other is looked for in the next sweep
-            adopted.add(look_up.carrier_ref)
-            _adopt(attempt, look_up, repairs, now)
-            if look_up.status == S.IN_PROGRESS and _is_over_time(attempt, now):
-                overdue.append(look_up.carrier_ref)
-        else:
-            _settle_without(attempt, look_up, repairs, now)
-    if overdue:
-        log.warning("calls_over_time", trunk=trunk.name, calls=len(overdue))
-        carrier_of(trunk).hang_up(overdue)
+        if isinstance(look_up, NoSuchCall) and _is_contested(attempt, neighbours):
+            look_up = CantTell("another attempt at this number is under way: the call found for it may be this one's")
+        try:
+            with transaction.atomic():
+                _apply(attempt, look_up, repairs, now)
+        except IntegrityError:
+            # Two attempts at one number, one call found: the other is looked for in the next sweep.
+            log.warning("look_up_ambiguous", attempt=attempt.pk.hex)
+            continue
+        if isinstance(look_up, Event) and look_up.status == S.IN_PROGRESS and _age(attempt, now) > longest_call():
+            over_time.append(look_up.carrier_ref)
+    if over_time:
+        log.warning("calls_over_time", trunk=trunk.name, calls=len(over_time))
+        carrier.hang_up(over_time)
 
 
-def _adopt(attempt: CallAttempt, event: Event, repairs: Repairs, now: datetime) -> None:
-    """The carrier knows the call: it goes on, or has ended while nobody told us."""
-    if event.status != S.IN_PROGRESS:
-        repairs.ended += outcomes.settle([(attempt.pk, event)], now)
-        return
-    columns = {"carrier_ref": event.carrier_ref, "heard_at": now}
-    move = Move(attempt.pk, S.IN_PROGRESS, "found at the carrier", columns)
-    repairs.adopted += len(attempt_states.move([move], at=now))
-    CallAttempt.objects.filter(pk=attempt.pk, status=S.IN_PROGRESS).update(heard_at=now)
-
-
-def _settle_without(attempt: CallAttempt, look_up: NoSuchCall | CantTell, repairs: Repairs, now: datetime) -> None:
-    """The carrier knows no such call, or can't tell."""
-    assert attempt.placing_at is not None
-    since = now - attempt.placing_at
-    if isinstance(look_up, NoSuchCall) and since >= BELIEVED_AFTER:
-        if attempt.status == S.IN_PROGRESS:
-            # It took the call and has forgotten it. A phone may have rung, so the attempt is spent.
-            end = Ended(attempt.pk, Outcome.FAILED, reason="the carrier no longer knows the call")
-            repairs.ended += outcomes.end([end], now)
-        else:
-            end = Ended(attempt.pk, Outcome.CANCELED, reason="the carrier knows no such call")
-            repairs.given_back += outcomes.end([end], now)
-    elif since >= longest_call():
-        reason = "the carrier could not tell what became of the call"
-        repairs.given_up += outcomes.end([Ended(attempt.pk, Outcome.FAILED, reason=reason)], now)
+def _apply(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:
+    """What the carrier said of one attempt, or did not say."""
+    age = _age(attempt, now)
+    if isinstance(look_up, Event) and look_up.status != S.IN_PROGRESS:
+        repairs.ended += outcomes.settle([(attempt.pk, look_up)], now)
+    elif isinstance(look_up, Event) and age <= longest_call() + HANG_UP_GRACE:
+        repairs.adopted += _adopt(attempt, look_up, now)
+    elif isinstance(look_up, NoSuchCall) and age >= BELIEVED_AFTER:
+        _believe(attempt, repairs, now)
+    elif age >= longest_call():
+        repairs.given_up += _spend(attempt, "nobody could tell what became of the call", now)
     else:
         reason = look_up.reason if isinstance(look_up, CantTell) else "the carrier knows no such call yet"
-        repairs.parked += len(attempt_states.move([Move(attempt.pk, S.UNKNOWN, reason)], at=now))
-        CallAttempt.objects.filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED).update(heard_at=now)
+        repairs.parked += _park(attempt, reason, now)
 
 
-def _is_over_time(attempt: CallAttempt, now: datetime) -> bool:
-    return attempt.placing_at is not None and now - attempt.placing_at > longest_call()
+def _believe(attempt: CallAttempt, repairs: Repairs, now: datetime) -> None:
+    """The carrier knows no such call."""
+    if attempt.status == S.IN_PROGRESS:
+        # It took the call and has forgotten it. A phone may have rung, so the attempt is spent.
+        repairs.ended += _spend(attempt, "the carrier no longer knows the call", now)
+    else:
+        end = Ended(attempt.pk, Outcome.CANCELED, reason="the carrier knows no such call")
+        repairs.given_back += outcomes.end([end], now)
 
 
-def _placed(attempt: CallAttempt) -> Placed:
+def _adopt(attempt: CallAttempt, event: Event, now: datetime) -> int:
+    """The carrier has the call: it goes on."""
+    columns = {"carrier_ref": event.carrier_ref, "heard_at": now}
+    adopted = attempt_states.move([Move(attempt.pk, S.IN_PROGRESS, "found at the carrier", columns)], at=now)
+    CallAttempt.objects.filter(pk=attempt.pk, status=S.IN_PROGRESS).update(heard_at=now)
+    return len(adopted)
+
+
+def _spend(attempt: CallAttempt, reason: str, now: datetime) -> int:
+    """A phone may have rung: the attempt counts as failed, and the retry policy decides what follows."""
+    return outcomes.end([Ended(attempt.pk, Outcome.FAILED, reason=reason)], now)
+
+
+def _park(attempt: CallAttempt, reason: str, now: datetime) -> int:
+    """Keeps its channel, and is asked for again. One that is known to be up stays in progress."""
+    parked = 0
+    if attempt.status == S.PLACING:
+        parked = len(attempt_states.move([Move(attempt.pk, S.UNKNOWN, reason)], at=now))
+    CallAttempt.objects.filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED).update(heard_at=now)
+    return parked
+
+
+def _age(attempt: CallAttempt, now: datetime) -> timedelta:
+    assert attempt.placing_at is not None  # the database says so of every attempt that is looked up
+    return now - attempt.placing_at
+
+
+@dataclass
+class Neighbours:
+    """The attempts at one number over one trunk: the carrier's ids of them, and those under way."""
+
+    refs: set[str] = field(default_factory=set)
+    under_way: set[UUID] = field(default_factory=set)
+
+
+def _neighbours(trunk: Trunk, attempts: Sequence[CallAttempt]) -> dict[str, Neighbours]:
+    """By number; only for attempts without the carrier's id, which have to be asked for by their number."""
+    lost = {attempt.call.number for attempt in attempts if not attempt.carrier_ref}
+    neighbours: dict[str, Neighbours] = defaultdict(Neighbours)
+    others = CallAttempt.objects.filter(trunk=trunk, call__number__in=lost).exclude(status=S.CLAIMED)
+    for pk, number, ref, status in others.values_list("pk", "call__number", "carrier_ref", "status"):
+        if ref:
+            neighbours[number].refs.add(ref)
+        if status in CallAttempt.UNFINISHED:
+            neighbours[number].under_way.add(pk)
+    return neighbours
+
+
+def _is_contested(attempt: CallAttempt, neighbours: Mapping[str, Neighbours]) -> bool:
+    return not attempt.carrier_ref and bool(neighbours[attempt.call.number].under_way - {attempt.pk})
+
+
+def _placed(attempt: CallAttempt, neighbours: Mapping[str, Neighbours]) -> Placed:
     assert attempt.placing_at is not None
     number = attempt.call.number
-    known = frozenset[str]()
-    if not attempt.carrier_ref:
-        others = CallAttempt.objects.filter(trunk=attempt.trunk, call__number=number).exclude(carrier_ref="")
-        recent = others.filter(claimed_at__gte=attempt.claimed_at - timedelta(hours=1))
-        known = frozenset(recent.values_list("carrier_ref", flat=True))
+    known = frozenset[str]() if attempt.carrier_ref else frozenset(neighbours[number].refs)
     return Placed(attempt.pk, number, attempt.campaign.caller_id.number, attempt.placing_at, attempt.carrier_ref, known)

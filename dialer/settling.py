@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from dialer import inbox, outcomes
 from dialer.carriers import DRIVERS
@@ -15,18 +15,25 @@ from dialer.models import CarrierEvent
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+# The database is away, or chose this transaction to break a deadlock: the events are as good as before.
+PASSING = (OperationalError, InterfaceError)
 
 
 def settle_batch(now: datetime) -> int:
-    """Settles the oldest events; answers how many were taken. A fault in one of them stays with that one."""
+    """Settles the oldest events; answers how many were taken. A fault in one of them stays with that one.
+
+    Raises what the database raises when it is away; the events then wait for the next tick.
+    """
     taken: list[int] = []
     try:
         with transaction.atomic():
             events = inbox.take(BATCH)
             taken = [event.pk for event in events]
             _settle(events, now)
+    except PASSING:
+        raise
     except Exception:
-        # Whatever it was: trying one event at a time either gets past a passing fault or finds the one to blame.
+        # Whatever it was: trying one event at a time finds the one to blame.
         log.exception("inbox_batch_failed", taken=len(taken))
         for event_id in taken:
             _settle_alone(event_id, now)
@@ -43,7 +50,8 @@ def _settle(events: Sequence[CarrierEvent], now: datetime) -> None:
         except (UnreadableEvent, KeyError) as error:
             log.warning("event_unreadable", event_id=event.pk, attempt=event.attempt_id.hex, error=str(error))
             inbox.mark_handled([event], now, error=str(error))
-    outcomes.settle(news, now)
+    if news:
+        outcomes.settle(news, now)
     inbox.mark_handled(readable, now)
 
 
@@ -51,6 +59,8 @@ def _settle_alone(event_id: int, now: datetime) -> None:
     try:
         with transaction.atomic():
             _settle(inbox.take(1, only=[event_id]), now)
+    except PASSING:
+        raise
     except Exception as error:
         log.exception("event_failed", event_id=event_id)
         inbox.mark_handled([CarrierEvent(pk=event_id)], now, error=f"{type(error).__name__}: {error}")

@@ -23,7 +23,7 @@ def dispatch_account(account_id: int) -> None:
 
 @shared_task(name="dialer.dial")
 def dial(attempt_ids: Sequence[str]) -> None:
-    dialing.dial([UUID(attempt_id) for attempt_id in attempt_ids], timezone.now())
+    dialing.dial([UUID(attempt_id) for attempt_id in attempt_ids])
 
 
 @shared_task(name="dialer.settle")

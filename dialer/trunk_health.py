@@ -1,10 +1,10 @@
 """A trunk that takes no calls rests, so that a carrier in trouble is not hammered and no attempt is spent on it."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import F
+from django.conf import settings
+from django.db.models import F, Q
 
 from dialer.models import TrunkHealth
 
@@ -15,10 +15,12 @@ FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(seconds=60)
 
 
-def took_a_call(trunk_ids: Collection[int]) -> None:
-    """These trunks are well. Touches no row in the usual case that they were well already."""
-    for health in TrunkHealth.objects.filter(trunk__in=trunk_ids, failures__gt=0).select_related("trunk"):
-        TrunkHealth.objects.filter(pk=health.pk).update(failures=0, down_since=None, resting_until=None, last_error="")
+def took_a_call(trunk_id: int) -> None:
+    """The trunk is well. Touches no row in the usual case that it was well already."""
+    for health in TrunkHealth.objects.filter(trunk=trunk_id, failures__gt=0).select_related("trunk"):
+        TrunkHealth.objects.filter(pk=health.pk).update(
+            failures=0, down_since=None, resting_until=None, next_try_at=None, last_error=""
+        )
         log.info("trunk_up", trunk=health.trunk.name, failures=health.failures)
 
 
@@ -26,12 +28,23 @@ def took_no_call(trunk_id: int, error: str, now: datetime) -> None:
     """A batch found this trunk unavailable. Failures during a rest count once: they were asked before it began."""
     health, _ = TrunkHealth.objects.get_or_create(trunk_id=trunk_id)
     rest = min(FIRST_REST * 2 ** min(health.failures, 10), LONGEST_REST)
-    resting = TrunkHealth.objects.filter(pk=health.pk, resting_until__gt=now).exists()
-    if not resting:
-        TrunkHealth.objects.filter(pk=health.pk, failures=health.failures).update(
-            failures=F("failures") + 1,
-            down_since=health.down_since or now,
-            resting_until=now + rest,
-            last_error=error[:255],
-        )
+    awake = Q(resting_until=None) | Q(resting_until__lte=now)
+    failed = TrunkHealth.objects.filter(awake, pk=health.pk, failures=health.failures).update(
+        failures=F("failures") + 1,
+        down_since=health.down_since or now,
+        resting_until=now + rest,
+        next_try_at=None,
+        last_error=error[:255],
+    )
+    if failed:
         log.warning("trunk_down", trunk=trunk_id, failures=health.failures + 1, rest_seconds=rest.seconds, error=error)
+
+
+def may_try(trunk_id: int, now: datetime) -> bool:
+    """Whether a call may try a trunk that has failed: one at a time, over all accounts and dispatchers.
+
+    The next may follow when this one's fate is known, or must be.
+    """
+    patience = timedelta(seconds=2 * settings.CARRIER_TIMEOUT_SECONDS)
+    free = Q(next_try_at=None) | Q(next_try_at__lte=now)
+    return bool(TrunkHealth.objects.filter(free, trunk=trunk_id).update(next_try_at=now + patience))

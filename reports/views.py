@@ -1,6 +1,7 @@
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from campaigns.models import Campaign
@@ -13,7 +14,8 @@ def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
     if not links.is_signed(campaign_id, request.GET.get("signature", "")):
         message = "this link is not valid, or no longer: get the campaign again for a new report_url\n"
         return HttpResponse(message, status=403, content_type="text/plain")
-    campaign = Campaign.objects.select_related("account", "caller_id", "custom_field").get(pk=campaign_id)
+    campaigns = Campaign.objects.select_related("account", "caller_id", "custom_field")
+    campaign = get_object_or_404(campaigns, pk=campaign_id)
     response = StreamingHttpResponse(csv_report.stream(campaign), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{csv_report.file_name(campaign_id)}"'
     return response

@@ -83,7 +83,7 @@ class Rig:
 
     def dial(self) -> None:
         claimed = CallAttempt.objects.filter(status="claimed").values_list("id", flat=True)
-        dialing.dial(list(claimed), timezone.now())
+        dialing.dial(list(claimed))
 
     def settle(self) -> None:
         settling.settle_batch(timezone.now())

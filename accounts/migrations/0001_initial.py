@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('base_url', models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.", verbose_name='base URL')),
                 ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
                 ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
-                ('api_token', accounts.encryption.EncryptedTextField(blank=True, verbose_name='API token')),
+                ('api_token', accounts.encryption.SecretField(blank=True, verbose_name='API token')),
                 ('channels', models.PositiveIntegerField(blank=True, help_text='The most calls at once over this trunk, all accounts together; empty: no limit of its own.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
             ],
             options={

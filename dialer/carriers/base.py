@@ -14,7 +14,11 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class CallRequest:
-    """One call to place. Times in seconds; numbers in E.164; callback_url carries the attempt's id and its token."""
+    """One call to place. Times in seconds; numbers in E.164; callback_url carries the attempt's id and its token.
+
+    ask_before: a driver that has not sent the request by then must not send it any more and answers Unavailable: who
+    looks for lost attempts counts on it.
+    """
 
     attempt_id: UUID
     number: str
@@ -24,6 +28,7 @@ class CallRequest:
     callback_url: str
     ring_timeout: int
     max_seconds: int
+    ask_before: datetime
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ Answer = Accepted | Refused | Unavailable | Ambiguous
 
 @dataclass(frozen=True)
 class Event:
-    """News of one attempt in our words. status is in-progress (answered) or an outcome; the rest is filled as known."""
+    """News of one attempt in our words. status is in-progress (the carrier has the call) or an outcome; the rest is
+    filled as far as it is known: answered_at says that it was answered.
+    """
 
     status: str
     carrier_ref: str = ""

@@ -6,19 +6,26 @@ per batch would open and close again.
 
 import asyncio
 import atexit
+import os
 import threading
 from collections.abc import Callable, Coroutine
-from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# By process: a fork inherits the loop of its parent, but not the thread that runs it.
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
+# Two threads that are first at the same time must not make a loop each: a session lives in one loop.
+_making = threading.Lock()
 
-@cache
+
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="carrier-http", daemon=True).start()
-    return loop
+    with _making:
+        if os.getpid() not in _loops:
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="carrier-http", daemon=True).start()
+            _loops[os.getpid()] = loop
+        return _loops[os.getpid()]
 
 
 def close_at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -2,19 +2,21 @@
 
 What is known of the protocol stands in Exotel's public documentation of v1 calls. Its limits shape this driver:
 - our id can travel only in the callback address, as CustomField is the campaign's and reaches the customer's own flow;
-- so a lost answer is settled by looking for a call to this number from this caller ID since the attempt began;
-- an answer of 500, 502 or 504 says nothing of whether a phone rings; only 429 and 503 say that none does.
+- so a lost answer is settled by looking for a call to this number since the attempt began;
+- an answer of 500, 502 or 504 says nothing of whether a phone rings, and neither does one that makes no sense.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import aiohttp
+import structlog
 from django.conf import settings
 
 from campaigns.models import Outcome
@@ -36,7 +38,8 @@ from dialer.carriers.base import (
     UnreadableEvent,
 )
 
-NAME = "exotel"
+log = structlog.get_logger(__name__)
+
 # Exotel's dates have no zone; they are Indian time.
 ZONE = ZoneInfo("Asia/Kolkata")
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -49,10 +52,12 @@ OUTCOMES = {
     "canceled": Outcome.FAILED.value,
 }
 NOT_ENDED = {"queued", "ringing", "in-progress"}
-UNAVAILABLE = {429, 503}
-# How far the carrier's clock and ours may be apart, when looking for a call by its date.
-CLOCK_SKEW = timedelta(minutes=2)
-CONNECTIONS = 100
+# Nobody was rung, and another try may do better: too many requests, an overloaded carrier, and what is wrong with our
+# account there (credentials, balance) rather than with this number.
+UNAVAILABLE = {401, 402, 407, 408, 429, 503}
+# How far the carrier's clock and ours may be apart, when looking for a call by its date. Generous: a call that is not
+# found is dialled again, and the calls of other attempts are told apart by their ids.
+CLOCK_SKEW = timedelta(minutes=10)
 
 
 class ExotelCarrier(Carrier):
@@ -64,23 +69,38 @@ class ExotelCarrier(Carrier):
         self._session: aiohttp.ClientSession | None = None
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
-        return event_loop.run(self._gather({request.attempt_id: self._connect(request) for request in requests}))
+        return event_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))
 
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        return event_loop.run(self._gather({each.attempt_id: self._find(each) for each in placed}))
+        return event_loop.run(_gather({each.attempt_id: self._find_safely(each) for each in placed}))
 
     def hang_up(self, carrier_refs: Sequence[str]) -> None:
-        event_loop.run(self._gather({ref: self._end(ref) for ref in carrier_refs}))
+        event_loop.run(_gather({ref: self._end(ref) for ref in carrier_refs}))
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
         status = str(payload.get("Status", "")).strip().lower()
         if status not in OUTCOMES and status not in NOT_ENDED:
             raise UnreadableEvent(f"Status {payload.get('Status')!r} is none of Exotel's")
-        return _event(payload, status, _seconds(payload.get("ConversationDuration")))
+        event = _event(payload, status, _seconds(payload.get("ConversationDuration")))
+        if payload.get("EventType") == "answered":
+            return replace(event, answered_at=_moment(payload.get("DateUpdated")))
+        return event
 
-    async def _gather(self, jobs: Mapping[Any, Any]) -> dict[Any, Any]:
-        return dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
+    async def _connect_safely(self, request: CallRequest) -> Answer:
+        """What one answer does to this driver must not lose those of the rest of the batch."""
+        try:
+            return await self._connect(request)
+        except Exception as fault:
+            log.exception("carrier_answer_not_understood", attempt=request.attempt_id.hex)
+            return Ambiguous(f"the answer was not understood: {type(fault).__name__}")
+
+    async def _find_safely(self, placed: Placed) -> LookUp:
+        try:
+            return await self._find(placed)
+        except Exception as fault:
+            log.exception("carrier_answer_not_understood", attempt=placed.attempt_id.hex)
+            return CantTell(f"the answer was not understood: {type(fault).__name__}")
 
     async def _connect(self, request: CallRequest) -> Answer:
         form = {
@@ -95,35 +115,29 @@ class ExotelCarrier(Carrier):
             "StatusCallbackEvents[1]": "answered",
             "CustomField": request.custom_field,
         }
+        if datetime.now(UTC) > request.ask_before:
+            return Unavailable("the carrier was not asked in time")
         try:
             status, body = await self._ask("POST", f"{self._calls}/connect.json", data=form)
         except aiohttp.ClientConnectorError as error:
             return Unavailable(f"can't connect: {error.os_error.strerror or error}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Ambiguous(f"no answer: {_named(error)}")
-        if status in UNAVAILABLE:
+        if status in UNAVAILABLE or 300 <= status < 400:
             return Unavailable(_message(body, status), status)
         if 400 <= status < 500:
             return Refused(_message(body, status), status)
-        sid = body.get("Call", {}).get("Sid") if status == 200 else None
-        return Accepted(str(sid)) if sid else Ambiguous(_message(body, status))
+        call = body.get("Call")
+        sid = call.get("Sid") if status == 200 and isinstance(call, dict) else None
+        return Accepted(str(sid)[:64]) if sid else Ambiguous(_message(body, status))
 
     async def _find(self, placed: Placed) -> LookUp:
         try:
             if placed.carrier_ref:
-                status, body = await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true")
-                calls = [body["Call"]] if status == 200 and "Call" in body else []
-            else:
-                status, body = await self._ask("GET", f"{self._calls}.json", params=_search(placed))
-                calls = body.get("Calls", [])
+                return _one(*await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true"))
+            return _one_of(*await self._ask("GET", f"{self._calls}.json", params=_search(placed)), placed)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return CantTell(f"no answer: {_named(error)}")
-        if status == 404 and placed.carrier_ref:
-            return NoSuchCall()
-        if status != 200:
-            return CantTell(_message(body, status))
-        fitting = [call for call in calls if _fits(call, placed)]
-        return _looked_up(fitting[-1]) if fitting else NoSuchCall()
 
     async def _end(self, carrier_ref: str) -> None:
         # Not in Exotel's documentation; the sandbox has it. What a carrier says to it changes nothing here.
@@ -137,7 +151,8 @@ class ExotelCarrier(Carrier):
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                # No limit: a batch is one, and waiting for a connection would count as the carrier's silence.
+                connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=settings.CARRIER_TIMEOUT_SECONDS),
             )
             event_loop.close_at_exit(self._session.close)
@@ -151,38 +166,61 @@ class ExotelCarrier(Carrier):
         return answer.status, body if isinstance(body, dict) else {}
 
 
+async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:
+    return dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
+
+
 def _search(placed: Placed) -> dict[str, str]:
     since = (placed.placing_at - CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
-    until = (placed.placing_at + CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
-    return {"From": placed.number, "To": placed.caller_id, "DateCreated": f"gte:{since};lte:{until}", "PageSize": "100"}
+    until = (datetime.now(UTC) + CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
+    return {"From": placed.number, "DateCreated": f"gte:{since};lte:{until}", "PageSize": "100"}
+
+
+def _one(status: int, body: Mapping[str, Any]) -> LookUp:
+    """The call that was asked for by its id. Only the carrier's own 404 says there is none; a proxy has one too."""
+    if status == 404 and "RestException" in body:
+        return NoSuchCall()
+    call = body.get("Call")
+    return _looked_up(call) if status == 200 and isinstance(call, dict) else CantTell(_message(body, status))
+
+
+def _one_of(status: int, body: Mapping[str, Any], placed: Placed) -> LookUp:
+    """The call that may be the attempt's: to its number, of no other attempt, nearest to the moment of the dial."""
+    calls = body.get("Calls")
+    if status != 200 or not isinstance(calls, list):
+        return CantTell(_message(body, status))
+    fitting = [call for call in calls if _fits(call, placed)]
+    return _looked_up(min(fitting, key=lambda call: _distance(call, placed))) if fitting else NoSuchCall()
 
 
 def _fits(call: Mapping[str, Any], placed: Placed) -> bool:
-    """Whether this record may be the attempt's: the number it rang, and no other attempt's id."""
-    if placed.carrier_ref:
-        return True
     return call.get("Sid") not in placed.known_refs and to_e164(str(call.get("From", "")), "IN") == placed.number
+
+
+def _distance(call: Mapping[str, Any], placed: Placed) -> timedelta:
+    created = _moment(call.get("DateCreated"))
+    return abs(created - placed.placing_at) if created else timedelta.max
 
 
 def _looked_up(call: Mapping[str, Any]) -> LookUp:
     status = str(call.get("Status", "")).strip().lower()
     if status not in OUTCOMES and status not in NOT_ENDED:
         return CantTell(f"Status {call.get('Status')!r} is none of Exotel's")
-    details = call.get("Details") or {}
-    return _event({**call, "CallSid": call.get("Sid")}, status, _seconds(details.get("ConversationDuration")))
+    details = call.get("Details")
+    talked = _seconds(details.get("ConversationDuration")) if isinstance(details, dict) else None
+    return _event({**call, "CallSid": call.get("Sid")}, status, talked)
 
 
 def _event(fields: Mapping[str, Any], status: str, duration: int | None) -> Event:
-    ended = status in OUTCOMES
-    ended_at = _moment(fields.get("EndTime")) if ended else None
-    answered = status in {"completed", "in-progress"}
+    ended_at = _moment(fields.get("EndTime")) if status in OUTCOMES else None
+    answered = status == "completed"
     answered_at = ended_at - timedelta(seconds=duration) if ended_at and duration is not None else None
     return Event(
         status=OUTCOMES.get(status, "in-progress"),
-        carrier_ref=str(fields.get("CallSid") or ""),
+        carrier_ref=str(fields.get("CallSid") or "")[:64],
         answered_at=answered_at if answered else None,
         ended_at=ended_at,
-        duration_seconds=duration if ended and answered else None,
+        duration_seconds=duration if answered else None,
         digits=str(fields.get("Digits") or "")[:255],
         recording_url=str(fields.get("RecordingUrl") or "")[:2048],
     )
@@ -191,13 +229,14 @@ def _event(fields: Mapping[str, Any], status: str, duration: int | None) -> Even
 def _moment(text: Any) -> datetime | None:
     try:
         return datetime.strptime(str(text), DATE_FORMAT).replace(tzinfo=ZONE).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _seconds(text: Any) -> int | None:
+    """Whole seconds, within what a column holds; None for junk."""
     try:
-        return max(0, int(float(text)))
+        return min(max(0, int(float(text))), 2**31 - 1)
     except (TypeError, ValueError, OverflowError):
         return None
 

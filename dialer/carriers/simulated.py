@@ -73,7 +73,7 @@ class SimulatedCarrier(Carrier):
         return Event(
             status=payload["status"],
             carrier_ref=payload.get("ref", ""),
-            answered_at=now - TALK if answered else None,
+            answered_at={Outcome.COMPLETED.value: now - TALK, "in-progress": now}.get(payload["status"]),
             ended_at=now,
             duration_seconds=int(TALK.total_seconds()) if answered else None,
             digits=payload.get("digits", ""),

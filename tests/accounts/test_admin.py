@@ -147,7 +147,7 @@ def test_a_caller_id_keeps_its_number_and_account(admin_client):
 def test_a_trunk_s_token_is_stored_encrypted_and_never_shown(admin_client):
     admin_client.post(reverse("admin:accounts_trunk_add"), TRUNK | {"new_api_token": "token-of-the-carrier"})
     trunk = Trunk.objects.get()
-    assert trunk.api_token == "token-of-the-carrier"
+    assert trunk.api_token.reveal() == "token-of-the-carrier"
     page = admin_client.get(reverse("admin:accounts_trunk_change", args=[trunk.pk])).content.decode()
     assert 'type="password"' in page
     assert "token-of-the-carrier" not in page
@@ -165,9 +165,9 @@ def test_an_empty_token_leaves_the_old_one_and_a_new_one_replaces_it(admin_clien
     trunk = TrunkFactory(api_token="old")
     address = reverse("admin:accounts_trunk_change", args=[trunk.pk])
     admin_client.post(address, TRUNK | {"name": "renamed", "new_api_token": ""})
-    assert (Trunk.objects.get().name, Trunk.objects.get().api_token) == ("renamed", "old")
+    assert (Trunk.objects.get().name, Trunk.objects.get().api_token.reveal()) == ("renamed", "old")
     admin_client.post(address, TRUNK | {"new_api_token": "new"})
-    assert Trunk.objects.get().api_token == "new"
+    assert Trunk.objects.get().api_token.reveal() == "new"
 
 
 def test_a_token_that_a_changed_secret_key_made_unreadable_can_be_entered_again(admin_client, settings):
@@ -178,4 +178,4 @@ def test_a_token_that_a_changed_secret_key_made_unreadable_can_be_entered_again(
     address = reverse("admin:accounts_trunk_change", args=[trunk.pk])
     assert admin_client.get(address).status_code == 200
     admin_client.post(address, TRUNK | {"new_api_token": "new"})
-    assert Trunk.objects.get().api_token == "new"
+    assert Trunk.objects.get().api_token.reveal() == "new"

@@ -92,7 +92,7 @@ def test_a_trunks_token_is_read_from_standard_input_and_stored_encrypted(monkeyp
         stdout=io.StringIO(),
     )
     trunk = Trunk.objects.get(name="main")
-    assert (trunk.api_token, trunk.base_url) == ("secret token", "https://carrier.example")
+    assert (trunk.api_token.reveal(), trunk.base_url) == ("secret token", "https://carrier.example")
     with connection.cursor() as cursor:
         cursor.execute("SELECT api_token FROM accounts_trunk")
         [[stored]] = cursor.fetchall()

@@ -54,7 +54,8 @@ def test_one_bad_campaign_of_several_fails_all_of_them_and_is_named(api):
 
 
 def test_a_campaign_that_fails_late_takes_the_ones_before_it_along(api, monkeypatch):
-    genuine, made = lifecycle.create, []
+    genuine = lifecycle.create
+    made: list[object] = []
 
     def second_fails(*args, **columns):
         if made:

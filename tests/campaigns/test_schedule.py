@@ -3,7 +3,7 @@
 import threading
 from datetime import timedelta
 
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from campaigns import call_states, campaign_states, lifecycle, schedule, tasks
@@ -12,7 +12,7 @@ from tests.conftest import START, states
 
 
 def test_a_start_between_two_ticks_has_a_doorbell_of_its_own(rig, monkeypatch):
-    rung = []
+    rung: list[object] = []
     monkeypatch.setattr(tasks, "ring", lambda task, countdown: rung.append((task, countdown)))
     rig.campaign(send_at=START + timedelta(seconds=0.4))
     tasks.start_due()
@@ -28,7 +28,7 @@ def test_a_start_beyond_the_next_tick_is_left_to_it(rig, monkeypatch):
 
 
 def test_a_campaign_without_a_schedule_rings_the_start_when_it_is_stored(rig, monkeypatch):
-    rung = []
+    rung: list[object] = []
     monkeypatch.setattr(lifecycle, "ring", rung.append)
     rig.campaign()
     assert rung == ["campaigns.start_due"]
@@ -66,6 +66,54 @@ def test_a_campaign_paused_at_the_very_moment_of_its_start_stays_paused(rig, mon
     schedule.start_due(timezone.now())
     campaign.refresh_from_db()
     assert campaign.status == "paused"
+
+
+def test_a_campaign_that_is_being_postponed_at_the_very_moment_of_its_start_is_left_alone(rig):
+    campaign = rig.campaign()
+    ready, go_on = threading.Event(), threading.Event()
+
+    def postpone():
+        try:
+            with transaction.atomic():
+                lifecycle.change(campaign, now=timezone.now(), send_at=START + timedelta(days=1))
+                ready.set()
+                go_on.wait(10)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=postpone)
+    thread.start()
+    ready.wait(10)
+    schedule.start_due(timezone.now())
+    go_on.set()
+    thread.join()
+    schedule.start_due(timezone.now())
+    campaign.refresh_from_db()
+    assert campaign.status == "created"
+
+
+def test_a_campaign_whose_end_is_being_put_off_is_not_ended(rig):
+    campaign = rig.campaign(send_at=START + timedelta(minutes=30), end_at=START + timedelta(hours=1))
+    rig.clock.shift(timedelta(minutes=59))
+    ready, go_on = threading.Event(), threading.Event()
+
+    def put_off():
+        try:
+            with transaction.atomic():
+                lifecycle.change(campaign, now=timezone.now(), end_at=START + timedelta(days=1))
+                ready.set()
+                go_on.wait(0.5)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=put_off)
+    thread.start()
+    ready.wait(10)
+    schedule.end_due(START + timedelta(hours=1))
+    go_on.set()
+    thread.join()
+    campaign.refresh_from_db()
+    assert (campaign.status, set(states(campaign).values())) == ("created", {"created"})
 
 
 def test_the_end_leaves_a_call_alone_that_was_claimed_a_moment_before(rig):

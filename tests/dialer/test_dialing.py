@@ -1,15 +1,20 @@
 """Placing calls: the intent is committed first, a batch delivered twice rings once, and no answer is guessed."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 
+from accounts.models import Account
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
-from dialer import dialing, trunk_health
+from dialer import dialing, outcomes, trunk_health
+from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt, TrunkHealth
-from tests.conftest import NUMBERS, leases
+from dialer.outcomes import Ended
+from tests.conftest import NUMBERS, leases, states
+from tests.factories import CallerIdFactory, TrunkFactory
 
 A, B = NUMBERS[:2]
 
@@ -28,18 +33,19 @@ def attempt() -> CallAttempt:
 
 def test_the_same_batch_delivered_twice_rings_once(rig):
     _, ids = claim(rig, A, B)
-    dialing.dial(ids, timezone.now())
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
+    dialing.dial(ids)
     assert rig.rings() == [A, B]
 
 
 def test_a_batch_that_two_workers_loaded_at_once_rings_once(rig, monkeypatch):
     """Both have read the attempts as claimed before either moves them."""
     _, ids = claim(rig, A)
-    loaded = dialing._claimed(ids)
-    monkeypatch.setattr(dialing, "_claimed", lambda _: loaded)
-    dialing.dial(ids, timezone.now())
-    dialing.dial(ids, timezone.now())
+    loaded = dialing._lock_claimed(ids)
+    monkeypatch.setattr(dialing, "_lock_claimed", lambda _: loaded)
+    monkeypatch.setattr(dialing, "_by_trunk", lambda _: {rig.trunk: ids})
+    dialing.dial(ids)
+    dialing.dial(ids)
     assert rig.rings() == [A]
 
 
@@ -53,27 +59,27 @@ def test_the_intent_is_committed_before_the_carrier_is_asked(rig, monkeypatch):
 
     monkeypatch.setattr(rig.carrier, "place", place)
     with pytest.raises(ConnectionError):
-        dialing.dial(ids, timezone.now())
+        dialing.dial(ids)
     assert seen == ["placing"]
     assert attempt().status == "placing"
 
 
 def test_the_attempts_id_travels_in_the_callback_address(rig):
     _, ids = claim(rig, A)
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     assert f"/carrier-events/simulated/{ids[0].hex}?token=" in rig.carrier.rings[0].callback_url
 
 
 def test_the_custom_field_reaches_the_carrier_as_it_is(rig):
     _, ids = claim(rig, A, custom_field='{"order": 7}')
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     assert rig.carrier.rings[0].custom_field == '{"order": 7}'
 
 
 def test_a_pause_between_claim_and_dial_rings_nobody_and_costs_no_attempt(rig):
     campaign, ids = claim(rig, A)
     lifecycle.pause(campaign)
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     assert rig.rings() == []
     assert attempt().status == "canceled"
     assert (attempt().call.status, attempt().call.attempts_made) == ("created", 0)
@@ -83,18 +89,84 @@ def test_a_pause_between_claim_and_dial_rings_nobody_and_costs_no_attempt(rig):
     assert rig.rings() == [A]
 
 
-def test_the_end_of_the_calling_hours_between_claim_and_dial_rings_nobody(rig):
+def test_the_end_of_the_campaign_between_claim_and_dial_rings_nobody(rig):
     _, ids = claim(rig, A, end_at=timezone.now() + timedelta(seconds=1))
     rig.clock.shift(1)
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     assert rig.rings() == []
     assert attempt().call.status == "canceled"
+
+
+def test_the_end_of_the_calling_hours_between_claim_and_dial_rings_nobody(rig):
+    Account.objects.update(opens_at=time(10, 30), closes_at=time(21))
+    rig.clock.move_to(datetime(2026, 3, 2, 20, 59, 59, tzinfo=ZoneInfo("Asia/Kolkata")))
+    _, ids = claim(rig, A)
+    rig.clock.shift(1)
+    dialing.dial(ids)
+    assert rig.rings() == []
+    assert attempt().call.status == "created"
+
+
+def test_a_claim_that_waited_for_a_dialer_is_given_back_so_that_the_pace_is_kept(rig):
+    _, ids = claim(rig, A)
+    rig.clock.shift(11)
+    dialing.dial(ids)
+    assert rig.rings() == []
+    assert (attempt().status, attempt().call.status) == ("canceled", "created")
+    rig.tick()
+    assert rig.rings() == [A]
+
+
+def test_a_slow_trunk_does_not_make_another_one_dial_late(rig, monkeypatch):
+    """Both are in one batch; while the first is silent for half a minute the second's claims grow old."""
+    other = CallerIdFactory(account=rig.account, trunk=TrunkFactory(api_key="other"))
+    rig.campaign([A])
+    rig.campaign([B], caller_id=other, caller_id_given=other.number)
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    place = SimulatedCarrier.place
+
+    def slow(carrier, requests):
+        rig.clock.shift(31)
+        return place(carrier, requests)
+
+    monkeypatch.setattr(SimulatedCarrier, "place", slow)
+    dialing.dial(list(CallAttempt.objects.order_by("id").values_list("id", flat=True)))
+    assert sorted(CallAttempt.objects.values_list("status", flat=True)) == ["canceled", "in-progress"]
+
+
+def test_a_call_that_was_taken_for_an_attempt_given_back_meanwhile_is_hung_up(rig, monkeypatch):
+    """This process was away for so long that recovery had to believe the carrier's "no such call"."""
+    _, ids = claim(rig, A)
+    place = rig.carrier.place
+    hung_up: list[str] = []
+
+    def away(requests):
+        outcomes.end([Ended(ids[0], "canceled")], timezone.now())
+        return place(requests)
+
+    monkeypatch.setattr(rig.carrier, "place", away)
+    monkeypatch.setattr(rig.carrier, "hang_up", hung_up.extend)
+    dialing.dial(ids)
+    assert hung_up == [ids[0].hex]
+
+
+def test_a_trunk_whose_token_cannot_be_read_any_more_costs_no_attempt_and_no_other_trunk(rig, settings):
+    sick = CallerIdFactory(account=rig.account, trunk=TrunkFactory(api_token="secret"))
+    settings.SECRET_KEY = "another key"
+    campaign = rig.campaign([A], caller_id=sick, caller_id_given=sick.number)
+    well = rig.campaign([B])
+    rig.tick()
+    assert states(campaign) == {A: "created"}
+    assert states(well) == {B: "completed"}
+    assert "API token can't be read" in TrunkHealth.objects.get(trunk=sick.trunk).last_error
+    rig.recover()
 
 
 def test_a_refused_call_has_failed_and_is_not_tried_again(rig):
     rig.carrier.script = {A: ["refused"]}
     _, ids = claim(rig, A, retries=3)
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     assert (attempt().status, attempt().http_status) == ("failed", 403)
     assert (attempt().call.status, attempt().call.was_placed) == ("failed", False)
     assert leases(rig.account) == 0
@@ -103,7 +175,7 @@ def test_a_refused_call_has_failed_and_is_not_tried_again(rig):
 def test_an_unavailable_trunk_costs_no_attempt_and_rests(rig):
     rig.carrier.script = {A: ["unavailable", "completed"]}
     _, ids = claim(rig, A)
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     call = Call.objects.get()
     assert (call.status, call.attempts_made, call.http_status) == ("created", 0, 503)
     assert leases(rig.account) == 0
@@ -118,7 +190,7 @@ def test_a_trunk_that_stays_down_is_tried_by_one_call_at_a_time_after_ever_longe
     numbers = NUMBERS[:20]
     rig.carrier.script = {number: ["unavailable"] for number in numbers}
     _, ids = claim(rig, *numbers)
-    dialing.dial(ids, timezone.now())
+    dialing.dial(ids)
     tried = []
     for _ in range(130):
         before = CallAttempt.objects.count()

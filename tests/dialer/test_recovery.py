@@ -1,16 +1,20 @@
 """Recovery: what crashes, lost messages and silent carriers leave behind, and how it is mended."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from campaigns import schedule
 from campaigns.models import Call, Campaign
 from dialer import dialing, doorbells, recovery
+from dialer.carriers import carrier_of
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, leases
+from tests.factories import CallerIdFactory, TrunkFactory
 
 A, B = NUMBERS[:2]
 
@@ -135,6 +139,73 @@ def test_a_call_beyond_its_longest_time_is_hung_up(rig):
     assert attempt().status == "completed"
 
 
+def test_a_call_that_cannot_be_hung_up_is_given_up_all_the_same(rig, monkeypatch):
+    rig.carrier.script = {A: ["silent"]}
+    monkeypatch.setattr(rig.carrier, "hang_up", lambda refs: None)
+    campaign = rig.campaign(1)
+    rig.tick()
+    rig.clock.shift(recovery.longest_call() + recovery.HANG_UP_GRACE)
+    rig.recover()
+    assert attempt().status == "in-progress"
+    rig.clock.shift(61)
+    assert rig.recover().given_up == 1
+    campaign.refresh_from_db()
+    assert campaign.status == "completed"
+
+
+def test_no_such_call_is_not_believed_while_another_attempt_at_the_number_is_under_way(rig):
+    """Its call, found by number, may be this one's."""
+    rig.carrier.script = {A: ["silent", "lost-before-ring"]}
+    rig.campaign([A])
+    rig.tick()
+    rig.campaign([A])
+    rig.tick()
+    rig.clock.shift(40)
+    assert rig.recover().given_back == 0
+    rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex])
+    rig.settle()
+    assert rig.recover().given_back == 1
+
+
+def test_one_trunks_trouble_does_not_keep_the_others_from_being_mended(rig, monkeypatch):
+    other = CallerIdFactory(account=rig.account, trunk=TrunkFactory(api_key="other"))
+    rig.carrier.script = {A: ["lost-after-ring"]}
+    monkeypatch.setattr(carrier_of(other.trunk), "script", {B: ["lost-after-ring"]})
+    rig.campaign([A])
+    rig.campaign([B], caller_id=other, caller_id_given=other.number)
+    rig.tick()
+
+    def broken(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(rig.carrier, "look_up", broken)
+    rig.clock.shift(31)
+    assert rig.recover().adopted == 1
+    assert sorted(CallAttempt.objects.values_list("status", flat=True)) == ["in-progress", "unknown"]
+
+
+def test_a_sweep_does_nothing_while_another_is_at_it(rig):
+    rig.campaign(1)
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    rig.clock.shift(11)
+    found = []
+
+    def sweep():
+        try:
+            found.append(rig.recover().dialled_again)
+        finally:
+            connections.close_all()
+
+    with recovery._alone() as first:
+        assert first
+        thread = threading.Thread(target=sweep)
+        thread.start()
+        thread.join()
+    assert found == [0]
+    assert rig.recover().dialled_again == 1
+
+
 def test_a_leaked_lease_is_dropped_and_a_missing_one_taken_again(rig, redis):
     rig.carrier.script = {A: ["silent"]}
     rig.campaign(1)
@@ -168,7 +239,7 @@ def test_a_worker_that_comes_back_late_finds_nothing_to_do(rig):
     schedule.start_due(timezone.now())
     rig.dispatch()
     ids = list(CallAttempt.objects.values_list("id", flat=True))
-    rig.clock.shift(11)
     rig.dial()
-    dialing.dial(ids, timezone.now())
+    rig.clock.shift(11)
+    dialing.dial(ids)
     assert sorted(rig.rings()) == [A, B]

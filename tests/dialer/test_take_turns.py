@@ -5,11 +5,16 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.dispatch import take_turns
+from dialer.dispatch import Ready, take_turns
+
+
+def turns(ready, places):
+    """ready holds (campaign, calls due, calls up)."""
+    return list(take_turns([Ready(*each) for each in ready], places))
 
 
 def shares(ready, places):
-    return Counter(take_turns(ready, places))
+    return Counter(turns(ready, places))
 
 
 def test_two_campaigns_share_equally():
@@ -25,7 +30,7 @@ def test_who_has_more_calls_up_waits():
 
 
 def test_a_single_place_goes_to_whoever_has_the_fewest_up():
-    assert list(take_turns([("a", 5, 3), ("b", 5, 2)], 1)) == ["b"]
+    assert turns([("a", 5, 3), ("b", 5, 2)], 1) == ["b"]
 
 
 campaigns = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=8)
