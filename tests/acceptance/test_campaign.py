@@ -84,7 +84,7 @@ def wait(client, campaign_id):
 
 @pytest.fixture(scope="module")
 def rings(stack, ended):
-    return stack.rings()
+    return stack.rings(caller_id=CALLER_ID)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +175,22 @@ def test_a_scheduled_campaign_starts_within_a_second_of_its_time(stack, client, 
     wait(client, campaign["id"])
     [ring] = stack.rings(number="+919830000001")["rings"]
     assert 0 <= ring["start"] - (due - 0.001) < 1
+
+
+def test_call_starts_keep_the_accounts_pace(stack, tmp_path):
+    """120 a minute: one every half second, and never two at once to catch up."""
+    client = stack.create_account(
+        "slow", "--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00", "--starts-per-minute", "120"
+    )
+    (tmp_path / "flow.json").write_text(json.dumps(FLOW))
+    stack.manage("create_flow", "slow", "1", "--file", str(tmp_path / "flow.json"))
+    stack.script({"default": [{"outcome": "busy", "ring": 0.1}]})
+    numbers = [f"+9198{50_000_000 + n:08d}" for n in range(12)]
+    url = "http://my.exotel.com/slow/exoml/start_voice/1"
+    wait(client, client.post_campaign({"name": "paced", "caller_id": CALLER_ID, "url": url, "from": numbers})["id"])
+    starts = sorted(ring["start"] for ring in stack.rings()["rings"] if ring["number"] in set(numbers))
+    assert all(later - earlier > 0.35 for earlier, later in pairwise(starts))
+    assert 5.3 < starts[-1] - starts[0] < 7.5
 
 
 def test_pause_stops_the_dialing_and_resume_goes_on(stack, client, ended):

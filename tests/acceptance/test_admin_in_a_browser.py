@@ -1,0 +1,83 @@
+"""The admin as an operator uses it: a real browser signs in, finds a campaign, pauses it and looks at a call.
+
+Needs Debian's `chromium` (`.ci/run` installs it); skipped where it is absent.
+"""
+
+import json
+import shutil
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+# Or the browser asks its maker's servers for updates, on a machine that may reach nobody.
+OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def operator(stack):
+    stack.environment["DJANGO_SUPERUSER_PASSWORD"] = "a long enough password"
+    stack.manage("createsuperuser", "--noinput", "--username", "operator", "--email", "o@example.org")
+
+
+@pytest.fixture
+def page(operator):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + OFFLINE)
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def campaign(stack, tmp_path_factory):
+    """Under way: its one call is up for a minute."""
+    flow = tmp_path_factory.mktemp("flow") / "flow.json"
+    flow.write_text(json.dumps({"steps": [{"say": "Hello"}]}))
+    client = stack.create_account("browsed", "--caller-id", "08012340000", "--calling-hours", "00:00-24:00")
+    stack.manage("create_flow", "browsed", "1", "--file", str(flow))
+    stack.script({"default": [{"outcome": "completed", "ring": 0.1, "talk": 60}]})
+    url = "http://my.exotel.com/browsed/exoml/start_voice/1"
+    body = {"name": "In the browser", "caller_id": "08012340000", "url": url, "from": ["+919870000001"]}
+    created = client.post_campaign(body)
+    return lambda: client.campaign(created["id"])
+
+
+def sign_in(page: Page, stack) -> None:
+    page.goto(f"{stack.url}/admin/")
+    page.get_by_label("Username").fill("operator")
+    page.get_by_label("Password").fill("a long enough password")
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_an_operator_pauses_and_resumes_a_campaign(page, stack, campaign):
+    sign_in(page, stack)
+    page.get_by_role("link", name="Campaigns", exact=True).last.click()
+    row = page.get_by_role("row").filter(has_text="In the browser")
+    expect(row).to_contain_text("0 of 1")
+    row.get_by_role("link", name="In the browser").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    assert campaign()["status"] == "Paused"
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    assert campaign()["status"] == "InProgress"
+
+
+def test_an_operator_asks_whether_somebody_was_called(page, stack, campaign):
+    sign_in(page, stack)
+    page.goto(f"{stack.url}/admin/campaigns/call/?q=%2B919870000001")
+    expect(page.get_by_role("row").filter(has_text="+919870000001").first).to_contain_text("In the browser")
+
+
+def test_every_page_finds_its_styles_and_scripts_and_none_of_them_fails(page, stack, campaign):
+    errors: list[str] = []
+    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route("**/favicon.ico", lambda route: route.abort())
+    sign_in(page, stack)
+    for address in ("", "campaigns/campaign/", "campaigns/call/", "dialer/callattempt/", "accounts/account/"):
+        page.goto(f"{stack.url}/admin/{address}")
+    assert errors == []
