@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from api import views
+from api import schema, views
+
+schema.describe()
 
 _account = "v2/accounts/<str:account_sid>"
 

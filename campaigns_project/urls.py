@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from campaigns_project import health
 
@@ -12,6 +13,9 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
+    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="openapi")),
+    path("redoc/", SpectacularRedocView.as_view(url_name="openapi", template_name="api/redoc.html")),
     path("", include("dialer.urls")),
     path("", include("reports.urls")),
     path("", include("api.urls")),

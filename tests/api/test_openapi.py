@@ -1,0 +1,61 @@
+"""The API describes itself: a valid OpenAPI document with every address, and pages that ask no other host."""
+
+import re
+
+import pytest
+from django.urls import get_resolver
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+
+
+@pytest.fixture(scope="module")
+def document():
+    GENERATOR_STATS.reset()
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def test_the_document_is_valid_and_made_without_a_warning(document):
+    validate_schema(document)
+    assert not GENERATOR_STATS._warn_cache
+    assert not GENERATOR_STATS._error_cache
+
+
+def test_every_address_below_v2_is_described(document):
+    served = {
+        "/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(pattern.pattern))
+        for group in get_resolver().url_patterns
+        for pattern in getattr(group, "url_patterns", [])
+        if str(pattern.pattern).startswith("v2")
+    }
+    aliases = {path for path in served if "/campaign/" in path}
+    assert aliases
+    assert set(document["paths"]) == served - aliases
+
+
+def test_every_operation_names_its_errors_and_its_credentials(document):
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert {"400", "401", "404", "429"} <= set(operation["responses"]), (path, method)
+            assert operation["security"] == [{"apiKey": []}], (path, method)
+            assert operation["operationId"]
+
+
+def test_operations_have_names_of_their_own(document):
+    names = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/docs/", "/redoc/"])
+def test_the_pages_ask_no_other_host(client, address):
+    page = client.get(address).content.decode()
+    assert "/static/drf_spectacular_sidecar/" in page
+    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page)
+
+
+@pytest.mark.django_db
+def test_the_document_is_served(client, document):
+    served = client.get("/openapi.json")
+    assert served.status_code == 200
+    assert set(served.json()["paths"]) == set(document["paths"])
