@@ -13,7 +13,9 @@ from django.utils.html import format_html
 
 from accounts import caller_ids, credentials
 from accounts.admin_parts import DeletedWhenUnused, PageAdmin, link
+from accounts.encryption import UnreadableSecret
 from accounts.models import Account, ApiKey, CallerId, Trunk
+from accounts.webhook_secrets import new_secret
 
 # Django's forms are generic for the type checker only.
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     list_filter = ("is_active", "region", "time_zone")
     search_fields = ("sid",)
     ordering = ("sid",)
+    actions = ("show_webhook_secret", "renew_webhook_secret")
     fieldsets = (
         (None, {"fields": ("sid", "is_active", "region", "created_at")}),
         ("Calling hours", {"fields": ("time_zone", "opens_at", "closes_at")}),
@@ -41,23 +44,46 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     def hours(self, account: Account) -> str:
         return str(account.calling_hours)
 
+    @admin.action(description="Show the webhook secret of the selected accounts", permissions=["change"])
+    def show_webhook_secret(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        for account in queryset:
+            try:
+                secret = account.webhook_secret.reveal()
+            except UnreadableSecret:
+                text = f"{account}: SECRET_KEY has changed since this secret was stored. Make a new one."
+                self.message_user(request, text, messages.ERROR)
+                continue
+            self.log_change(request, account, "The webhook secret was shown.")
+            self.message_user(
+                request, format_html("Webhook secret of {}: <code>{}</code>", account, secret), messages.WARNING
+            )
+
+    @admin.action(description="Make a new webhook secret for the selected accounts", permissions=["change"])
+    def renew_webhook_secret(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        for account in queryset:
+            account.webhook_secret = new_secret()
+            account.save(update_fields=["webhook_secret"])
+            self.log_change(request, account, "A new webhook secret was made.")
+        text = "New webhook secrets: from now on receivers must verify with them. Show them to copy them."
+        self.message_user(request, text, messages.WARNING)
+
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(PageAdmin):
     """Keys are made by `accounts.credentials`, which answers the token once; nothing here can show it again."""
 
-    list_display = ("key", "name", "account_link", "in_use", "created_at", "revoked_at")
+    list_display = ("key", "name", "account_link", "in_use", "last_used_at", "created_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("account",)
     search_fields = ("key", "name", "account__sid")
     ordering = ("-created_at",)
     autocomplete_fields = ("account",)
-    actions = ("revoke",)
+    actions = ("rotate", "revoke")
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         if obj is None:
             return [(None, {"fields": ["account", "name"], "description": "The key and its token are made at random."})]
-        shown = ["account_link", "name", "key", "in_use", "created_at", "revoked_at"]
+        shown = ["account_link", "name", "key", "in_use", "last_used_at", "created_at", "revoked_at"]
         return [(None, {"fields": self._with_local_times(shown)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
@@ -74,8 +100,7 @@ class ApiKeyAdmin(PageAdmin):
         made = credentials.create_key(obj.account, name=obj.name)
         obj.pk = ApiKey.objects.get(key=made.key).pk
         obj.refresh_from_db()
-        text = "Copy the token now, it is never shown again. Key: <code>{}</code> Token: <code>{}</code>"
-        self.message_user(request, format_html(text, made.key, made.token), messages.WARNING)
+        self._show_token(request, made)
 
     @admin.display(description="account", ordering="account__sid")
     def account_link(self, key: ApiKey) -> Any:
@@ -83,15 +108,31 @@ class ApiKeyAdmin(PageAdmin):
 
     @admin.display(description="in use", boolean=True)
     def in_use(self, key: ApiKey) -> bool:
-        return key.revoked_at is None
+        return key.works(timezone.now())
+
+    def _show_token(self, request: HttpRequest, made: credentials.Credentials) -> None:
+        text = "Copy the token now, it is never shown again. Key: <code>{}</code> Token: <code>{}</code>"
+        self.message_user(request, format_html(text, made.key, made.token), messages.WARNING)
+
+    @admin.action(description="Rotate the selected keys", permissions=["add", "change"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """A new key beside each; the old ones go on working for a day."""
+        for key in queryset:
+            try:
+                made = credentials.rotate(key, now=timezone.now())
+            except credentials.Revoked as error:
+                self.message_user(request, f"Not rotated: {error}.", messages.ERROR)
+                continue
+            self.log_change(request, key, f"Rotated: {made.key} takes its place.")
+            self._show_token(request, made)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        keys = list(queryset.filter(revoked_at=None))
-        revoked = queryset.filter(pk__in=[key.pk for key in keys]).update(revoked_at=timezone.now())
-        for key in keys:
+        now = timezone.now()
+        revoked = [key for key in queryset if credentials.revoke(key, now=now)]
+        for key in revoked:
             self.log_change(request, key, "Revoked.")
-        self.message_user(request, f"Revoked: {revoked}. Clients that sign in with them are refused from now on.")
+        self.message_user(request, f"Revoked: {len(revoked)}. Clients that sign in with them are refused from now on.")
 
 
 class CallerIdForm(_ModelForm):

@@ -1,6 +1,6 @@
 """Tenants: accounts, their API keys and caller IDs, and the trunks that their calls leave over."""
 
-from datetime import time
+from datetime import datetime, time
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from django.db.models import F, Q
 
 from accounts.calling_hours import CallingHours
 from accounts.encryption import SecretField
+from accounts.webhook_secrets import new_secret
 
 
 def validate_time_zone(name: str) -> None:
@@ -96,6 +97,7 @@ class Account(models.Model):
     requests_per_minute = models.PositiveIntegerField(
         default=200, validators=[MinValueValidator(1)], help_text="The most API requests in any minute."
     )
+    webhook_secret = SecretField(default=new_secret, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -126,20 +128,28 @@ class Account(models.Model):
 
 
 class ApiKey(models.Model):
-    """What a client signs in with. The token is shown once, when the key is made; only its digest is stored."""
+    """What a client signs in with. The token is shown once, when the key is made; only its digest is stored.
+
+    A key is rotated by a new one beside it, and by a moment to come in `revoked_at` of the old.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=64, blank=True)
     key = models.CharField(max_length=64, unique=True)
     token_digest = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
+    revoked_at = models.DateTimeField(null=True, blank=True, help_text="From then on it signs nobody in.")
 
     class Meta:
         verbose_name = "API key"
 
     def __str__(self) -> str:
         return self.name or self.key
+
+    def works(self, now: datetime) -> bool:
+        """Whether it is not revoked yet. Its account may be inactive all the same."""
+        return self.revoked_at is None or self.revoked_at > now
 
 
 class CallerId(models.Model):

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from accounts import credentials
 from accounts.models import Account
+from api import sign_in_limit
 
 WHAT_TO_DO = "sign in with HTTP Basic: the API key as user name, the API token as password"
 
@@ -25,8 +26,11 @@ class Caller:
 class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user, token = _basic(request)
+        address = sign_in_limit.client_address(request._request)
+        sign_in_limit.check(address)
         account = credentials.find_account(user, token)
         if account is None:
+            sign_in_limit.count_failure(address)
             raise AuthenticationFailed(f"wrong credentials: {WHAT_TO_DO}")
         return Caller(account), None
 

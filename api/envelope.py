@@ -15,6 +15,7 @@ MESSAGES = {
     406: "Not Acceptable",
     409: "Conflict",
     413: "Request Too Large",
+    422: "Unprocessable Request",
     429: "Too Many Requests",
     500: "Internal Error",
     503: "Service Unavailable",
@@ -29,6 +30,7 @@ CODES = {
     406: 1006,
     409: 1009,
     413: 1013,
+    422: 1022,
     429: 1029,
     500: 1100,
     503: 1103,
@@ -40,11 +42,12 @@ def item(data: Any, **siblings: Any) -> dict[str, Any]:
     return {"code": 200, "error_data": None, "status": "success", "data": data, **siblings}
 
 
-def error_item(code: int, description: str) -> dict[str, Any]:
+def error_item(code: int, description: str, data: Any = None) -> dict[str, Any]:
+    """data: only where something that exists stands in the way."""
     return {
         "code": code,
         "status": "failure",
-        "data": None,
+        "data": data,
         "error_data": {
             "code": CODES.get(code, code),
             "message": MESSAGES.get(code, "Error"),
@@ -77,6 +80,11 @@ def listed(
 ) -> dict[str, Any]:
     """The envelope of a page."""
     return envelope(method, 200, items, {"count": len(items), "offset": offset, "total": total, "limit": limit})
+
+
+def one(method: str | None, data: Any) -> dict[str, Any]:
+    """The envelope around a single item, without an array: how CSV uploads are answered."""
+    return {"request_id": _request_id(), "method": method, "http_code": 200, "response": item(data)}
 
 
 def failed(method: str | None, http_code: int, description: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from api import envelope
-from campaigns.errors import CampaignError
+from api.rate_limits import TooManyRequests
+from campaigns.errors import CampaignError, Conflict
 
 UNREADABLE = "the request can't be read: check its address, headers and query"
 
@@ -31,12 +32,16 @@ def to_envelope(error: Exception, context: dict[str, Any]) -> Response | None:
 
 def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
     match error:
+        case Conflict():
+            return 409, str(error), {}
         case CampaignError():
             return 400, str(error), {}
         case exceptions.ValidationError():
             return 400, first_sentence(error.detail), {}
         case exceptions.MethodNotAllowed():
             return 405, "this address has no such method: see the header Allow", {}
+        case TooManyRequests():
+            return 429, first_sentence(error.detail), {"Retry-After": str(error.retry_after)}
         case exceptions.APIException():
             headers = {"WWW-Authenticate": header} if (header := getattr(error, "auth_header", "")) else {}
             return error.status_code, first_sentence(error.detail), headers

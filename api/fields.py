@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from api import spelling
 from campaigns import numbers
+from reports import addresses
 
 MAX_NUMBERS = 5000
 
@@ -129,9 +130,18 @@ def callback_field() -> TextField:
         allow_blank=True,
         max_length=2048,
         validators=[
-            URLValidator(schemes=["http", "https"], message="write an address that begins with http:// or https://")
+            URLValidator(schemes=["http", "https"], message="write an address that begins with http:// or https://"),
+            reachable_by_all,
         ],
     )
+
+
+def reachable_by_all(url: str) -> None:
+    """Refuses an address in this server's own networks; it is checked again at each delivery."""
+    if addresses.is_refused(url):
+        raise serializers.ValidationError(
+            "this address is private, loopback or link-local: give one that the public internet reaches"
+        )
 
 
 def without_nulls(data: Any) -> Any:

@@ -132,7 +132,7 @@ def read_bounded(stream: IO[bytes]) -> bytes:
         body = stream.read(settings.MAX_REQUEST_BYTES + 1)
         if len(body) <= settings.MAX_REQUEST_BYTES:
             return body
-        _discard(stream)
+        discard(stream)
     except Exception as error:
         # Every server has exceptions of its own for a body that breaks off or whose chunks are malformed.
         raise ParseError("the body can't be read to its end: send the request again") from error
@@ -141,7 +141,7 @@ def read_bounded(stream: IO[bytes]) -> bytes:
     )
 
 
-def _discard(stream: IO[bytes]) -> None:
+def discard(stream: IO[bytes]) -> None:
     """Reads on, as a client that is still sending when the connection closes never sees the answer."""
     for _ in range(MOST_DISCARDED // PIECE):
         if not stream.read(PIECE):

@@ -1,13 +1,16 @@
 """Query parameters of lists: paging, sorting, filters."""
 
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import Model, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from api import spelling
 from api.call_details import STATES
 from campaigns.models import Campaign
+
+M = TypeVar("M", bound=Model)
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 500
@@ -23,11 +26,12 @@ class PageQuery(serializers.Serializer):  # type: ignore[type-arg]
     status = serializers.CharField(required=False, allow_blank=True)
     sort_by = serializers.CharField(default="date_created:asc")
 
+    most: int = MAX_LIMIT
     sorts: dict[str, str] = CALL_SORTS
     states: tuple[str, ...] = STATES
 
     def validate_limit(self, limit: int) -> int:
-        return min(limit, MAX_LIMIT)
+        return min(limit, self.most)
 
     def validate_status(self, text: str) -> list[str]:
         known, unknown = spelling.parse_words(text, self.states)
@@ -56,3 +60,8 @@ def parse(query: type[PageQuery], request: Request) -> dict[str, Any]:
     serializer = query(data=request.query_params.dict())
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def page_of(rows: "QuerySet[M]", query: dict[str, Any]) -> "QuerySet[M]":
+    """The page that was asked for; rows that sort alike stand in the order of their keys."""
+    return rows.order_by(query["sort_by"], "pk")[query["offset"] : query["offset"] + query["limit"]]

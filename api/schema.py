@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -21,7 +22,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from api import queries, spelling
+from api import exophones, idempotency, queries, spelling
 from api.serializers import RETRY_STATUSES, CampaignSerializer, RetriesSerializer, ScheduleSerializer
 from api.views import CallDetailsView, CampaignListView, CampaignView
 from campaigns.lifecycle import ACTIONS
@@ -123,6 +124,10 @@ def campaign_fields() -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         "campaign_type": text(),
         "caller_id": text("As given."),
         "url": text("As given.", required=False),
+        "lists": serializers.ListField(child=text(), required=False, help_text="The sids of its lists, as given."),
+        "flow_type": text("With read_via_text.", required=False),
+        "read_via_text": text("Instead of url.", required=False),
+        "repeat_menu_attempts": count("As given.", required=False),
         "from": serializers.ListField(child=text(), required=False, help_text="E.164; only of a single campaign."),
         "call_duplicate_numbers": serializers.BooleanField(),
         "retries": Retries(),
@@ -209,26 +214,75 @@ ERRORS = {
     401: "No credentials, or wrong ones.",
     404: "There is no such thing in this account.",
     405: "The address has no such method.",
+    409: "The first request with this Idempotency-Key is still running.",
     413: "The body is too large.",
+    422: "The Idempotency-Key was used for another request.",
     429: "Too many requests: Retry-After says when to try again.",
 }
 
 
-def responses(good: Any, *codes: int, good_code: int = 200) -> dict[int, Any]:
+def responses(good: Any, *codes: int, good_code: int = 200, bad: Component = Errors) -> dict[int, Any]:
     """A good answer and the errors that every operation may give."""
-    errors = {code: OpenApiResponse(Errors, ERRORS[code]) for code in sorted({400, 401, 404, 429, *codes})}
+    errors = {code: OpenApiResponse(bad, ERRORS[code]) for code in sorted({400, 401, 404, 429, *codes})}
     return {good_code: good, **errors}
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    idempotency.HEADER,
+    {"type": "string", "minLength": 1, "maxLength": idempotency.MAX_KEY_LENGTH, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="Sent again within 24 hours, the request is not done again: the first answer comes back.",
+)
+
+ExoPhone = component(
+    "ExoPhone",
+    sid=text("The digits of the number."),
+    phone_number=text("E.164."),
+    friendly_name=text("As it is dialled within its country."),
+    capabilities=component("Capabilities", voice=serializers.BooleanField(), sms=serializers.BooleanField())(),
+    country=text("Two letters."),
+    region=text(allow_null=True),
+    voice_url=text(allow_null=True),
+    sms_url=text(allow_null=True),
+    uri=text(),
+)
+
+ExoPhonesPage = component(
+    "ExoPhonesPage",
+    page=count("From 0."),
+    page_size=count(),
+    uri=text(),
+    first_page_uri=text(),
+    next_page_uri=text("Null on the last page.", allow_null=True),
+    previous_page_uri=text("Null on the first page.", allow_null=True),
+    incoming_phone_numbers=ExoPhone(many=True),
+)
+
+# The envelope, as for all errors, and v2_beta's own shape beside it.
+ExoPhoneErrors = component(
+    "ExoPhoneErrors",
+    request_id=text(),
+    method=text(),
+    http_code=count(),
+    metadata=Written(),
+    response=ErrorItem(many=True),
+    RestException=component("RestException", Status=count("HTTP status."), Message=text())(),
+)
 
 
 def query(of: type[queries.PageQuery]) -> list[OpenApiParameter]:
     """The parameters of a list, from the serializer that reads them."""
     shown: Mapping[str, tuple[Any, str]] = {
         "offset": (OpenApiTypes.INT, "Position of the first record, from 0."),
-        "limit": (OpenApiTypes.INT, f"At most {queries.MAX_LIMIT}; more is clamped."),
+        "limit": (OpenApiTypes.INT, f"At most {of.most}; more is clamped."),
         "status": (OpenApiTypes.STR, f"Comma-separated, in any spelling: {', '.join(of.states)}."),
         "sort_by": (OpenApiTypes.STR, f"One of {', '.join(of.sorts)}, with :asc or :desc."),
         "name": (OpenApiTypes.STR, "A part of the name."),
         "type": (OpenApiTypes.STR, "trans"),
+        "list_sids": (OpenApiTypes.STR, "Comma-separated: in any of these lists."),
+        "filter": (OpenApiTypes.STR, "show_list adds the lists of each contact."),
+        "campaign_sid": (OpenApiTypes.STR, "The id of a campaign."),
+        "kind": (OpenApiTypes.STR, "Comma-separated: call-status, call-schedule, campaign-status."),
     }
     names: Sequence[str] = list(of().fields)
     return [OpenApiParameter(name, shown[name][0], description=shown[name][1]) for name in names]
@@ -277,6 +331,12 @@ def without_aliases(endpoints: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...
     return [endpoint for endpoint in endpoints if "/campaign/" not in endpoint[0]]
 
 
+def document() -> dict[str, Any]:
+    """The OpenAPI document, as it is served."""
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return made
+
+
 def describe() -> None:
     """Attaches the descriptions to the views."""
     extend_schema_view(
@@ -289,7 +349,8 @@ def describe() -> None:
         post=extend_schema(
             operation_id="create_campaigns",
             request={"application/json": either("CreateBody", CampaignsBody, CampaignSerializer)},
-            responses=responses(CampaignsWritten, 413),
+            parameters=[IDEMPOTENCY_KEY],
+            responses=responses(CampaignsWritten, 409, 413, 422),
             examples=[EXAMPLE],
             tags=["Campaigns"],
         ),
@@ -312,3 +373,22 @@ def describe() -> None:
             tags=["Calls"],
         )
     )(CallDetailsView)
+    page = [
+        OpenApiParameter("Page", OpenApiTypes.INT, description="From 0."),
+        OpenApiParameter(
+            "PageSize", OpenApiTypes.INT, description=f"At most {exophones.MAX_PAGE_SIZE}; more is clamped."
+        ),
+    ]
+    extend_schema_view(
+        get=extend_schema(
+            operation_id="list_exophones",
+            parameters=page,
+            responses=responses(ExoPhonesPage, bad=ExoPhoneErrors),
+            tags=["ExoPhones"],
+        )
+    )(exophones.ExoPhoneListView)
+    extend_schema_view(
+        get=extend_schema(
+            operation_id="get_exophone", responses=responses(ExoPhone, bad=ExoPhoneErrors), tags=["ExoPhones"]
+        )
+    )(exophones.ExoPhoneDetailsView)

@@ -8,8 +8,8 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from accounts import caller_ids
-from accounts.models import Account, CallerId
-from api import spelling
+from accounts.models import Account, CallerId, Trunk
+from api import ids, spelling
 from api.fields import (
     CountField,
     MomentField,
@@ -20,8 +20,18 @@ from api.fields import (
     WordField,
     callback_field,
 )
-from campaigns import flows
-from campaigns.models import MAX_INTERVAL_MINS, MAX_RETRIES, Campaign, Flow, wire_id
+from api.parsers import printable
+from campaigns import flows, spoken_text
+from campaigns.models import (
+    MAX_INTERVAL_MINS,
+    MAX_REPEATS,
+    MAX_RETRIES,
+    MAX_STATIC_LISTS,
+    Campaign,
+    ContactList,
+    Flow,
+    wire_id,
+)
 from campaigns.progress import Progress
 from reports import links, stats
 
@@ -30,7 +40,8 @@ RETRY_STATUSES = ["busy", "no-answer", "failed"]
 CLOCK_SKEW = timedelta(minutes=5)
 FURTHEST = timedelta(days=365)
 CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback")
-NOT_SUPPORTED = ("lists", "flow_type", "read_via_text", "repeat_menu_attempts")
+
+CONTENT = ("url", "flow_type", "read_via_text", "repeat_menu_attempts")
 
 
 class RetriesSerializer(ObjectSerializer):
@@ -96,8 +107,14 @@ class CampaignSerializer(ObjectSerializer):
     name = TextField(min_length=3, max_length=255, required=False)
     type = WordField(["trans"], required=False)
     caller_id = TextField(max_length=32)
-    campaign_type = WordField(["static"], required=False)
-    url = TextField(max_length=2048)
+    campaign_type = WordField([Campaign.Type.STATIC.value, Campaign.Type.DYNAMIC.value], required=False)
+    lists = serializers.ListField(
+        child=TextField(), required=False, error_messages={"not_a_list": "must be an array of the sids of lists"}
+    )
+    url = TextField(max_length=2048, required=False)
+    flow_type = WordField([Campaign.FlowType.IVR.value, Campaign.FlowType.GREETING.value], required=False)
+    read_via_text = TextField(max_length=spoken_text.LONGEST, required=False)
+    repeat_menu_attempts = CountField(min_value=0, max_value=MAX_REPEATS, required=False)
     call_duplicate_numbers = SwitchField(required=False)
     retries = RetriesSerializer(required=False)
     schedule = ScheduleSerializer(required=False)
@@ -110,13 +127,18 @@ class CampaignSerializer(ObjectSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         # Last, as it is the costly one; and not a class attribute, as `from` is a keyword.
-        return super().get_fields() | {"from": NumbersField()}
+        return super().get_fields() | {"from": NumbersField(required=False)}
 
-    def to_internal_value(self, data: Any) -> Any:
-        for name in NOT_SUPPORTED:
-            if data.get(name):
-                raise serializers.ValidationError({name: "is not supported: give numbers in from and a flow in url"})
-        return super().to_internal_value(data)
+    def validate_lists(self, sids: list[str]) -> list[ContactList]:
+        """The account's lists of these sids, each once. Raises for the first that is unknown."""
+        known = ContactList.objects.filter(account=self.context["account"]).in_bulk(
+            [list_id for sid in sids if (list_id := ids.parse(sid))]
+        )
+        found = [known.get(ids.parse_or_nil(sid)) for sid in sids]
+        if None in found:
+            unknown = printable(sids[found.index(None)])
+            raise serializers.ValidationError(f"there is no list {unknown} in this account")
+        return list(dict.fromkeys(each for each in found if each))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         columns = {
@@ -125,13 +147,78 @@ class CampaignSerializer(ObjectSerializer):
             if name in attrs
         }
         columns |= attrs.get("retries", {}) | attrs.get("schedule", {}) | self._throttle(attrs)
-        if "from" in attrs:
-            columns["numbers"] = attrs["from"]
+        columns |= self._audience(attrs) | self._content(attrs)
         if "caller_id" in attrs:
             columns |= {"caller_id": self._caller_id(attrs["caller_id"]), "caller_id_given": attrs["caller_id"]}
-        if "url" in attrs:
-            columns |= {"flow": self._flow(attrs["url"]), "flow_url": attrs["url"]}
+        self._check_carrier(columns)
         return columns
+
+    def _audience(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Who is called: numbers, up to five static lists, or one dynamic list."""
+        campaign: Campaign | None = self.context.get("campaign")
+        lists: list[ContactList] = attrs.get("lists", [])
+        if lists and "from" in attrs:
+            raise serializers.ValidationError({"lists": "can't be given together with from: give one of them"})
+        if not lists and "from" not in attrs:
+            if campaign is None:
+                raise serializers.ValidationError({"from": "is required where no lists are given"})
+            if attrs.get("campaign_type", campaign.type) != campaign.type:
+                raise serializers.ValidationError({"campaign_type": "can only be changed together with from or lists"})
+            return {}
+        kept = campaign.type if campaign and lists else Campaign.Type.STATIC
+        kind = attrs.get("campaign_type", kept)
+        _check_lists(kind, lists)
+        columns: dict[str, Any] = {"type": kind, "list_ids": [each.pk for each in lists]}
+        return columns | ({"numbers": attrs["from"]} if "from" in attrs else {})
+
+    def _content(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """What they hear: a flow, or a text that is read. One replaces the other."""
+        campaign: Campaign | None = self.context.get("campaign")
+        if campaign and not attrs.keys() & set(CONTENT):
+            return {}
+        if "url" in attrs and "read_via_text" in attrs:
+            raise serializers.ValidationError({"read_via_text": "can't be given together with url: give one of them"})
+        text = attrs.get("read_via_text", campaign.text if campaign and "url" not in attrs else "")
+        if text:
+            return {"flow": None, "flow_url": "", "text": text, **self._menu(attrs)}
+        if "flow_type" in attrs:
+            says = (
+                "goes with read_via_text, not with a flow in url" if "url" in attrs else "needs a text in read_via_text"
+            )
+            raise serializers.ValidationError({"flow_type": says})
+        if attrs.get("repeat_menu_attempts"):
+            raise serializers.ValidationError({"repeat_menu_attempts": "goes with flow_type ivr, not with a flow"})
+        if "url" not in attrs:
+            if campaign is None:
+                raise serializers.ValidationError({"url": "is required where no read_via_text is given"})
+            return {}
+        flow = self._flow(attrs["url"])
+        return {"flow": flow, "flow_url": attrs["url"], "text": "", "flow_type": "", "repeat_menu_attempts": None}
+
+    def _menu(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Whether keys are waited for after the text, and how often it is repeated until one is pressed."""
+        campaign: Campaign | None = self.context.get("campaign")
+        flow_type = attrs.get("flow_type", campaign.flow_type if campaign else "")
+        if not flow_type:
+            raise serializers.ValidationError({"flow_type": "is required with read_via_text: ivr or greeting"})
+        repeats = attrs.get("repeat_menu_attempts")
+        if flow_type == Campaign.FlowType.GREETING:
+            if repeats:
+                raise serializers.ValidationError({"repeat_menu_attempts": "goes with flow_type ivr only"})
+            return {"flow_type": flow_type, "repeat_menu_attempts": None}
+        if repeats is None and campaign:
+            repeats = campaign.repeat_menu_attempts
+        return {"flow_type": flow_type, "repeat_menu_attempts": repeats}
+
+    def _check_carrier(self, columns: dict[str, Any]) -> None:
+        """Exotel runs the flows of its own account and can't be handed a text."""
+        campaign: Campaign | None = self.context.get("campaign")
+        text = columns.get("text", campaign.text if campaign else "")
+        caller_id: CallerId | None = columns.get("caller_id", campaign.caller_id if campaign else None)
+        if text and caller_id and caller_id.trunk.carrier == Trunk.Carrier.EXOTEL:
+            raise serializers.ValidationError(
+                {"read_via_text": "calls from this caller_id run flows of the carrier's own account only: give url"}
+            )
 
     def _caller_id(self, given: str) -> CallerId:
         account: Account = self.context["account"]
@@ -169,6 +256,21 @@ class CampaignSerializer(ObjectSerializer):
         return {"mode": mode, "throttle": throttle}
 
 
+def _check_lists(kind: str, lists: list[ContactList]) -> None:
+    """Raises where this type of campaign can't be made from these lists."""
+    dynamic = [each for each in lists if each.type == ContactList.Type.DYNAMIC]
+    if kind == Campaign.Type.DYNAMIC and (len(lists) != 1 or not dynamic):
+        raise serializers.ValidationError(
+            {"lists": "a dynamic campaign takes exactly one list, uploaded as CSV with type=dynamic, and no from"}
+        )
+    if kind == Campaign.Type.STATIC and dynamic:
+        raise serializers.ValidationError(
+            {"lists": f"the list {wire_id(dynamic[0].pk)} is dynamic: give campaign_type dynamic, or other lists"}
+        )
+    if len(lists) > MAX_STATIC_LISTS:
+        raise serializers.ValidationError({"lists": f"{len(lists)} lists are more than {MAX_STATIC_LISTS}"})
+
+
 def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | None = None) -> dict[str, Any]:
     """The campaign resource; campaign comes with account and custom_field loaded. numbers: only of a single one."""
     zone = campaign.account.zone
@@ -182,9 +284,8 @@ def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | N
         "account_sid": campaign.account.sid,
         "name": campaign.name,
         "type": "trans",
-        "campaign_type": "static",
+        "campaign_type": campaign.type,
         "caller_id": campaign.caller_id_given,
-        "url": campaign.flow_url,
         "call_duplicate_numbers": campaign.call_duplicate_numbers,
         "retries": _retries_of(campaign),
         "schedule": {"send_at": local(campaign.send_at), "end_at": local(campaign.expires_at)},
@@ -199,6 +300,11 @@ def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | N
     }
     optional = {
         "from": numbers,
+        "lists": [wire_id(list_id) for list_id in campaign.list_ids] or None,
+        "url": campaign.flow_url or None,
+        "flow_type": campaign.flow_type or None,
+        "read_via_text": campaign.text or None,
+        "repeat_menu_attempts": campaign.repeat_menu_attempts,
         "throttle": campaign.throttle,
         "custom_field": custom_field.value if custom_field else None,
         "http_status": campaign.failure_http_status,

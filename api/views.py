@@ -1,9 +1,7 @@
 """Exotel's v2 campaign operations: parse, call, render."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,22 +12,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Account
-from api import envelope, queries
+from api import envelope, ids, queries
 from api.authentication import Caller
 from api.call_details import call_data, statuses_of
 from api.errors import NotFound, first_sentence
 from api.fields import without_nulls
+from api.idempotency import idempotent
 from api.negotiation import AlwaysJSON
 from api.parsers import printable, take_chunked_body
-from api.serializers import CALLBACKS, NOT_SUPPORTED, CampaignSerializer, campaign_data, campaign_summary
+from api.serializers import CALLBACKS, CampaignSerializer, campaign_data, campaign_summary
+from api.throttling import AccountThrottle
 from campaigns import lifecycle, progress
 from campaigns.errors import CampaignError
 from campaigns.models import Campaign
 from reports import attempts
 
-# An id as we write it, or with the hyphens that programs put in. UUID() itself reads far more: blanks, braces, digits
-# of other scripts.
-CAMPAIGN_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # Each campaign of a request costs a handful of statements. Two hundred take about a second.
 MAX_CAMPAIGNS = 200
 
@@ -38,6 +35,7 @@ class AccountView(APIView):
     """A view below /v2/accounts/<sid>: only the account that signed in exists there."""
 
     content_negotiation_class = AlwaysJSON
+    throttle_classes = [AccountThrottle]
     metadata_class = None  # OPTIONS is refused like any method that an address has not, instead of describing our code
 
     account: Account
@@ -54,8 +52,7 @@ class AccountView(APIView):
 
     def campaign(self, campaign_id: str) -> Campaign:
         """The account's campaign of that id; another account's is as unknown as one that does not exist."""
-        known = CAMPAIGN_ID.fullmatch(campaign_id)
-        campaign = self.campaigns().filter(pk=UUID(campaign_id)).first() if known else None
+        campaign = self.campaigns().filter(pk=ids.parse_or_nil(campaign_id)).first()
         if campaign is None:
             raise NotFound(f"there is no campaign {printable(campaign_id)} in this account")
         return campaign
@@ -77,6 +74,7 @@ class CampaignListView(AccountView):
         page = list(campaigns.order_by(query["sort_by"], "id")[offset : offset + limit])
         return Response(envelope.listed(request.method, _items(page), total=total, offset=offset, limit=limit))
 
+    @idempotent
     def post(self, request: Request, account_sid: str) -> Response:
         bodies = _bodies(request)
         parsed = [self._parsed(body, position, len(bodies)) for position, body in enumerate(bodies)]
@@ -119,7 +117,7 @@ class CampaignView(AccountView):
         serializer = CampaignSerializer(data=body, context=context, partial=True)
         if "action" in body:
             return self._act(campaign, body)
-        given = set(body) & {*serializer.fields, *NOT_SUPPORTED}
+        given = body.keys() & serializer.fields.keys()
         if not given:
             raise CampaignError("nothing to change: give an action, or the fields that shall change")
         if lifecycle.has_not_started(campaign):
@@ -182,11 +180,13 @@ def _validated(serializer: CampaignSerializer) -> dict[str, Any]:
 
 def _items(campaigns: Sequence[Campaign], *, with_numbers: bool = False) -> list[dict[str, Any]]:
     """A good item for each: the campaign, and its summary beside it. Three queries however many there are."""
-    ids = [campaign.pk for campaign in campaigns]
-    counts, started = progress.of(ids), attempts.started(ids)
+    keys = [campaign.pk for campaign in campaigns]
+    counts, started = progress.of(keys), attempts.started(keys)
     items = []
     for campaign in campaigns:
-        numbers = list(campaign.calls.order_by("id").values_list("number", flat=True)) if with_numbers else None
+        # The numbers of lists may be half a million, and nobody has given them here.
+        shown = with_numbers and not campaign.list_ids
+        numbers = list(campaign.calls.order_by("id").values_list("number", flat=True)) if shown else None
         data = campaign_data(campaign, counts[campaign.pk], numbers)
         summary = campaign_summary(campaign, counts[campaign.pk], started.get(campaign.pk, 0))
         items.append(envelope.item(data, summary=summary))

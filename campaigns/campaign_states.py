@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
+from campaigns import signals
 from campaigns.models import Campaign, CampaignHistory
 from campaigns.state_machine import StateMachine
 
@@ -31,4 +34,9 @@ def move(campaigns: Iterable[Campaign], to: str, *, at: datetime, reason: str = 
         return set()
     rows = Campaign.objects.filter(pk__in=[campaign.pk for campaign in campaigns])
     before = {campaign.status for campaign in campaigns}
-    return _machine.move_all(rows, to, before=before, at=at, reason=reason, **columns)
+    with transaction.atomic(savepoint=False):
+        moved = _machine.move_all(rows, to, before=before, at=at, reason=reason, **columns)
+        if moved:
+            of_them = [campaign for campaign in campaigns if campaign.pk in moved]
+            signals.campaigns_moved.send(Campaign, campaigns=of_them, to=to, at=at)
+    return moved

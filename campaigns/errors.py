@@ -7,3 +7,7 @@ class CampaignError(Exception):
 
 class WrongState(CampaignError):
     """The campaign's state does not allow this."""
+
+
+class Conflict(CampaignError):
+    """What is asked for stands against something else that exists or is under way."""

@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns import call_states, campaign_states, signals
+from campaigns import call_states, campaign_states, lists, signals, spoken_text
 from campaigns.doorbell import ring
 from campaigns.errors import CampaignError, WrongState
-from campaigns.models import Call, Campaign, CustomField
+from campaigns.models import Call, Campaign, ContactList, CustomField
 
 S = Campaign.Status
 
@@ -26,14 +26,19 @@ LONGEST = timedelta(days=30)
 
 
 def create(
-    account: Account, *, numbers: Sequence[str], custom_field: str = "", now: datetime, **columns: Any
+    account: Account, *, numbers: Sequence[str] = (), custom_field: str = "", now: datetime, **columns: Any
 ) -> Campaign:
-    """A new campaign with one call for each of `numbers` (E.164; duplicates are one call unless it says otherwise)."""
+    """A new campaign with one call for each of `numbers` (E.164), or for each entry of the lists in `list_ids`.
+
+    Duplicates are one call unless it says otherwise. Raises CampaignError for a list that can't be used, and for a text
+    with a variable that its list does not have.
+    """
     columns.setdefault("send_at", now)
     columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
     with transaction.atomic():
         campaign = Campaign(account=account, **columns)
         _set_end(campaign, now)
+        _check_text(campaign)
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
         _add_calls(campaign, numbers)
@@ -60,14 +65,15 @@ def change(
         for name, value in columns.items():
             setattr(campaign, name, value)
         _set_end(campaign, now)
+        _check_text(campaign)
         campaign.save()
         if custom_field is not None:
             _set_custom_field(campaign, custom_field)
-        if numbers is not None:
-            campaign.calls.all().delete()
-            _add_calls(campaign, numbers)
+        if numbers is not None or "list_ids" in columns:
+            _remove_calls(campaign)
+            _add_calls(campaign, numbers or ())
         elif "call_duplicate_numbers" in columns:
-            raise CampaignError("call_duplicate_numbers can only be changed together with from")
+            raise CampaignError("call_duplicate_numbers can only be changed together with from or lists")
         transaction.on_commit(_ring_start)
     return campaign
 
@@ -155,8 +161,9 @@ def _resume(campaign: Campaign, now: datetime) -> None:
 
 def _complete(campaign: Campaign, now: datetime) -> None:
     reason = "the campaign was completed on request"
-    campaign_states.move([campaign], S.COMPLETED, at=now, reason=reason, ended_at=now)
+    # The calls first: who is told of both is told of the campaign's end last.
     end_waiting_calls(campaign, now, reason=reason)
+    campaign_states.move([campaign], S.COMPLETED, at=now, reason=reason, ended_at=now)
 
 
 def _archive(campaign: Campaign, now: datetime) -> None:
@@ -171,9 +178,13 @@ def _delete(campaign: Campaign, now: datetime) -> None:
 
 
 def end_waiting_calls(campaign: Campaign, now: datetime, *, reason: str, untried: str = Call.Status.FAILED) -> None:
-    """Ends every call that is not up: those never tried become `untried`, those waiting for a retry fail."""
+    """Ends every call that is not up: those never tried become `untried`, those waiting for a retry fail.
+
+    Within the caller's transaction.
+    """
+    ended: set[int] = set()
     for waiting, end in ((Call.Status.CREATED, untried), (Call.Status.RETRYING, Call.Status.FAILED)):
-        call_states.move_all(
+        ended |= call_states.move_all(
             campaign.calls.filter(status=waiting),
             end,
             before=[waiting],
@@ -183,6 +194,8 @@ def end_waiting_calls(campaign: Campaign, now: datetime, *, reason: str, untried
             end_reason=reason,
             next_attempt_at=None,
         )
+    if ended:
+        signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=ended)
 
 
 def _locked(campaign: Campaign) -> Campaign:
@@ -202,8 +215,26 @@ def _set_custom_field(campaign: Campaign, value: str) -> None:
         CustomField.objects.create(campaign=campaign, value=value)
 
 
+def _check_text(campaign: Campaign) -> None:
+    """Refuses a variable that nobody could fill. A static text has none."""
+    columns: list[str] = []
+    if campaign.type == Campaign.Type.DYNAMIC:
+        columns = ContactList.objects.get(pk=campaign.list_ids[0]).columns
+    try:
+        spoken_text.check(campaign.text, columns)
+    except spoken_text.UnknownColumn as unknown:
+        name = f"'read_via_text': {spoken_text.MARK}{unknown}"
+        if campaign.type == Campaign.Type.STATIC:
+            raise CampaignError(f"{name} can't be filled: only the text of a dynamic campaign has variables") from None
+        known = ", ".join(columns) or "none"
+        raise CampaignError(f"{name} names no column of the list; these can be named: {known}") from None
+
+
 def _add_calls(campaign: Campaign, numbers: Sequence[str]) -> None:
     """One statement for all of them: five thousand rows in the time that a hundred single inserts take."""
+    if campaign.list_ids:
+        lists.add_calls(campaign)
+        return
     chosen = list(numbers if campaign.call_duplicate_numbers else dict.fromkeys(numbers))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -215,6 +246,12 @@ def _add_calls(campaign: Campaign, numbers: Sequence[str]) -> None:
             """,
             [campaign.pk, chosen],
         )
+
+
+def _remove_calls(campaign: Campaign) -> None:
+    """Of a campaign that has not started: its calls have neither attempts nor history. Django would load them all."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM campaigns_call WHERE campaign_id = %s", [campaign.pk])
 
 
 def _ring_start() -> None:

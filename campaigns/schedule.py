@@ -10,13 +10,16 @@ from campaigns.models import Call, Campaign
 
 S = Campaign.Status
 
+# What starting a campaign reads of it.
+_STARTED_BY = ("id", "account_id", "status", "status_callback")
+
 
 def start_due(now: datetime) -> None:
     """Starts every campaign whose time has come, and tells the dialer of them."""
     due = Campaign.objects.filter(status=S.CREATED, send_at__lte=now, expires_at__gt=now)
     with transaction.atomic():
         # Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
-        campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only("id", "account_id", "status"))
+        campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only(*_STARTED_BY))
         started = campaign_states.move(
             campaigns, S.IN_PROGRESS, at=now, reason="its start time has come", started_at=now
         )

@@ -1,11 +1,12 @@
-"""Beat's ticks for campaigns: each an indexed look at what is due."""
+"""Beat's ticks for campaigns, each an indexed look at what is due; and the loading of CSV files."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
-from campaigns import schedule
+from campaigns import csv_upload, schedule
 from campaigns.doorbell import ring
 from campaigns.lifecycle import START_DUE
 
@@ -25,3 +26,13 @@ def start_due() -> None:
 @shared_task(name="campaigns.end_due")
 def end_due() -> None:
     schedule.end_due(timezone.now())
+
+
+@shared_task(name=csv_upload.LOAD)
+def load_csv(upload_id: str) -> None:
+    csv_upload.load(UUID(upload_id))
+
+
+@shared_task(name="campaigns.resume_csv_uploads")
+def resume_csv_uploads() -> None:
+    csv_upload.resume(timezone.now())

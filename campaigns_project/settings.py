@@ -102,8 +102,16 @@ CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
 RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
 # How long a link to a report works, in seconds: a week, as links in a webhook are often opened late.
 REPORT_LINK_SECONDS = int(_positive("REPORT_LINK_SECONDS", 7 * 24 * 3600))
+# How long the receiver of a webhook may take to answer, in seconds, all in all. Exotel waits as long.
+WEBHOOK_TIMEOUT_SECONDS = _positive("WEBHOOK_TIMEOUT_SECONDS", 15, most=60)
+# How long a webhook is kept trying, in seconds: a day, so that a receiver that fails at night is mended in the morning.
+WEBHOOK_GIVE_UP_SECONDS = _positive("WEBHOOK_GIVE_UP_SECONDS", 24 * 3600, most=30 * 24 * 3600)
+# Whether webhooks may go to private, loopback and link-local addresses. On a server with customers of others, never.
+WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.bool("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", default=False)
 # The largest API request, in bytes: 5,000 numbers take about 100 kB.
 MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
+# Wrong credentials that one address may send in any minute: a person who mistypes has enough with a few.
+FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
 
 # Django --------------------------------------------------------------------------------------------------------------
 
@@ -172,7 +180,8 @@ STATIC_ROOT = DATA_DIR / "static"
 # Behind TLS (PUBLIC_URL says so) cookies and redirects insist on it.
 SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 SECURE_SSL_REDIRECT = SECURE
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 # Not for the operator's other subdomains, which this server knows nothing of.
@@ -210,7 +219,13 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # Whatever waits for a carrier stands in a queue of its own: a silent carrier must not hold up dispatch and outcomes.
-CELERY_TASK_ROUTES = {"dialer.dial": {"queue": "dial"}, "dialer.recover": {"queue": "dial"}}
+# So does what waits for customers' receivers, and the loading of CSV files, which takes up to a minute each.
+CELERY_TASK_ROUTES = {
+    "dialer.dial": {"queue": "dial"},
+    "dialer.recover": {"queue": "dial"},
+    "campaigns.load_csv": {"queue": "load"},
+    "reports.deliver_webhooks": {"queue": "webhooks"},
+}
 # Acknowledged before they run: a message is a doorbell, and running a dial twice is worse than running it late.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -80,7 +80,11 @@ def _lock_claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
     attempts = CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED)
     return list(
         attempts.select_related(
-            "call", "trunk", "campaign__account", "campaign__caller_id__trunk__health", "campaign__custom_field"
+            "call__campaign",
+            "trunk",
+            "campaign__account",
+            "campaign__caller_id__trunk__health",
+            "campaign__custom_field",
         )
     )
 
@@ -113,7 +117,7 @@ def _request(attempt: CallAttempt, now: datetime) -> CallRequest:
         number=attempt.call.number,
         caller_id=campaign.caller_id.number,
         # Exotel runs the flow of that number in its own account; the sandbox reads ours.
-        flow_url=links.flow_url(campaign) if hosted_here else campaign.flow_url,
+        flow_url=links.flow_url(attempt.call) if hosted_here else campaign.flow_url,
         custom_field=custom_field,
         callback_url=links.events_url(attempt.trunk.carrier, attempt.pk),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,

@@ -36,8 +36,13 @@ def ring_dispatch_later(account_id: int, seconds: float) -> None:
 
 
 def ring_settle() -> None:
-    if _first_to_ring("settle", UNANSWERED_MS):
-        ring("dialer.settle")
+    ring_once("settle", "dialer.settle")
+
+
+def ring_once(bell: str, task: str) -> None:
+    """Sends the task, unless the bell has been rung and not yet answered."""
+    if _first_to_ring(bell, UNANSWERED_MS):
+        ring(task)
 
 
 def ring_dial(attempts: dict[UUID, str]) -> None:

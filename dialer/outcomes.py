@@ -16,9 +16,10 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from campaigns import call_states, schedule
+from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from campaigns.state_machine import Move
-from dialer import attempt_states, channels, doorbells, retry_policy
+from dialer import attempt_states, channels, doorbells, retry_policy, signals
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.retry_policy import RetryPolicy
@@ -83,7 +84,9 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
         moves = [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
         moved = attempt_states.move(moves, at=now)
         attempts = [attempt for attempt in attempts if attempt.pk in moved]
-        call_states.move([_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts], at=now)
+        _tell_of_attempts(attempts, by_attempt)
+        calls = [_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
+        _tell_of_calls(attempts, calls, call_states.move(calls, at=now))
         schedule.close_finished(Campaign.objects.filter(pk__in={attempt.campaign_id for attempt in attempts}), now)
         transaction.on_commit(lambda: _free_channels(attempts))
     for attempt in attempts:
@@ -96,6 +99,20 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
             reason=by_attempt[attempt.pk].reason,
         )
     return len(attempts)
+
+
+def _tell_of_attempts(attempts: Sequence[CallAttempt], by_attempt: Mapping[UUID, Ended]) -> None:
+    counting = [attempt for attempt in attempts if by_attempt[attempt.pk].outcome != Outcome.CANCELED]
+    if counting:
+        signals.attempts_ended.send(CallAttempt, attempts=counting)
+
+
+def _tell_of_calls(attempts: Sequence[CallAttempt], moves: Sequence[Move], moved: Collection[int]) -> None:
+    """Those that are over; what waits for a retry or was given back is not."""
+    over = {move.pk for move in moves if move.pk in moved and move.to in Call.ENDED}
+    if over:
+        campaigns = {attempt.campaign_id: attempt.campaign for attempt in attempts if attempt.call_id in over}
+        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns.values()), call_ids=over)
 
 
 def _lock_campaigns(attempt_ids: Collection[UUID]) -> None:
@@ -213,7 +230,7 @@ def _call_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
         "end_reason": "",
     }
     status, reason = _fate(attempt, ended, columns, now)
-    if status in {Call.Status.COMPLETED, Call.Status.FAILED, Call.Status.CANCELED}:
+    if status in Call.ENDED:
         columns |= {"ended_at": now, "end_reason": reason[:255]}
     return Move(call.pk, status, reason, columns)
 

@@ -22,4 +22,6 @@ register_converter(HexUuid, "hex")
 urlpatterns = [
     path("carrier-events/<str:carrier>/<hex:attempt_id>", views.take_event),
     path("flows/<int:flow_pk>", views.hand_out_flow),
+    path("campaign-texts/<hex:campaign_id>", views.hand_out_campaign_text),
+    path("call-texts/<int:call_pk>", views.hand_out_call_text),
 ]

@@ -5,10 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from campaigns.models import Flow
+from campaigns import spoken_text
+from campaigns.models import Call, Campaign, Flow
 from dialer import inbox, links
 from dialer.carriers import DRIVERS
 
@@ -21,7 +23,7 @@ MOST_FIELDS = 100
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
     """Checks the token, keeps the event, answers 2xx. Nothing else: what it means is settled from the inbox."""
     if carrier not in DRIVERS or not links.is_token(request.GET.get("token", ""), "events", attempt_id.hex):
-        return HttpResponse("no such address\n", status=403, content_type="text/plain")
+        return _no_such_address()
     payload = _payload(request)
     if payload is None:
         return HttpResponse("the event must be a form or a JSON object\n", status=400, content_type="text/plain")
@@ -32,10 +34,37 @@ def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResp
 @require_GET
 def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
     """The flow document, for a carrier that was given its address with a call."""
-    if not links.is_token(request.GET.get("token", ""), "flow", str(flow_pk)):
-        return HttpResponse("no such address\n", status=403, content_type="text/plain")
+    if not _may_read(request, "flows", str(flow_pk)):
+        return _no_such_address()
     flow = Flow.objects.filter(pk=flow_pk).first()
     return JsonResponse(flow.document if flow else {}, status=200 if flow else 404)
+
+
+@require_GET
+def hand_out_campaign_text(request: HttpRequest, campaign_id: UUID) -> HttpResponse:
+    """The flow of a campaign that reads the same text to everybody."""
+    if not _may_read(request, "campaign-texts", campaign_id.hex):
+        return _no_such_address()
+    texts = Campaign.objects.filter(type=Campaign.Type.STATIC).exclude(text="")
+    return JsonResponse(spoken_text.document(get_object_or_404(texts, pk=campaign_id)))
+
+
+@require_GET
+def hand_out_call_text(request: HttpRequest, call_pk: int) -> HttpResponse:
+    """The flow of one call of a dynamic campaign: the text with the values of the call's row in the list."""
+    if not _may_read(request, "call-texts", str(call_pk)):
+        return _no_such_address()
+    texts = Call.objects.exclude(campaign__text="").select_related("campaign")
+    call = get_object_or_404(texts, pk=call_pk)
+    return JsonResponse(spoken_text.document(call.campaign, call.variables))
+
+
+def _may_read(request: HttpRequest, kind: str, subject: str) -> bool:
+    return links.is_token(request.GET.get("token", ""), kind, subject)
+
+
+def _no_such_address() -> HttpResponse:
+    return HttpResponse("no such address\n", status=403, content_type="text/plain")
 
 
 def _payload(request: HttpRequest) -> dict[str, Any] | None:

@@ -14,9 +14,25 @@ from factory.django import DjangoModelFactory
 
 from accounts.credentials import digest
 from accounts.models import Account, ApiKey, CallerId, Trunk
+from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
-from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
+from campaigns.models import (
+    Call,
+    CallHistory,
+    Campaign,
+    CampaignHistory,
+    Contact,
+    ContactList,
+    CsvPiece,
+    CsvUpload,
+    CustomField,
+    Flow,
+    ListEntry,
+    Outcome,
+    RejectedRow,
+)
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
+from reports.models import WebhookDelivery, WebhookTry, queue_of
 
 # mypy: disallow_subclassing_any=False
 # To a type checker `CallFactory()` would be a CallFactory, and its number a Sequence, when both are a call's own.
@@ -126,6 +142,8 @@ class CampaignFactory(ModelFactory):
         canceled = Trait(status=Campaign.Status.CANCELED, started=True, ended=True)
         archived = Trait(status=Campaign.Status.ARCHIVED, started=True, ended=True)
         deleted = Trait(status=Campaign.Status.DELETED, ended=True)
+        # Reads a text instead of running a flow.
+        greeting = Trait(flow=None, flow_url="", flow_type=Campaign.FlowType.GREETING, text="Hello.")
 
 
 class CustomFieldFactory(ModelFactory):
@@ -269,6 +287,41 @@ class TrunkHealthFactory(ModelFactory):
         )
 
 
+class WebhookDeliveryFactory(ModelFactory):
+    """A campaign's start, about to be told."""
+
+    class Meta:
+        model = WebhookDelivery
+
+    campaign = SubFactory(CampaignFactory, running=True, status_callback="https://client.example/campaign?key=k")
+    account = SelfAttribute("campaign.account")
+    kind = WebhookDelivery.Kind.CAMPAIGN_STATUS
+    url = LazyAttribute(lambda row: row.campaign.status_callback)
+    payload = LazyAttribute(lambda row: {"campaign_sid": row.campaign.pk.hex, "status": "in-progress"})
+    queue = LazyAttribute(lambda row: queue_of(row.campaign.pk, row.url))
+    created_at = _ago(minutes=1)
+    queued_at = SelfAttribute("created_at")
+    next_try_at = SelfAttribute("created_at")
+
+    class Params:
+        # A part of the traits below, not a state of its own.
+        done = Trait(next_try_at=None, tries=1)
+        delivered = Trait(done=True, last_status=200, delivered_at=LazyFunction(timezone.now))
+        given_up = Trait(done=True, last_status=500, last_error="answered 500", given_up_at=LazyFunction(timezone.now))
+
+
+class WebhookTryFactory(ModelFactory):
+    class Meta:
+        model = WebhookTry
+
+    delivery = SubFactory(WebhookDeliveryFactory, given_up=True)
+    at = _ago(seconds=5)
+    duration_ms = 120
+    http_status = 500
+    error = "answered 500"
+    response = "<h1>Internal Server Error</h1>"
+
+
 class CampaignHistoryFactory(ModelFactory):
     class Meta:
         model = CampaignHistory
@@ -298,3 +351,79 @@ class AttemptHistoryFactory(ModelFactory):
     from_status = CallAttempt.Status.CLAIMED
     to_status = CallAttempt.Status.PLACING
     at = _ago(minutes=5)
+
+
+class ContactFactory(ModelFactory):
+    class Meta:
+        model = Contact
+
+    account = SubFactory(AccountFactory)
+    number = Sequence(lambda n: f"+9197{n:08d}")
+    first_name = Sequence(lambda n: f"Asha {n}")
+
+
+class ContactListFactory(ModelFactory):
+    class Meta:
+        model = ContactList
+
+    account = SubFactory(AccountFactory)
+    name = Sequence(lambda n: f"list {n}")
+
+    class Params:
+        dynamic = Trait(type=ContactList.Type.DYNAMIC, columns=["Name", "Fee"])
+
+
+class ListEntryFactory(ModelFactory):
+    class Meta:
+        model = ListEntry
+
+    contact_list = SubFactory(ContactListFactory)
+    contact = SubFactory(ContactFactory, account=SelfAttribute("..contact_list.account"))
+
+
+class CsvUploadFactory(ModelFactory):
+    """Taken in, and not begun yet."""
+
+    class Meta:
+        model = CsvUpload
+
+    account = SubFactory(AccountFactory)
+    contact_list = SubFactory(ContactListFactory, account=SelfAttribute("..account"))
+    file_name = "parents.csv"
+    size_bytes = 20
+
+    class Params:
+        completed = Trait(
+            status=CsvUpload.Status.COMPLETED, rows_total=3, rows_loaded=2, rows_rejected=1, ended_at=_ago(minutes=1)
+        )
+
+
+class CsvPieceFactory(ModelFactory):
+    class Meta:
+        model = CsvPiece
+
+    upload = SubFactory(CsvUploadFactory)
+    position = Sequence(int)
+    content = b"number\n"
+
+
+class RejectedRowFactory(ModelFactory):
+    class Meta:
+        model = RejectedRow
+
+    upload = SubFactory(CsvUploadFactory, completed=True)
+    line = Sequence(lambda n: n + 2)
+    reason = "not a valid number: +9112"
+    cells = ["+9112"]
+
+
+class IdempotentRequestFactory(DjangoModelFactory):
+    class Meta:
+        model = IdempotentRequest
+
+    account = SubFactory(AccountFactory)
+    key = Sequence(lambda n: f"order-{n}")
+    request_digest = "0" * 64
+    status = 200
+    answer = "{}"
+    created_at = _ago(minutes=1)

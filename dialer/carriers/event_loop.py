@@ -9,6 +9,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,4 +36,9 @@ def close_at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Runs it in the loop and waits for its result."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+    return submit(coroutine).result()
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+    """Starts it in the loop; the future can be waited for in any thread."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop())

@@ -48,6 +48,7 @@ def client(stack, tmp_path_factory):
     flow = tmp_path_factory.mktemp("flow") / "flow.json"
     flow.write_text(json.dumps(FLOW))
     options = ["--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00", "--channels", str(CHANNELS)]
+    options += ["--requests-per-minute", "100000"]  # these tests look more often than a client would
     client = stack.create_account(
         "acme", *options, "--starts-per-minute", "60000", "--api-key", "k", "--api-token", "t"
     )

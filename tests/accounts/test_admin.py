@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from accounts import credentials
+from accounts.encryption import Secret
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, TrunkFactory
 
@@ -52,6 +53,29 @@ def test_an_account_that_closes_before_it_opens_is_refused_with_the_reason(admin
     assert "The closing time must be after the opening time" in page
     admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given | {"closes_at": "22:00"})
     assert Account.objects.get().closes_at == time(22)
+
+
+def test_a_webhook_secret_is_shown_when_asked_for_and_on_no_page_by_itself(admin_client):
+    account = AccountFactory()
+    secret = account.webhook_secret.reveal()
+    address = reverse("admin:accounts_account_changelist")
+    for page in (address, reverse("admin:accounts_account_change", args=[account.pk])):
+        assert secret not in html.unescape(admin_client.get(page).content.decode())
+    chosen = {"action": "show_webhook_secret", "_selected_action": [account.pk]}
+    assert secret in html.unescape(admin_client.post(address, chosen, follow=True).content.decode())
+    assert secret not in html.unescape(admin_client.get(address).content.decode())
+    assert LogEntry.objects.latest("pk").get_change_message() == "The webhook secret was shown."
+
+
+def test_a_new_webhook_secret_takes_the_place_of_the_old_even_of_one_that_can_not_be_read(admin_client):
+    account = AccountFactory()
+    before = account.webhook_secret.reveal()
+    Account.objects.update(webhook_secret=Secret("made with another SECRET_KEY"))
+    address = reverse("admin:accounts_account_changelist")
+    chosen = {"action": "show_webhook_secret", "_selected_action": [account.pk]}
+    assert "Make a new one" in admin_client.post(address, chosen, follow=True).content.decode()
+    admin_client.post(address, chosen | {"action": "renew_webhook_secret"})
+    assert Account.objects.get().webhook_secret.reveal() not in {"", before}
 
 
 def test_an_account_can_be_deleted_only_while_nothing_refers_to_it(admin_client):

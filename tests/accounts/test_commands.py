@@ -1,5 +1,6 @@
 """create_account, create_trunk and create_flow: the operator's first commands."""
 
+import base64
 import io
 import json
 
@@ -27,6 +28,16 @@ def test_an_account_comes_with_credentials_that_are_shown_once_and_stored_hashed
     stored = ApiKey.objects.get(key=made["api_key"])
     assert made["api_token"] not in stored.token_digest
     assert credentials.find_account(made["api_key"], made["api_token"]) == Account.objects.get(sid="acme")
+
+
+def test_an_account_comes_with_a_webhook_secret_of_its_own_that_is_stored_encrypted():
+    made, other = create("acme"), create("umbrella")
+    assert len(base64.b64decode(made["webhook_secret"].removeprefix("whsec_"))) == 32
+    assert made["webhook_secret"] != other["webhook_secret"]
+    assert Account.objects.get(sid="acme").webhook_secret.reveal() == made["webhook_secret"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT webhook_secret FROM accounts_account WHERE sid = 'acme'")
+        assert made["webhook_secret"] not in cursor.fetchone()[0]
 
 
 def test_old_clients_sign_in_with_the_sid():

@@ -16,7 +16,6 @@ ID = "0123456789abcdef0123456789abcdef"
         "/v2/accounts/acme",
         "/v2/accounts/acme/",
         "/v2/accounts/acme/campaigns/",
-        "/v2/accounts/acme/lists",
         "/v2/accounts/acme/campaign",
         f"/v2/accounts/acme/campaigns/{ID}/calls",
         f"/v2/accounts/acme/campaigns/{ID}/call-details/x",

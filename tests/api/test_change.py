@@ -104,9 +104,6 @@ class TestBeforeTheStart:
         api.change(waiting, action="pause")
         assert api.change(waiting, name="Fees due").data["status"] == "Paused"
 
-    def test_what_is_not_supported_is_not_passed_over_in_silence(self, api, waiting):
-        assert api.change(waiting, lists=["a"]).is_refused(400, "'lists'", "not supported")
-
     @pytest.mark.parametrize("fields", [{}, {"name": None}, {"action": None}, {"colour": "red"}])
     def test_a_change_of_nothing_is_refused(self, api, waiting, fields):
         answer = api.put(f"/campaigns/{waiting.pk.hex}", {"campaigns": [fields]})

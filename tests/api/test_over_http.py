@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.db import connection
 
-from campaigns.models import Call, Campaign
+from campaigns.models import Call, Campaign, CsvPiece
 from tests.api.client import NUMBERS, basic, campaign, looks_like_a_sentence
 
 MB = 1_000_000
@@ -168,3 +168,45 @@ def test_a_stranger_is_told_to_sign_in_before_a_large_body_is_read(wire):
 def test_odd_addresses_are_not_found(wire, path):
     wire.connection.request("GET", path, headers=wire.headers)
     assert wire.answer(wire.connection.getresponse())[0] == 404
+
+
+def test_a_body_in_chunks_is_heeded_as_any_other_where_it_has_an_idempotency_key(wire):
+    body = json.dumps(campaign()).encode()
+    answers = [wire.post(chunks(body, 40), **{"Idempotency-Key": "order-7"}) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert Campaign.objects.count() == 1
+
+
+class TestCsvUpload:
+    """The file is never held in memory, whatever its size and however it is sent."""
+
+    @staticmethod
+    def form(content: bytes) -> Iterator[bytes]:
+        yield b'--cut\r\nContent-Disposition: form-data; name="list_name"\r\n\r\nparents\r\n'
+        yield b'--cut\r\nContent-Disposition: form-data; name="file_name"; filename="a.csv"\r\n\r\n'
+        for start in range(0, len(content), MB):
+            yield content[start : start + MB]
+        yield b"\r\n--cut--\r\n"
+
+    def send(self, wire: Wire, content: bytes, *, chunked: bool) -> tuple[int, dict[str, Any]]:
+        body = self.form(content)
+        headers = wire.headers | {"Content-Type": "multipart/form-data; boundary=cut"}
+        path = "/v2/accounts/acme/contacts/csv-upload"
+        sent: Any = body if chunked else b"".join(body)
+        wire.connection.request("POST", path, sent, headers, encode_chunked=chunked)
+        response = wire.connection.getresponse()
+        return response.status, json.loads(response.read())
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_a_file_of_59_mb_is_taken(self, wire, chunked):
+        content = b"number\n" + b"\n" * 59 * MB
+        status, envelope = self.send(wire, content, chunked=chunked)
+        assert status == 200, envelope
+        assert sum(len(piece.content) for piece in CsvPiece.objects.iterator(chunk_size=1)) == len(content)
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_a_file_of_64_mb_is_refused_and_the_client_hears_why(self, wire, chunked):
+        status, envelope = self.send(wire, b"number\n" + b"\n" * 64 * MB, chunked=chunked)
+        assert status == 413
+        assert "60 MB" in envelope["response"]["error_data"]["description"]
+        assert CsvPiece.objects.count() == 0

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -16,7 +17,11 @@ from tests.factories import (
     CallerIdFactory,
     CallFactory,
     CampaignFactory,
+    ContactFactory,
+    ContactListFactory,
+    CsvUploadFactory,
     FlowFactory,
+    ListEntryFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +46,15 @@ def refused(constraint: str, row: Any, **columns: Any) -> None:
         ("campaign_with_retries_has_an_interval", {}, {"number_of_retries": 1, "retry_interval_mins": None}),
         ("campaign_retries_on_failures_only", {}, {"retry_on_status": ["completed"]}),
         ("campaign_with_its_own_throttle_has_one", {}, {"mode": "custom", "throttle": None}),
+        ("campaign_has_either_a_flow_or_a_text", {}, {"text": "Hello", "flow_type": "ivr"}),
+        ("campaign_has_either_a_flow_or_a_text", {}, {"flow": None, "flow_url": ""}),
+        ("campaign_has_either_a_flow_or_a_text", {"greeting": True}, {"text": ""}),
+        ("campaign_has_either_a_flow_or_a_text", {"greeting": True}, {"flow_type": ""}),
+        ("campaign_repeats_a_menu_only", {}, {"repeat_menu_attempts": 1}),
+        ("campaign_repeats_a_menu_only", {"greeting": True}, {"repeat_menu_attempts": 1}),
+        ("campaign_has_five_lists_or_one_dynamic_list", {}, {"list_ids": [uuid4() for _ in range(6)]}),
+        ("campaign_has_five_lists_or_one_dynamic_list", {}, {"type": "dynamic"}),
+        ("campaign_has_five_lists_or_one_dynamic_list", {}, {"type": "dynamic", "list_ids": [uuid4(), uuid4()]}),
     ],
 )
 def test_impossible_campaigns(constraint, traits, columns):
@@ -113,6 +127,34 @@ def test_impossible_accounts(constraint, columns):
     refused(constraint, AccountFactory(), **columns)
 
 
+@pytest.mark.parametrize(
+    ("constraint", "factory", "columns"),
+    [
+        ("list_with_columns_is_dynamic", ContactListFactory, {"columns": ["Fee"]}),
+        ("list_entry_with_values_has_their_digest", ListEntryFactory, {"values": {"Fee": "1"}}),
+        ("list_entry_with_values_has_their_digest", ListEntryFactory, {"values_digest": "1"}),
+        ("csv_upload_has_an_end_exactly_when_ended", CsvUploadFactory, {"ended_at": timezone.now()}),
+        ("csv_upload_has_an_end_exactly_when_ended", CsvUploadFactory, {"status": "completed"}),
+        ("csv_upload_says_why_exactly_when_failed", CsvUploadFactory, {"status": "failed", "ended_at": timezone.now()}),
+        ("csv_upload_says_why_exactly_when_failed", CsvUploadFactory, {"error": "line 1"}),
+        ("csv_upload_counts_add_up", CsvUploadFactory, {"rows_total": 1}),
+    ],
+)
+def test_impossible_lists_and_uploads(constraint, factory, columns):
+    refused(constraint, factory(), **columns)
+
+
+def test_a_number_a_name_and_a_place_in_a_list_are_taken_once():
+    entry = ListEntryFactory()
+    made, contact = entry.contact_list, entry.contact
+    with pytest.raises(IntegrityError, match="contact_number_is_unique_in_its_account"), transaction.atomic():
+        ContactFactory(account=contact.account, number=contact.number)
+    with pytest.raises(IntegrityError, match="list_name_is_unique_in_its_account"), transaction.atomic():
+        ContactListFactory(account=made.account, name=made.name)
+    with pytest.raises(IntegrityError, match="list_entry_is_unique_in_its_list"), transaction.atomic():
+        ListEntryFactory(contact_list=made, contact=contact)
+
+
 def test_names_are_unique_where_the_wire_needs_it():
     caller_id, flow = CallerIdFactory(), FlowFactory()
     with pytest.raises(IntegrityError, match="caller_id_is_unique_in_its_account"), transaction.atomic():
@@ -130,4 +172,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 4 + 9 + 4 + 6
+    assert len(names) == 4 + 12 + 4 + 6

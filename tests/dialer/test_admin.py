@@ -43,10 +43,19 @@ WRITTEN_BY_THE_PROGRAM = (
     "campaigns.customfield",
     "campaigns.campaignhistory",
     "campaigns.callhistory",
+    "campaigns.contact",
+    "campaigns.contactlist",
+    "campaigns.listentry",
+    "campaigns.csvupload",
+    "campaigns.csvpiece",
+    "campaigns.rejectedrow",
     "dialer.callattempt",
     "dialer.attempthistory",
     "dialer.carrierevent",
     "dialer.trunkhealth",
+    "reports.webhookdelivery",
+    "reports.webhooktry",
+    "api.idempotentrequest",
 )
 
 

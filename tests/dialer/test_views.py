@@ -9,7 +9,7 @@ from campaigns.models import Campaign
 from dialer import links
 from dialer.models import CallAttempt, CarrierEvent
 from tests.conftest import NUMBERS
-from tests.factories import CampaignFactory, FlowFactory
+from tests.factories import CallFactory, CampaignFactory, ContactListFactory, FlowFactory, ListEntryFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -65,10 +65,45 @@ def test_only_post_is_taken(client, address):
 
 
 def test_a_flow_is_handed_out_to_who_has_its_address(client):
-    campaign = CampaignFactory(flow=FlowFactory(document={"steps": [{"say": "Hello"}]}))
-    address = path(links.flow_url(campaign))
+    call = CallFactory(campaign__flow=FlowFactory(document={"steps": [{"say": "Hello"}]}))
+    address = path(links.flow_url(call))
     assert client.get(address).json() == {"steps": [{"say": "Hello"}]}
     assert client.get(address[:-1]).status_code == 403
+
+
+def test_a_text_that_everybody_hears_has_one_address_for_all_calls(client):
+    campaign = CampaignFactory(greeting=True)
+    first, second = CallFactory.create_batch(2, campaign=campaign)
+    address = path(links.flow_url(first))
+    assert address == path(links.flow_url(second))
+    assert client.get(address).json() == {"steps": [{"say": "Hello."}]}
+    assert client.get(address[:-1]).status_code == 403
+
+
+def test_a_call_of_a_dynamic_campaign_hears_the_values_of_its_own_row(client):
+    campaign = CampaignFactory(greeting=True, text="Dear @@Name", type="dynamic", list_ids=[uuid4()])
+    asha = CallFactory(campaign=campaign, variables={"Name": "Asha"})
+    ravi = CallFactory(campaign=campaign, variables={"Name": "Ravi"})
+    addresses = [path(links.flow_url(call)) for call in (asha, ravi)]
+    said = [client.get(address).json()["steps"][0]["say"] for address in addresses]
+    assert said == ["Dear Asha", "Dear Ravi"]
+    token = addresses[0].partition("?")[2]
+    assert client.get(f"/call-texts/{ravi.pk}?{token}").status_code == 403
+    assert client.get(f"/call-texts/{asha.pk}").status_code == 403
+    assert client.get(f"/campaign-texts/{campaign.pk.hex}?{token}").status_code == 403
+
+
+def test_the_carrier_is_given_the_address_of_the_calls_own_text(rig, client):
+    made = ContactListFactory(account=rig.account, dynamic=True)
+    ListEntryFactory(
+        contact_list=made, contact__number=NUMBERS[0], values={"Name": "Asha", "Fee": "1"}, values_digest="1"
+    )
+    rig.campaign(0, flow=None, flow_url="", text="Dear @@Name", flow_type="ivr", type="dynamic", list_ids=[made.pk])
+    rig.tick()
+    assert rig.rings() == [NUMBERS[0]]
+    (request,) = rig.carrier.rings
+    (step,) = client.get(path(request.flow_url)).json()["steps"]
+    assert step["gather"]["prompt"] == [{"say": "Dear Asha"}]
 
 
 def test_the_event_of_a_real_attempt_ends_its_campaign(rig, client):

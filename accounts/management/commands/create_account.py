@@ -46,6 +46,7 @@ class Command(BaseCommand):
             "account_sid": account.sid,
             "api_key": made.key,
             "api_token": made.token,
+            "webhook_secret": account.webhook_secret.reveal(),
             "caller_ids": [caller_id.number for caller_id in account.caller_ids.all()],
         }
         if options["json"]:

@@ -14,8 +14,12 @@ TICKS = [
     ("End campaigns whose end has come", "campaigns.end_due", 1),
     ("Dial what is due", "dialer.dispatch_due", 1),
     ("Settle carriers' events", "dialer.settle", 1),
+    ("Deliver webhooks", "reports.deliver_webhooks", 1),
     ("Repair what crashes left behind", "dialer.recover", 5),
+    ("Get on with CSV uploads that have stopped", "campaigns.resume_csv_uploads", 10),
     ("Delete old carrier events", "dialer.purge_inbox", 3600),
+    ("Delete old webhooks", "reports.purge_webhooks", 3600),
+    ("Delete old idempotency keys", "api.purge_idempotency_keys", 3600),
 ]
 
 

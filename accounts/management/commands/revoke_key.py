@@ -1,0 +1,22 @@
+"""`manage.py revoke_key KEY`: from now on the key signs nobody in."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from accounts import credentials
+from accounts.management.key_commands import find
+
+
+class Command(BaseCommand):
+    help = "Revokes an API key at once. Its row is kept, as it says until when the key worked."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("key", help="the key, or the start of it")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        key = find(options["key"])
+        if not credentials.revoke(key, now=timezone.now()):
+            raise CommandError(f"the key {key.key} is revoked already")
+        self.stdout.write(f"revoked: {key.key}")

@@ -1,0 +1,37 @@
+"""`manage.py rotate_key KEY`: a new API key beside an old one, which ends soon."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from accounts import credentials
+from accounts.management.key_commands import add_json, find, say
+from accounts.models import ApiKey
+
+
+class Command(BaseCommand):
+    help = "Creates a new API key of the same account and name, and revokes the old one when the overlap is over."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("key", help="the key to replace, or the start of it")
+        hours = credentials.OVERLAP / timedelta(hours=1)
+        parser.add_argument(
+            "--overlap-hours", type=float, default=hours, help=f"the old key works so much longer ({hours:g})"
+        )
+        add_json(parser)
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        old = find(options["key"])
+        if not 0 <= options["overlap_hours"] <= 24 * 365:
+            raise CommandError("the overlap is from 0 hours to a year")
+        overlap = timedelta(hours=options["overlap_hours"])
+        try:
+            made = credentials.rotate(old, now=timezone.now(), overlap=overlap)
+        except credentials.Revoked as error:
+            raise CommandError(str(error)) from error
+        ends = ApiKey.objects.get(pk=old.pk).revoked_at
+        assert ends is not None
+        answer = {"api_key": made.key, "api_token": made.token, "old_key": old.key, "old_key_ends": ends.isoformat()}
+        say(self.stdout, answer, as_json=options["json"])

@@ -1,0 +1,70 @@
+"""The multipart form of a CSV upload: the file goes to the disk as it comes, and never into memory."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
+from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
+
+from api.parsers import BodyTooLarge, discard, printable
+from campaigns.errors import CampaignError
+
+MAX_FILE_BYTES = 60 * 1024 * 1024
+# Boundaries, headers and the other parts of the form.
+MAX_REST_BYTES = 64 * 1024
+FILE_PART = "file_name"
+
+TOO_LARGE = f"the file is larger than {MAX_FILE_BYTES // 1024 // 1024} MB: split it, and send the parts one by one"
+
+
+@dataclass(frozen=True)
+class Form:
+    fields: dict[str, str]
+    file: "UploadedFile[Any] | None"
+
+
+class _ToDisk(TemporaryFileUploadHandler):
+    """Counts what it writes, as a body in chunks does not say beforehand how large it will be."""
+
+    is_too_large = False
+    size = 0
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self.size += len(raw_data)
+        if self.size > MAX_FILE_BYTES:
+            self.is_too_large = True
+            raise StopUpload(connection_reset=True)
+        super().receive_data_chunk(raw_data, start)
+
+
+def receive(request: HttpRequest) -> Form:
+    """The form of the request. Raises BodyTooLarge for a file of more than 60 MB, CampaignError for what is no form."""
+    if request.content_type != "multipart/form-data":
+        raise CampaignError(
+            f"send the file as multipart/form-data, not as {printable(request.content_type or 'nothing')}"
+        )
+    meta, stream = _body(request)
+    handler = _ToDisk(request)
+    try:
+        fields, files = MultiPartParser(meta, stream, [handler], request.encoding).parse()
+    except MultiPartParserError as error:
+        raise CampaignError("the form can't be read: its parts or its boundary are broken") from error
+    if handler.is_too_large:
+        discard(stream)
+        raise BodyTooLarge(TOO_LARGE)
+    return Form({name: str(value) for name, value in fields.items()}, files.get(FILE_PART))
+
+
+def _body(request: HttpRequest) -> tuple[dict[str, Any], Any]:
+    """The headers and the body, whether it comes with its length or, as from Node, in chunks."""
+    meta = request.META
+    most = MAX_FILE_BYTES + MAX_REST_BYTES
+    if "chunked" in meta.get("HTTP_TRANSFER_ENCODING", "").lower() and meta.get("wsgi.input_terminated"):
+        # Django takes a body without a length for an empty one; any other length is only a bound to it.
+        return {**meta, "CONTENT_LENGTH": str(most)}, meta["wsgi.input"]
+    if int(meta.get("CONTENT_LENGTH") or 0) > most:
+        discard(cast(Any, request))
+        raise BodyTooLarge(TOO_LARGE)
+    return meta, request

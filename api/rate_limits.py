@@ -1,0 +1,113 @@
+"""At most so many in any minute, counted exactly in Redis by `limits`, whichever web process asks."""
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import structlog
+from django.conf import settings
+from limits import RateLimitItemPerSecond
+from limits.storage import RedisStorage
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rest_framework.exceptions import APIException
+
+log = structlog.get_logger(__name__)
+
+MINUTE_SECONDS = 60
+# Every request waits for its counter: one that takes longer is as good as away.
+TIMEOUT_SECONDS = 1.0
+# For so long a counter that did not answer is not asked again, or each request would wait for the time-out.
+REST_SECONDS = 5.0
+
+
+class TooManyRequests(APIException):
+    """retry_after: whole seconds, after which the next request is let in."""
+
+    status_code = 429
+
+    def __init__(self, sentence: str, retry_after: int) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A window as it was at `read_at`; moments are Unix time in seconds."""
+
+    admitted: bool
+    limit: int
+    remaining: int
+    read_at: float
+    resets_at: float
+    """When the oldest of those that were counted leaves the window, and makes room for one more."""
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds, at least one. At `resets_at` itself the window is still full, so no rounding down to it."""
+        return max(math.floor(self.resets_at - self.read_at) + 1, 1)
+
+
+class Meter:
+    """Moving windows over one Redis: any `seconds` in a row hold no more than the limit, not only a clock's minutes.
+
+    The scripts are those of `limits`; they are sent in one transaction, so that counting and reading cost one trip. The
+    time is the web process's own: machines whose clocks differ by a second disagree by a second about a window's edge.
+    A changed limit starts a new window.
+    """
+
+    def __init__(self, redis_url: str, seconds: int = MINUTE_SECONDS) -> None:
+        self.seconds = seconds
+        self._storage = RedisStorage(
+            redis_url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            # Once, as a server that was started anew has closed the connections in the pool.
+            retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
+        )
+        self._rests_until = 0.0
+
+    def admit(self, name: str, limit: int) -> Reading | None:
+        """Counts one more of that name, unless the window is full. None where Redis is away."""
+        return self._read(name, limit, counting=True)
+
+    def look(self, name: str, limit: int) -> Reading | None:
+        """Whether one more would be admitted, without counting it. None where Redis is away."""
+        return self._read(name, limit, counting=False)
+
+    def forget(self) -> None:
+        """Empties every window."""
+        self._storage.reset()
+
+    def _read(self, name: str, limit: int, *, counting: bool) -> Reading | None:
+        if time.monotonic() < self._rests_until:
+            return None
+        try:
+            return self._ask(name, limit, counting=counting)
+        except RedisError as error:
+            self._rests_until = time.monotonic() + REST_SECONDS
+            log.warning("requests_not_counted", error=str(error), seconds=REST_SECONDS)
+            return None
+
+    def _ask(self, name: str, limit: int, *, counting: bool) -> Reading:
+        now = time.time()
+        key = self._storage.prefixed_key(RateLimitItemPerSecond(limit, self.seconds).key_for(name))
+        client: Any = self._storage.get_connection()
+        pipe = client.pipeline(transaction=True)
+        # With their text instead of their digest: a Redis that has forgotten them would cost a second trip.
+        if counting:
+            pipe.eval(RedisStorage.SCRIPT_ACQUIRE_MOVING_WINDOW, 1, key, now, limit, self.seconds, 1)
+        pipe.eval(RedisStorage.SCRIPT_MOVING_WINDOW, 1, key, now - self.seconds, limit)
+        *counted, window = pipe.execute()
+        oldest, count = (float(window[0]), int(window[1])) if window else (now, 0)
+        admitted = bool(counted[0]) if counting else count < limit
+        return Reading(admitted, limit, max(limit - count, 0), now, oldest + self.seconds)
+
+
+@cache
+def meter() -> Meter:
+    """The one of this process; its pool is safe for threads and made anew after a fork."""
+    return Meter(settings.REDIS_URL)

@@ -1,0 +1,12 @@
+"""Beat's ticks for the API."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from api import idempotency
+
+
+@shared_task(name="api.purge_idempotency_keys")
+def purge_idempotency_keys() -> None:
+    while idempotency.purge(timezone.now()):
+        pass

@@ -1,0 +1,147 @@
+"""CSV uploads over the API: the form, the answer, progress, the rejected rows, and whose they are."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from api import csv_form
+from campaigns import csv_upload
+from campaigns.models import ContactList, CsvPiece, CsvUpload
+from tests.api.client import Answer, Api
+from tests.factories import CsvUploadFactory
+
+NUMBER = "+919810012345"
+FILE = f"number,first_name\n{NUMBER},Asha\n+9112,=cmd\n{NUMBER},Asha\n"
+PATH = "/contacts/csv-upload"
+
+
+def load(answer: Answer) -> str:
+    """What the worker does with an upload; answers its id."""
+    upload_id: str = answer.data["summary"]["upload_id"]
+    csv_upload.load(CsvUpload.objects.get(pk=upload_id).pk)
+    return upload_id
+
+
+class TestUpload:
+    def test_the_answer_names_the_upload_the_list_and_where_its_progress_stands(self, api):
+        answer = api.upload(FILE)
+        assert answer.status == 200
+        upload = CsvUpload.objects.get()
+        assert answer.data == {
+            "summary": {
+                "upload_id": upload.pk.hex,
+                "list_sid": ContactList.objects.get(name="parents").pk.hex,
+                "url": f"http://127.0.0.1:8000/v2/accounts/acme/csv-status/{upload.pk.hex}",
+            }
+        }
+        assert upload.file_name == "parents.csv"
+
+    def test_an_existing_list_is_extended(self, api):
+        load(api.upload(FILE))
+        assert api.upload(FILE).data["summary"]["list_sid"] == api.get("/lists").records[0]["sid"]
+        assert ContactList.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("fields", "kind"), [({}, "static"), ({"type": "dynamic"}, "dynamic"), ({"type": ""}, "static")]
+    )
+    def test_the_type_is_the_lists(self, api, fields, kind):
+        api.upload(FILE, **fields)
+        assert api.get("/lists").records[0]["type"] == kind
+
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"list_name": ...}, "'list_name' is mandatory"),
+            ({"list_name": " "}, "'list_name' is mandatory"),
+            ({"list_name": "a" * 256}, "'list_name'"),
+            ({"file_name": ...}, "'file_name' is mandatory"),
+            ({"file_name": "parents.csv"}, "'file_name' is mandatory"),
+            ({"type": "promo"}, "'type': must be static or dynamic"),
+            ({"file_name": SimpleUploadedFile("a.csv", b"name\nAsha\n")}, "line 1: no column is named number"),
+            ({"file_name": SimpleUploadedFile("a.csv", b"")}, "line 1: there is no header"),
+        ],
+    )
+    def test_a_form_that_can_not_be_is_refused_and_nothing_is_made(self, api, fields, says):
+        assert api.upload(FILE, **fields).is_refused(400, says)
+        assert (ContactList.objects.count(), CsvUpload.objects.count()) == (0, 0)
+
+    def test_a_list_of_another_type_is_a_conflict(self, api):
+        api.upload(FILE)
+        assert api.upload(FILE, type="dynamic").is_refused(409, "parents is static")
+
+    @pytest.mark.parametrize("content_type", ["application/json", "text/csv", "", "multipart/form-data"])
+    def test_what_is_no_form_is_refused(self, api, content_type):
+        assert api.post(PATH, FILE.encode(), content_type=content_type).status == 400
+
+    def test_a_file_above_the_limit_is_refused(self, api, monkeypatch):
+        monkeypatch.setattr(csv_form, "MAX_FILE_BYTES", len(FILE))
+        assert api.upload(FILE).status == 200
+        assert api.upload(FILE + "\n").is_refused(413, "larger than", "split it")
+        monkeypatch.setattr(csv_form, "MAX_REST_BYTES", 0)
+        assert api.upload(FILE).is_refused(413, "larger than")
+
+    def test_a_file_that_is_larger_than_a_json_body_may_be_is_taken_and_kept_whole(self, api):
+        content = f"number\n{NUMBER}\n" + "\n" * 3_000_000
+        api.upload(content)
+        assert b"".join(bytes(piece.content) for piece in CsvPiece.objects.order_by("position")) == content.encode()
+
+
+class TestStatus:
+    def test_an_upload_that_waits_is_in_progress(self, api):
+        upload_id = api.upload(FILE).data["summary"]["upload_id"]
+        data = api.get(f"/csv-status/{upload_id}").data
+        assert data["status"] == "in-progress"
+        assert data["stats"] == {"total": 0, "success": 0, "duplicate": 0, "failed": 0}
+        assert data["rejected_rows_url"] is None
+
+    def test_a_completed_upload_says_what_became_of_its_rows(self, api):
+        upload_id = load(api.upload(FILE))
+        data = api.get(f"/csv-status/{upload_id}").data
+        assert data == {
+            "upload_id": upload_id,
+            "list_sid": ContactList.objects.get().pk.hex,
+            "status": "completed",
+            "stats": {"total": 3, "success": 1, "duplicate": 1, "failed": 1},
+            "rejected_rows_url": f"http://127.0.0.1:8000/v2/accounts/acme/csv-status/{upload_id}/rejected-rows",
+        }
+
+    def test_a_failed_upload_says_why(self, api):
+        upload_id = load(api.upload(f'number\n{NUMBER}\n"'))
+        data = api.get(f"/csv-status/{upload_id}").data
+        assert data["status"] == "failed"
+        assert data["error"].startswith("line 3: a quote")
+
+    def test_the_rejected_rows_are_a_csv_file(self, api):
+        upload_id = load(api.upload(FILE))
+        answer = api.http.get(f"{api.root}/csv-status/{upload_id}/rejected-rows", headers=api.headers)
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert f"rejected-rows-{upload_id}.csv" in answer.headers["Content-Disposition"]
+        assert answer.getvalue().decode() == (
+            "line,reason,number,first_name\n3,not a valid number: +9112,+9112,'=cmd\n"
+        )
+
+    def test_the_contacts_are_in_the_list(self, api):
+        load(api.upload(f"number,Fee\n{NUMBER},100\n", type="dynamic"))
+        sid = ContactList.objects.get().pk.hex
+        (data,) = api.get(f"/lists/{sid}/contacts").records
+        assert (data["number"], data["values"]) == (NUMBER, {"Fee": "100"})
+
+
+@pytest.mark.parametrize("path", ["", "/rejected-rows"])
+@pytest.mark.parametrize("upload_id", ["another's", "0" * 32, "1"])
+def test_an_unknown_upload_and_another_accounts_are_a_404(api: Api, other: Api, path, upload_id):
+    theirs = CsvUploadFactory(account=other.account, completed=True).pk.hex
+    upload_id = theirs if upload_id == "another's" else upload_id
+    assert api.get(f"/csv-status/{upload_id}{path}").is_refused(404, upload_id)
+
+
+def test_an_upload_never_fills_another_accounts_list(api, other):
+    load(other.upload(FILE))
+    load(api.upload(FILE))
+    assert [api.get("/lists").records[0]["contact_count"], other.get("/lists").records[0]["contact_count"]] == [1, 1]
+
+
+def test_credentials_come_first(api):
+    api.headers = {}
+    answer = api.upload(FILE)
+    assert answer.is_refused(401, "credentials")
+    assert isinstance(answer.items, dict)

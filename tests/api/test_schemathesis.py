@@ -1,0 +1,72 @@
+"""The served schema against the served API: whatever is asked, no fault of the server and no answer outside the schema.
+
+Cases are generated from the schema with a fixed seed; each operation has its share of two thousand a method.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from accounts.models import Account
+from api.schema import document
+from campaigns_project.wsgi import application
+from tests.factories import CampaignFactory, WebhookTryFactory
+
+pytestmark = pytest.mark.django_db
+
+CASES_PER_METHOD = int(os.environ.get("SCHEMATHESIS_CASES", "2000"))
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+OPERATIONS = sorted((method, path) for path, methods in document()["paths"].items() for method in methods)
+SHARE = {method: CASES_PER_METHOD // times for method, times in Counter(method for method, _ in OPERATIONS).items()}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    loaded = schemathesis.openapi.from_dict(document())
+    loaded.app = application
+    return loaded
+
+
+@pytest.fixture(autouse=True)
+def one_connection():
+    """The application closes its connection after a request; here the test's own transaction is in it."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_no_answer_is_a_fault_or_outside_the_schema(schema, method, path, api, account):
+    Account.objects.update(requests_per_minute=1_000_000)
+    campaign = CampaignFactory(account=account)
+    own = {
+        "account_sid": account.sid,
+        "campaign_id": campaign.pk.hex,
+        "webhook_id": WebhookTryFactory(delivery__campaign=campaign).delivery.webhook_id.hex,
+    }
+
+    @settings(max_examples=SHARE[method], derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=schema[path][method].as_strategy(), is_known=st.booleans())
+    def ask(case: Case, is_known: bool) -> None:
+        case.path_parameters["account_sid"] = account.sid
+        if is_known:
+            case.path_parameters |= {name: own[name] for name in case.path_parameters if name in own}
+        case.call_and_validate(checks=CHECKS, headers=api.headers)
+
+    ask()

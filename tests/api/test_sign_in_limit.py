@@ -1,0 +1,110 @@
+"""How many wrong credentials an address may send: guessing is slow, and nobody else is slowed by it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from accounts.models import ApiKey
+from api.rate_limits import Meter
+from tests.api.client import basic
+
+START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+WRONG = basic("acme", "wrong")
+HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
+
+
+def guesses(api, times, *, address=HERE, **options):
+    """The statuses of so many requests with wrong credentials."""
+    right, api.headers = api.headers, {"authorization": WRONG}
+    answers = [api.get("/campaigns", REMOTE_ADDR=address, **options).status for _ in range(times)]
+    api.headers = right
+    return answers
+
+
+def test_after_20_wrong_credentials_in_a_minute_an_address_is_refused(api, time_machine):
+    time_machine.move_to(START, tick=False)
+    assert guesses(api, 21) == [401] * 20 + [429]
+    api.headers = {"authorization": WRONG}
+    answer = api.get("/campaigns", REMOTE_ADDR=HERE)
+    assert answer.is_refused(429, "too many wrong credentials from this address", "in 61 s")
+    assert answer.headers["Retry-After"] == "61"
+
+
+def test_it_is_refused_before_the_database_is_asked_whatever_it_sends_then(api, django_assert_num_queries):
+    guesses(api, 20)
+    with django_assert_num_queries(0):
+        assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 429
+
+
+def test_it_is_let_in_again_when_the_minute_is_over(api, time_machine):
+    time_machine.move_to(START, tick=False)
+    guesses(api, 20)
+    time_machine.shift(61)
+    assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 200
+
+
+def test_good_credentials_from_another_address_are_let_in(api):
+    guesses(api, 25)
+    assert api.get("/campaigns", REMOTE_ADDR=ELSEWHERE).status == 200
+
+
+def test_good_credentials_are_never_counted(api):
+    assert {api.get("/campaigns", REMOTE_ADDR=HERE).status for _ in range(30)} == {200}
+
+
+@pytest.mark.parametrize("header", [None, "Bearer abc", "Basic !!!!"])
+def test_a_request_that_guesses_nothing_is_not_counted(api, header):
+    right, api.headers = api.headers, {} if header is None else {"authorization": header}
+    assert {api.get("/campaigns", REMOTE_ADDR=HERE).status for _ in range(30)} == {401}
+    api.headers = right
+    assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 200
+
+
+def test_the_number_is_a_setting(api, settings):
+    settings.FAILED_SIGN_INS_PER_MINUTE = 2
+    assert guesses(api, 3) == [401, 401, 429]
+
+
+def test_without_redis_wrong_credentials_are_wrong_and_good_ones_good(api, monkeypatch):
+    away = Meter("redis://127.0.0.1:1")
+    monkeypatch.setattr("api.sign_in_limit.meter", lambda: away)
+    assert guesses(api, 25) == [401] * 25
+    assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 200
+
+
+# Whose address it is --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_client_says_of_its_own_address_is_not_believed(api):
+    for n in range(20):
+        guesses(api, 1, headers={"x-forwarded-for": f"198.51.100.{n}"})
+    assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 429
+
+
+def test_behind_our_own_proxy_its_word_counts_and_only_that(api, settings):
+    settings.BEHIND_TLS_PROXY = True
+    for n in range(20):
+        guesses(api, 1, address="127.0.0.1", headers={"x-forwarded-for": f"198.51.100.{n}, {HERE}"})
+    behind_proxy = [
+        api.get("/campaigns", REMOTE_ADDR="127.0.0.1", headers={"x-forwarded-for": address}).status
+        for address in (HERE, f"{ELSEWHERE}, {HERE}", ELSEWHERE, f"{HERE}, {ELSEWHERE}")
+    ]
+    assert behind_proxy == [429, 429, 200, 200]
+
+
+def test_a_customer_of_ipv6_has_one_address_however_many_it_has(api):
+    for n in range(20):
+        guesses(api, 1, address=f"2001:db8:1:2::{n:x}")
+    assert api.get("/campaigns", REMOTE_ADDR="2001:db8:1:2:ffff::1").status == 429
+    assert api.get("/campaigns", REMOTE_ADDR="2001:db8:1:3::1").status == 200
+
+
+def test_an_ipv4_address_is_the_same_when_it_is_written_as_ipv6(api):
+    guesses(api, 20, address=f"::ffff:{HERE}")
+    assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 429
+
+
+def test_a_connection_without_an_address_is_one_address(api):
+    guesses(api, 20, address="")
+    assert api.get("/campaigns", REMOTE_ADDR="").status == 429
+    assert ApiKey.objects.get().last_used_at is None
