@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format clean
+.PHONY: help setup demo up test bench check format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
 
 test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
 	@exec $(PY) -m pytest
+
+bench: $(RUNTIME_STAMP) ## measure, beside the limits (some minutes)
+	@exec $(PY) -m bench
 
 check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import rules
 	$(PY) -m ruff format --check .

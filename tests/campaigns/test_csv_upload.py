@@ -216,6 +216,26 @@ class TestAKilledWorker:
         upload.refresh_from_db()
         assert (upload.status, counts(upload)) == ("completed", (10, 10, 0, 0))
 
+    def test_nor_when_the_one_that_took_over_is_still_at_it(self, account, small_batches, monkeypatch):
+        upload = receive(account, csv_of(numbers(10)))
+        genuine = csv_upload._store
+        batches: list[int] = []
+
+        def store(row, judged, room, lines):
+            batches.append(row.rows_total)
+            if len(batches) == 1:  # this one sleeps, while another loads a batch and goes on to the next
+                heard_of(upload, seconds=61)
+                with pytest.raises(Killed):
+                    csv_upload.load(upload.pk)
+            elif len(batches) == 3:
+                raise Killed
+            return genuine(row, judged, room, lines)
+
+        monkeypatch.setattr(csv_upload, "_store", store)
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.status, counts(upload), len(batches)) == ("in-progress", (3, 3, 0, 0), 3)
+
 
 def test_an_upload_whose_message_was_lost_is_rung_again(account, monkeypatch):
     monkeypatch.setattr(csv_upload, "ring", lambda *_: None)

@@ -1,0 +1,1 @@
+"""The figures of docs/performance: each measured in one run beside the limit it is compared with."""

@@ -1,0 +1,75 @@
+"""From a CSV file to the last call of a dynamic campaign, over real processes."""
+
+import csv
+import io
+import time
+
+import pytest
+import requests
+
+PATIENCE_SECONDS = 60
+PEOPLE = {"+919880000001": "Asha", "+919880000002": "Bilal", "+919880000003": "Chitra"}
+
+
+@pytest.fixture(scope="module")
+def client(stack):
+    options = ["--caller-id", "08012341111", "--calling-hours", "00:00-24:00", "--starts-per-minute", "60000"]
+    return stack.create_account("lister", *options, "--requests-per-minute", "100000")
+
+
+def until(ask, is_done):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        answer = ask()
+        if is_done(answer):
+            return answer
+        time.sleep(0.1)
+    pytest.fail(f"waited in vain: {answer}")
+
+
+@pytest.fixture(scope="module")
+def uploaded(client):
+    """The state of an upload of three people and one row that is none."""
+    rows = (
+        "\ufeffnumber;Child\r\n"
+        + "".join(f"{number};{name}\r\n" for number, name in PEOPLE.items())
+        + "12345;Nobody\r\n"
+    )
+    form = {"list_name": "class 7", "type": "dynamic"}
+    answer = client.session.post(
+        f"{client.base}/contacts/csv-upload", data=form, files={"file_name": rows.encode()}, timeout=30
+    )
+    summary = answer.json()["response"]["data"]["summary"]
+
+    def status():
+        return client.session.get(summary["url"], timeout=10).json()["response"]["data"]
+
+    return until(status, lambda data: data["status"] != "in-progress")
+
+
+def test_the_file_is_loaded_and_its_bad_row_can_be_fetched_with_line_and_reason(client, uploaded):
+    assert uploaded["status"] == "completed"
+    assert uploaded["stats"] == {"total": 4, "success": 3, "duplicate": 0, "failed": 1}
+    rejected = client.session.get(uploaded["rejected_rows_url"], timeout=10).text
+    assert "5" in rejected
+    assert "12345" in rejected
+
+
+def test_everybody_of_the_list_is_called_once(stack, client, uploaded):
+    stack.script({"default": [{"outcome": "completed", "ring": 0.1, "talk": 0.2, "digits": "1"}]})
+    created = client.post_campaign(
+        {
+            "name": "by name",
+            "caller_id": "08012341111",
+            "lists": [uploaded["list_sid"]],
+            "campaign_type": "dynamic",
+            "flow_type": "ivr",
+            "read_via_text": "@@Child is absent today. Press 1 if you know.",
+        }
+    )
+    ended = until(lambda: client.campaign(created["id"]), lambda campaign: campaign["report_url"])
+    assert (ended["status"], ended["stats"]["completed"]) == ("Completed", 3)
+    rings = stack.rings(caller_id="+918012341111")["rings"]
+    assert sorted(ring["number"] for ring in rings) == sorted(PEOPLE)
+    report = csv.DictReader(io.StringIO(requests.get(ended["report_url"], timeout=10).text))
+    assert {(line["number"], line["digits"]) for line in report} == {(number, "1") for number in PEOPLE}
