@@ -164,7 +164,7 @@ def _bodies(request: Request) -> list[dict[str, Any]]:
     data = request.data
     given = data.get("campaigns", [data] if data else None) if isinstance(data, dict) else None
     if not isinstance(given, list) or not given:
-        raise CampaignError('campaigns is mandatory: send {"campaigns": [{...}]}')
+        raise CampaignError('Campaigns is mandatory: send {"campaigns": [{...}]}')
     if len(given) > MAX_CAMPAIGNS:
         raise CampaignError(f"{len(given):,} campaigns are more than the {MAX_CAMPAIGNS} of one request: send several")
     for position, body in enumerate(given):

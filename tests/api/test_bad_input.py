@@ -73,7 +73,7 @@ class TestBodies:
     )
     @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
     def test_a_body_without_campaigns_is_told_that_they_are_mandatory(self, api, body, content_type):
-        assert api.post("/campaigns", body, content_type=content_type).is_refused(400, "campaigns is mandatory")
+        assert api.post("/campaigns", body, content_type=content_type).is_refused(400, "Campaigns is mandatory")
 
     @pytest.mark.parametrize("one", [None, [], "x", 5, True])
     def test_each_campaign_is_an_object(self, api, one):
@@ -93,7 +93,7 @@ class TestBodies:
         row = CampaignFactory(account=account)
         path = f"/campaigns/{row.pk.hex}"
         assert api.put(path, b"{").is_refused(400, "not valid JSON")
-        assert api.put(path, b"[]").is_refused(400, "campaigns is mandatory")
+        assert api.put(path, b"[]").is_refused(400, "Campaigns is mandatory")
         assert api.put(path, b" " * 2_000_001).is_refused(413, "fewer numbers")
         assert api.put(path, {"retries": {"number_of_retries": 9}}).is_refused(400, "'retries.number_of_retries'")
         row.delete()

@@ -37,6 +37,15 @@ def running(account):
 
 
 class TestBeforeTheStart:
+    def test_a_start_that_is_moved_moves_the_end_that_was_not_chosen(self, api, waiting):
+        changed = api.change(waiting, schedule={"send_at": "2026-04-02T10:30:00+05:30"}).data["schedule"]
+        assert changed == {"send_at": "2026-04-02T10:30:00+05:30", "end_at": "2026-05-02T10:30:00+05:30"}
+
+    def test_duplicates_are_decided_when_the_numbers_are_given(self, api, waiting):
+        """Those that were left out are not stored, so they can't be called any more."""
+        refused = api.change(waiting, call_duplicate_numbers=True)
+        assert refused.is_refused(400, "call_duplicate_numbers", "together with from or lists")
+
     @pytest.mark.parametrize("wrap", [lambda body: {"campaigns": [body]}, lambda body: body])
     def test_a_change_comes_wrapped_or_bare(self, api, waiting, wrap):
         answer = api.put(f"/campaigns/{waiting.pk.hex}", wrap({"name": "Fees due"}))
@@ -54,6 +63,8 @@ class TestBeforeTheStart:
             ("retries", {"number_of_retries": 0}),
             ("mode", "auto"),
             ("status_callback", "https://example.com/campaign"),
+            ("call_status_callback", "https://example.com/call"),
+            ("call_schedule_callback", "https://example.com/number"),
         ],
     )
     def test_every_part_can_be_changed_and_the_others_stay(self, api, waiting, field, value):

@@ -180,6 +180,18 @@ class TestNumbers:
 
 
 class TestFields:
+    def test_every_answer_has_a_request_id_of_its_own(self, api):
+        assert api.create().envelope["request_id"] != api.create().envelope["request_id"]
+
+    def test_the_least_of_each_limit_is_accepted(self, api):
+        retries = {"number_of_retries": 1, "interval_mins": 1}
+        data = api.create(name="abc", retries=retries).data
+        assert (data["name"], data["retries"]["interval_mins"]) == ("abc", 1)
+
+    def test_the_end_is_30_days_after_a_start_that_was_given(self, api, clock):
+        data = api.create(schedule={"send_at": "2026-04-02T10:30:00+05:30"}).data
+        assert data["schedule"]["end_at"] == "2026-05-02T10:30:00+05:30"
+
     def test_a_campaign_that_says_little_gets_the_defaults_of_the_reference(self, api, clock):
         data = api.create().data
         assert data | {"id": "", "stats": {}, "uri": ""} == {

@@ -33,6 +33,7 @@ class TestUpload:
                 "url": f"http://127.0.0.1:8000/v2/accounts/acme/csv-status/{upload.pk.hex}",
             }
         }
+        assert isinstance(answer.envelope["response"], dict), "one item, and no array around it"
         assert upload.file_name == "parents.csv"
 
     def test_an_existing_list_is_extended(self, api):
@@ -95,8 +96,9 @@ class TestStatus:
 
     def test_a_completed_upload_says_what_became_of_its_rows(self, api):
         upload_id = load(api.upload(FILE))
-        data = api.get(f"/csv-status/{upload_id}").data
-        assert data == {
+        answer = api.get(f"/csv-status/{upload_id}")
+        assert isinstance(answer.envelope["response"], dict), "one item, and no array around it"
+        assert answer.data == {
             "upload_id": upload_id,
             "list_sid": ContactList.objects.get().pk.hex,
             "status": "completed",

@@ -108,6 +108,9 @@ class TestMembership:
         ]
         listed = api.get(f"/lists/{parents.pk.hex}/contacts")
         assert [data["sid"] for data in listed.records] == [contact.pk.hex for contact in contacts]
+        second = api.get(f"/lists/{parents.pk.hex}/contacts?offset=1")
+        assert [data["sid"] for data in second.records] == [contacts[1].pk.hex]
+        assert second.metadata | {"limit": 0} == {"count": 1, "offset": 1, "total": 2, "limit": 0}
 
     def test_who_is_there_already_or_unknown_gets_a_code_of_its_own(self, api, parents, account, other):
         there = ListEntryFactory(contact_list=parents).contact

@@ -154,11 +154,11 @@ class TestList:
             ("cancelled", ["canceled"]),
             ("failed, completed", ["completed", "failed"]),
             ("Deleted", ["deleted"]),
-            ("", ["canceled", "completed", "created", "failed", "in-progress", "paused"]),
+            ("", ["archived", "canceled", "completed", "created", "failed", "in-progress", "paused"]),
         ],
     )
     def test_states_are_filtered_in_any_spelling_and_deleted_ones_shown_on_demand(self, api, account, status, found):
-        for trait in ("started", "running", "paused", "completed", "failed", "canceled", "deleted"):
+        for trait in ("started", "running", "paused", "completed", "failed", "canceled", "archived", "deleted"):
             CampaignFactory(account=account, **({} if trait == "started" else {trait: True}))
         ids = [data["id"] for data in api.get("/campaigns", QUERY_STRING=f"status={status}").records]
         assert sorted(Campaign.objects.filter(pk__in=ids).values_list("status", flat=True)) == found

@@ -185,6 +185,7 @@ def test_2xx_is_delivered_and_nothing_else(receiver, deliver, status, state):
 
 
 def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(receiver, deliver, settings):
+    assert settings.WEBHOOK_TIMEOUT_SECONDS == 15
     settings.WEBHOOK_TIMEOUT_SECONDS = 1
     [slow], [quick] = queue_up(receiver, "/slow"), queue_up(receiver, "/quick")
 
