@@ -230,7 +230,6 @@ class Call(models.Model):
         FAILED = "failed", "failed"
         CANCELED = "canceled", "canceled"
 
-    WAITING: ClassVar = (Status.CREATED, Status.RETRYING)
     ENDED: ClassVar = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="calls")
