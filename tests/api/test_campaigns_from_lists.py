@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.models import CallerId
+from campaigns import spoken_text
 from campaigns.models import Call, Campaign
 from tests.api.client import NUMBERS
 from tests.factories import ContactListFactory, CsvUploadFactory, ListEntryFactory, TrunkFactory
@@ -142,6 +143,11 @@ class TestText:
     def test_a_menu_comes_back_as_given(self, api):
         data = api.create(url=..., flow_type="IVR", read_via_text="Press 1.", repeat_menu_attempts=2).data
         assert (data["flow_type"], data["repeat_menu_attempts"]) == ("ivr", 2)
+
+    def test_a_menu_is_read_once_unless_asked_otherwise(self, api):
+        data = api.create(url=..., flow_type="ivr", read_via_text="Press 1.").data
+        campaign = Campaign.objects.get(pk=data["id"])
+        assert spoken_text.document(campaign)["steps"][0]["gather"]["attempts"] == 1
 
     @pytest.mark.parametrize(
         ("fields", "says"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from campaigns import csv_upload, lists
 from campaigns.models import Contact, ContactList
 from tests.factories import (
     CampaignFactory,
@@ -96,6 +97,17 @@ class TestRead:
     def test_twenty_by_default(self, api, account):
         ContactListFactory.create_batch(21, account=account)
         assert api.get("/lists").metadata == {"count": 20, "offset": 0, "total": 21, "limit": 20}
+
+
+class TestLimits:
+    @pytest.mark.parametrize(("method", "key"), [("POST", "lists"), ("PUT", "lists"), ("PUT", "contacts")])
+    def test_five_thousand_and_one_are_too_many(self, api, method, key):
+        body = {key: [{"sid": "0" * 32, "name": "parents"}] * 5001}
+        assert api.send(method, f"/{key}", body).is_refused(400, "5,001", "5,000")
+        assert not ContactList.objects.exists()
+
+    def test_a_list_holds_half_a_million_and_a_file_brings_as_many(self):
+        assert (lists.MOST_ENTRIES, csv_upload.MAX_ROWS) == (500_000, 500_000)
 
 
 class TestMembership:
