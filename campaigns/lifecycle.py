@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns import call_states, campaign_states, lists, signals, spoken_text
+from campaigns import call_states, campaign_states, fault_points, lists, signals, spoken_text
 from campaigns.doorbell import ring
 from campaigns.errors import CampaignError, WrongState
 from campaigns.models import Call, Campaign, ContactList, CustomField
@@ -43,6 +43,8 @@ def create(
         _set_custom_field(campaign, custom_field)
         _add_calls(campaign, numbers)
         transaction.on_commit(_ring_start)
+        fault_points.reached("campaign-before-commit")
+    fault_points.reached("campaign-after-commit")
     return campaign
 
 

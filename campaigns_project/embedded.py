@@ -504,15 +504,19 @@ def _start_valkey(folder: Path, *, durable: bool) -> str:
     known = _read_record(folder).get("valkey")
     if known and _valkey_serves(known["url"], data):
         return str(known["url"])
-    for _attempt in range(3):  # another program may take the free port between our look and Valkey's bind
-        if url := _launch_valkey(folder, data, durable=durable):
+    if silent := _children.pop(data, None):  # one that we started, and that serves no more
+        silent.kill()
+        silent.wait()
+    # After a crash on the port it had: whoever still runs finds it there again.
+    ports = [known["port"]] if known else []
+    for port in [*ports, None, None, None]:  # another program may take a free port between our look and Valkey's bind
+        if url := _launch_valkey(folder, data, port or _free_port(), durable=durable):
             return url
     raise EmbeddedError(f"The embedded Valkey did not start; see {data / 'valkey.log'}.")
 
 
-def _launch_valkey(folder: Path, data: Path, *, durable: bool) -> str | None:
-    """Start a server on a free port and wait for its answer; its URL, or None when it ended or stayed silent."""
-    port = _free_port()
+def _launch_valkey(folder: Path, data: Path, port: int, *, durable: bool) -> str | None:
+    """Start a server on this port and wait for its answer; its URL, or None when it ended or stayed silent."""
     url = f"redis://127.0.0.1:{port}/0"
     process = _spawn_valkey(data, port, durable=durable)
     # Recorded before it answers: from here on the next run can find and stop it, should this one be killed.

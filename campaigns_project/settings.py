@@ -96,6 +96,9 @@ RING_TIMEOUT_SECONDS = int(_positive("RING_TIMEOUT_SECONDS", 45, most=600))
 MAX_CALL_SECONDS = int(_positive("MAX_CALL_SECONDS", 3600, most=14_400))
 # How long the carrier may take to accept a call, in seconds, before the answer counts as lost.
 CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10, most=20)
+# How far a carrier's list of calls may lag behind its calls, in seconds: a call that is missing in it is believed to be
+# missing only so long after the carrier's last chance to take it.
+CARRIER_LIST_LAG_SECONDS = _positive("CARRIER_LIST_LAG_SECONDS", 15)
 # An attempt that is up and has not been heard of for so long is asked for at the carrier, in seconds.
 CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
 # The length in seconds of a minute in `interval_mins`. Sixty, save in a demo or a test that can't wait.

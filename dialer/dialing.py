@@ -11,11 +11,12 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.encryption import UnreadableSecret
 from accounts.models import Trunk
+from campaigns import fault_points
 from campaigns.models import CustomField, Outcome
 from campaigns.state_machine import Move
 from dialer import attempt_states, gate, links, outcomes, trunk_health
@@ -35,6 +36,8 @@ CLAIM_KEPT = timedelta(seconds=10)
 # How long after the intent the carrier may still be asked. Far below the half minute after which recovery believes a
 # carrier that knows no such call.
 ASKED_WITHIN = timedelta(seconds=5)
+# The database is away, or chose this transaction to break a deadlock: the claims are as good as before.
+PASSING = (OperationalError, InterfaceError)
 
 
 def dial(attempt_ids: Sequence[UUID]) -> None:
@@ -52,6 +55,35 @@ def _by_trunk(attempt_ids: Sequence[UUID]) -> dict[Trunk, list[UUID]]:
 
 
 def _dial_over(trunk: Trunk, attempt_ids: Sequence[UUID], now: datetime) -> None:
+    try:
+        requests = _commit_intent(attempt_ids, now)
+    except PASSING:
+        raise
+    except Exception as error:
+        log.exception("intent_failed", attempts=len(attempt_ids))
+        if len(attempt_ids) > 1:
+            # Trying one at a time finds the one to blame.
+            for attempt_id in attempt_ids:
+                _dial_over(trunk, [attempt_id], timezone.now())
+        else:
+            outcomes.give_up(attempt_ids[0], error, now)
+        return
+    if requests:
+        fault_points.reached("placing")
+        answers = _ask(trunk, requests)
+        fault_points.reached("carrier-answered")
+        try:
+            _keep(trunk, answers, timezone.now())
+        except PASSING:
+            raise
+        except Exception:
+            # Recovery asks the carrier for those that are left in `placing`, one by one.
+            log.exception("answers_not_kept", trunk=trunk.name, attempts=len(answers))
+        fault_points.reached("answer-kept")
+
+
+def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> list[CallRequest]:
+    """Moves those that may be dialled to placing, gives the others back; answers what to ask the carrier for."""
     with transaction.atomic():
         attempts = _lock_claimed(attempt_ids)
         refusals = {attempt.pk: because for attempt in attempts if (because := _why_not(attempt, now))}
@@ -62,9 +94,7 @@ def _dial_over(trunk: Trunk, attempt_ids: Sequence[UUID], now: datetime) -> None
         ]
         placing = attempt_states.move(moves, at=now)
     outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
-    requests = [_request(attempt, now) for attempt in attempts if attempt.pk in placing]
-    if requests:
-        _keep(trunk, _ask(trunk, requests), timezone.now())
+    return [_request(attempt, now) for attempt in attempts if attempt.pk in placing]
 
 
 def _lock_claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:

@@ -6,17 +6,19 @@ Safe to run any number of times at once: the leases are taken in one step, the c
 import heapq
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
+from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
-from campaigns import call_states
+from campaigns import call_states, fault_points
+from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
 from campaigns.state_machine import Move
 from dialer import attempt_states, channels, doorbells, gate, trunk_health
@@ -29,6 +31,13 @@ T = TypeVar("T")
 
 # The most calls that one run claims; the next run follows at once when it was not enough.
 MOST_AT_ONCE = 500
+# Nothing is wrong with the calls: a server is away, or PostgreSQL chose this transaction to break a deadlock.
+PASSING = (OperationalError, InterfaceError, RedisError)
+
+
+Leased = Sequence[tuple[Wish, Campaign]]
+# Claims due calls for leases; answers the numbers to dial by attempt id.
+Claiming = Callable[[Leased, datetime], dict[UUID, str]]
 
 
 @dataclass(frozen=True)
@@ -43,16 +52,28 @@ class Ready(Generic[T]):
 def dispatch(account_id: int, now: datetime) -> int:
     """Claims as many due calls of the account as there is room for, and rings the dialers; answers how many."""
     try:
-        claimed, wait_seconds = _claim_due(account_id, now)
+        claimed, wait_seconds = _claim_due(account_id, now, _claim)
     except channels.LeasesLost as lost:
         repaired = channels.restore()
         log.warning("leases_restored", because=str(lost), leaked=repaired.leaked, missing=repaired.missing)
-        claimed, wait_seconds = _claim_due(account_id, now)
+        claimed, wait_seconds = _claim_due(account_id, now, _claim)
+    except PASSING:
+        raise
+    except Exception:
+        # One call that can't be claimed must not keep the others waiting.
+        log.exception("claims_failed", account=account_id)
+        claimed, wait_seconds = _claim_due(account_id, now, _claim_one_by_one)
     if wait_seconds is not None and wait_seconds < 1:
         doorbells.ring_dispatch_later(account_id, wait_seconds)
     if claimed == MOST_AT_ONCE:
         doorbells.ring_dispatch([account_id])
     return claimed
+
+
+def _ring_dialers(numbers: dict[UUID, str]) -> None:
+    fault_points.reached("claimed")
+    doorbells.ring_dial(numbers)
+    fault_points.reached("published")
 
 
 def accounts_at_work() -> list[int]:
@@ -61,20 +82,22 @@ def accounts_at_work() -> list[int]:
     return list(running.order_by("account_id").values_list("account_id", flat=True).distinct())
 
 
-def _claim_due(account_id: int, now: datetime) -> tuple[int, float | None]:
+def _claim_due(account_id: int, now: datetime, claim: Claiming) -> tuple[int, float | None]:
     """How many calls were claimed, and in how many seconds the pace lets the next one through, where that held any."""
     with transaction.atomic():
         # Redis is asked inside the transaction, against the habit: the shared lock must be held from the lease to the
         # commit of its attempt. Usually that is a millisecond; with Redis away, until its time-out.
         channels.hold_shared()
         leased, wait_seconds = _lease(*_ready(account_id, now))
+        if leased:
+            fault_points.reached("leased")
         numbers: dict[UUID, str] = {}
         try:
-            numbers = _claim(leased, now)
+            numbers = claim(leased, now)
         finally:
             unused = [wish for wish, _ in leased if wish.holder not in numbers]
             channels.release((wish.holder, [scope.key for scope in wish.scopes]) for wish in unused)
-        transaction.on_commit(lambda: doorbells.ring_dial(numbers))
+        transaction.on_commit(lambda: _ring_dialers(numbers))
     if numbers:
         log.info("calls_claimed", account=account_id, calls=len(numbers))
     return len(numbers), wait_seconds
@@ -163,25 +186,59 @@ def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
     return due
 
 
-def _claim(leased: Sequence[tuple[Wish, Campaign]], now: datetime) -> dict[UUID, str]:
+def _claim(leased: Leased, now: datetime) -> dict[UUID, str]:
     """Claims a due call for each lease where there is one; answers the numbers to dial by attempt id."""
+    claims = _match(leased, now)
+    if claims:
+        _store(list(claims), now)
+    return {claim.attempt_id: number for claim, number in claims.items()}
+
+
+def _claim_one_by_one(leased: Leased, now: datetime) -> dict[UUID, str]:
+    """The same, call by call: one that can't be claimed fails, and says why."""
+    numbers: dict[UUID, str] = {}
+    for claim, number in _match(leased, now).items():
+        try:
+            with transaction.atomic():
+                _store([claim], now)
+            numbers[claim.attempt_id] = number
+        except PASSING:
+            raise
+        except Exception as error:
+            log.exception("call_not_claimed", call=claim.call_id)
+            _fail(claim, error, now)
+    return numbers
+
+
+def _match(leased: Leased, now: datetime) -> dict[Claim, str]:
+    """A due call for each lease where there is one, locked; with its number."""
     holders: dict[UUID, list[UUID]] = {}
     trunks = {campaign.pk: campaign.caller_id.trunk_id for _, campaign in leased}
     for wish, campaign in leased:
         holders.setdefault(campaign.pk, []).append(wish.holder)
-    claims, numbers = [], {}
+    claims = {}
     for call_id, campaign_id, number, attempts_made in _lock_due_calls(Counter(c.pk for _, c in leased), now):
         attempt_id = holders[campaign_id].pop()
-        claims.append(Claim(attempt_id, call_id, campaign_id, trunks[campaign_id], attempts_made + 1))
-        numbers[attempt_id] = number
-    if claims:
-        moves = [
-            Move(claim.call_id, Call.Status.IN_PROGRESS, f"attempt {claim.number}", {"next_attempt_at": None})
-            for claim in claims
-        ]
-        call_states.move(moves, at=now)
-        attempt_states.claim(claims, at=now)
-    return numbers
+        claims[Claim(attempt_id, call_id, campaign_id, trunks[campaign_id], attempts_made + 1)] = number
+    return claims
+
+
+def _store(claims: Sequence[Claim], now: datetime) -> None:
+    moves = [
+        Move(claim.call_id, Call.Status.IN_PROGRESS, f"attempt {claim.number}", {"next_attempt_at": None})
+        for claim in claims
+    ]
+    call_states.move(moves, at=now)
+    attempt_states.claim(claims, at=now)
+
+
+def _fail(claim: Claim, error: Exception, now: datetime) -> None:
+    """The call ends here. The tick that ends campaigns closes its campaign, where it was the last."""
+    reason = f"a fault of this server: {type(error).__name__}"
+    columns = {"next_attempt_at": None, "ended_at": now, "end_reason": reason}
+    if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, columns)], at=now):
+        campaigns = Campaign.objects.filter(pk=claim.campaign_id)
+        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns), call_ids={claim.call_id})
 
 
 def _lock_due_calls(wanted: Counter[UUID], now: datetime) -> list[tuple[int, UUID, str, int]]:

@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from campaigns import call_states, schedule
+from campaigns import call_states, fault_points, schedule
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from campaigns.state_machine import Move
@@ -36,7 +36,7 @@ class Ended:
     """An attempt's end, from an event, a refusal, or a decision of ours.
 
     outcome canceled gives the attempt back: nobody was rung and it counts for nothing. refused: the carrier will not
-    place this call, so nobody was rung and there is no retry.
+    place this call, so nobody was rung and there is no retry. final: the call fails with it, whatever retries are left.
     """
 
     attempt_id: UUID
@@ -45,6 +45,7 @@ class Ended:
     http_status: int | None = None
     reason: str = ""
     refused: bool = False
+    final: bool = False
 
 
 def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
@@ -99,6 +100,18 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
             reason=by_attempt[attempt.pk].reason,
         )
     return len(attempts)
+
+
+def give_up(attempt_id: UUID, error: Exception, now: datetime) -> None:
+    """The last resort, for an attempt that this program stumbles over: it and its call end here, and the rest goes on.
+
+    Its phone may have rung, so nobody is dialled for it again. Raises what the database raises when it refuses even
+    that.
+    """
+    for attempt in CallAttempt.objects.filter(pk=attempt_id, status__in=CallAttempt.UNFINISHED):
+        outcome = Outcome.CANCELED if attempt.status == S.CLAIMED else Outcome.FAILED
+        log.error("call_given_up", attempt=attempt_id.hex, error=f"{type(error).__name__}: {error}")
+        end([Ended(attempt_id, outcome, reason=f"a fault of this server: {type(error).__name__}", final=True)], now)
 
 
 def _tell_of_attempts(attempts: Sequence[CallAttempt], by_attempt: Mapping[UUID, Ended]) -> None:
@@ -240,11 +253,11 @@ def _fate(attempt: CallAttempt, ended: Ended, columns: dict[str, Any], now: date
     campaign = attempt.campaign
     if ended.outcome == Outcome.COMPLETED:
         return Call.Status.COMPLETED, "answered"
+    if ended.refused or ended.final:
+        return Call.Status.FAILED, ended.reason
     over = _why_over(campaign, now)
     if ended.outcome == Outcome.CANCELED:
         return _give_back(attempt.call, campaign, columns, over, now)
-    if ended.refused:
-        return Call.Status.FAILED, ended.reason
     if over:
         return Call.Status.FAILED, f"{ended.outcome}; {over}"
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
@@ -278,6 +291,7 @@ def _why_over(campaign: Campaign, now: datetime) -> str:
 
 def _free_channels(attempts: Sequence[CallAttempt]) -> None:
     """The channels of the ended attempts are free; their accounts' next calls go out now, not at the next tick."""
+    fault_points.reached("inbox-after-commit")
     channels.release((attempt.pk, channels.keys_of(*_lease(attempt))) for attempt in attempts)
     doorbells.ring_dispatch({attempt.campaign.account_id for attempt in attempts})
 

@@ -14,13 +14,13 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 
 from accounts.models import Trunk
 from campaigns.models import Outcome
 from campaigns.state_machine import Move
-from dialer import attempt_states, channels, doorbells, outcomes
+from dialer import attempt_states, channels, dialing, doorbells, outcomes, repair_counts
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
@@ -34,13 +34,12 @@ S = CallAttempt.Status
 CLAIMED_TOO_LONG = timedelta(seconds=10)
 # Beyond the carrier's own time-out, for storing its answer.
 SPARE = timedelta(seconds=5)
-# A carrier's list of calls may lag behind its calls: "no such call" is believed so long after the dial. Far above the
-# time for which a dialer may still send the request (dialing.ASKED_WITHIN) and wait for its answer.
-BELIEVED_AFTER = timedelta(seconds=30)
 # A call that is still up after the longest allowed has been told to hang up; after so long it is given up all the same.
 HANG_UP_GRACE = timedelta(minutes=5)
 # Asked for in one sweep at the most, so that a sweep takes seconds; the longest unheard of come first.
 MOST_LOOK_UPS = 200
+# The database is away, or chose this transaction to break a deadlock: the next sweep does it.
+PASSING = (OperationalError, InterfaceError)
 # One sweep at a time: a number of our own, next to that of the channels.
 LOCK = channels.LOCK + 1
 
@@ -77,6 +76,7 @@ def recover(now: datetime) -> Repairs:
     mended = {name: count for name, count in asdict(repairs).items() if count}
     if mended:
         log.warning("recovered", **mended)
+        repair_counts.add(mended)
     return repairs
 
 
@@ -91,6 +91,14 @@ def _alone() -> Iterator[bool]:
         finally:
             if first:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
+def believed_after() -> timedelta:
+    """From the intent to the moment at which "no such call" is believed: by then the request can't be on its way any
+    more, and what the carrier took stands in its list.
+    """
+    answered = dialing.ASKED_WITHIN + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS)
+    return answered + timedelta(seconds=settings.CARRIER_LIST_LAG_SECONDS)
 
 
 def longest_call() -> timedelta:
@@ -132,15 +140,32 @@ def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, no
         try:
             with transaction.atomic():
                 _apply(attempt, look_up, repairs, now)
-        except IntegrityError:
-            # Two attempts at one number, one call found: the other is looked for in the next sweep.
-            log.warning("look_up_ambiguous", attempt=attempt.pk.hex)
+        except PASSING:
+            raise
+        except Exception as error:
+            if isinstance(error, IntegrityError) and _age(attempt, now) < longest_call():
+                # Two attempts at one number, one call found: the other is looked for in the next sweep.
+                log.warning("look_up_ambiguous", attempt=attempt.pk.hex)
+            else:
+                log.exception("look_up_not_applied", attempt=attempt.pk.hex)
+                _give_up(attempt, error, now)
             continue
         if isinstance(look_up, Event) and look_up.status == S.IN_PROGRESS and _age(attempt, now) > longest_call():
             over_time.append(look_up.carrier_ref)
     if over_time:
         log.warning("calls_over_time", trunk=trunk.name, calls=len(over_time))
         carrier.hang_up(over_time)
+
+
+def _give_up(attempt: CallAttempt, error: Exception, now: datetime) -> None:
+    """An attempt whose fate can't be stored ends here. Where not even that can be, the others go on all the same."""
+    try:
+        with transaction.atomic():
+            outcomes.give_up(attempt.pk, error, now)
+    except PASSING:
+        raise
+    except Exception:
+        log.exception("call_not_given_up", attempt=attempt.pk.hex)
 
 
 def _apply(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:
@@ -150,7 +175,7 @@ def _apply(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetim
         repairs.ended += outcomes.settle([(attempt.pk, look_up)], now)
     elif isinstance(look_up, Event) and age <= longest_call() + HANG_UP_GRACE:
         repairs.adopted += _adopt(attempt, look_up, now)
-    elif isinstance(look_up, NoSuchCall) and age >= BELIEVED_AFTER:
+    elif isinstance(look_up, NoSuchCall) and age >= believed_after():
         _believe(attempt, repairs, now)
     elif age >= longest_call():
         repairs.given_up += _spend(attempt, "nobody could tell what became of the call", now)

@@ -7,10 +7,11 @@ from uuid import UUID
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
+from campaigns import fault_points
 from dialer import inbox, outcomes
 from dialer.carriers import DRIVERS
 from dialer.carriers.base import Event, UnreadableEvent
-from dialer.models import CarrierEvent
+from dialer.models import CallAttempt, CarrierEvent
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ def settle_batch(now: datetime) -> int:
             events = inbox.take(BATCH)
             taken = [event.pk for event in events]
             _settle(events, now)
+            fault_points.reached("inbox-before-commit")
     except PASSING:
         raise
     except Exception:
@@ -63,4 +65,25 @@ def _settle_alone(event_id: int, now: datetime) -> None:
         raise
     except Exception as error:
         log.exception("event_failed", event_id=event_id)
-        inbox.mark_handled([CarrierEvent(pk=event_id)], now, error=f"{type(error).__name__}: {error}")
+        _give_up(CarrierEvent.objects.get(pk=event_id), error, now)
+
+
+def _give_up(event: CarrierEvent, error: Exception, now: datetime) -> None:
+    """Its call fails, unless the event said no more than that the call is up: then its end may still be understood."""
+    try:
+        with transaction.atomic():
+            if _tells_an_end(event):
+                outcomes.give_up(event.attempt_id, error, now)
+    except PASSING:
+        raise
+    except Exception:
+        # Then recovery asks the carrier, and in the end spends the attempt.
+        log.exception("call_not_given_up", event_id=event.pk)
+    inbox.mark_handled([event], now, error=f"{type(error).__name__}: {error}")
+
+
+def _tells_an_end(event: CarrierEvent) -> bool:
+    try:
+        return DRIVERS[event.carrier].read_event(event.payload).status != CallAttempt.Status.IN_PROGRESS
+    except Exception:  # noqa: BLE001 -- it is the driver that stumbles: the call's end would not be understood either
+        return True

@@ -143,6 +143,13 @@ def test_servers_that_were_killed_are_started_anew(data_dir: Path) -> None:
     assert query(start(data_dir), "SELECT answer FROM kept") == (42,)
 
 
+def test_a_valkey_that_was_killed_is_started_where_it_was(data_dir: Path) -> None:
+    urls = start(data_dir)
+    os.kill(pids(data_dir)["valkey"], signal.SIGKILL)
+
+    assert start(data_dir)["REDIS_URL"] == urls["REDIS_URL"], "whoever still runs finds it again"
+
+
 def test_another_programs_pid_in_the_pid_file_is_not_taken_for_the_server(data_dir: Path) -> None:
     start(data_dir)
     embedded.stop_services(data_dir)

@@ -121,27 +121,6 @@ def test_an_event_that_makes_no_sense_is_kept_with_the_reason_and_holds_up_no_ot
     assert second.status == "completed"
 
 
-def test_an_event_that_breaks_the_program_spoils_only_itself(rig, monkeypatch):
-    first, second, third = up(rig, 3)
-    for attempt in (first, second, third):
-        tell(attempt, "completed")
-    settle = outcomes.settle
-
-    def poisoned(news, now):
-        if any(attempt_id == second.pk for attempt_id, _ in news):
-            raise ZeroDivisionError("poison")
-        return settle(news, now)
-
-    monkeypatch.setattr(outcomes, "settle", poisoned)
-    rig.settle()
-    assert [attempt.status for attempt in CallAttempt.objects.order_by("id")] == [
-        "completed",
-        "in-progress",
-        "completed",
-    ]
-    assert "poison" in CarrierEvent.objects.get(attempt_id=second.pk).error
-
-
 @pytest.mark.parametrize("outcome", ["completed", "busy", "canceled"])
 def test_a_batch_takes_as_many_statements_for_one_attempt_as_for_sixty(rig, outcome):
     counts = []
