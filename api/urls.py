@@ -6,6 +6,8 @@ from api import (
     contacts,
     contacts_schema,
     csv_upload,
+    diagnosis,
+    diagnosis_schema,
     exophones,
     lists,
     schema,
@@ -17,6 +19,7 @@ from api import (
 schema.describe()
 contacts_schema.describe()
 webhook_schema.describe()
+diagnosis_schema.describe()
 
 _account = "v2/accounts/<str:account_sid>"
 _exophones = "v2_beta/Accounts/<str:account_sid>/IncomingPhoneNumbers"
@@ -26,6 +29,7 @@ urlpatterns = [
     path(f"{_account}/campaigns/<str:campaign_id>", views.CampaignView.as_view()),
     path(f"{_account}/campaigns/<str:campaign_id>/call-details", views.CallDetailsView.as_view()),
     path(f"{_account}/campaign/<str:campaign_id>/call-details", views.CallDetailsView.as_view()),
+    path(f"{_account}/campaigns/<str:campaign_id>/diagnosis", diagnosis.DiagnosisView.as_view()),
     path(f"{_account}/contacts", contacts.ContactListView.as_view()),
     path(f"{_account}/contacts/csv-upload", csv_upload.CsvUploadView.as_view()),
     path(f"{_account}/contacts/<str:contact_sid>", contacts.ContactDetailsView.as_view()),

@@ -134,7 +134,7 @@ class CampaignAdmin(PageAdmin):
     actions = [_action(verb) for verb in VERBS.values()]
     inlines = (CampaignHistoryInline,)
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("name", "account_link", "state", "progress", "by_status", "calls", "wire_id")}),
         ("Schedule", {"fields": ("send_at", "end_at", "expires_at", "started_at", "ended_at", "failure_http_status")}),
         (
@@ -394,7 +394,7 @@ class CallAdmin(LargeTableAdmin):
     search_fields = ("number",)
     search_help_text = "The whole number, with the country code, or the ID of a campaign."
     inlines: ClassVar[Any] = (CallHistoryInline,)
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("number", "name", "campaign_link", "state", "attempts_made", "last_outcome", "variables")}),
         ("Where it stands", {"fields": ("next_attempt_at", "ended_at", "end_reason", "http_status")}),
     )

@@ -36,3 +36,8 @@ def load_csv(upload_id: str) -> None:
 @shared_task(name="campaigns.resume_csv_uploads")
 def resume_csv_uploads() -> None:
     csv_upload.resume(timezone.now())
+
+
+@shared_task(name="campaigns.loader_tick")
+def loader_tick() -> None:
+    """Beat's tick for the loaders, which have nothing to do for days: that it was taken is their progress."""

@@ -6,7 +6,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
-from campaigns_project import liveness  # noqa: F401 -- its signal handlers note the progress of beat and the workers
+from campaigns_project import watchdog  # noqa: F401 -- its signal handlers watch this worker
+from dialer import liveness  # noqa: F401 -- its signal handlers note the progress of beat and the workers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 

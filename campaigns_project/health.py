@@ -1,25 +1,25 @@
 """Whether this server is up and at work: `/healthz` for who restarts processes, `/readyz` for who sends traffic.
 
 A worker that is connected but no longer consumes is a known state of Celery over Redis, so progress is what counts:
-`liveness` notes when beat last sent a tick and when a worker last ran one.
+`liveness` notes when beat last sent a tick and when a worker of each kind last ran a task.
 """
 
-import time
 from collections.abc import Callable
 
 import structlog
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from campaigns_project import liveness
+from dialer import liveness, redis_memory
 from dialer.models import CallAttempt
 from dialer.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 
-# Beat ticks once a second: ten missed ticks are no accident.
-LATELY_SECONDS = 10
+# A claimed call is placed within milliseconds: after so long no dialer is at work.
+CLAIM_WAITS_SECONDS = 10
 
 
 def healthz(_request: HttpRequest) -> JsonResponse:
@@ -27,16 +27,28 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 when everything that a campaign needs is there, else 503; says what of each."""
+    """200 when everything that a campaign needs is there, else 503; says what of each, and warns of what may come."""
     checks = {
         "database": _check(_database),
         "redis": _check(_redis),
-        "beat": _check(lambda: _lately("beat")),
-        "worker": _check(lambda: _lately("worker")),
+        "beat": _check(lambda: _progress(liveness.BEAT)),
+        "worker": _check(lambda: _progress("worker")),
         "dialer": _check(_dialer),
+        "notifier": _check(lambda: _progress("notifier")),
+        "loader": _check(lambda: _progress("loader")),
     }
     ready = all(answer == "ok" for answer in checks.values())
-    return JsonResponse({"status": "ready" if ready else "not ready", **checks}, status=200 if ready else 503)
+    answer = {"status": "ready" if ready else "not ready", **checks, "warnings": _warnings()}
+    return JsonResponse(answer, status=200 if ready else 503)
+
+
+def _warnings() -> list[str]:
+    """What stops nothing now. Redis that is away is told as such."""
+    try:
+        warning = redis_memory.eviction()
+    except RedisError:
+        return []
+    return [warning] if warning else []
 
 
 def _check(probe: Callable[[], str]) -> str:
@@ -59,16 +71,14 @@ def _redis() -> str:
 
 
 def _dialer() -> str:
-    """Attempts are placed within milliseconds of their claim: one that waits longer says that no dialer is at work."""
+    """Its progress, and that calls are placed: one that waits for long says that no dialer takes it."""
     claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
     oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
     waits = (timezone.now() - oldest).total_seconds() if oldest else 0
-    return "ok" if waits < LATELY_SECONDS else f"a call has waited for a dialer for {waits:.0f} s"
+    if waits >= CLAIM_WAITS_SECONDS:
+        return f"a call has waited for a dialer for {waits:.0f} s"
+    return _progress("dialer")
 
 
-def _lately(who: str) -> str:
-    last = liveness.last_progress(who)
-    if last is None:
-        return "no progress yet"
-    ago = time.time() - last
-    return "ok" if ago < LATELY_SECONDS else f"no progress for {ago:.0f} s"
+def _progress(who: str) -> str:
+    return liveness.trouble(who) or "ok"

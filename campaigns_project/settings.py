@@ -116,6 +116,9 @@ MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
 # Wrong credentials that one address may send in any minute: a person who mistypes has enough with a few.
 FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
 
+# What a scraper of /metrics has to show, as a bearer token. Without one, only this machine may read them.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # Django --------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -227,6 +230,7 @@ CELERY_TASK_ROUTES = {
     "dialer.dial": {"queue": "dial"},
     "dialer.recover": {"queue": "dial"},
     "campaigns.load_csv": {"queue": "load"},
+    "campaigns.loader_tick": {"queue": "load"},
     "reports.deliver_webhooks": {"queue": "webhooks"},
 }
 # Acknowledged before they run: a message is a doorbell, and running a dial twice is worse than running it late.

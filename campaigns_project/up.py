@@ -3,8 +3,9 @@
     python -m campaigns_project.up [--only web,worker] [--quiet] [--procfile PATH]
 
 Starts the embedded servers that no environment variable replaces, prepares the database and the static files, and then
-runs the Procfile's processes until it is told to stop (SIGINT, SIGTERM, SIGHUP) or one of them ends. Whatever happens,
-also half way through the start, everything it started is stopped again.
+runs the Procfile's processes until it is told to stop (SIGINT, SIGTERM, SIGHUP) or one of them ends within seconds of
+its start; one that ends later is started again. Whatever happens, also half way through the start, everything it
+started is stopped again.
 
 Exit code: 0 after a requested stop, otherwise the code of what failed, and 1 where that has none.
 
@@ -29,7 +30,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import psutil
 from honcho.colour import get_colours
@@ -41,6 +42,10 @@ from campaigns_project import embedded
 
 KILL_AFTER = 10.0
 """Seconds between SIGTERM and SIGKILL. Celery ends its running tasks in this time, gunicorn its open requests."""
+
+HEALTHY_AFTER = 10.0
+"""Seconds after which a process is taken to have started well. One that ends later is started again, as a worker does
+that has lost its broker (see `watchdog`); one that ends sooner would only end again."""
 
 SETUP = (
     ("manage.py", "migrate", "--noinput", "--verbosity", "0"),
@@ -299,7 +304,9 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     reader: threading.Thread | None
+    arguments: list[str]
     created: float = field(init=False)
+    started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         with suppress(psutil.Error):
@@ -357,14 +364,16 @@ class Family:
         self._spawn(name, ["/bin/sh", "-c", command])
 
     def watch(self, addresses: dict[str, tuple[str, int]], when_ready: Callable[[], None]) -> None:
-        """Wait for the end. Calls `when_ready` once all addresses answer; raises UpError when a process ends."""
+        """Wait for the end. Calls `when_ready` once all addresses answer; raises UpError when a new process ends."""
         waiting: set[tuple[str, int]] | None = set(addresses.values())
         while True:
             self._stop.check()
-            for child in self._children:
+            for child in list(self._children):
                 if child.has_ended():
                     self._stop.check()  # a signal to all of us: the process is only the first to have acted on it
-                    self._report_end(child)
+                    if time.monotonic() - child.started < HEALTHY_AFTER:
+                        self._report_end(child)
+                    self._start_again(child)
             if waiting is not None:
                 waiting = {address for address in waiting if not _answers(*address)}
                 if not waiting:
@@ -399,7 +408,7 @@ class Family:
                 start_new_session=True,  # the terminal's Ctrl-C comes to us alone, and we pass it on once
             )
         reader = self._output.follow(name, process.stdout) if process.stdout is not None else None
-        child = Child(name, process, reader)
+        child = Child(name, process, reader, arguments)
         self._children.append(child)
         self._remember()
         return child
@@ -409,7 +418,13 @@ class Family:
         rows = [{"name": child.name, "pid": child.process.pid, "created": child.created} for child in self._children]
         self._record.write_text(json.dumps(rows))
 
-    def _report_end(self, child: Child) -> None:
+    def _start_again(self, child: Child) -> None:
+        self._children.remove(child)
+        code = child.close()
+        _say(f"{child.name} ended (exit code {code}) and is started again.{self._last_lines(child.name)}")
+        self._spawn(child.name, child.arguments)
+
+    def _report_end(self, child: Child) -> NoReturn:
         self._children.remove(child)
         code = child.close()
         raise UpError(f"{child.name} ended (exit code {code}).{self._last_lines(child.name)}", code or 1)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-from campaigns_project import health
+from campaigns_project import health, metrics
 
 admin.site.site_header = admin.site.site_title = "Trunkline"
 admin.site.index_title = "Campaigns and calls"
@@ -12,6 +12,7 @@ admin.site.index_title = "Campaigns and calls"
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
     path("admin/", admin.site.urls),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="openapi")),

@@ -7,6 +7,8 @@ from typing import Any, cast
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.admin_parts import (
@@ -20,8 +22,9 @@ from accounts.admin_parts import (
     pretty_json,
 )
 from accounts.models import Trunk
-from campaigns.admin import CallAdmin, CampaignFilter, HistoryAdmin, as_e164
-from campaigns.models import Call
+from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin, as_e164
+from campaigns.models import Call, Campaign
+from dialer import diagnosis
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
 
 
@@ -59,13 +62,32 @@ class AttemptInline(AttemptParts, ReadOnlyInline):
         return attempts.defer("trunk__api_token")
 
 
-# The page of a call is the campaigns app's, which knows no attempts: they are added here.
-admin.site.unregister(Call)
+# The pages of a campaign and of a call are the campaigns app's, which knows no dialer: what that says is added here.
+admin.site.unregister((Campaign, Call))
+
+
+@admin.register(Campaign)
+class DiagnosedCampaignAdmin(CampaignAdmin):
+    fieldsets = (CampaignAdmin.fieldsets[0], ("Diagnosis", {"fields": ("diagnosis",)}), *CampaignAdmin.fieldsets[1:])
+
+    @admin.display(description="why it dials, or does not")
+    def diagnosis(self, campaign: Campaign) -> SafeString:
+        """The operator sees details, too."""
+        found = diagnosis.of_campaign(campaign, timezone.now())
+        details = [(reason.code, reason.detail) for reason in found.reasons if reason.detail]
+        return format_html("{}{}", found.summary, format_html_join("", "<br>{}: {}", details))
 
 
 @admin.register(Call)
 class CallWithAttemptsAdmin(CallAdmin):
     inlines = (AttemptInline, *CallAdmin.inlines)
+    fieldsets = (CallAdmin.fieldsets[0], ("Diagnosis", {"fields": ("diagnosis",)}), *CallAdmin.fieldsets[1:])
+
+    @admin.display(description="what has become of it")
+    def diagnosis(self, call: Call) -> str:
+        now = timezone.now()
+        [found] = diagnosis.of_calls([call], diagnosis.of_campaign(call.campaign, now), now)
+        return found.summary
 
 
 class AttemptHistoryInline(ReadOnlyInline):

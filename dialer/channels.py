@@ -201,6 +201,56 @@ def keys_of(account_id: int, campaign_id: UUID, trunk_id: int, caller_id_id: int
     return tuple(Scope(kind, id_, 0).key for kind, id_ in scopes)
 
 
+# What only looks -----------------------------------------------------------------------------------------------------
+
+
+def held(scopes: Iterable[Scope]) -> dict[Scope, int]:
+    """How many leases each of these scopes has at the moment. Raises redis.RedisError when Redis is away."""
+    client, wanted = _client(), list(scopes)
+    now = _now_ms(client)
+    pipe = client.pipeline(transaction=False)
+    for scope in wanted:
+        pipe.zcount(scope.key, f"({now}", "+inf")
+    return dict(zip(wanted, pipe.execute(), strict=True))
+
+
+def next_starts(buckets: Iterable[Bucket]) -> dict[Bucket, float]:
+    """Seconds until each bucket lets one more start through, as the script has it (`wait_for`); 0 when it would now."""
+    wanted = list(buckets)
+    pipe = _client().pipeline(transaction=False)
+    pipe.time()
+    for bucket in wanted:
+        pipe.get(bucket.key)
+    (seconds, microseconds), *due = pipe.execute()
+    now_us = seconds * 1_000_000 + microseconds
+    waits = {}
+    for bucket, due_us in zip(wanted, due, strict=True):
+        wait_us = float(due_us or now_us) - (bucket.burst - 1) * bucket.interval_us - now_us
+        waits[bucket] = max(0.0, wait_us / 1e6)
+    return waits
+
+
+def astray(settled_seconds: float) -> Repaired:
+    """What `restore` would mend, if it has been so for settled_seconds; without the lock, and without mending it.
+
+    Younger leases are left out: their attempts may not be committed yet.
+    """
+    client = _client()
+    taken = _leases_held(client)
+    wanted = _leases_in_flight()
+    leaked, missing = taken - wanted, wanted - taken
+    if leaked:
+        leaked &= _leases_held(client)  # the others' attempts have ended between the two looks
+    settled_ms = _now_ms(client) - 1000 * settled_seconds
+    old = [{holder for _, holder in each if _taken_ms(holder) <= settled_ms} for each in (leaked, missing)]
+    return Repaired(*map(len, old))
+
+
+def _taken_ms(holder: str) -> int:
+    """When the lease was taken: an attempt's id is a UUIDv7, which begins with the milliseconds of its making."""
+    return int(holder[:12], 16)
+
+
 def _leases_in_flight() -> set[tuple[str, str]]:
     attempts = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED).values_list(
         "id", "campaign__account_id", "campaign_id", "trunk_id", "campaign__caller_id_id"

@@ -17,11 +17,11 @@ from django.utils import timezone
 from accounts.encryption import UnreadableSecret
 from accounts.models import Trunk
 from campaigns import fault_points
-from campaigns.models import CustomField, Outcome
+from campaigns.models import Campaign, CustomField, Outcome
 from campaigns.state_machine import Move
 from dialer import attempt_states, gate, links, outcomes, trunk_health
 from dialer.carriers import carrier_of
-from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, Refused, Unavailable
+from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, Refused, TooLate, Unavailable
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -152,8 +152,16 @@ def _request(attempt: CallAttempt, now: datetime) -> CallRequest:
         callback_url=links.events_url(attempt.trunk.carrier, attempt.pk),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,
         max_seconds=settings.MAX_CALL_SECONDS,
-        ask_before=now + ASKED_WITHIN,
+        ask_before=_ask_before(campaign, now),
     )
+
+
+def _ask_before(campaign: Campaign, now: datetime) -> datetime:
+    """Until when the request may be sent: not beyond a moment at which the gate will be shut, to the second."""
+    latest = now + ASKED_WITHIN
+    while latest > now and not isinstance(gate.check(campaign, latest), gate.Open):
+        latest -= timedelta(seconds=1)
+    return latest
 
 
 def _keep(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) -> None:
@@ -182,6 +190,8 @@ def _end(attempt_id: UUID, answer: Answer) -> Ended | None:
             return Ended(attempt_id, Outcome.FAILED, http_status=http_status, reason=reason, refused=True)
         case Unavailable(reason, http_status):
             return Ended(attempt_id, Outcome.CANCELED, http_status=http_status, reason=reason)
+        case TooLate():
+            return Ended(attempt_id, Outcome.CANCELED, reason="the carrier was not asked in time")
     return None
 
 

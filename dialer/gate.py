@@ -20,14 +20,20 @@ class Open:
 
 @dataclass(frozen=True)
 class NotBefore:
-    """Not now; ask again at `at`, or when something has changed where `at` is None."""
+    """Not now; ask again at `at`, or when something has changed where `at` is None.
+
+    code names the rule for programs, because is the sentence for people; detail is for the operator's eyes alone.
+    """
 
     at: datetime | None
+    code: str
     because: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
 class Never:
+    code: str
     because: str
 
 
@@ -38,20 +44,22 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
     """campaign comes with its account, caller_id and caller_id.trunk.health loaded: the gate makes no query."""
     account = campaign.account
     if not campaign.is_open:
-        return Never(f"the campaign is {campaign.status}")
+        return Never("ended", f"the campaign is {campaign.status}")
     if now >= campaign.expires_at:
-        return Never(f"the campaign's end was {_clock(campaign.expires_at, campaign)}")
+        return Never("past-its-end", f"the campaign's end was {clock(campaign.expires_at, campaign)}")
     if not account.is_active:
-        return NotBefore(None, f"the account {account.sid} is inactive")
+        return NotBefore(None, "account-inactive", f"the account {account.sid} is inactive")
     if campaign.status == Campaign.Status.PAUSED:
-        return NotBefore(None, "the campaign is paused")
+        return NotBefore(None, "paused", "the campaign is paused")
     if campaign.status == Campaign.Status.CREATED:
-        return NotBefore(campaign.send_at, f"the campaign starts {_clock(campaign.send_at, campaign)}")
+        starts = f"the campaign starts {clock(campaign.send_at, campaign)}"
+        return NotBefore(campaign.send_at, "not-started", starts)
     if not campaign.caller_id.is_active:
-        return NotBefore(None, f"the caller ID {campaign.caller_id.number} is inactive")
+        return NotBefore(None, "caller-id-inactive", f"the caller ID {campaign.caller_id.number} is inactive")
     if not account.calling_hours.is_open(now):
         opens = account.calling_hours.next_open(now)
-        return NotBefore(opens, f"outside the calling hours {account.calling_hours} until {_clock(opens, campaign)}")
+        hours = f"outside the calling hours {account.calling_hours} until {clock(opens, campaign)}"
+        return NotBefore(opens, "outside-calling-hours", hours)
     return _check_trunk(campaign, now)
 
 
@@ -62,10 +70,11 @@ def _check_trunk(campaign: Campaign, now: datetime) -> Verdict:
     except TrunkHealth.DoesNotExist:
         return Open()
     if health.resting_until and health.resting_until > now:
-        since = _clock(health.down_since or now, campaign)
-        return NotBefore(health.resting_until, f"the trunk {trunk.name} is down since {since}: {health.last_error}")
+        down = f"the trunk {trunk.name} is down since {clock(health.down_since or now, campaign)}"
+        return NotBefore(health.resting_until, "trunk-down", down, detail=health.last_error)
     return Open(on_trial=health.failures > 0)
 
 
-def _clock(moment: datetime, campaign: Campaign) -> str:
+def clock(moment: datetime, campaign: Campaign) -> str:
+    """The moment by the wall clock of the campaign's account, as sentences about it have it."""
     return f"{moment.astimezone(campaign.account.zone):%Y-%m-%d %H:%M %Z}"

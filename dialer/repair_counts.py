@@ -1,4 +1,4 @@
-"""How often each kind of repair was made, for `/metrics`: counted in Redis, from zero again when it loses its memory."""
+"""How often each kind of repair was made, for `/metrics`: counted in Redis, from zero again when it is flushed."""
 
 from collections.abc import Mapping
 

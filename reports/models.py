@@ -73,6 +73,8 @@ class WebhookDelivery(models.Model):
             models.Index(fields=["campaign", "id"], name="webhook_of_campaign"),
             # Read by webhook_outbox.purge, once an hour.
             models.Index(fields=["created_at"], name="webhook_by_age", condition=Q(next_try_at=None)),
+            # Counted by /metrics, and listed by the API and the admin.
+            models.Index(fields=["given_up_at"], name="webhook_given_up", condition=Q(given_up_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

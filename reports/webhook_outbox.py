@@ -191,6 +191,24 @@ def redeliver(deliveries: Sequence[WebhookDelivery], now: datetime) -> int:
     return len(chosen)
 
 
+def due_since(now: datetime) -> datetime | None:
+    """Since when the webhook has been due that waits longest for a try; None where none does.
+
+    One that waits behind another of its queue, or for its next try, is not due.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            {_HEADS}
+            SELECT min(row.next_try_at) FROM reports_webhookdelivery AS row JOIN head ON head.id = row.id
+            WHERE row.next_try_at <= %(now)s
+            """,  # noqa: S608 -- made of constants; every value is a parameter
+            {"now": now},
+        )
+        row: tuple[datetime | None] = cursor.fetchone()
+        return row[0]
+
+
 def purge(now: datetime) -> int:
     """Deletes a batch of rows that were done with long ago; answers how many."""
     old = WebhookDelivery.objects.filter(next_try_at=None, created_at__lt=now - KEPT).order_by("created_at")

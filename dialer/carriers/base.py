@@ -16,8 +16,8 @@ from uuid import UUID
 class CallRequest:
     """One call to place. Times in seconds; numbers in E.164; callback_url carries the attempt's id and its token.
 
-    ask_before: a driver that has not sent the request by then must not send it any more and answers Unavailable: who
-    looks for lost attempts counts on it.
+    ask_before: a driver that has not sent the request by then must not send it any more and answers TooLate: who looks
+    for lost attempts counts on it, and whoever must not be rung after the end of the calling hours.
     """
 
     attempt_id: UUID
@@ -55,13 +55,18 @@ class Unavailable:
 
 
 @dataclass(frozen=True)
+class TooLate:
+    """The request was not sent by its ask_before: nobody was rung, the attempt is given back. No fault of the trunk."""
+
+
+@dataclass(frozen=True)
 class Ambiguous:
     """The answer was lost or makes no sense: a phone may be ringing. The carrier must be asked before anything else."""
 
     reason: str
 
 
-Answer = Accepted | Refused | Unavailable | Ambiguous
+Answer = Accepted | Refused | Unavailable | TooLate | Ambiguous
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from dialer.carriers.base import (
     NoSuchCall,
     Placed,
     Refused,
+    TooLate,
     Unavailable,
     UnreadableEvent,
 )
@@ -116,7 +117,7 @@ class ExotelCarrier(Carrier):
             "CustomField": request.custom_field,
         }
         if datetime.now(UTC) > request.ask_before:
-            return Unavailable("the carrier was not asked in time")
+            return TooLate()
         try:
             status, body = await self._ask("POST", f"{self._calls}/connect.json", data=form)
         except aiohttp.ClientConnectorError as error:

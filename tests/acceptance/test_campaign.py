@@ -227,6 +227,9 @@ def test_the_server_says_that_it_is_up_and_ready(stack):
         "beat": "ok",
         "worker": "ok",
         "dialer": "ok",
+        "notifier": "ok",
+        "loader": "ok",
+        "warnings": [],
     }
 
 

@@ -7,14 +7,15 @@ import pytest
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
-from campaigns_project import health, liveness
+from campaigns_project import health
+from dialer import liveness, redis_memory
 from tests.factories import CallAttemptFactory
 
 
 @pytest.fixture
 def ready(redis, transactional_db, client):
-    redis.set("progress:beat", time.time())
-    redis.set("progress:worker", time.time())
+    for who in liveness.PATIENCE:
+        redis.set(f"progress:{who}", time.time())
     return lambda: client.get("/readyz")
 
 
@@ -26,10 +27,12 @@ def test_ready(ready):
     assert ready().status_code == 200
 
 
-@pytest.mark.parametrize("who", ["beat", "worker"])
-def test_not_ready_when_one_has_made_no_progress_lately(ready, redis, who):
-    redis.set(f"progress:{who}", time.time() - 11)
-    assert (ready().status_code, ready().json()[who]) == (503, "no progress for 11 s")
+@pytest.mark.parametrize(("who", "patience"), liveness.PATIENCE.items())
+def test_not_ready_when_one_has_made_no_progress_lately(ready, redis, who, patience):
+    redis.set(f"progress:{who}", time.time() - patience + 1)
+    assert ready().status_code == 200
+    redis.set(f"progress:{who}", time.time() - patience - 1)
+    assert (ready().status_code, ready().json()[who]) == (503, f"no progress for {patience + 1} s")
     redis.delete(f"progress:{who}")
     assert ready().json()[who] == "no progress yet"
 
@@ -47,6 +50,7 @@ def test_not_ready_without_redis(ready, monkeypatch):
 
     monkeypatch.setattr(health, "redis_client", away)
     monkeypatch.setattr(liveness, "redis_client", away)
+    monkeypatch.setattr(redis_memory, "redis_client", away)
     assert ready().status_code == 503
     assert ready().json()["redis"] == "ConnectionError"
 
@@ -57,3 +61,23 @@ def test_not_ready_without_the_database(ready, monkeypatch):
 
     monkeypatch.setattr(health, "_database", away)
     assert ready().status_code == 503
+
+
+@pytest.fixture
+def memory(redis):
+    """Sets what Redis does when its memory is full."""
+    yield lambda most, policy: redis.config_set("maxmemory", most) and redis.config_set("maxmemory-policy", policy)
+    redis.config_set("maxmemory", 0)
+    redis.config_set("maxmemory-policy", "noeviction")
+
+
+@pytest.mark.parametrize(
+    ("most", "policy", "warns"),
+    [("0", "allkeys-lru", False), ("1gb", "noeviction", False), ("1gb", "volatile-lru", True)],
+)
+def test_warns_when_redis_may_throw_leases_away(ready, memory, most, policy, warns):
+    memory(most, policy)
+    answer = ready()
+    assert (answer.status_code, len(answer.json()["warnings"])) == (200, warns)
+    if warns:
+        assert "maxmemory-policy is volatile-lru" in answer.json()["warnings"][0]

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from campaigns_project import up
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds, for things that take one or two
 
@@ -173,6 +175,18 @@ def test_a_process_that_ends_without_an_error_is_a_failure_too(project: Project)
 
     assert project.up().wait(timeout=PATIENCE) == 1
     assert "one ended (exit code 0)" in project.output()
+
+
+def test_a_process_that_ends_long_after_its_start_is_started_again(project: Project) -> None:
+    project.has(worker=SLEEPER, beat=SLEEPER)
+    run = project.up()
+    first, other = project.pid("worker"), project.pid("beat")
+    time.sleep(up.HEALTHY_AFTER + 0.5)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: project.pid("worker") != first, "the second start of worker")
+    assert run.poll() is None
+    assert lives(other)
+    assert "worker ended (exit code 137) and is started again" in project.output()
 
 
 def test_a_failed_step_stops_everything(project_alone: Project) -> None:

@@ -180,6 +180,27 @@ def test_a_call_shows_its_attempts_in_the_account_s_zone(admin_client):
     assert str(attempt.pk) in page
 
 
+def test_a_campaign_and_a_call_say_why_they_are_not_dialled_with_the_trunk_s_error(admin_client):
+    call = CallFactory(campaign__running=True)
+    health = TrunkHealthFactory(trunk=call.campaign.caller_id.trunk, down=True, last_error="<503>")
+    why = f"the trunk {health.trunk.name} is down since "
+    campaign = _text(admin_client.get(_address(type(call.campaign), "change", call.campaign.pk)))
+    assert f"Why it dials, or does not: {why}" in campaign
+    assert "trunk-down: <503>" in campaign
+    assert f"not dialled yet: {why}" in _text(admin_client.get(_address(type(call), "change", call.pk)))
+
+
+def test_more_calls_of_a_campaign_take_no_more_queries(admin_client):
+    attempt = CallAttemptFactory(in_progress=True)
+    address = _address(type(attempt.campaign), "change", attempt.campaign.pk)
+    admin_client.get(address)
+    of_one = _queries(admin_client, address)
+    for call in CallFactory.create_batch(5, campaign=attempt.campaign, in_progress=True):
+        CallAttemptFactory(call=call, in_progress=True)
+    CallFactory.create_batch(5, campaign=attempt.campaign)
+    assert _queries(admin_client, address) == of_one
+
+
 @pytest.mark.parametrize("spelling", ["id", "hex", "carrier", "number"])
 def test_an_attempt_is_found_by_its_id_the_carriers_id_or_the_number(admin_client, spelling):
     wanted, other = CallAttemptFactory.create_batch(2, busy=True)

@@ -10,6 +10,7 @@ from accounts.models import Account
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
 from dialer import dialing, outcomes, trunk_health
+from dialer.carriers.base import TooLate
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt, TrunkHealth
 from dialer.outcomes import Ended
@@ -105,6 +106,30 @@ def test_the_end_of_the_calling_hours_between_claim_and_dial_rings_nobody(rig):
     dialing.dial(ids)
     assert rig.rings() == []
     assert attempt().call.status == "created"
+
+
+def test_a_request_may_not_be_sent_once_the_calling_hours_are_over(rig):
+    Account.objects.update(opens_at=time(10, 30), closes_at=time(21))
+    rig.clock.move_to(datetime(2026, 3, 2, 20, 59, 57, tzinfo=ZoneInfo("Asia/Kolkata")))
+    _, ids = claim(rig, A)
+    dialing.dial(ids)
+    assert rig.carrier.rings[0].ask_before == datetime(2026, 3, 2, 20, 59, 59, tzinfo=ZoneInfo("Asia/Kolkata"))
+
+
+def test_a_request_may_not_be_sent_once_the_campaigns_end_has_come(rig):
+    _, ids = claim(rig, A, end_at=timezone.now() + timedelta(seconds=2.5))
+    dialing.dial(ids)
+    assert rig.carrier.rings[0].ask_before == timezone.now() + timedelta(seconds=2)
+
+
+def test_a_request_that_was_not_sent_in_time_costs_no_attempt_and_says_nothing_of_the_trunk(rig, monkeypatch):
+    _, ids = claim(rig, A)
+    monkeypatch.setattr(
+        SimulatedCarrier, "place", lambda _, requests: {each.attempt_id: TooLate() for each in requests}
+    )
+    dialing.dial(ids)
+    assert (attempt().status, attempt().call.status) == ("canceled", "created")
+    assert not TrunkHealth.objects.exists()
 
 
 def test_a_claim_that_waited_for_a_dialer_is_given_back_so_that_the_pace_is_kept(rig):

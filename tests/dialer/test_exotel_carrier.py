@@ -22,6 +22,7 @@ from dialer.carriers.base import (
     NoSuchCall,
     Placed,
     Refused,
+    TooLate,
     Unavailable,
     UnreadableEvent,
 )
@@ -138,7 +139,7 @@ def test_only_an_answer_that_says_so_means_that_nobody_was_rung(carrier, sandbox
 
 def test_a_request_that_is_late_is_not_sent_any_more(carrier, sandbox):
     asked = request(seconds=-1)
-    assert place(carrier, asked) == Unavailable("the carrier was not asked in time")
+    assert place(carrier, asked) == TooLate()
     assert rings(sandbox, asked) == []
 
 

@@ -22,7 +22,8 @@ def stumble():
                 f"""
                 CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN
-                    IF {condition} AND EXISTS (SELECT 1 FROM campaigns_call WHERE id = NEW.call_id AND number = '{POISON}')
+                    IF {condition}
+                        AND EXISTS (SELECT 1 FROM campaigns_call WHERE id = NEW.call_id AND number = '{POISON}')
                     THEN PERFORM 1 / 0; END IF;
                     RETURN NEW;
                 END $$;

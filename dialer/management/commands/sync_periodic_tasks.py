@@ -17,6 +17,7 @@ TICKS = [
     ("Deliver webhooks", "reports.deliver_webhooks", 1),
     ("Repair what crashes left behind", "dialer.recover", 5),
     ("Get on with CSV uploads that have stopped", "campaigns.resume_csv_uploads", 10),
+    ("See whether the loaders take their tasks", "campaigns.loader_tick", 5),
     ("Delete old carrier events", "dialer.purge_inbox", 3600),
     ("Delete old webhooks", "reports.purge_webhooks", 3600),
     ("Delete old idempotency keys", "api.purge_idempotency_keys", 3600),

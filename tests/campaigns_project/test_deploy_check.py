@@ -1,0 +1,43 @@
+"""`manage.py check --deploy` has nothing to say of a server that is set up for production, and says what is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "PUBLIC_URL": "https://trunkline.example",
+    "SECRET_KEY": "o7Pz3vQm1XkT9bLw5NcR8yHd2JfG4sUa6EiVtBqZnMxCpYrDhK",
+    "DEBUG": "False",
+    "BEHIND_TLS_PROXY": "True",
+}
+
+
+def check(**environment: str) -> subprocess.CompletedProcess[str]:
+    """Strictly: a warning fails it."""
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    whole = os.environ | PRODUCTION | environment
+    return subprocess.run(command, cwd=ROOT, env=whole, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_production_is_clean():
+    run = check()
+    assert run.returncode == 0, run.stderr
+    assert "no issues" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"DEBUG": "True"}, "You should not have DEBUG set to True in deployment"),
+        ({"SECRET_KEY": "short"}, "Your SECRET_KEY has less than 50 characters"),
+        ({"PUBLIC_URL": "http://trunkline.example"}, "SECURE_SSL_REDIRECT"),
+    ],
+)
+def test_what_is_missing_is_said(environment, sentence):
+    run = check(**environment)
+    assert run.returncode == 1
+    assert sentence in " ".join(run.stderr.split())

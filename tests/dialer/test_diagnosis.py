@@ -1,0 +1,362 @@
+"""Why a campaign dials nothing, in one sentence, from the gate, the leases, the pace, the progress and the rows."""
+
+import re
+import time
+from datetime import time as clock_time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisAway
+
+from campaigns import lifecycle, schedule
+from campaigns.models import Call
+from dialer import channels, diagnosis, inbox, liveness, trunk_health
+from dialer.diagnosis import Diagnosis
+from dialer.models import CallAttempt
+from tests.conftest import NUMBERS, Rig
+from tests.factories import CallAttemptFactory, CallerIdFactory, CallFactory, CampaignFactory, FlowFactory
+
+A, B = NUMBERS[:2]
+
+
+@pytest.fixture
+def at_work(redis):
+    """Beat and the workers make progress: called, all of them have just now, by the clock that the test stops."""
+
+    def progress() -> None:
+        for who in diagnosis.NEEDED:
+            redis.set(f"progress:{who}", time.time())
+
+    progress()
+    return progress
+
+
+@pytest.fixture
+def rig(rig: Rig, at_work) -> Rig:
+    """A carrier that takes every call and says nothing more: a test ends them."""
+    rig.carrier.script = {number: ["silent"] for number in NUMBERS}
+    return rig
+
+
+def start() -> None:
+    schedule.start_due(timezone.now())
+
+
+def end_all(rig: Rig, status: str) -> None:
+    up = CallAttempt.objects.filter(status="in-progress").values_list("pk", flat=True)
+    inbox.append("simulated", [(pk, {"status": status}) for pk in up])
+    rig.settle()
+
+
+def of(campaign) -> Diagnosis:
+    return diagnosis.of_campaign(campaign, timezone.now())
+
+
+def codes(campaign) -> list[str]:
+    return [reason.code for reason in of(campaign).reasons]
+
+
+def of_number(campaign, number: str = A) -> str:
+    calls = list(campaign.calls.filter(number=number))
+    (one,) = diagnosis.of_calls(calls, of(campaign), timezone.now())
+    return one.summary
+
+
+# A campaign that dials -----------------------------------------------------------------------------------------------
+
+
+def test_a_campaign_that_dials_says_so(rig: Rig):
+    rig.account.channels = 2
+    rig.account.save()
+    campaign = rig.campaign(5)
+    rig.tick()
+    rig.clock.shift(timedelta(seconds=2))
+    told = of(campaign)
+    assert told.summary.startswith("dialling: 2 calls up, 3 due, last call placed 2 s ago")
+    assert (told.calls.total, told.calls.due, told.calls.up, told.calls.ended) == (5, 3, 2, 0)
+
+
+def test_a_campaign_that_is_about_to_dial_says_so(rig: Rig):
+    campaign = rig.campaign(3)
+    start()
+    told = of(campaign)
+    assert told.summary == "3 calls due and nothing in the way: the next tick dials"
+    assert (codes(campaign), told.next_attempt_at) == (["ready"], timezone.now())
+
+
+# The gate's own answers ----------------------------------------------------------------------------------------------
+
+
+def test_outside_the_calling_hours(rig: Rig):
+    rig.account.opens_at, rig.account.closes_at = clock_time(12), clock_time(21)
+    rig.account.save()
+    campaign = rig.campaign()
+    rig.tick()
+    (reason,) = of(campaign).reasons
+    assert reason.code == "outside-calling-hours"
+    assert reason.message == "outside the calling hours 12:00-21:00 Asia/Kolkata until 2026-03-02 12:00 IST"
+    assert reason.until == of(campaign).next_attempt_at == timezone.now() + timedelta(minutes=30)
+
+
+def test_the_trunk_is_down_and_its_error_is_for_the_operator(rig: Rig):
+    campaign = rig.campaign()
+    start()
+    trunk_health.took_no_call(rig.trunk.pk, "503 at 10.0.0.5", timezone.now())
+    (reason,) = of(campaign).reasons
+    assert (reason.code, reason.detail) == ("trunk-down", "503 at 10.0.0.5")
+    assert of(campaign).summary == f"the trunk {rig.trunk.name} is down since 2026-03-02 11:30 IST"
+
+
+def test_a_trunk_that_has_failed_lately_is_tried_by_one_call(rig: Rig):
+    campaign = rig.campaign()
+    start()
+    trunk_health.took_no_call(rig.trunk.pk, "503", timezone.now())
+    rig.clock.shift(timedelta(seconds=2))
+    assert codes(campaign) == ["trunk-on-trial"]
+
+
+def test_paused_and_what_is_still_up(rig: Rig):
+    campaign = rig.campaign(2)
+    rig.tick()
+    assert of(lifecycle.pause(campaign)).summary == "the campaign is paused; 2 calls still up"
+
+
+def test_before_its_start(rig: Rig):
+    campaign = rig.campaign(send_at=timezone.now() + timedelta(hours=1))
+    assert of(campaign).summary == "the campaign starts 2026-03-02 12:30 IST"
+    assert of(campaign).next_attempt_at == campaign.send_at
+
+
+def test_an_ended_campaign_gives_the_reason_of_its_history(rig: Rig):
+    campaign = rig.campaign()
+    rig.tick()
+    lifecycle.complete(lifecycle.pause(campaign))
+    ended = "the campaign is completed, since 2026-03-02 11:30 IST, the campaign was completed on request"
+    assert (of(campaign).summary, codes(campaign)) == (ended, ["ended"])
+    assert of(campaign).next_attempt_at is None
+
+
+# Who is not at work --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", diagnosis.NEEDED)
+def test_who_makes_no_progress(rig: Rig, redis, who):
+    campaign = rig.campaign()
+    start()
+    redis.set(f"progress:{who}", time.time() - 61)
+    assert of(campaign).summary == f"the {who} is not at work: no progress for 61 s"
+    assert codes(campaign) == [f"no-{who}"]
+
+
+def test_a_campaign_that_does_not_start_for_want_of_a_worker_says_so(rig: Rig, redis):
+    campaign = rig.campaign(send_at=timezone.now() + timedelta(seconds=1))
+    redis.set("progress:worker", time.time() - 40)
+    assert of(campaign).summary.endswith("the worker is not at work: no progress for 40 s")
+
+
+def test_a_claimed_call_that_no_dialer_takes(rig: Rig, at_work):
+    campaign = rig.campaign(3)
+    start()
+    rig.dispatch()
+    assert "waiting-for-a-dialer" not in codes(campaign)
+    rig.clock.shift(timedelta(seconds=40))
+    at_work()
+    assert of(campaign).summary.startswith("3 calls claimed, and no dialer takes them: 40 s")
+
+
+def test_redis_is_away(rig: Rig, monkeypatch):
+    campaign = rig.campaign()
+    start()
+
+    def away():
+        raise RedisAway("refused")
+
+    monkeypatch.setattr(liveness, "redis_client", away)
+    monkeypatch.setattr(channels, "redis_client", away)
+    assert codes(campaign) == ["redis-away"]
+
+
+# Limits --------------------------------------------------------------------------------------------------------------
+
+
+def test_all_channels_busy_names_who_has_them(rig: Rig):
+    rig.account.channels = 3
+    rig.account.save()
+    rig.campaign(NUMBERS[:3], name="Renewals")
+    rig.tick()
+    campaign = rig.campaign(NUMBERS[3:6])
+    start()
+    (reason,) = of(campaign).reasons
+    assert (reason.code, reason.message) == ("account-full", "3 of 3 channels busy, 3 by “Renewals”")
+    assert of(campaign).summary == reason.message
+
+
+def test_of_a_shared_trunk_other_accounts_are_counted_and_never_named(rig: Rig):
+    rig.trunk.channels = 3
+    rig.trunk.save()
+    others = CallerIdFactory(trunk=rig.trunk, account__starts_per_minute=10_000_000)
+    flow = FlowFactory(account=others.account)
+    own = {"caller_id": others, "caller_id_given": others.number, "flow": flow, "flow_url": "http://x/1"}
+    lifecycle.create(others.account, numbers=NUMBERS[:2], now=timezone.now(), name="A secret", **own)
+    rig.tick()
+    campaign = rig.campaign(NUMBERS[3:6], name="Mine")
+    rig.tick()
+    told = of(campaign)
+    trunk = f"3 of 3 channels of the trunk {rig.trunk.name} busy, 1 by this one, 2 by other accounts"
+    assert [reason.message for reason in told.reasons] == [trunk]
+    assert "secret" not in str(told)
+
+
+def test_a_caller_id_that_is_full(rig: Rig):
+    rig.caller_id.channels = 1
+    rig.caller_id.save()
+    campaign = rig.campaign(2)
+    rig.tick()
+    (reason,) = of(campaign).reasons
+    assert reason.message == f"1 of 1 channels of the caller ID {rig.caller_id.number} busy, 1 by this one"
+
+
+def test_the_pace_says_when_the_next_start_is_due(rig: Rig):
+    rig.account.starts_per_minute = 10
+    rig.account.save()
+    campaign = rig.campaign(3)
+    rig.tick()
+    (reason,) = of(campaign).reasons
+    assert reason.code == "account-pace"
+    assert re.fullmatch(r"the account's pace is 10 starts a minute: the next in [56]\.\d s", reason.message)
+    assert reason.until is not None
+    assert timedelta(seconds=5) < reason.until - timezone.now() <= timedelta(seconds=6)
+
+
+# What the rows say ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_due_until_the_next_retry(rig: Rig):
+    campaign = rig.campaign(2, retries=1)
+    rig.tick()
+    end_all(rig, "busy")
+    told = of(campaign)
+    assert told.summary == "nothing is due: 2 calls waiting for a retry, the next 2026-03-02 11:40 IST"
+    assert told.next_attempt_at == timezone.now() + timedelta(minutes=10)
+    assert told.calls.waiting_for_retry == 2
+    rig.clock.shift(timedelta(minutes=10))
+    assert (of(campaign).calls.due, of(campaign).calls.waiting_for_retry) == (2, 0)
+
+
+def test_the_next_attempt_is_not_before_the_gate_opens(rig: Rig):
+    rig.account.closes_at = clock_time(11, 35)
+    rig.account.save()
+    campaign = rig.campaign(1, retries=1)
+    rig.tick()
+    end_all(rig, "busy")
+    told = of(campaign)
+    assert told.next_attempt_at is not None
+    assert f"{told.next_attempt_at.astimezone(rig.account.zone):%d %H:%M}" == "03 00:00"
+
+
+def test_lost_answers_are_told(rig: Rig):
+    campaign = rig.campaign(1)
+    rig.tick()
+    CallAttempt.objects.update(status="unknown")
+    assert "unknown-attempts" in codes(campaign)
+
+
+def test_more_calls_take_no_more_queries(db, at_work):
+    campaign = CampaignFactory(running=True, with_retries=True)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as made:
+            told = of(campaign)
+            diagnosis.of_calls(list(campaign.calls.all()[:20]), told, timezone.now())
+        return len(made)
+
+    CallFactory.create_batch(2, campaign=campaign, retrying=True)
+    CallAttemptFactory(call=CallFactory(campaign=campaign, in_progress=True), in_progress=True)
+    of_few = queries()
+    assert of_few < 15
+    for each in CallFactory.create_batch(10, campaign=campaign, in_progress=True):
+        CallAttemptFactory(call=each, in_progress=True)
+    CallFactory.create_batch(10, campaign=campaign)
+    assert queries() == of_few
+
+
+# One call ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_tells_its_outcomes_and_its_next_retry(rig: Rig):
+    campaign = rig.campaign([A], retries=3)
+    rig.tick()
+    end_all(rig, "busy")
+    assert of_number(campaign) == "rung once: busy; retry 1 at 2026-03-02 11:40 IST"
+    rig.later(minutes=10)
+    end_all(rig, "busy")
+    rig.later(minutes=10)
+    end_all(rig, "no-answer")
+    assert of_number(campaign) == "rung 3 times: busy, busy, no-answer; retry 3 at 2026-03-02 12:00 IST"
+
+
+def test_a_retry_that_is_due_says_why_it_is_not_dialled(rig: Rig, at_work):
+    campaign = rig.campaign([A], retries=1)
+    rig.tick()
+    end_all(rig, "busy")
+    lifecycle.pause(campaign)
+    assert of_number(campaign) == "rung once: busy; retry 1 at 2026-03-02 11:40 IST, but the campaign is paused"
+    rig.clock.shift(timedelta(minutes=11))
+    at_work()
+    due = "rung once: busy; retry 1 due since 2026-03-02 11:40 IST: the campaign is paused"
+    assert of_number(campaign) == due
+
+
+def test_a_call_that_was_not_dialled_says_what_its_campaign_waits_for(rig: Rig):
+    campaign = rig.campaign([A], send_at=timezone.now() + timedelta(hours=1))
+    assert of_number(campaign) == "not dialled yet: the campaign starts 2026-03-02 12:30 IST"
+
+
+def test_a_call_that_is_up_and_one_whose_answer_was_lost(rig: Rig):
+    campaign = rig.campaign([A])
+    rig.tick()
+    rig.clock.shift(timedelta(seconds=12))
+    assert of_number(campaign) == "attempt 1 is up, 12 s"
+    CallAttempt.objects.update(status="unknown")
+    assert of_number(campaign).startswith("attempt 1 may have rung")
+
+
+def test_a_call_that_is_over(rig: Rig):
+    campaign = rig.campaign([A, B])
+    rig.tick()
+    end_all(rig, "no-answer")
+    assert of_number(campaign) == "rung once: no-answer; failed: no-answer; no retry is left"
+
+
+def test_a_call_that_was_never_dialled(rig: Rig):
+    campaign = rig.campaign([A])
+    lifecycle.delete(lifecycle.pause(campaign))
+    assert of_number(campaign) == "failed: the campaign was deleted"
+    Call.objects.update(status="canceled", end_reason="the campaign's end came first")
+    assert of_number(campaign) == "never dialled: the campaign's end came first"
+
+
+def test_each_attempt_comes_with_the_moves_of_its_history(rig: Rig):
+    campaign = rig.campaign([A])
+    rig.tick()
+    rig.clock.shift(timedelta(seconds=8))
+    end_all(rig, "busy")
+    (one,) = diagnosis.of_calls(list(campaign.calls.all()), of(campaign), timezone.now())
+    ((attempt, steps),) = one.attempts
+    assert (attempt.number, [step.status for step in steps]) == (1, ["claimed", "placing", "in-progress", "busy"])
+    assert steps[-1].at - steps[0].at == timedelta(seconds=8)
+
+
+def test_what_was_given_back_again_and_again_never_hides_what_was_rung(db, at_work):
+    call = CallFactory(retrying=True)
+    CallAttemptFactory(call=call, busy=True, claimed_at=timezone.now() - timedelta(hours=2))
+    for minute in range(30):
+        CallAttemptFactory(
+            call=call, canceled=True, number=2, claimed_at=timezone.now() - timedelta(minutes=60 - minute)
+        )
+    (one,) = diagnosis.of_calls([call], of(call.campaign), timezone.now())
+    assert (len(one.attempts), one.attempts[0][0].status) == (diagnosis.MOST_ATTEMPTS, "busy")
+    assert one.summary.startswith("rung once: busy")

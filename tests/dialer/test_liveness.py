@@ -1,0 +1,71 @@
+"""Progress is what counts: a task that was taken from a queue is noted for the kind of worker that takes it."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings
+from redis.exceptions import ConnectionError as RedisAway
+
+from campaigns_project.celery import app
+from dialer import liveness
+from dialer.management.commands.sync_periodic_tasks import TICKS
+
+
+@pytest.fixture(autouse=True)
+def nothing_noted(redis, monkeypatch):
+    monkeypatch.setattr(liveness, "_noted_at", {})
+
+
+def task(queue: str | None):
+    return SimpleNamespace(request=SimpleNamespace(delivery_info={"routing_key": queue} if queue else None))
+
+
+@pytest.mark.parametrize(("queue", "who"), liveness.WORKERS.items())
+def test_a_task_is_progress_of_who_takes_it(queue, who):
+    liveness._worker_notes_its_tasks(task(queue))
+    noted = [each for each in liveness.PATIENCE if liveness.seconds_since(each) is not None]
+    assert noted == [who]
+    assert liveness.trouble(who) == ""
+
+
+@pytest.mark.parametrize("queue", [None, "somebody-elses"])
+def test_a_task_of_no_queue_of_ours_is_nobodys(redis, queue):
+    liveness._worker_notes_its_tasks(task(queue))
+    assert not redis.keys("progress:*")
+
+
+def test_a_worker_that_starts_has_made_progress():
+    consumer = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"load"}))))
+    liveness._worker_notes_its_start(consumer)
+    assert liveness.trouble("loader") == ""
+
+
+def test_a_busy_worker_notes_once_a_second(redis):
+    liveness.note("dialer")
+    redis.set("progress:dialer", 1)
+    liveness.note("dialer")
+    assert redis.get("progress:dialer") == "1"
+
+
+def test_a_note_that_can_not_be_made_stops_nobody(monkeypatch):
+    def away():
+        raise RedisAway("refused")
+
+    monkeypatch.setattr(liveness, "redis_client", away)
+    liveness.note("worker")
+
+
+def test_beat_has_a_tick_for_every_queue_well_within_its_patience():
+    routes = settings.CELERY_TASK_ROUTES
+    for queue, who in liveness.WORKERS.items():
+        ticks = [
+            seconds
+            for _, name, seconds in TICKS
+            if routes.get(name, {"queue": settings.CELERY_TASK_DEFAULT_QUEUE})["queue"] == queue
+        ]
+        assert min(ticks) <= liveness.PATIENCE[who] / 5, who
+
+
+def test_every_tick_is_a_task_that_exists():
+    app.loader.import_default_modules()
+    assert {name for _, name, _ in TICKS} <= set(app.tasks)
