@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test bench check format clean
+.PHONY: help setup demo up test chaos bench check audit format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,10 @@ up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
 test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
 	@exec $(PY) -m pytest
 
-bench: $(RUNTIME_STAMP) ## measure, beside the limits (some minutes)
+chaos: $(DEV_STAMP) ## break a running system in every way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
+	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
+
+bench: $(DEV_STAMP) ## measure, beside the limits and a plain dialer; writes docs/performance (half an hour)
 	@exec $(PY) -m bench
 
 check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import rules
@@ -38,6 +41,9 @@ check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import 
 	$(PY) -m mypy .
 	$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(VENV)/bin/lint-imports
+
+audit: $(DEV_STAMP) ## look for known vulnerabilities in the dependencies, where the data can be reached
+	@exec $(PY) -m scripts.audit
 
 format: $(DEV_STAMP) ## format the code and fix what ruff can fix
 	$(PY) -m ruff format .
