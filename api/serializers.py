@@ -313,11 +313,11 @@ def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | N
     return data | {name: value for name, value in optional.items() if value is not None}
 
 
-def campaign_summary(campaign: Campaign, progress: Progress, attempts_started: int) -> Mapping[str, Any]:
+def campaign_summary(campaign: Campaign, progress: Progress, at_the_carrier: int) -> Mapping[str, Any]:
     created = campaign.created_at.astimezone(campaign.account.zone).isoformat(timespec="seconds")
     return {
         "campaign_sid": wire_id(campaign.pk),
-        **stats.summary(progress, attempts_started),
+        **stats.summary(progress, at_the_carrier),
         "DateCreated": created,
     }
 

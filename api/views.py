@@ -181,13 +181,13 @@ def _validated(serializer: CampaignSerializer) -> dict[str, Any]:
 def _items(campaigns: Sequence[Campaign], *, with_numbers: bool = False) -> list[dict[str, Any]]:
     """A good item for each: the campaign, and its summary beside it. Three queries however many there are."""
     keys = [campaign.pk for campaign in campaigns]
-    counts, started = progress.of(keys), attempts.started(keys)
+    counts, live = progress.of(keys), attempts.at_the_carrier(keys)
     items = []
     for campaign in campaigns:
         # The numbers of lists may be half a million, and nobody has given them here.
         shown = with_numbers and not campaign.list_ids
         numbers = list(campaign.calls.order_by("id").values_list("number", flat=True)) if shown else None
         data = campaign_data(campaign, counts[campaign.pk], numbers)
-        summary = campaign_summary(campaign, counts[campaign.pk], started.get(campaign.pk, 0))
+        summary = campaign_summary(campaign, counts[campaign.pk], live.get(campaign.pk, 0))
         items.append(envelope.item(data, summary=summary))
     return items

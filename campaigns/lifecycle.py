@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns import call_states, campaign_states, fault_points, lists, signals, spoken_text
+from campaigns import call_states, campaign_lock, campaign_states, fault_points, lists, signals, spoken_text
 from campaigns.doorbell import ring
 from campaigns.errors import CampaignError, WrongState
 from campaigns.models import Call, Campaign, ContactList, CustomField
@@ -201,7 +201,8 @@ def end_waiting_calls(campaign: Campaign, now: datetime, *, reason: str, untried
 
 
 def _locked(campaign: Campaign) -> Campaign:
-    # no_key: adding attempts, whose foreign key points here, needs not wait.
+    campaign_lock.hold(campaign.pk)
+    # The row too: whoever changes two things at once. no_key: adding attempts, whose key points here, needs not wait.
     return Campaign.objects.select_for_update(of=("self",), no_key=True).select_related("account").get(pk=campaign.pk)
 
 

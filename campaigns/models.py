@@ -285,6 +285,34 @@ class Call(models.Model):
         return self.number
 
 
+class CallTally(models.Model):
+    """Calls counted as they change, so that a campaign of a million is not counted anew whenever somebody looks.
+
+    Each statement that adds, changes or removes calls adds rows with the differences, by a trigger in the database; the
+    sum over a campaign's rows is its state, and `progress.compact` adds them up from time to time. Nobody waits for
+    anybody: rows are only added and, added up, replaced.
+    """
+
+    # No foreign key: the rows of a deleted campaign add up to nothing, and go with the next adding up.
+    campaign_id = models.UUIDField()
+    status = models.CharField(max_length=16)
+    tried = models.BooleanField(help_text="Of calls with an attempt that counted.")
+    calls = models.BigIntegerField()
+    attempts = models.BigIntegerField(help_text="Their attempts that counted.")
+    is_sum = models.BooleanField(default=False, db_default=False, help_text="Of rows that were added up.")
+
+    class Meta:
+        indexes: ClassVar = [
+            # Read by progress.of.
+            models.Index(fields=["campaign_id"], name="tally_of_campaign"),
+            # Read by progress.compact: what has come since it last ran.
+            models.Index(fields=["id"], name="tally_to_add_up", condition=Q(is_sum=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls:+} {self.status}"
+
+
 class History(models.Model):
     """One row per move of a status, written by the statement that moves it."""
 

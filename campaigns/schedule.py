@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from campaigns import campaign_states, lifecycle, signals
+from campaigns import campaign_lock, campaign_states, lifecycle, signals
 from campaigns.models import Call, Campaign
 
 S = Campaign.Status
@@ -42,6 +42,7 @@ def end_due(now: datetime) -> None:
     """
     for campaign in Campaign.objects.filter(status__in=Campaign.OPEN, expires_at__lte=now):
         with transaction.atomic():
+            campaign_lock.hold(campaign.pk)
             campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
             if campaign.expires_at > now:
                 continue  # its end was put off meanwhile
@@ -58,7 +59,9 @@ def close_finished(campaigns: "QuerySet[Campaign]", now: datetime) -> None:
     open_call = Call.objects.filter(campaign=OuterRef("pk"), status__in=["created", "in-progress", "retrying"])
     at_work = Q(status__in=[S.IN_PROGRESS, S.PAUSED]) | Q(status=S.CREATED, expires_at__lte=now)
     for campaign in campaigns.filter(at_work).filter(~Exists(open_call)):
-        _close(campaign, now)
+        # With what its webhook says: both or neither.
+        with transaction.atomic():
+            _close(campaign, now)
 
 
 def _close(campaign: Campaign, now: datetime) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from campaigns import csv_upload, schedule
+from campaigns import csv_upload, progress, schedule
 from campaigns.doorbell import ring
 from campaigns.lifecycle import START_DUE
 
@@ -26,6 +26,11 @@ def start_due() -> None:
 @shared_task(name="campaigns.end_due")
 def end_due() -> None:
     schedule.end_due(timezone.now())
+
+
+@shared_task(name="campaigns.compact_tally")
+def compact_tally() -> None:
+    progress.compact()
 
 
 @shared_task(name=csv_upload.LOAD)

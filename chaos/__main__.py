@@ -38,7 +38,8 @@ Job = tuple[str, int, float]
 
 def main() -> int:
     options = _parse()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     rows = _rows()
     chosen = options.rows.split(",") if options.rows else list(rows)
     if unknown := [number for number in chosen if number not in rows]:
@@ -122,7 +123,7 @@ class Lanes:
         """Their systems are stopped by themselves, when their input ends or a signal comes."""
         for process in self._processes:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
         for process in self._processes:
             try:
                 process.wait(60)

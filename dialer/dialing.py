@@ -11,12 +11,12 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts.encryption import UnreadableSecret
 from accounts.models import Trunk
-from campaigns import fault_points
+from campaigns import campaign_lock, fault_points
 from campaigns.models import Campaign, CustomField, Outcome
 from campaigns.state_machine import Move
 from dialer import attempt_states, gate, links, outcomes, trunk_health
@@ -99,14 +99,7 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> list[CallReque
 
 def _lock_claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
     """The attempts that are still claimed. Their campaigns can't be paused or ended until the intent is committed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id FROM campaigns_campaign
-            WHERE id IN (SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)) ORDER BY id FOR SHARE
-            """,
-            [list(attempt_ids)],
-        )
+    campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=attempt_ids).values("campaign_id"))
     attempts = CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED)
     return list(
         attempts.select_related(

@@ -5,6 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+from django.utils import timezone
+from psycopg.types.json import Json
+
 from dialer import doorbells
 from dialer.models import CarrierEvent
 
@@ -15,11 +19,23 @@ PURGE_BATCH = 10_000
 
 def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> None:
     """Stores events (attempt id and the carrier's own words), and rings for them to be settled."""
-    if events:
-        CarrierEvent.objects.bulk_create(
-            CarrierEvent(attempt_id=attempt_id, carrier=carrier, payload=payload) for attempt_id, payload in events
+    if not events:
+        return
+    # One statement and no transaction around it: with two callbacks for every call, this is what a web process does.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error)
+            SELECT attempt_id, %s, payload, %s, '' FROM unnest(%s::uuid[], %s::jsonb[]) AS told(attempt_id, payload)
+            """,
+            [
+                carrier,
+                timezone.now(),
+                [attempt_id for attempt_id, _ in events],
+                [Json(payload) for _, payload in events],
+            ],
         )
-        doorbells.ring_settle()
+    doorbells.ring_settle()
 
 
 def take(limit: int, only: Sequence[int] | None = None) -> list[CarrierEvent]:

@@ -2,7 +2,7 @@
 
 Set-based: a batch is a handful of statements however many attempts it holds. Monotonic: an attempt that has ended takes
 no more news, so late, repeated and out-of-order events change nothing. Locks are taken in one order everywhere:
-campaigns, then attempts, each by their ids.
+campaigns (shared, see `campaign_lock`), then attempts, each in one order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from campaigns import call_states, fault_points, schedule
+from campaigns import call_states, campaign_lock, fault_points, schedule
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from campaigns.state_machine import Move
@@ -57,9 +57,11 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
             ended.setdefault(attempt_id, Ended(attempt_id, event.status, event, reason=event.reason))
     up = {attempt_id: event for attempt_id, event in reversed(news) if attempt_id not in ended}
     with transaction.atomic(savepoint=False):
-        _lock_campaigns([attempt_id for attempt_id, _ in news])
+        _hold_campaigns([attempt_id for attempt_id, _ in news])
+        # All of them in the order of their ids, before some are moved as up and some as ended.
+        attempts = _lock_unfinished({attempt_id for attempt_id, _ in news})
         _note_up(up, now)
-        return end(list(ended.values()), now)
+        return _end(ended, [attempt for attempt in attempts if attempt.pk in ended], now)
 
 
 def note_accepted(refs: Mapping[UUID, str], now: datetime) -> None:
@@ -67,7 +69,7 @@ def note_accepted(refs: Mapping[UUID, str], now: datetime) -> None:
     if not refs:
         return
     with transaction.atomic(savepoint=False):
-        _lock_campaigns(refs)
+        _hold_campaigns(refs)
         _take_back(refs, now)
         moves = [Move(pk, S.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in refs.items()]
         attempt_states.move(moves, at=now)
@@ -79,17 +81,25 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
         return 0
     by_attempt = {each.attempt_id: each for each in ends}
     with transaction.atomic(savepoint=False):
-        _lock_campaigns(by_attempt)
-        attempts = _lock_unfinished(by_attempt)
-        _take_back({each.attempt_id: each.event.carrier_ref for each in ends}, now)
-        moves = [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
-        moved = attempt_states.move(moves, at=now)
-        attempts = [attempt for attempt in attempts if attempt.pk in moved]
-        _tell_of_attempts(attempts, by_attempt)
-        calls = [_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
-        _tell_of_calls(attempts, calls, call_states.move(calls, at=now))
-        schedule.close_finished(Campaign.objects.filter(pk__in={attempt.campaign_id for attempt in attempts}), now)
-        transaction.on_commit(lambda: _free_channels(attempts))
+        _hold_campaigns(by_attempt)
+        return _end(by_attempt, _lock_unfinished(by_attempt), now)
+
+
+def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now: datetime) -> int:
+    """The same, for attempts that are locked; within the caller's transaction."""
+    _take_back({each.attempt_id: each.event.carrier_ref for each in by_attempt.values()}, now)
+    moves = [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
+    moved = attempt_states.move(moves, at=now)
+    attempts = [attempt for attempt in attempts if attempt.pk in moved]
+    if not attempts:
+        return 0
+    _tell_of_attempts(attempts, by_attempt)
+    calls = [_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
+    _tell_of_calls(attempts, calls, call_states.move(calls, at=now))
+    transaction.on_commit(lambda: _free_channels(attempts))
+    # After the commit: of two batches with a campaign's last calls, the later one sees that none is left.
+    campaigns = {attempt.campaign_id for attempt in attempts}
+    transaction.on_commit(lambda: schedule.close_finished(Campaign.objects.filter(pk__in=campaigns), now))
     for attempt in attempts:
         log.info(
             "call_attempt_ended",
@@ -128,21 +138,9 @@ def _tell_of_calls(attempts: Sequence[CallAttempt], moves: Sequence[Move], moved
         campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns.values()), call_ids=over)
 
 
-def _lock_campaigns(attempt_ids: Collection[UUID]) -> None:
-    """Locks the campaigns of these attempts.
-
-    A campaign that is being ended is seen either before or after it, and of two batches with its last calls one sees
-    that none is left.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id FROM campaigns_campaign
-            WHERE id IN (SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s))
-            ORDER BY id FOR NO KEY UPDATE
-            """,
-            [list(attempt_ids)],
-        )
+def _hold_campaigns(attempt_ids: Collection[UUID]) -> None:
+    """A campaign that is being ended is seen either before or after it."""
+    campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=list(attempt_ids)).values("campaign_id"))
 
 
 def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:

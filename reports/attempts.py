@@ -16,8 +16,8 @@ def of(campaign: Campaign, statuses: Sequence[str]) -> "QuerySet[CallAttempt]":
     return attempts.exclude(status=CallAttempt.Status.CANCELED).select_related("call")
 
 
-def started(campaign_ids: Collection[UUID]) -> dict[UUID, int]:
-    """How many attempts of each campaign were offered to a carrier and not given back."""
-    attempts = CallAttempt.objects.filter(campaign__in=campaign_ids, placing_at__isnull=False)
-    counted = attempts.exclude(status=CallAttempt.Status.CANCELED).values_list("campaign_id").annotate(Count("id"))
-    return dict(counted)
+def at_the_carrier(campaign_ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many attempts of each campaign were offered to a carrier and have not ended; absent where there is none."""
+    offered = set(CallAttempt.UNFINISHED) - {CallAttempt.Status.CLAIMED}
+    attempts = CallAttempt.objects.filter(campaign__in=campaign_ids, status__in=offered)
+    return dict(attempts.values_list("campaign_id").annotate(Count("id")))

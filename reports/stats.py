@@ -41,11 +41,13 @@ def stats(campaign: Campaign, progress: Progress) -> dict[str, int]:
     return counts
 
 
-def summary(progress: Progress, attempts_started: int) -> dict[str, int]:
-    """call_initialized counts attempts that were started, everything else numbers."""
+def summary(progress: Progress, at_the_carrier: int) -> dict[str, int]:
+    """call_initialized counts attempts that were started, everything else numbers. at_the_carrier: those without an
+    end.
+    """
     return {
         "call_scheduled": progress.total,
-        "call_initialized": attempts_started,
+        "call_initialized": progress.attempts + at_the_carrier,
         "call_completed": progress.count(S.COMPLETED),
         "call_failed": progress.count(S.FAILED, S.CANCELED),
         "call_inprogress": progress.count(S.IN_PROGRESS),

@@ -18,6 +18,7 @@ TICKS = [
     ("Repair what crashes left behind", "dialer.recover", 5),
     ("Get on with CSV uploads that have stopped", "campaigns.resume_csv_uploads", 10),
     ("See whether the loaders take their tasks", "campaigns.loader_tick", 5),
+    ("Add up the counts of calls", "campaigns.compact_tally", 5),
     ("Delete old carrier events", "dialer.purge_inbox", 3600),
     ("Delete old webhooks", "reports.purge_webhooks", 3600),
     ("Delete old idempotency keys", "api.purge_idempotency_keys", 3600),

@@ -1,0 +1,385 @@
+"""A walk over every address of the server as somebody who has no business there.
+
+An address that this walk does not know fails it: add its parameter to `acme.values`, or the address to the table of its
+kind with the rule that it obeys.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import product
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.core.serializers import serialize
+from django.db import models
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from accounts.credentials import create_key
+from accounts.models import Account, ApiKey
+from api.exophones import sid as exophone_sid
+from dialer import links
+from reports.links import report_url
+from tests.api.client import Api, basic
+from tests.factories import (
+    AccountFactory,
+    CallAttemptFactory,
+    CallerIdFactory,
+    CallFactory,
+    CampaignFactory,
+    CarrierEventFactory,
+    ContactFactory,
+    ContactListFactory,
+    CsvUploadFactory,
+    CustomFieldFactory,
+    FlowFactory,
+    IdempotentRequestFactory,
+    ListEntryFactory,
+    RejectedRowFactory,
+    WebhookDeliveryFactory,
+    WebhookTryFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+OUR_APPS = ("accounts", "api", "campaigns", "dialer", "reports", "auth", "django_celery_beat")
+PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+WRITTEN_ONLY = {
+    "v2/accounts/<str:account_sid>/contacts/csv-upload",
+    "v2/accounts/<str:account_sid>/lists/<str:list_sid>/contacts/<str:contact_sid>",
+}
+# For everybody, and with nothing of anybody in them.
+PUBLIC = {"healthz", "readyz", "openapi.json", "docs/", "redoc/"}
+# For who was given the address with its key.
+SIGNED = {
+    "carrier-events/<str:carrier>/<hex:attempt_id>",
+    "flows/<int:flow_pk>",
+    "campaign-texts/<hex:campaign_id>",
+    "call-texts/<int:call_pk>",
+    "reports/<hex:campaign_id>.csv",
+}
+# For this machine, or who has METRICS_TOKEN.
+OPERATORS = {"metrics"}
+# Of the admin, for every member of the staff: a login, the own password, a start page that lists what one may see, the
+# words of the JavaScript; and two that lead to other pages.
+STAFFS = {
+    "admin/",
+    "admin/login/",
+    "admin/logout/",
+    "admin/password_change/",
+    "admin/password_change/done/",
+    "admin/jsi18n/",
+    "admin/r/<path:content_type_id>/<path:object_id>/",
+    "admin/(?P<url>.*)$",
+}
+
+
+def addresses(patterns: Any = None, before: str = "") -> Iterator[str]:
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        address = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from addresses(each.url_patterns, address)
+        else:
+            assert isinstance(each, URLPattern)
+            yield address
+
+
+def is_tenants(address: str) -> bool:
+    return address.startswith(("v2/accounts/<str:account_sid>/", "v2_beta/Accounts/<str:account_sid>/"))
+
+
+TENANTS = [address for address in addresses() if is_tenants(address)]
+ADMINS = [address for address in addresses() if address.startswith("admin/")]
+
+
+@dataclass
+class Tenant:
+    """An account with one of everything. values: of the parameters of its addresses; marks: what is only its own."""
+
+    account: Account
+    api: Api
+    signed: dict[str, str]
+    values: dict[str, str]
+    marks: set[str] = field(default_factory=set)
+
+
+def tenant(name: str, digit: int) -> Tenant:
+    account = AccountFactory(sid=name, requests_per_minute=1_000_000)
+    flow = FlowFactory(account=account, document={"steps": [{"say": f"The flow of {name}."}]})
+    caller_id = CallerIdFactory(account=account, number=f"+91804711331{digit}")
+    running = CampaignFactory(account=account, running=True, name=f"fees of {name}", flow=flow, caller_id=caller_id)
+    CustomFieldFactory(campaign=running, value=f"note of {name}")
+    reading = CampaignFactory(account=account, greeting=True, running=True, text=f"The text of {name}.")
+    over = CampaignFactory(account=account, completed=True)
+    attempt = CallAttemptFactory(
+        call=CallFactory(in_progress=True, campaign=running, number=f"+91981111110{digit}"), in_progress=True
+    )
+    CallAttemptFactory(call=CallFactory(completed=True, campaign=over, number=f"+91982222220{digit}"), completed=True)
+    call = CallFactory(campaign=reading, number=f"+91983333330{digit}")
+    CarrierEventFactory(attempt=attempt)
+    contact = ContactFactory(account=account, number=f"+91984444440{digit}", first_name=f"Asha of {name}")
+    contact_list = ContactListFactory(account=account, name=f"parents of {name}")
+    ListEntryFactory(contact_list=contact_list, contact=contact)
+    upload = CsvUploadFactory(account=account, contact_list=contact_list, completed=True, file_name=f"{name}.csv")
+    RejectedRowFactory(upload=upload, cells=[f"row of {name}"])
+    webhook = WebhookDeliveryFactory(campaign=running, given_up=True, url=f"https://client.example/{name}?key=k")
+    WebhookTryFactory(delivery=webhook, response=f"the receiver of {name}")
+    IdempotentRequestFactory(account=account, answer=f'"an answer to {name}"')
+    made = create_key(account)
+    urls = [
+        *(links.events_url("exotel", attempt.pk), links.flow_url(attempt.call), links.flow_url(call)),
+        f"/call-texts/{call.pk}?token={links.token('call-texts', str(call.pk))}",
+        report_url(over.pk),
+    ]
+    uploads = {"upload_id": upload.pk.hex, "webhook_id": webhook.webhook_id.hex}
+    lists = {"contact_sid": contact.pk.hex, "list_sid": contact_list.pk.hex}
+    others = {"account_sid": name, "campaign_id": running.pk.hex, "exophone_sid": exophone_sid(caller_id)}
+    return Tenant(
+        account,
+        Api(account, made.key, made.token),
+        {each.split("/")[1]: each for each in (urlsplit(url)._replace(scheme="", netloc="").geturl() for url in urls)},
+        uploads | lists | others,
+        {
+            *(name, caller_id.number, account.webhook_secret.reveal(), made.key),
+            *(row.number for row in account.contacts.all()),
+            *(row.number for each in account.campaigns.all() for row in each.calls.all()),
+            *(row.pk.hex for row in (running, reading, over, attempt, contact, contact_list, upload)),
+            webhook.webhook_id.hex,
+        },
+    )
+
+
+@pytest.fixture
+def acme(redis: Any) -> Tenant:
+    return tenant("acme", 1)
+
+
+@pytest.fixture
+def umbrella(redis: Any) -> Tenant:
+    return tenant("umbrella", 2)
+
+
+@pytest.fixture(autouse=True)
+def wrong_credentials_without_end(settings: Any) -> None:
+    settings.FAILED_SIGN_INS_PER_MINUTE = 1_000_000
+
+
+def rows() -> dict[tuple[str, Any], str]:
+    """Everything that is stored; when a key was used last is no secret of anybody's."""
+    found: list[models.Model] = [
+        row
+        for app in OUR_APPS
+        for model in apps.get_app_config(app).get_models()
+        for row in model._default_manager.all()
+    ]
+    return {
+        (row._meta.label, row.pk): re.sub(r'"last_(used_at|login)": [^,}]*', "", serialize("json", [row]))
+        for row in found
+    }
+
+
+def filled(address: str, values: dict[str, str]) -> str:
+    """The address with values for its parameters; KeyError for one that this walk does not know."""
+    return "/" + PARAMETER.sub(lambda match: values[match.group(1)], address)
+
+
+def body_for(address: str, its: dict[str, str]) -> dict[str, Any]:
+    """A body that would do something if the objects in it were one's own."""
+    if "/contacts" in address and "lists/" in address:
+        return {"contact_references": [{"contact_sid": its["contact_sid"]}]}
+    if "/contacts" in address:
+        return {"contacts": [{"sid": its["contact_sid"], "contact_sid": its["contact_sid"], "first_name": "Mallory"}]}
+    if "/lists" in address:
+        return {"lists": [{"sid": its["list_sid"], "list_sid": its["list_sid"], "name": "Mallory's"}]}
+    if "<str:campaign_id>" in address:
+        return {"campaigns": [{"action": "pause", "status_callback": "https://mallory.example/told"}]}
+    return {"campaigns": [{"lists": [its["list_sid"]], "caller_id": "08047113311", "read_via_text": "Hello."}]}
+
+
+def told(response: Any) -> str:
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    return content.decode() + str(response.headers)
+
+
+def tells(response: Any, of: Tenant, *sent: str) -> list[str]:
+    """What the answer holds of the tenant that was not in the question; ids are looked for in both spellings."""
+    text, question = (each.replace("-", "") for each in (told(response), "".join(sent)))
+    return [mark for mark in of.marks if mark.replace("-", "") in text and mark.replace("-", "") not in question]
+
+
+def ask(http: Any, method: str, address: str, body: Any = b"", **headers: str) -> Any:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return http.generic(method, address, raw, "application/json", headers=headers)
+
+
+def test_every_address_is_known_to_this_walk(acme):
+    known = PUBLIC | SIGNED | OPERATORS | set(TENANTS) | set(ADMINS)
+    assert set(addresses()) - known == set()
+    for address in TENANTS:
+        assert set(PARAMETER.findall(address)) <= set(acme.values), address
+
+
+def test_the_owner_finds_something_at_each_of_its_addresses(acme):
+    """So that what follows is refused for the right reason."""
+    for address in TENANTS:
+        answer = ask(acme.api.http, "GET", filled(address, acme.values), **acme.api.headers)
+        assert answer.status_code == (405 if address in WRITTEN_ONLY else 200), (address, told(answer))
+
+
+def test_another_tenants_sid_is_unknown_at_every_address_to_every_method(acme, umbrella):
+    before = rows()
+    for address, method in product(TENANTS, METHODS):
+        where, body = filled(address, acme.values), body_for(address, acme.values)
+        answer = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
+        assert answer.status_code == 404, (method, where)
+        assert tells(answer, acme, where, str(body)) == [], (method, where)
+    assert rows() == before
+
+
+def test_another_tenants_objects_are_unknown_below_the_own_sid(acme, umbrella):
+    before = rows()
+    for address, method in product(TENANTS, METHODS):
+        objects = [name for name in PARAMETER.findall(address) if name != "account_sid"]
+        # Where an address names two objects, it is enough that one of them is another's.
+        for theirs in [dict.fromkeys(objects, acme), *({name: acme} for name in objects)] if objects else []:
+            its = umbrella.values | {name: owner.values[name] for name, owner in theirs.items()}
+            where, body = filled(address, its), body_for(address, acme.values)
+            answer = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
+            assert answer.status_code in {404, 405}, (method, where, told(answer))
+            assert tells(answer, acme, where, str(body)) == [], (method, where)
+    assert rows() == before
+
+
+def test_another_tenants_objects_can_not_be_named_in_a_body(acme, umbrella):
+    before = rows()
+    for address, method in product(TENANTS, METHODS):
+        where, body = filled(address, umbrella.values), body_for(address, acme.values)
+        if method == "DELETE":  # would delete what is umbrella's own
+            continue
+        answer = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
+        assert answer.status_code < 500, (method, where)
+        assert tells(answer, acme, where, str(body)) == [], (method, where, told(answer))
+    after = rows()
+    mine = {key for key, row in before.items() if after.get(key) != row}
+    assert not any(mark in before[key] for key in mine for mark in acme.marks), "a row of acme has changed"
+    new = [row for key, row in after.items() if key not in before]
+    assert [mark for mark in acme.marks for row in new if mark in row.replace("-", "")] == []
+
+
+@pytest.mark.parametrize("who", ["nobody", "wrong token", "revoked", "inactive", "mixed", "staff"])
+def test_without_working_credentials_no_address_of_a_tenant_answers(acme, umbrella, who, django_user_model):
+    key = ApiKey.objects.get(account=acme.account)
+    theirs = umbrella.api.headers["authorization"]
+    headers = dict(acme.api.headers)
+    match who:
+        case "nobody":
+            headers = {}
+        case "wrong token":
+            headers = {"authorization": basic(key.key, "wrong")}
+        case "revoked":
+            ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+        case "inactive":
+            Account.objects.filter(pk=acme.account.pk).update(is_active=False)
+        case "mixed":
+            token = create_key(umbrella.account).token
+            headers = {"authorization": basic(key.key, token)}
+        case "staff":  # the session of the admin is no key to the API
+            acme.api.http.force_login(django_user_model.objects.create_superuser("root"))
+            headers = {}
+    assert headers.get("authorization") != theirs
+    before = rows()
+    for address, method in product(TENANTS, METHODS):
+        where = filled(address, acme.values)
+        answer = ask(acme.api.http, method, where, body_for(address, acme.values), **headers)
+        assert answer.status_code == 401, (who, method, where)
+        assert tells(answer, acme, where) == [], (who, method, where)
+    assert rows() == before
+
+
+@pytest.mark.parametrize("key", ["none", "empty", "cut", "longer", "another's", "another purpose's", "expired"])
+def test_an_address_with_a_key_opens_to_no_other_key(clock, acme, umbrella, key):
+    assert {each.split("/")[0] for each in SIGNED} == set(acme.signed)
+    for kind, url in acme.signed.items():
+        bare, name, token = re.split(r"[?=]", url)
+        purpose = next(each for each in acme.signed if each not in {kind, "reports"})
+        wrong = {
+            "none": bare,
+            "empty": f"{bare}?{name}=",
+            "cut": url[:-1],
+            "longer": f"{url}0",
+            "another's": f"{bare}?{umbrella.signed[kind].partition('?')[2]}",
+            "another purpose's": f"{bare}?{name}={links.token(purpose, bare.rpartition('/')[2])}",
+            "expired": url if kind == "reports" else bare,
+        }[key]
+        clock.move_to(timezone.now() + timedelta(days=8 if key == "expired" else 0))
+        before = rows()
+        for method in METHODS:
+            answer = ask(Client(), method, wrong, {"Status": "completed"})
+            assert answer.status_code in {403, 405}, (key, method, wrong)
+            assert tells(answer, acme, wrong) == []
+        assert rows() == before
+        assert len(token) > 40
+
+
+def test_an_address_with_its_own_key_opens(acme):
+    for kind, url in acme.signed.items():
+        answer = ask(Client(), "POST" if kind == "carrier-events" else "GET", url, {"Status": "completed"})
+        assert answer.status_code in {200, 204}, (kind, told(answer))
+
+
+def admin_values(address: str, acme: Tenant) -> dict[str, str]:
+    app, model = [*address.split("/"), "", ""][1:3]
+    row = apps.get_model(app, model)._default_manager.first() if app in OUR_APPS else None
+    pk = str(row.pk if row else 1)
+    return {"object_id": pk, "id": pk, "verb": "pause", "content_type_id": "1", "app_label": "campaigns", "url": "x"}
+
+
+@pytest.mark.parametrize("who", ["nobody", "no staff", "staff without permissions"])
+def test_the_admin_shows_and_does_nothing_for_who_may_not(acme, who):
+    """All of it: pages of models and of ours, for reading and for writing."""
+    http = Client(raise_request_exception=False)
+    if who != "nobody":
+        user = get_user_model().objects.create_user("eve", is_staff=who == "staff without permissions")
+        http.force_login(user)
+    before = rows()
+    for address, method in product(ADMINS, METHODS):
+        if address == "admin/logout/":
+            continue
+        where = filled(address.replace("(?P<url>.*)$", "<url>"), admin_values(address, acme))
+        where = re.sub(r"\(\?P<app_label>[^)]*\)/\$", "campaigns/", where)
+        answer = ask(http, method, where, b"")
+        page = (who, method, where, answer.status_code)
+        for_everybody = address in STAFFS if who == "staff without permissions" else address == "admin/login/"
+        names_methods_only = method == "OPTIONS" and not answer.content
+        assert for_everybody or names_methods_only or answer.status_code in {302, 403, 404, 405}, page
+        if answer.status_code == 302:
+            assert answer.headers["Location"].startswith("/admin/"), page
+        assert tells(answer, acme, where) == [], page
+    assert rows() == before
+
+
+def test_what_everybody_may_read_tells_of_nobody(acme, client):
+    for address in PUBLIC:
+        answer = client.get(f"/{address}")
+        assert answer.status_code in {200, 503}
+        # "acme" is the account of the examples in the API's description.
+        assert [mark for mark in tells(answer, acme) if mark != "acme"] == []
+
+
+def test_the_operators_figures_are_not_for_customers(acme, client, settings):
+    settings.METRICS_TOKEN = "the operator's"
+    for headers in ({}, acme.api.headers, {"authorization": "Bearer wrong"}):
+        answer = ask(client, "GET", "/metrics", **headers)
+        assert answer.status_code == 401
+        assert tells(answer, acme) == []
+    settings.METRICS_TOKEN = ""
+    assert client.get("/metrics", REMOTE_ADDR="192.0.2.1").status_code == 403

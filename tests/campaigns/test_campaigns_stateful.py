@@ -1,0 +1,203 @@
+"""A campaign's life against the table of docs/states.md: whatever is asked for, whatever the clock does."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from django.utils import timezone
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from campaigns import lifecycle, schedule
+from campaigns.errors import CampaignError, WrongState
+from campaigns.lifecycle import LONGEST
+from campaigns.models import Call, Campaign
+from dialer import channels
+from dialer.carriers import _carrier
+from tests import machines
+from tests.conftest import NUMBERS, START, Rig
+
+pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
+
+ENDED = {"completed", "failed", "canceled", "deleted", "archived"}
+# Seconds: about a tick, a minute, an hour, a day, and longer than any campaign lasts.
+WHILES = st.sampled_from([1, 59, 60, 3599, 3600, 86_400, 31 * 86_400])
+DELAYS = st.sampled_from([0, 1, 60, 3600, 86_400])
+LENGTHS = st.none() | st.sampled_from([1, 60, 3600, 86_400, 40 * 86_400])
+
+
+@dataclass
+class Life:
+    """What is known of a campaign. `row` is as it was when it was made, like that of somebody who looked long ago."""
+
+    row: Campaign
+    send_at: datetime
+    end_at: datetime | None
+    status: str = "created"
+    has_started: bool = False
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.end_at or self.send_at + LONGEST
+
+    @property
+    def may_be_changed(self) -> bool:
+        return self.status in {"created", "paused"} and not self.has_started
+
+
+class Campaigns(RuleBasedStateMachine):
+    lives: ClassVar[Bundle[Life]] = Bundle("lives")
+
+    def __init__(self, clock: Any, redis: Any) -> None:
+        super().__init__()
+        machines.forget_rows()
+        redis.flushdb()
+        clock.move_to(START)
+        _carrier.cache_clear()
+        channels.restore()
+        self.rig = Rig(clock)
+        self.known: list[Life] = []
+
+    @initialize(target=lives)
+    def one_starts_now(self) -> Life:
+        return self.create(0, None)
+
+    @rule(target=lives, delay=DELAYS, length=LENGTHS)
+    def another_is_made(self, delay: int, length: int | None) -> Life:
+        return self.create(delay, length)
+
+    def create(self, delay: int, length: int | None) -> Life:
+        send_at = timezone.now() + timedelta(seconds=delay)
+        end_at = send_at + timedelta(seconds=length) if length else None
+        life = Life(self.rig.campaign(NUMBERS[:2], send_at=send_at, end_at=end_at), send_at, end_at)
+        self.known.append(life)
+        return life
+
+    # Hypothesis leaves out some of the rules in each example: what belongs together is one rule.
+
+    @rule(life=lives, verb=st.sampled_from(["pause", "resume", "pause", "resume", "complete", "archive", "delete"]))
+    def somebody_acts(self, life: Life, verb: str) -> None:
+        getattr(self, verb)(life)
+
+    @rule(what=st.sampled_from(["start_due", "end_due", "everybody_is_called"]), times=st.integers(1, 2))
+    def server_works(self, what: str, times: int) -> None:
+        """Twice does no more than once."""
+        for _ in range(times):
+            getattr(self, what)()
+
+    # People ------------------------------------------------------------------------------------------------------
+
+    def pause(self, life: Life) -> None:
+        self.act(life, lifecycle.pause, {"created": "paused", "in-progress": "paused"})
+
+    def resume(self, life: Life) -> None:
+        now = timezone.now()
+        waits = not life.has_started and life.send_at > now
+        ways = {} if life.expires_at <= now else {"paused": "created" if waits else "in-progress"}
+        self.act(life, lifecycle.resume, ways)
+        life.has_started |= life.status == "in-progress"
+
+    def complete(self, life: Life) -> None:
+        self.act(life, lifecycle.complete, {"paused": "completed"})
+
+    def archive(self, life: Life) -> None:
+        self.act(life, lifecycle.archive, {"completed": "archived"})
+
+    def delete(self, life: Life) -> None:
+        self.act(life, lifecycle.delete, {"created": "deleted", "paused": "deleted"} if life.may_be_changed else {})
+
+    def act(self, life: Life, verb: Any, ways: dict[str, str]) -> None:
+        """The verb leads where the table says, and nowhere with the reason where the table has no way."""
+        if life.status in ways:
+            life.status = ways[life.status]
+            assert verb(life.row).status == life.status
+        else:
+            with pytest.raises(WrongState):
+                verb(life.row)
+
+    @rule(life=lives, delay=DELAYS, length=LENGTHS)
+    def change_schedule(self, life: Life, delay: int, length: int | None) -> None:
+        now = timezone.now()
+        send_at = now + timedelta(seconds=delay)
+        end_at = send_at + timedelta(seconds=length) if length else None
+        if life.may_be_changed:
+            lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at)
+            life.send_at, life.end_at = send_at, end_at
+        else:
+            with pytest.raises(WrongState):
+                lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at)
+
+    @rule(life=lives, before=st.sampled_from([0, 1, 3600]))
+    def end_before_the_start_is_refused(self, life: Life, before: int) -> None:
+        end_at = timezone.now() - timedelta(seconds=before)
+        with pytest.raises(CampaignError):
+            lifecycle.change(life.row, now=timezone.now(), send_at=timezone.now(), end_at=end_at)
+
+    @rule(life=lives)
+    def change_callbacks(self, life: Life) -> None:
+        if life.status in ENDED:
+            with pytest.raises(WrongState):
+                lifecycle.change_callbacks(life.row, status_callback="https://client.example/told")
+        else:
+            lifecycle.change_callbacks(life.row, status_callback="https://client.example/told")
+
+    # The clock and the dialer ------------------------------------------------------------------------------------
+
+    @rule(seconds=WHILES)
+    def time_passes(self, seconds: int) -> None:
+        self.rig.clock.shift(seconds)
+
+    def start_due(self) -> None:
+        now = timezone.now()
+        schedule.start_due(now)
+        for life in self.known:
+            if life.status == "created" and life.send_at <= now < life.expires_at:
+                life.status, life.has_started = "in-progress", True
+
+    def end_due(self) -> None:
+        now = timezone.now()
+        schedule.end_due(now)
+        for life in self.known:
+            if life.status not in ENDED and life.expires_at <= now:
+                # Nobody was called in any that is still open: `everybody_is_called` ends those.
+                life.status = "canceled" if life.status == "paused" else "failed"
+
+    def everybody_is_called(self) -> None:
+        self.rig.dispatch()
+        self.rig.dial()
+        self.rig.settle()
+        for life in self.known:
+            if life.status == "in-progress" and timezone.now() < life.expires_at:
+                life.status = "completed"
+
+    # What must hold after every step -----------------------------------------------------------------------------
+
+    @invariant()
+    def each_campaign_is_where_the_table_says(self) -> None:
+        rows = Campaign.objects.in_bulk([life.row.pk for life in self.known])
+        for life in self.known:
+            row = rows[life.row.pk]
+            assert row.status == life.status
+            assert row.expires_at == life.expires_at
+            assert (row.ended_at is not None) == (life.status in ENDED)
+            assert (row.started_at is not None) == life.has_started
+
+    @invariant()
+    def histories_are_chains(self) -> None:
+        for life in self.known:
+            assert machines.chained(life.row.history.order_by("id"), "created") == life.status
+
+    @invariant()
+    def no_call_waits_in_a_campaign_that_has_ended(self) -> None:
+        over = [life.row.pk for life in self.known if life.status in ENDED]
+        assert not Call.objects.filter(campaign__in=over).exclude(status__in=Call.ENDED).exists()
+
+    @invariant()
+    def nobody_is_called_in_a_campaign_that_never_started(self) -> None:
+        never = [life.row.pk for life in self.known if not life.has_started]
+        assert not Call.objects.filter(campaign__in=never, attempts__isnull=False).exists()
+
+
+def test_campaigns_go_the_ways_of_the_table_and_no_other(transactional_db, clock, redis):
+    machines.run(lambda: Campaigns(clock, redis))

@@ -1,0 +1,293 @@
+"""The whole dialer against what must hold after every step, whatever happens in whatever order.
+
+Two campaigns of one account dial over two trunks of the simulated carrier, which is scripted to answer, ring out, be
+busy, refuse, lose its answers and fall silent. Meanwhile workers die, callbacks are lost, repeated, forged and late,
+Redis forgets, trunks go down, people pause and complete, and hours pass. At the end all is well again, and everything
+must come to its end.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.utils import timezone
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from campaigns import lifecycle, schedule
+from campaigns.errors import WrongState
+from campaigns.models import Call, Campaign
+from dialer import attempt_states, channels, dialing, inbox
+from dialer.carriers import _carrier
+from dialer.carriers.base import Answer, CallRequest
+from dialer.models import CallAttempt, CarrierEvent
+from tests import machines
+from tests.conftest import NUMBERS, START, Rig
+from tests.factories import CallerIdFactory
+
+pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
+
+OUTCOMES = tuple(sorted(attempt_states.OUTCOMES))
+SCRIPT = (*OUTCOMES, "refused", "unavailable", "lost-before-ring", "lost-after-ring", "silent")
+SCRIPTS = st.lists(st.lists(st.sampled_from(SCRIPT), min_size=1, max_size=4), min_size=8, max_size=8)
+# Seconds: within a ring, past each of the waits of dispatch and recovery, past a retry, a call, and a night.
+WHILES = st.sampled_from([1, 6, 11, 16, 31, 61, 601, 1201, 3600, 4 * 3600, 12 * 3600])
+WORDS = st.sampled_from([*OUTCOMES, "in-progress", "canceled", "nonsense"])
+CHANNELS, TRUNK_CHANNELS = 4, 2
+
+
+class Dialer(RuleBasedStateMachine):
+    def __init__(self, clock: Any, redis: Any, caplog: pytest.LogCaptureFixture) -> None:
+        super().__init__()
+        machines.forget_rows()
+        redis.flushdb()
+        caplog.clear()
+        clock.move_to(START)
+        _carrier.cache_clear()
+        self.redis, self.logged = redis, caplog
+        self.rig = Rig(clock)
+        self.campaigns: list[Campaign] = []
+        self.script: dict[str, list[str]] = {}
+        self.place = self.rig.carrier.place
+        self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
+
+    def place_watched(self, requests: Sequence[CallRequest]) -> dict[UUID, Answer]:
+        """What must hold at the very moment at which the carrier is asked for calls."""
+        now = timezone.now()
+        for attempt in CallAttempt.objects.filter(pk__in=[request.attempt_id for request in requests]):
+            campaign = attempt.campaign
+            assert attempt.status == "placing", "the intent is committed before the carrier is asked"
+            assert campaign.status == "in-progress"
+            assert campaign.send_at <= now < campaign.expires_at
+            assert campaign.account.calling_hours.is_open(now)
+        return dict(self.place(requests))
+
+    @initialize(
+        scripts=SCRIPTS,
+        retries=st.tuples(st.integers(0, 3), st.integers(0, 2)),
+        minutes=st.none() | st.sampled_from([10, 60, 600]),
+        is_late=st.booleans(),
+        answers=st.booleans(),
+    )
+    def set_up(
+        self, scripts: list[list[str]], retries: tuple[int, int], minutes: int | None, is_late: bool, answers: bool
+    ) -> None:
+        """Five numbers over the first trunk, without an end; three over the second, until its end comes.
+
+        At 11:30 on a working day, or ten minutes before the calling hours close.
+        """
+        self.look_ups_are_answered_or_not(answers)
+        rig = self.rig
+        rig.clock.move_to(START + timedelta(hours=9, minutes=20) if is_late else START)
+        rig.account.channels, rig.account.opens_at, rig.account.closes_at = CHANNELS, time(10, 30), time(21)
+        rig.account.save()
+        rig.trunk.channels = TRUNK_CHANNELS
+        rig.trunk.save()
+        # Equal settings are one carrier in this process, so its rings are all in one place.
+        other = CallerIdFactory(account=rig.account)
+        self.script = dict(zip(NUMBERS, scripts, strict=False))
+        rig.carrier.script = self.script
+        end_at = timezone.now() + timedelta(minutes=minutes) if minutes else None
+        self.campaigns = [
+            rig.campaign(NUMBERS[:5], retries=retries[0]),
+            rig.campaign(
+                NUMBERS[5:8], retries=retries[1], end_at=end_at, caller_id=other, caller_id_given=other.number
+            ),
+        ]
+        channels.restore()
+        self.clock_ticks()
+
+    # What the processes do ---------------------------------------------------------------------------------------
+
+    @rule(what=st.sampled_from(["tick", "dispatch", "dial", "settle", "recover", "clock_ticks"]))
+    def processes_work(self, what: str) -> None:
+        """One rule, as Hypothesis leaves out some of the rules in each example."""
+        self.clock_ticks() if what == "clock_ticks" else getattr(self.rig, what)()
+
+    def clock_ticks(self) -> None:
+        schedule.start_due(timezone.now())
+        schedule.end_due(timezone.now())
+
+    @rule()
+    def dial_messages_come_again(self) -> None:
+        """Every dial message that there ever was."""
+        dialing.dial(list(CallAttempt.objects.values_list("pk", flat=True)))
+
+    @rule(rung=st.booleans())
+    def dialer_dies_while_it_asks_the_carrier(self, rung: bool) -> None:
+        def die(requests: Sequence[CallRequest]) -> Any:
+            if rung:
+                self.place_watched(requests)
+            raise KeyboardInterrupt
+
+        self.rig.carrier.place = die  # type: ignore[method-assign]
+        with suppress(KeyboardInterrupt):
+            self.rig.dial()
+        self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
+
+    @rule(minutes=st.sampled_from([1, 11, 21]), times=st.integers(2, 5))
+    def all_goes_well_for_a_while(self, minutes: int, times: int) -> None:
+        """So that retries of retries are reached, and calls that have been up for longer than any may be."""
+        for _ in range(times):
+            self.rig.later(minutes=minutes)
+            self.rig.recover()
+            self.rig.settle()
+            self.check_invariants_once()
+
+    # What the world does -----------------------------------------------------------------------------------------
+
+    @rule(
+        what=st.sampled_from(
+            ["events_come_again_in_another_order", "callbacks_are_lost", "trunks_go_down", "trunks_come_back"]
+        )
+    )
+    def carrier_is_itself(self, what: str) -> None:
+        getattr(self, what)()
+
+    @rule(seconds=WHILES)
+    def time_passes(self, seconds: int) -> None:
+        self.rig.clock.shift(seconds)
+
+    @precondition(lambda self: CallAttempt.objects.exists())
+    @rule(data=st.data(), word=WORDS, names_call=st.booleans())
+    def event_comes(self, data: st.DataObject, word: str, names_call: bool) -> None:
+        """Early, late, repeated, contradictory or without sense, for any attempt that there ever was."""
+        ids = list(CallAttempt.objects.order_by("pk").values_list("pk", flat=True))
+        attempt_id = ids[data.draw(st.integers(0, len(ids) - 1))]
+        inbox.append("simulated", [(attempt_id, {"status": word, "ref": attempt_id.hex if names_call else ""})])
+
+    @rule(word=WORDS)
+    def event_of_an_unknown_attempt_comes(self, word: str) -> None:
+        inbox.append("simulated", [(uuid4(), {"status": word})])
+
+    def events_come_again_in_another_order(self) -> None:
+        events = CarrierEvent.objects.order_by("-id")[:10]
+        inbox.append("simulated", [(event.attempt_id, event.payload) for event in events])
+
+    def callbacks_are_lost(self) -> None:
+        CarrierEvent.objects.filter(handled_at=None).delete()
+
+    def trunks_go_down(self) -> None:
+        self.rig.carrier.script = {number: ["unavailable"] for number in self.script}
+
+    def trunks_come_back(self) -> None:
+        self.rig.carrier.script = self.script
+
+    @rule(answers=st.booleans())
+    def look_ups_are_answered_or_not(self, answers: bool) -> None:
+        self.rig.carrier.answers_look_ups = answers
+
+    @rule(flushed=st.booleans())
+    def redis_loses_its_memory(self, flushed: bool) -> None:
+        if flushed:
+            self.redis.flushdb()
+        else:
+            self.redis.script_flush()
+
+    @rule(
+        number=st.integers(0, 1), verb=st.sampled_from(["pause", "resume", "resume", "complete", "archive", "delete"])
+    )
+    def somebody_acts(self, number: int, verb: str) -> None:
+        with suppress(WrongState):
+            getattr(lifecycle, verb)(self.campaigns[number])
+
+    # What must hold after every step -----------------------------------------------------------------------------
+
+    @invariant()
+    def no_attempt_rings_twice_and_none_that_was_given_back_has_rung(self) -> None:
+        rings = Counter(ring.attempt_id for ring in self.rig.carrier.rings)
+        assert all(count == 1 for count in rings.values())
+        assert not CallAttempt.objects.filter(status="canceled", pk__in=list(rings)).exists()
+
+    @invariant()
+    def calls_and_attempts_agree(self) -> None:
+        for call in Call.objects.prefetch_related("attempts").select_related("campaign"):
+            statuses = [attempt.status for attempt in call.attempts.all()]
+            unfinished = [status for status in statuses if status in CallAttempt.UNFINISHED]
+            counted = [status for status in statuses if status in OUTCOMES]
+            assert len(unfinished) == (call.status == "in-progress"), (call.status, statuses)
+            assert call.attempts_made == len(counted)
+            assert len(counted) + len(unfinished) <= 1 + call.campaign.number_of_retries
+            assert ("completed" in statuses) == (call.status == "completed")
+            assert bool(call.end_reason) == (call.status in Call.ENDED)
+
+    @invariant()
+    def a_campaign_waits_for_something_or_has_ended(self) -> None:
+        for campaign in Campaign.objects.all():
+            waiting = set(campaign.calls.values_list("status", flat=True)) - set(Call.ENDED)
+            if campaign.is_open:
+                assert waiting
+            else:
+                assert waiting <= {"in-progress"}, "only calls that are up outlive their campaign"
+
+    @invariant()
+    def no_more_calls_are_up_than_there_are_channels(self) -> None:
+        up = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED)
+        assert up.count() <= CHANNELS
+        assert up.filter(trunk=self.rig.trunk).count() <= TRUNK_CHANNELS
+
+    @invariant()
+    def nothing_broke(self) -> None:
+        """An event is put aside with its error and a look-up is left to the next sweep, so neither would be seen."""
+        errors = CarrierEvent.objects.exclude(error="").values_list("payload__status", flat=True)
+        assert set(errors) <= {"nonsense"}
+        assert [record.getMessage() for record in self.logged.records if record.levelname == "ERROR"] == []
+
+    @invariant()
+    def leases_are_those_of_the_attempts_in_flight(self) -> None:
+        """But for the time between a flush and the next look: then nobody is let in."""
+        if not self.redis.exists(channels.COMPLETE):
+            return
+        held = set(self.redis.zrange(channels.Scope("account", self.rig.account.pk, 0).key, 0, -1))
+        up = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED)
+        assert held == {pk.hex for pk in up.values_list("pk", flat=True)}
+
+    # And in the end ----------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        if not self.campaigns:
+            return
+        self.rig.carrier.answers_look_ups = True
+        self.rig.carrier.script = {}
+        for campaign in Campaign.objects.filter(status="paused", expires_at__gt=timezone.now()):
+            lifecycle.resume(campaign)
+        for _ in range(60):
+            if not self.anything_is_open():
+                break
+            self.rig.later(minutes=20 if self.is_open(timezone.now()) else 60)
+            self.rig.recover()
+            self.rig.settle()
+            self.check_invariants_once()
+        assert not self.anything_is_open(), [campaign.status for campaign in Campaign.objects.all()]
+        self.rig.recover()
+        assert not self.redis.zcard(channels.Scope("account", self.rig.account.pk, 0).key)
+        self.histories_are_chains()
+
+    def anything_is_open(self) -> bool:
+        calls = Call.objects.exclude(status__in=Call.ENDED)
+        return calls.exists() or Campaign.objects.filter(status__in=Campaign.OPEN).exists()
+
+    def is_open(self, now: datetime) -> bool:
+        return self.rig.account.calling_hours.is_open(now)
+
+    def check_invariants_once(self) -> None:
+        self.no_attempt_rings_twice_and_none_that_was_given_back_has_rung()
+        self.calls_and_attempts_agree()
+        self.a_campaign_waits_for_something_or_has_ended()
+        self.no_more_calls_are_up_than_there_are_channels()
+        self.nothing_broke()
+        self.leases_are_those_of_the_attempts_in_flight()
+
+    def histories_are_chains(self) -> None:
+        rows: list[tuple[Any, str]] = [(Campaign, "created"), (Call, "created"), (CallAttempt, "claimed")]
+        for model, first in rows:
+            for row in model.objects.all():
+                assert machines.chained(row.history.order_by("id"), first) == row.status
+
+
+def test_the_dialer_keeps_its_promises_whatever_happens(transactional_db, clock, redis, caplog):
+    machines.run(lambda: Dialer(clock, redis, caplog))
