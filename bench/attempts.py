@@ -1,0 +1,75 @@
+"""Completed attempts a second, beside the empty task and the plain Celery dialer.
+
+One campaign over one account, channels and pace far beyond what is reached, every call answered at the first attempt.
+"""
+
+from bench import workers
+from bench.arithmetic import steady_rate
+from bench.figures import Row, at_least, row
+from bench.run import Run
+from bench.system import System, system
+
+NAME = "attempts"
+CALLS = 30_000
+CHANNELS = 2_000
+TASKS = 60_000
+PATIENCE_SECONDS = 900
+# Calls through the sandbox are as short as they can be: the figure is of the way there and back.
+SHORT = {"seed": 1, "default": [{"outcome": "completed", "ring": 0.05, "talk": 0.05}]}
+
+
+def measure(run: Run) -> list[Row]:
+    """Rows of the simulated carrier (events through the real inbox) and of the sandbox over HTTP, on one machine.
+
+    Attempts are whole systems with web, beat and Flower; the empty and the plain tasks have the machine to themselves
+    with the same workers, broker and PostgreSQL.
+    """
+    run.say("the empty Celery task")
+    empty = workers.rate(run, "empty", run.count(TASKS, least=2_000))
+    run.say("the plain Celery dialer")
+    plain = workers.rate(run, "plain", run.count(TASKS // 2, least=1_000))
+    calls = run.count(CALLS, least=500)
+    run.say(f"{calls:,} calls over the simulated carrier")
+    simulated = _rate(run, "simulated", calls)
+    run.say(f"{calls:,} calls through HTTP to the sandbox")
+    over_http = _rate(run, "sandbox", calls)
+    on = f"one campaign of {calls:,} calls"
+    unit = "attempts/s"
+    simulated_on = f"completed attempts, simulated carrier, {on}"
+    return [
+        row(f"{simulated_on}: beside an empty Celery task", simulated, unit, NAME, limit=empty, target=at_least(3)),
+        row(f"{simulated_on}: beside the plain Celery dialer", simulated, unit, NAME, limit=plain, target=at_least(8)),
+        row(
+            f"completed attempts, HTTP to the sandbox and back, {on}: beside an empty Celery task",
+            over_http,
+            unit,
+            NAME,
+            limit=empty,
+            target=at_least(0.5),
+        ),
+    ]
+
+
+def _rate(run: Run, trunk: str, calls: int) -> float:
+    with system(run, f"attempts-{trunk}") as whole:
+        whole.stack.script(SHORT)
+        client = whole.account("bench", channels=CHANNELS, trunk=trunk)
+        return completed_rate(whole, whole.campaign(client, calls))
+
+
+def completed_rate(whole: System, campaign: str) -> float:
+    """Runs the campaign to its end; attempts a second in the middle of it, by the moments when they ended."""
+    whole.start(campaign)
+    whole.wait_until_ended(campaign, PATIENCE_SECONDS)
+    return steady_rate(_ended(whole, campaign))
+
+
+def _ended(whole: System, campaign: str) -> list[tuple[float, float]]:
+    """(seconds, attempts completed so far). Settled in batches, so each batch is one moment."""
+    found = whole.db.execute(
+        "SELECT extract(epoch FROM at)::float8, sum(count(*)) OVER (ORDER BY at)::float8"
+        " FROM dialer_attempthistory JOIN dialer_callattempt AS attempt ON attempt.id = subject_id"
+        " WHERE campaign_id = %s AND to_status = 'completed' GROUP BY at ORDER BY at",
+        [campaign],
+    ).fetchall()
+    return [(float(at), float(done)) for at, done in found]

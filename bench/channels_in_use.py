@@ -1,0 +1,67 @@
+"""How full the channels are kept, and how soon a free one is used again: by the carrier's ring log, not by us."""
+
+from bench.arithmetic import Span, busy_time, freed_to_next, live, mean_live, most_live, percentile
+from bench.figures import Row, at_least, at_most, row
+from bench.run import Run, Series
+from bench.system import system
+
+NAME = "channels"
+# (cap, calls): two minutes each at ten calls a second for every sixty channels.
+CAPS = ((60, 1_200), (1_000, 20_000))
+PATIENCE_SECONDS = 900
+# Calls of 2 to 10 seconds, one second of it ringing, as likely one as the other.
+SCRIPT = {
+    "seed": 1,
+    "default": [{"outcome": "completed", "ring": 1, "talk": seconds, "weight": 1} for seconds in range(1, 10)],
+}
+CHART_POINTS = 2_000
+
+
+def measure(run: Run) -> list[Row]:
+    """Campaigns over HTTP through the sandbox, one after the other, each in an account with so many channels.
+
+    The mean is weighted by time, over the time in which work was waiting; the waits are from the end of a call to the
+    start of the one that took its channel.
+    """
+    rows: list[Row] = []
+    with system(run, "channels") as whole:
+        whole.stack.script(SCRIPT)
+        for position, (full_cap, full_calls) in enumerate(CAPS):
+            cap = full_cap if full_cap == CAPS[0][0] else run.count(full_cap, least=100)
+            calls = run.count(full_calls, least=3 * cap)
+            run.say(f"{calls:,} calls of 2 to 10 s over {cap:,} channels")
+            caller_id = f"0801234567{position}"
+            client = whole.account(f"bench-{cap}", channels=cap, caller_ids=[caller_id])
+            campaign = whole.campaign(client, calls, first=position * 100_000, caller_id=caller_id)
+            whole.start(campaign)
+            whole.wait_until_ended(campaign, PATIENCE_SECONDS)
+            spans = whole.spans(caller_id=caller_id)
+            rows += _rows(spans, cap, f"cap {cap:,}, {calls:,} calls of 2 to 10 s over HTTP to the sandbox")
+            _keep(run, spans, cap)
+    return rows
+
+
+def _rows(spans: list[Span], cap: int, on: str) -> list[Row]:
+    since, until = busy_time(spans, cap)
+    mean = mean_live(spans, since, until)
+    waits = [wait * 1000 for wait in freed_to_next(spans, since, until)]
+    return [
+        row(f"mean channels in use while work waits, {on}", mean, "channels", NAME, limit=cap, target=at_least(0.98)),
+        row(f"most channels in use at once, {on}", most_live(spans), "channels", NAME, limit=cap, target=at_most(1)),
+        row(f"free channel to next call placed, p50, {on}", percentile(waits, 0.5), "ms", NAME, target=at_most(50)),
+        row(f"free channel to next call placed, p99, {on}", percentile(waits, 0.99), "ms", NAME, target=at_most(250)),
+    ]
+
+
+def _keep(run: Run, spans: list[Span], cap: int) -> None:
+    since, until = busy_time(spans, cap)
+    first = min(start for start, _ in spans)
+    changes = [(moment - first, up / cap) for moment, up in live(spans)]
+    run.series[f"channels in use, cap {cap:,}"] = _thinned(changes)
+    waits = sorted(freed_to_next(spans, since, until))
+    shares = [(wait * 1000, rank / len(waits)) for rank, wait in enumerate(waits, start=1)]
+    run.series[f"free channel to next call, cap {cap:,}"] = _thinned(shares)
+
+
+def _thinned(points: Series) -> Series:
+    return points[:: max(1, len(points) // CHART_POINTS)]
