@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from django.utils import timezone
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaigns import lifecycle, schedule
 from campaigns.errors import CampaignError, WrongState
@@ -22,9 +22,18 @@ pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
 
 ENDED = {"completed", "failed", "canceled", "deleted", "archived"}
 # Seconds: about a tick, a minute, an hour, a day, and longer than any campaign lasts.
-WHILES = st.sampled_from([1, 59, 60, 3599, 3600, 86_400, 31 * 86_400])
+WHILES = st.sampled_from([1, 59, 60, 3599, 3600, 86_400, 86_401, 31 * 86_400])
 DELAYS = st.sampled_from([0, 1, 60, 3600, 86_400])
 LENGTHS = st.none() | st.sampled_from([1, 60, 3600, 86_400, 40 * 86_400])
+WHICH = st.integers(0, 2)
+STEPS = machines.steps(
+    ("create", DELAYS, LENGTHS),
+    *((verb, WHICH) for verb in ("pause", "resume", "complete", "archive", "delete", "change_callbacks")),
+    ("change_schedule", WHICH, DELAYS, LENGTHS),
+    ("end_before_the_start_is_refused", WHICH, st.sampled_from([0, 1, 3600])),
+    ("time_passes", WHILES),
+    *[("start_due",), ("start_due",), ("end_due",), ("everybody_is_called",)],
+)
 
 
 @dataclass
@@ -47,8 +56,6 @@ class Life:
 
 
 class Campaigns(RuleBasedStateMachine):
-    lives: ClassVar[Bundle[Life]] = Bundle("lives")
-
     def __init__(self, clock: Any, redis: Any) -> None:
         super().__init__()
         machines.forget_rows()
@@ -59,52 +66,46 @@ class Campaigns(RuleBasedStateMachine):
         self.rig = Rig(clock)
         self.known: list[Life] = []
 
-    @initialize(target=lives)
-    def one_starts_now(self) -> Life:
-        return self.create(0, None)
+    @initialize(delay=DELAYS, length=LENGTHS)
+    def first(self, delay: int, length: int | None) -> None:
+        self.create(delay, length)
 
-    @rule(target=lives, delay=DELAYS, length=LENGTHS)
-    def another_is_made(self, delay: int, length: int | None) -> Life:
-        return self.create(delay, length)
+    @rule(step=STEPS)
+    def step(self, step: tuple[Any, ...]) -> None:
+        machines.take(self, step)
 
-    def create(self, delay: int, length: int | None) -> Life:
+    def create(self, delay: int, length: int | None) -> None:
         send_at = timezone.now() + timedelta(seconds=delay)
         end_at = send_at + timedelta(seconds=length) if length else None
-        life = Life(self.rig.campaign(NUMBERS[:2], send_at=send_at, end_at=end_at), send_at, end_at)
-        self.known.append(life)
-        return life
+        self.known.append(Life(self.rig.campaign(NUMBERS[:2], send_at=send_at, end_at=end_at), send_at, end_at))
 
-    # Hypothesis leaves out some of the rules in each example: what belongs together is one rule.
-
-    @rule(life=lives, verb=st.sampled_from(["pause", "resume", "pause", "resume", "complete", "archive", "delete"]))
-    def somebody_acts(self, life: Life, verb: str) -> None:
-        getattr(self, verb)(life)
-
-    @rule(what=st.sampled_from(["start_due", "end_due", "everybody_is_called"]), times=st.integers(1, 2))
-    def server_works(self, what: str, times: int) -> None:
-        """Twice does no more than once."""
-        for _ in range(times):
-            getattr(self, what)()
+    def life(self, which: int) -> Life:
+        return self.known[which % len(self.known)]
 
     # People ------------------------------------------------------------------------------------------------------
 
-    def pause(self, life: Life) -> None:
+    def pause(self, which: int) -> None:
+        life = self.life(which)
         self.act(life, lifecycle.pause, {"created": "paused", "in-progress": "paused"})
 
-    def resume(self, life: Life) -> None:
+    def resume(self, which: int) -> None:
+        life = self.life(which)
         now = timezone.now()
         waits = not life.has_started and life.send_at > now
         ways = {} if life.expires_at <= now else {"paused": "created" if waits else "in-progress"}
         self.act(life, lifecycle.resume, ways)
         life.has_started |= life.status == "in-progress"
 
-    def complete(self, life: Life) -> None:
+    def complete(self, which: int) -> None:
+        life = self.life(which)
         self.act(life, lifecycle.complete, {"paused": "completed"})
 
-    def archive(self, life: Life) -> None:
+    def archive(self, which: int) -> None:
+        life = self.life(which)
         self.act(life, lifecycle.archive, {"completed": "archived"})
 
-    def delete(self, life: Life) -> None:
+    def delete(self, which: int) -> None:
+        life = self.life(which)
         self.act(life, lifecycle.delete, {"created": "deleted", "paused": "deleted"} if life.may_be_changed else {})
 
     def act(self, life: Life, verb: Any, ways: dict[str, str]) -> None:
@@ -116,8 +117,8 @@ class Campaigns(RuleBasedStateMachine):
             with pytest.raises(WrongState):
                 verb(life.row)
 
-    @rule(life=lives, delay=DELAYS, length=LENGTHS)
-    def change_schedule(self, life: Life, delay: int, length: int | None) -> None:
+    def change_schedule(self, which: int, delay: int, length: int | None) -> None:
+        life = self.life(which)
         now = timezone.now()
         send_at = now + timedelta(seconds=delay)
         end_at = send_at + timedelta(seconds=length) if length else None
@@ -128,14 +129,14 @@ class Campaigns(RuleBasedStateMachine):
             with pytest.raises(WrongState):
                 lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at)
 
-    @rule(life=lives, before=st.sampled_from([0, 1, 3600]))
-    def end_before_the_start_is_refused(self, life: Life, before: int) -> None:
+    def end_before_the_start_is_refused(self, which: int, before: int) -> None:
+        life = self.life(which)
         end_at = timezone.now() - timedelta(seconds=before)
         with pytest.raises(CampaignError):
             lifecycle.change(life.row, now=timezone.now(), send_at=timezone.now(), end_at=end_at)
 
-    @rule(life=lives)
-    def change_callbacks(self, life: Life) -> None:
+    def change_callbacks(self, which: int) -> None:
+        life = self.life(which)
         if life.status in ENDED:
             with pytest.raises(WrongState):
                 lifecycle.change_callbacks(life.row, status_callback="https://client.example/told")
@@ -144,7 +145,6 @@ class Campaigns(RuleBasedStateMachine):
 
     # The clock and the dialer ------------------------------------------------------------------------------------
 
-    @rule(seconds=WHILES)
     def time_passes(self, seconds: int) -> None:
         self.rig.clock.shift(seconds)
 

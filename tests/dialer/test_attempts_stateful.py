@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaigns import lifecycle, schedule
 from campaigns.errors import WrongState
@@ -38,6 +38,22 @@ SCRIPTS = st.lists(st.lists(st.sampled_from(SCRIPT), min_size=1, max_size=4), mi
 WHILES = st.sampled_from([1, 6, 11, 16, 31, 61, 601, 1201, 3600, 4 * 3600, 12 * 3600])
 WORDS = st.sampled_from([*OUTCOMES, "in-progress", "canceled", "nonsense"])
 CHANNELS, TRUNK_CHANNELS = 4, 2
+STEPS = machines.steps(
+    *4 * [("processes_work", st.sampled_from(["tick", "dispatch", "dial", "settle", "recover"]))],
+    ("all_goes_well_for_a_while", st.sampled_from([1, 11, 21]), st.integers(2, 4)),
+    ("clock_ticks",),
+    ("dial_messages_come_again",),
+    ("dialer_dies_while_it_asks_the_carrier", st.booleans()),
+    *2 * [("time_passes", WHILES)],
+    ("event_comes", st.integers(0, 9), WORDS, st.booleans()),
+    ("event_of_an_unknown_attempt_comes", WORDS),
+    ("events_come_again_in_another_order",),
+    ("callbacks_are_lost",),
+    *[("trunks_go_down",), ("trunks_come_back",)],
+    ("look_ups_are_answered_or_not", st.booleans()),
+    ("redis_loses_its_memory", st.booleans()),
+    ("somebody_acts", st.integers(0, 1), st.sampled_from(["pause", "resume", "resume", "complete", "delete"])),
+)
 
 
 class Dialer(RuleBasedStateMachine):
@@ -101,23 +117,23 @@ class Dialer(RuleBasedStateMachine):
         channels.restore()
         self.clock_ticks()
 
+    @rule(step=STEPS)
+    def step(self, step: tuple[Any, ...]) -> None:
+        machines.take(self, step)
+
     # What the processes do ---------------------------------------------------------------------------------------
 
-    @rule(what=st.sampled_from(["tick", "dispatch", "dial", "settle", "recover", "clock_ticks"]))
     def processes_work(self, what: str) -> None:
-        """One rule, as Hypothesis leaves out some of the rules in each example."""
-        self.clock_ticks() if what == "clock_ticks" else getattr(self.rig, what)()
+        getattr(self.rig, what)()
 
     def clock_ticks(self) -> None:
         schedule.start_due(timezone.now())
         schedule.end_due(timezone.now())
 
-    @rule()
     def dial_messages_come_again(self) -> None:
         """Every dial message that there ever was."""
         dialing.dial(list(CallAttempt.objects.values_list("pk", flat=True)))
 
-    @rule(rung=st.booleans())
     def dialer_dies_while_it_asks_the_carrier(self, rung: bool) -> None:
         def die(requests: Sequence[CallRequest]) -> Any:
             if rung:
@@ -129,7 +145,6 @@ class Dialer(RuleBasedStateMachine):
             self.rig.dial()
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
 
-    @rule(minutes=st.sampled_from([1, 11, 21]), times=st.integers(2, 5))
     def all_goes_well_for_a_while(self, minutes: int, times: int) -> None:
         """So that retries of retries are reached, and calls that have been up for longer than any may be."""
         for _ in range(times):
@@ -140,27 +155,15 @@ class Dialer(RuleBasedStateMachine):
 
     # What the world does -----------------------------------------------------------------------------------------
 
-    @rule(
-        what=st.sampled_from(
-            ["events_come_again_in_another_order", "callbacks_are_lost", "trunks_go_down", "trunks_come_back"]
-        )
-    )
-    def carrier_is_itself(self, what: str) -> None:
-        getattr(self, what)()
-
-    @rule(seconds=WHILES)
     def time_passes(self, seconds: int) -> None:
         self.rig.clock.shift(seconds)
 
-    @precondition(lambda self: CallAttempt.objects.exists())
-    @rule(data=st.data(), word=WORDS, names_call=st.booleans())
-    def event_comes(self, data: st.DataObject, word: str, names_call: bool) -> None:
+    def event_comes(self, which: int, word: str, names_call: bool) -> None:
         """Early, late, repeated, contradictory or without sense, for any attempt that there ever was."""
-        ids = list(CallAttempt.objects.order_by("pk").values_list("pk", flat=True))
-        attempt_id = ids[data.draw(st.integers(0, len(ids) - 1))]
+        ids = list(CallAttempt.objects.order_by("-pk").values_list("pk", flat=True)) or [uuid4()]
+        attempt_id = ids[which % len(ids)]
         inbox.append("simulated", [(attempt_id, {"status": word, "ref": attempt_id.hex if names_call else ""})])
 
-    @rule(word=WORDS)
     def event_of_an_unknown_attempt_comes(self, word: str) -> None:
         inbox.append("simulated", [(uuid4(), {"status": word})])
 
@@ -177,20 +180,15 @@ class Dialer(RuleBasedStateMachine):
     def trunks_come_back(self) -> None:
         self.rig.carrier.script = self.script
 
-    @rule(answers=st.booleans())
     def look_ups_are_answered_or_not(self, answers: bool) -> None:
         self.rig.carrier.answers_look_ups = answers
 
-    @rule(flushed=st.booleans())
     def redis_loses_its_memory(self, flushed: bool) -> None:
         if flushed:
             self.redis.flushdb()
         else:
             self.redis.script_flush()
 
-    @rule(
-        number=st.integers(0, 1), verb=st.sampled_from(["pause", "resume", "resume", "complete", "archive", "delete"])
-    )
     def somebody_acts(self, number: int, verb: str) -> None:
         with suppress(WrongState):
             getattr(lifecycle, verb)(self.campaigns[number])
