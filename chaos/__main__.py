@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 # Wide enough for the table, also where nobody looks on.
+# Where there is no bar to look at, a line after so many runs.
+REPORT_EVERY = 25
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 Job = tuple[str, int, float]
@@ -171,6 +173,8 @@ class Lanes:
             for words in result.violations:
                 console.print(f"[red]{row} seed {seed}: {words}", highlight=False)
             progress.update(bar, advance=1)
+            if not console.is_terminal and len(results) % REPORT_EVERY == 0:
+                console.print(f"{len(results)} runs")
         process.stdin.close()
         process.wait()
 
