@@ -1,9 +1,13 @@
 """Phone numbers: parsed with phonenumbers in the account's region, stored as E.164; the first invalid one is named."""
 
+import random
+
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns import numbers
 from campaigns.numbers import InvalidNumber, masked, parse_all, to_e164
 
 
@@ -66,3 +70,28 @@ def test_whatever_text_comes_is_a_number_or_none(text):
 def test_a_masked_number_hides_all_but_its_country_and_last_digits():
     assert masked("+919810012345") == "+91981*****45"
     assert masked("12345") == "*****"
+
+
+def almost_valid():
+    """Numbers of every country and kind in E.164, and their like with a digit changed, missing or added."""
+    chance = random.Random(1)
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in phonenumbers.PhoneNumberType.values():
+            example = phonenumbers.example_number_for_type(region, kind)
+            if example:
+                number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+                yield from (number, number[:-1], number + "1")
+                for _ in range(6):
+                    place = chance.randrange(2, len(number))
+                    yield number[:place] + str(chance.randrange(10)) + number[place + 1 :]
+
+
+def test_what_passes_for_valid_without_parsing_is_what_parsing_gives():
+    passed = [number for number in almost_valid() if numbers._is_valid_e164(number)]
+    assert len(passed) > 1000
+    assert [numbers._parsed(number, "IN") for number in passed] == passed
+
+
+def test_most_numbers_need_no_parsing(monkeypatch):
+    monkeypatch.setattr(numbers, "_parsed", lambda *_: pytest.fail("parsed"))
+    assert numbers.to_e164("+919810012345", "IN") == "+919810012345"
