@@ -75,7 +75,11 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name"
     )
 # Ten minutes keeps a connection over many requests and tasks; the health check survives a restarted server.
-DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+DATABASES["default"] |= {
+    "ENGINE": "campaigns_project.postgresql",
+    "CONN_MAX_AGE": 600,
+    "CONN_HEALTH_CHECKS": True,
+}
 # A process that died with its machine, or hangs, must not hold a lock that everybody else waits for: its transaction is
 # ended after half a minute, a dead connection is noticed within one, and who waits for a lock gives up and tries again.
 DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {
