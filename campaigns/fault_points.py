@@ -1,13 +1,16 @@
 """Places at which `make chaos` lets a process die, to see that nothing is lost there and nobody is rung twice.
 
-A fault point is the moment between two steps that a crash can separate. FAULT_POINT=name:n in the environment of one
-process kills it, and the pool that it belongs to, with SIGKILL when it reaches that point for the nth time. Without
-the variable `reached` is an empty function.
+A fault point is the moment between two steps that a crash can separate. FAULT_POINT_FILE in the environment names a
+file: while it says `name:n`, the first process that comes to that point for the nth time takes the file away and kills
+itself with SIGKILL, and the pool that it belongs to. Without the variable `reached` is an empty function.
 """
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 # In the order of a call's way through the system; docs/guarantees.md says what a crash at each of them costs.
 NAMES = (
@@ -30,20 +33,22 @@ def _nothing(_name: str) -> None:
     """In production."""
 
 
-def _killer(armed: str) -> Callable[[str], None]:
-    chosen, _, count = armed.partition(":")
-    if chosen not in NAMES:
-        raise ValueError(f"FAULT_POINT={armed}: there is no such fault point; there are {', '.join(NAMES)}")
-    left = int(count or 1)
+def _killer(file: Path) -> Callable[[str], None]:
+    met: Counter[str] = Counter()
 
     def die_at(name: str) -> None:
-        nonlocal left
-        left -= name == chosen
-        if left <= 0:
-            os.killpg(os.getpgrp(), signal.SIGKILL)
+        with suppress(FileNotFoundError):
+            armed = file.read_text()
+            chosen, _, count = armed.partition(":")
+            if name == chosen:
+                met[armed] += 1
+                if met[armed] >= int(count):
+                    file.unlink()  # one process dies for it; another finds no file
+                    met.clear()
+                    os.killpg(os.getpgrp(), signal.SIGKILL)
 
     return die_at
 
 
-_armed = os.environ.get("FAULT_POINT", "")
-reached: Callable[[str], None] = _killer(_armed) if _armed else _nothing
+_file = os.environ.get("FAULT_POINT_FILE", "")
+reached: Callable[[str], None] = _killer(Path(_file)) if _file else _nothing

@@ -56,14 +56,15 @@ def main() -> int:
     if options.random:
         jobs.insert(0, ("random", options.first_seed, options.random))
     lanes = Lanes(options.lanes, options.keep_logs)
+    results: list[Result] = []
     try:
-        results = lanes.work(jobs)
+        lanes.work(jobs, results)
     except KeyboardInterrupt:
         console.print("[yellow]stopped before its end")
         return 130
     finally:
         lanes.close()
-    _print(results, rows)
+        _print(results, rows)
     return 1 if len(results) < len(jobs) or any(each.violations for each in results) else 0
 
 
@@ -103,11 +104,11 @@ class Lanes:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._processes: list[subprocess.Popen[str]] = []
 
-    def work(self, jobs: Sequence[Job]) -> list[Result]:
+    def work(self, jobs: Sequence[Job], results: list[Result]) -> None:
+        """Adds a result for each job as it comes."""
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
-        results: list[Result] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("breaking things", total=len(jobs))
@@ -119,7 +120,6 @@ class Lanes:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
                 time.sleep(0.2)
-        return results
 
     def close(self) -> None:
         """Their systems are stopped by themselves, when their input ends or a signal comes."""

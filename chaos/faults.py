@@ -55,21 +55,21 @@ def row(number: str, title: str, *, race: bool = False) -> Callable[[Fault], Fau
 # 1. A worker dies between two steps ----------------------------------------------------------------------------------
 
 
-def _killed_at(number: str, process: str, point: str, title: str) -> None:
+def _killed_at(number: str, point: str, title: str) -> None:
     def fault(run: Run) -> Iterator[None]:
-        yield from run.strikes_at(process, point)
+        yield from run.strikes_at(point)
 
     ROWS.append(Row(number, f"kill -9 {title}", fault, is_race=True))
 
 
-_killed_at("1a", "worker", "leased", "after the lease")
-_killed_at("1b", "worker", "claimed", "after the claim")
-_killed_at("1c", "worker", "published", "after the publish")
-_killed_at("1d", "dialer", "placing", "in placing, before the ring")
-_killed_at("1e", "dialer", "carrier-answered", "in placing, after the ring")
-_killed_at("1f", "dialer", "answer-kept", "after the answer")
-_killed_at("1g", "worker", "inbox-before-commit", "in the inbox batch, before commit")
-_killed_at("1h", "worker", "inbox-after-commit", "in the inbox batch, after commit")
+_killed_at("1a", "leased", "after the lease")
+_killed_at("1b", "claimed", "after the claim")
+_killed_at("1c", "published", "after the publish")
+_killed_at("1d", "placing", "in placing, before the ring")
+_killed_at("1e", "carrier-answered", "in placing, after the ring")
+_killed_at("1f", "answer-kept", "after the answer")
+_killed_at("1g", "inbox-before-commit", "in the inbox batch, before commit")
+_killed_at("1h", "inbox-after-commit", "in the inbox batch, after commit")
 
 
 # 2. Whole processes die ----------------------------------------------------------------------------------------------
@@ -91,22 +91,22 @@ def beat(run: Run) -> Iterator[None]:
 
 @row("2c", "kill -9 of web while creating, before commit", race=True)
 def web_before_creating(run: Run) -> Iterator[None]:
-    yield from run.strikes_at("web", "campaign-before-commit")
+    yield from run.strikes_at("campaign-before-commit")
 
 
 @row("2d", "kill -9 of web while creating, after commit", race=True)
 def web_after_creating(run: Run) -> Iterator[None]:
-    yield from run.strikes_at("web", "campaign-after-commit")
+    yield from run.strikes_at("campaign-after-commit")
 
 
 @row("2e", "kill -9 of web taking an event, before commit", race=True)
 def web_before_an_event(run: Run) -> Iterator[None]:
-    yield from run.strikes_at("web", "event-before-commit", most=30)
+    yield from run.strikes_at("event-before-commit", most=30)
 
 
 @row("2f", "kill -9 of web taking an event, after commit", race=True)
 def web_after_an_event(run: Run) -> Iterator[None]:
-    yield from run.strikes_at("web", "event-after-commit", most=30)
+    yield from run.strikes_at("event-after-commit", most=30)
 
 
 # 3. Too many of them -------------------------------------------------------------------------------------------------
@@ -195,6 +195,7 @@ def connections_terminated(run: Run) -> Iterator[None]:
 
 
 def terminate_connections() -> None:
+    connection.close()  # ours may be one that an earlier fault has ended
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
 

@@ -15,6 +15,7 @@ import psutil
 import requests
 from honcho.environ import parse_procfile
 
+from campaigns import fault_points
 from campaigns_project import embedded, up
 from scripts.stack import PROJECT, Stack, StackFailed
 
@@ -37,6 +38,8 @@ SETTINGS = {
 }
 # A process that ended is started again after so long, as a supervisor would.
 RESTART_SECONDS = 0.5
+# What a process under test is given beside an operator's settings.
+OURS = {"CHAOS_CLOCK", "FAULT_POINT_FILE", "PYTHONPATH"}
 STOP_SECONDS = 20
 
 
@@ -50,11 +53,18 @@ class System(Stack):
         clock = data_dir / "clock"
         paths = [str(Path(__file__).parent / "clock"), str(PROJECT)]
         super().__init__(
-            data_dir, SETTINGS | {"CHAOS_CLOCK": str(clock), "PYTHONPATH": os.pathsep.join(paths), "DEBUG": "False"}
+            data_dir,
+            SETTINGS
+            | {
+                "CHAOS_CLOCK": str(clock),
+                "FAULT_POINT_FILE": str(data_dir / "fault-point"),
+                "PYTHONPATH": os.pathsep.join(paths),
+            },
         )
         programs = Path(sys.executable).absolute().parent
         self.environment["PATH"] = os.pathsep.join([str(programs), self.environment.get("PATH", os.defpath)])
         self._clock = clock
+        self._fault_point = data_dir / "fault-point"
         self.ahead = 0.0
         commands = parse_procfile((PROJECT / "Procfile").read_text()).processes
         self._commands: dict[str, str] = {name: each for name, each in commands.items() if name not in LEFT_OUT}
@@ -92,26 +102,31 @@ class System(Stack):
 
     # Processes ------------------------------------------------------------------------------------------------------
 
-    def spawn(self, name: str, **environment: str) -> None:
-        """Starts the process of that name, with these variables beside those of all."""
+    def spawn(self, name: str) -> None:
+        """Starts the process of that name."""
         kind, _, number = name.partition("-")
         command = self._commands[kind].replace("@%h", f"{number}@%h")
         with self._lock, (self.data_dir / "logs" / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 ["/bin/sh", "-c", command],
                 cwd=PROJECT,
-                env=(self.environment_of_tools if kind == "sandbox" else self.environment) | environment,
+                env=self.environment_of_tools if kind == "sandbox" else self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def restart(self, name: str, **environment: str) -> None:
-        """Kills the process and starts it with these variables, until it dies; then without them."""
-        with self._lock:
-            self.kill(name)
-            self.spawn(name, **environment)
+    def arm(self, point: str, nth: int) -> None:
+        """The first process that comes to the fault point for the nth time dies there."""
+        if point not in fault_points.NAMES:
+            raise ValueError(f"there is no fault point {point}")
+        whole = self._fault_point.with_suffix(".new")
+        whole.write_text(f"{point}:{nth}")
+        whole.replace(self._fault_point)
+
+    def is_armed(self) -> bool:
+        return self._fault_point.exists()
 
     def kill(self, *names: str) -> None:
         """SIGKILL to the process and to the pool that it has started; it is started again."""
@@ -179,6 +194,7 @@ class System(Stack):
     def heal(self) -> None:
         """Everything as after the start: servers, processes, clock, a carrier that behaves."""
         self.set_clock(0)
+        self._fault_point.unlink(missing_ok=True)
         self.start_servers()
         for name in self._commands:
             if not self.pid(name):
@@ -216,7 +232,7 @@ class System(Stack):
     @property
     def environment_of_tools(self) -> dict[str, str]:
         """For a process whose clock is not to be set."""
-        return {name: value for name, value in self.environment.items() if name not in {"CHAOS_CLOCK", "PYTHONPATH"}}
+        return {name: value for name, value in self.environment.items() if name not in OURS}
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
