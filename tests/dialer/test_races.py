@@ -3,12 +3,13 @@
 import threading
 from contextlib import suppress
 
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
-from campaigns import schedule
+from campaigns import campaign_lock, lifecycle, schedule
 from campaigns.models import Campaign, Outcome
 from dialer import channels, dispatch, outcomes
+from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 from tests.conftest import NUMBERS, leases
@@ -73,3 +74,53 @@ def test_of_two_batches_with_the_last_two_calls_one_closes_the_campaign(rig, mon
     for thread in threads:
         thread.join(10)
     assert Campaign.objects.get().status == "completed"
+
+
+def silent_calls(rig, calls):
+    rig.carrier.script = {number: ["silent"] for number in NUMBERS[:calls]}
+    campaign = rig.campaign(calls)
+    rig.tick()
+    return campaign, list(CallAttempt.objects.values_list("id", flat=True))
+
+
+def test_the_batches_of_a_campaign_do_not_wait_for_each_other(rig):
+    _, [first, second] = silent_calls(rig, 2)
+    with transaction.atomic():
+        outcomes.end([Ended(first, Outcome.BUSY)], timezone.now())
+        other = in_thread(outcomes.end, [Ended(second, Outcome.BUSY)], timezone.now())
+        other.join(10)
+        assert not other.is_alive()
+
+
+def test_a_pause_waits_for_the_batch_that_is_at_work(rig):
+    campaign, [attempt] = silent_calls(rig, 1)
+    with transaction.atomic():
+        outcomes.settle([(attempt, Event(status="in-progress"))], timezone.now())
+        pause = in_thread(lifecycle.pause, campaign)
+        pause.join(A_WHILE)
+        assert pause.is_alive()
+    pause.join(10)
+    campaign.refresh_from_db()
+    assert campaign.status == "paused"
+
+
+def test_a_busy_campaign_can_be_paused(rig):
+    """One batch or another is always at work: they let the pause pass, and do not keep it waiting for ever."""
+    campaign, _ = silent_calls(rig, 1)
+    over = threading.Event()
+    attempts = CallAttempt.objects.filter(campaign=campaign).values("campaign_id")
+
+    def batches():
+        while not over.is_set():
+            with transaction.atomic():
+                campaign_lock.hold_shared(attempts)
+                over.wait(0.05)
+
+    threads = [in_thread(batches) for _ in range(4)]
+    pause = in_thread(lifecycle.pause, campaign)
+    pause.join(5)
+    passed = not pause.is_alive()
+    over.set()
+    for thread in (*threads, pause):
+        thread.join(10)
+    assert passed
