@@ -110,15 +110,17 @@ def test_a_busy_campaign_can_be_paused(rig):
     over = threading.Event()
     attempts = CallAttempt.objects.filter(campaign=campaign).values("campaign_id")
 
-    def batches():
+    def batches(after):
+        over.wait(after)
         while not over.is_set():
             with transaction.atomic():
                 campaign_lock.hold_shared(attempts)
-                over.wait(0.05)
+                over.wait(A_WHILE)
 
-    threads = [in_thread(batches) for _ in range(4)]
+    threads = [in_thread(batches, A_WHILE * part / 5) for part in range(5)]
+    over.wait(A_WHILE)
     pause = in_thread(lifecycle.pause, campaign)
-    pause.join(5)
+    pause.join(10 * A_WHILE)
     passed = not pause.is_alive()
     over.set()
     for thread in (*threads, pause):
