@@ -13,14 +13,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import django
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from chaos.result import Result
@@ -112,8 +112,17 @@ class Lanes:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("breaking things", total=len(jobs))
+
+            def take(result: Result) -> None:
+                results.append(result)
+                for words in result.violations:
+                    console.print(f"[red]{result.fault} seed {result.seed}: {words}", highlight=False)
+                progress.update(bar, advance=1)
+                if not console.is_terminal and len(results) % REPORT_EVERY == 0:
+                    console.print(f"{len(results)} runs")
+
             threads = [
-                threading.Thread(target=self._lane, args=(number, waiting, results, progress, bar), daemon=True)
+                threading.Thread(target=self._lane, args=(number, waiting, take), daemon=True)
                 for number in range(min(self._count, len(jobs)))
             ]
             for thread in threads:
@@ -132,51 +141,44 @@ class Lanes:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def _lane(
-        self,
-        number: int,
-        waiting: "queue.SimpleQueue[Job]",
-        results: list[Result],
-        progress: Progress,
-        bar: TaskID,
-    ) -> None:
+    def _lane(self, number: int, waiting: "queue.SimpleQueue[Job]", take: Callable[[Result], None]) -> None:
+        """Works until no job waits. A system that can't be mended is thrown away, and the next job gets a new one."""
+        while not waiting.empty():
+            log = self._logs / f"lane-{number}.log"
+            process = self._start(log)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != "ready":
+                console.print(f"[red]a lane did not start: {log}", highlight=False)
+                return
+            while process.poll() is None:
+                try:
+                    row, seed, seconds = waiting.get_nowait()
+                except queue.Empty:
+                    break
+                process.stdin.write(f"{row} {seed} {seconds}\n")
+                process.stdin.flush()
+                answer = process.stdout.readline()
+                take(Result.read(json.loads(answer)) if answer else Result.of_broken_system(row, seed, str(log)))
+                if not answer:
+                    break
+            process.stdin.close()
+            process.wait()
+
+    def _start(self, log: Path) -> "subprocess.Popen[str]":
         data_dir = tempfile.mkdtemp(prefix="tl")  # short: the path of a socket is part of it
-        with (self._logs / f"lane-{number}.log").open("w") as log:
+        with log.open("a") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "chaos.lane", data_dir],
                 cwd=PROJECT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=output,
                 text=True,
                 start_new_session=True,
             )
         self._processes.append(process)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        if process.stdout.readline().strip() != "ready":
-            console.print(f"[red]a lane did not start: {self._logs}/lane-{number}.log", highlight=False)
-            return
-        while True:
-            try:
-                row, seed, seconds = waiting.get_nowait()
-            except queue.Empty:
-                break
-            process.stdin.write(f"{row} {seed} {seconds}\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-            if not answer:
-                console.print(f"[red]row {row} seed {seed} ended its lane: {self._logs}/lane-{number}.log")
-                return
-            result = Result.read(json.loads(answer))
-            results.append(result)
-            for words in result.violations:
-                console.print(f"[red]{row} seed {seed}: {words}", highlight=False)
-            progress.update(bar, advance=1)
-            if not console.is_terminal and len(results) % REPORT_EVERY == 0:
-                console.print(f"{len(results)} runs")
-        process.stdin.close()
-        process.wait()
+        return process
 
 
 def _print(results: Sequence[Result], rows: "Mapping[str, Row]") -> None:

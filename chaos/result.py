@@ -24,3 +24,8 @@ class Result:
     def read(cls, fields: Mapping[str, Any]) -> "Result":
         """From the JSON that a lane writes."""
         return cls(**{**fields, "violations": tuple(fields["violations"])})
+
+    @classmethod
+    def of_broken_system(cls, fault: str, seed: int, log: str) -> "Result":
+        """Of a run after which the system did not get well again: nobody could judge it."""
+        return cls(fault, seed, 0, 0, 0, 0, 0.0, None, 0.0, (f"the system did not get well again: {log}",))

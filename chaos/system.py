@@ -165,8 +165,14 @@ class System(Stack):
     # Servers --------------------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
-        """PostgreSQL and Valkey, where they do not run: with their data, at their addresses."""
-        embedded.start_services(self.data_dir, environ={})
+        """PostgreSQL and Valkey, where they do not run: with their data, at their addresses.
+
+        The processes know them from their environment, as under `make up`, also while they are away.
+        """
+        addresses = embedded.start_services(self.data_dir, environ={})
+        if addresses["REDIS_URL"] != self.environment.setdefault("REDIS_URL", addresses["REDIS_URL"]):
+            raise StackFailed("Valkey did not get its port again")
+        self.environment |= addresses | {"CELERY_BROKER_URL": addresses["REDIS_URL"]}
 
     def stop_servers(self) -> None:
         embedded.stop_services(self.data_dir)
