@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import requests
 from django.db import DatabaseError, connection, transaction
@@ -140,11 +140,7 @@ class Run:
         strikes = fault(self)
         next(strikes)
         self._post("held")
-        ends_at = datetime.now(UTC) + ENDS_AFTER
-        self._post("ending", schedule={"end_at": _wire(ends_at + timedelta(seconds=self.system.ahead))})
-        ending = self.campaigns["ending"]
-        ending.ends_at = ends_at.timestamp()
-        ending.silences.append((ending.ends_at + STILL_AFTER_END, float("inf")))
+        self._post_ending()
         self._post("main")
         time.sleep(self.chance.uniform(0, 0.3))
         self._pause_held()
@@ -155,6 +151,20 @@ class Run:
         self._wait_until_ended("held")
         for last in self.at_end:
             last()
+
+    def _post_ending(self) -> None:
+        """Until it is taken: its end may pass while the server is away."""
+        while True:
+            ends_at = datetime.now(UTC) + ENDS_AFTER
+            try:
+                self._post("ending", schedule={"end_at": _wire(ends_at + timedelta(seconds=self.system.ahead))})
+                break
+            except requests.HTTPError:
+                if datetime.now(UTC) < ends_at:
+                    raise
+        ending = self.campaigns["ending"]
+        ending.ends_at = ends_at.timestamp()
+        ending.silences.append((ending.ends_at + STILL_AFTER_END, float("inf")))
 
     def _post(self, name: str, **parameters: Any) -> None:
         numbers = [f"+9198{self.chance.randrange(10**7, 10**8)}" for _ in range(NUMBERS[name])]
@@ -171,9 +181,11 @@ class Run:
             **parameters,
         }
         # One key for all tries, as a careful client has it: a server that dies in between must not make two campaigns.
-        self.client.session.headers["Idempotency-Key"] = f"{name}-{self.account.sid}"
-        made = self.persist(lambda: self.client.post_campaign(wanted))
-        del self.client.session.headers["Idempotency-Key"]
+        self.client.session.headers["Idempotency-Key"] = uuid4().hex
+        try:
+            made = self.persist(lambda: self.client.post_campaign(wanted))
+        finally:
+            del self.client.session.headers["Idempotency-Key"]
         self.campaigns[name] = Posted(UUID(made["id"]), name, list(dict.fromkeys(numbers)))
 
     def persist(self, request: Callable[[], Any]) -> Any:
