@@ -103,6 +103,7 @@ class Lanes:
         self._logs = logs or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
         self._logs.mkdir(parents=True, exist_ok=True)
         self._processes: list[subprocess.Popen[str]] = []
+        self._closing = threading.Event()
 
     def work(self, jobs: Sequence[Job], results: list[Result]) -> None:
         """Adds a result for each job as it comes."""
@@ -132,6 +133,7 @@ class Lanes:
 
     def close(self) -> None:
         """Their systems are stopped by themselves, when their input ends or a signal comes."""
+        self._closing.set()
         for process in self._processes:
             if process.poll() is None:
                 process.terminate()
@@ -143,7 +145,7 @@ class Lanes:
 
     def _lane(self, number: int, waiting: "queue.SimpleQueue[Job]", take: Callable[[Result], None]) -> None:
         """Works until no job waits. A system that can't be mended is thrown away, and the next job gets a new one."""
-        while not waiting.empty():
+        while not waiting.empty() and not self._closing.is_set():
             log = self._logs / f"lane-{number}.log"
             process = self._start(log)
             assert process.stdin is not None
@@ -159,6 +161,8 @@ class Lanes:
                 process.stdin.write(f"{row} {seed} {seconds}\n")
                 process.stdin.flush()
                 answer = process.stdout.readline()
+                if self._closing.is_set():
+                    return
                 take(Result.read(json.loads(answer)) if answer else Result.of_broken_system(row, seed, str(log)))
                 if not answer:
                     break

@@ -27,7 +27,7 @@ _PHASES = [Phase.reuse, Phase.generate, Phase.shrink]
 settings.register_profile(
     "quick",
     max_examples=25,
-    stateful_step_count=30,
+    stateful_step_count=40,
     derandomize=True,
     database=None,
     deadline=None,
@@ -64,10 +64,12 @@ def take(machine: RuleBasedStateMachine, step: tuple[Any, ...]) -> None:
     getattr(machine, name)(*arguments)
 
 
-def run(machine: Callable[[], RuleBasedStateMachine]) -> None:
+def run(machine: Callable[[], RuleBasedStateMachine], times: int = 1) -> None:
+    """times: as many times the examples that the slowest machine can afford."""
+    profile = settings.get_profile(PROFILE)
     # It calls what it is given, whatever its annotation says.
     factory: Any = machine
-    run_state_machine_as_test(factory, settings=settings.get_profile(PROFILE))
+    run_state_machine_as_test(factory, settings=settings(profile, max_examples=times * profile.max_examples))
 
 
 def forget_rows() -> None:

@@ -32,18 +32,32 @@ from tests.factories import CallerIdFactory
 pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
 
 OUTCOMES = tuple(sorted(attempt_states.OUTCOMES))
-SCRIPT = (*OUTCOMES, "refused", "unavailable", "lost-before-ring", "lost-after-ring", "silent")
-SCRIPTS = st.lists(st.lists(st.sampled_from(SCRIPT), min_size=1, max_size=4), min_size=8, max_size=8)
+SCRIPT = (
+    *OUTCOMES,
+    "busy",
+    "no-answer",
+    "failed",
+    "refused",
+    "unavailable",
+    "lost-before-ring",
+    "lost-after-ring",
+    "silent",
+)
+SCRIPTS = st.lists(st.lists(st.sampled_from(SCRIPT), min_size=1, max_size=4), min_size=12, max_size=12)
 # Seconds: within a ring, past each of the waits of dispatch and recovery, past a retry, a call, and a night.
-WHILES = st.sampled_from([1, 6, 11, 16, 31, 61, 601, 1201, 3600, 4 * 3600, 12 * 3600])
+WHILES = st.sampled_from([1, 6, 11, 16, 31, 61, 301, 601, 1201, 3600, 4 * 3600, 12 * 3600])
 WORDS = st.sampled_from([*OUTCOMES, "in-progress", "canceled", "nonsense"])
 CHANNELS, TRUNK_CHANNELS = 4, 2
+NUMBER, VERBS = st.integers(0, 1), st.sampled_from(["pause", "resume", "resume", "complete", "delete"])
 STEPS = machines.steps(
     *4 * [("processes_work", st.sampled_from(["tick", "dispatch", "dial", "settle", "recover"]))],
     ("all_goes_well_for_a_while", st.sampled_from([1, 11, 21]), st.integers(2, 4)),
     ("clock_ticks",),
+    *2 * [("dispatch_comes_first_after", WHILES)],
+    *2 * [("somebody_acts_between_claim_and_dial", NUMBER, VERBS)],
     ("dial_messages_come_again",),
     ("dialer_dies_while_it_asks_the_carrier", st.booleans()),
+    ("dialer_dies_and_recovery_asks", st.booleans(), st.booleans(), WHILES),
     *2 * [("time_passes", WHILES)],
     ("event_comes", st.integers(0, 9), WORDS, st.booleans()),
     ("event_of_an_unknown_attempt_comes", WORDS),
@@ -52,7 +66,7 @@ STEPS = machines.steps(
     *[("trunks_go_down",), ("trunks_come_back",)],
     ("look_ups_are_answered_or_not", st.booleans()),
     ("redis_loses_its_memory", st.booleans()),
-    ("somebody_acts", st.integers(0, 1), st.sampled_from(["pause", "resume", "resume", "complete", "delete"])),
+    *2 * [("somebody_acts", NUMBER, VERBS)],
 )
 
 
@@ -85,14 +99,14 @@ class Dialer(RuleBasedStateMachine):
     @initialize(
         scripts=SCRIPTS,
         retries=st.tuples(st.integers(0, 3), st.integers(0, 2)),
-        minutes=st.none() | st.sampled_from([10, 60, 600]),
+        minutes=st.none() | st.sampled_from([5, 10, 60]),
         is_late=st.booleans(),
         answers=st.booleans(),
     )
     def set_up(
         self, scripts: list[list[str]], retries: tuple[int, int], minutes: int | None, is_late: bool, answers: bool
     ) -> None:
-        """Five numbers over the first trunk, without an end; three over the second, until its end comes.
+        """Five numbers over the first trunk, without an end; seven over the second, until its end comes.
 
         At 11:30 on a working day, or ten minutes before the calling hours close.
         """
@@ -111,7 +125,7 @@ class Dialer(RuleBasedStateMachine):
         self.campaigns = [
             rig.campaign(NUMBERS[:5], retries=retries[0]),
             rig.campaign(
-                NUMBERS[5:8], retries=retries[1], end_at=end_at, caller_id=other, caller_id_given=other.number
+                NUMBERS[5:12], retries=retries[1], end_at=end_at, caller_id=other, caller_id_given=other.number
             ),
         ]
         channels.restore()
@@ -130,11 +144,30 @@ class Dialer(RuleBasedStateMachine):
         schedule.start_due(timezone.now())
         schedule.end_due(timezone.now())
 
+    def dispatch_comes_first_after(self, seconds: int) -> None:
+        """Before the tick that starts and ends campaigns."""
+        self.time_passes(seconds)
+        self.rig.dispatch()
+        self.rig.dial()
+
+    def somebody_acts_between_claim_and_dial(self, number: int, verb: str) -> None:
+        self.rig.dispatch()
+        self.somebody_acts(number, verb)
+        self.rig.dial()
+
     def dial_messages_come_again(self) -> None:
         """Every dial message that there ever was."""
         dialing.dial(list(CallAttempt.objects.values_list("pk", flat=True)))
 
+    def dialer_dies_and_recovery_asks(self, rung: bool, answers: bool, seconds: int) -> None:
+        self.dialer_dies_while_it_asks_the_carrier(rung)
+        self.look_ups_are_answered_or_not(answers)
+        self.time_passes(seconds)
+        self.rig.recover()
+
     def dialer_dies_while_it_asks_the_carrier(self, rung: bool) -> None:
+        self.rig.dispatch()
+
         def die(requests: Sequence[CallRequest]) -> Any:
             if rung:
                 self.place_watched(requests)
@@ -256,10 +289,10 @@ class Dialer(RuleBasedStateMachine):
         for _ in range(60):
             if not self.anything_is_open():
                 break
-            self.rig.later(minutes=20 if self.is_open(timezone.now()) else 60)
+            self.rig.later(minutes=31 if self.is_open(timezone.now()) else 60)
             self.rig.recover()
             self.rig.settle()
-            self.check_invariants_once()
+        self.check_invariants_once()
         assert not self.anything_is_open(), [campaign.status for campaign in Campaign.objects.all()]
         self.rig.recover()
         assert not self.redis.zcard(channels.Scope("account", self.rig.account.pk, 0).key)

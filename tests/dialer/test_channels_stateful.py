@@ -208,4 +208,4 @@ def pairs(held: dict[str, set[str]]) -> set[tuple[str, str]]:
 
 
 def test_channels_are_those_of_a_dictionary_of_sets(redis, transactional_db):
-    machines.run(lambda: Channels(redis))
+    machines.run(lambda: Channels(redis), times=2)
