@@ -1,6 +1,7 @@
 """The tally of calls: whatever is done to them, and whoever does it, it says what a count would say."""
 
 from collections import Counter
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -41,7 +42,7 @@ def test_at_every_step_of_a_campaign(rig):
 
 @pytest.mark.django_db
 def test_when_numbers_are_changed_and_when_the_campaign_is_deleted(rig):
-    later = timezone.now() + timezone.timedelta(hours=1)
+    later = timezone.now() + timedelta(hours=1)
     campaign = rig.campaign(4, send_at=later)
     campaign = lifecycle.change(campaign, now=timezone.now(), numbers=NUMBERS[:2])
     assert tallied(campaign).by_status == {"created": 2}
