@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.encryption import UnreadableSecret
@@ -22,6 +22,7 @@ from campaigns.state_machine import Move
 from dialer import attempt_states, gate, links, outcomes, trunk_health
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, Refused, TooLate, Unavailable
+from dialer.database_faults import PASSING
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -36,8 +37,6 @@ CLAIM_KEPT = timedelta(seconds=10)
 # How long after the intent the carrier may still be asked. Far below the half minute after which recovery believes a
 # carrier that knows no such call.
 ASKED_WITHIN = timedelta(seconds=5)
-# The database is away, or chose this transaction to break a deadlock: the claims are as good as before.
-PASSING = (OperationalError, InterfaceError)
 
 
 def dial(attempt_ids: Sequence[UUID]) -> None:

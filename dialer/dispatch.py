@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
@@ -21,7 +21,7 @@ from campaigns import call_states, fault_points
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
 from campaigns.state_machine import Move
-from dialer import attempt_states, channels, doorbells, gate, trunk_health
+from dialer import attempt_states, channels, database_faults, doorbells, gate, trunk_health
 from dialer.attempt_states import Claim
 from dialer.channels import Wish
 
@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 # The most calls that one run claims; the next run follows at once when it was not enough.
 MOST_AT_ONCE = 500
-# Nothing is wrong with the calls: a server is away, or PostgreSQL chose this transaction to break a deadlock.
-PASSING = (OperationalError, InterfaceError, RedisError)
+# Nothing is wrong with the calls: without Redis nobody is let in.
+PASSING = (*database_faults.PASSING, RedisError)
 
 
 Leased = Sequence[tuple[Wish, Campaign]]

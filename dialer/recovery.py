@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from accounts.models import Trunk
@@ -23,6 +23,7 @@ from campaigns.state_machine import Move
 from dialer import attempt_states, channels, dialing, doorbells, outcomes, repair_counts
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
+from dialer.database_faults import PASSING
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -38,8 +39,6 @@ SPARE = timedelta(seconds=5)
 HANG_UP_GRACE = timedelta(minutes=5)
 # Asked for in one sweep at the most, so that a sweep takes seconds; the longest unheard of come first.
 MOST_LOOK_UPS = 200
-# The database is away, or chose this transaction to break a deadlock: the next sweep does it.
-PASSING = (OperationalError, InterfaceError)
 # One sweep at a time: a number of our own, next to that of the channels.
 LOCK = channels.LOCK + 1
 

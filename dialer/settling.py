@@ -5,19 +5,18 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from campaigns import fault_points
 from dialer import inbox, outcomes
 from dialer.carriers import DRIVERS
 from dialer.carriers.base import Event, UnreadableEvent
+from dialer.database_faults import PASSING
 from dialer.models import CallAttempt, CarrierEvent
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-# The database is away, or chose this transaction to break a deadlock: the events are as good as before.
-PASSING = (OperationalError, InterfaceError)
 
 
 def settle_batch(now: datetime) -> int:
