@@ -189,7 +189,7 @@ def test_retries_are_made_on_the_chosen_outcomes_only(rig):
     rig.tick()
     rig.later(minutes=10)
     assert states(campaign) == {A: "completed", B: "failed"}
-    assert rig.rings() == [A, B, A]
+    assert sorted(rig.rings()) == [A, A, B]
 
 
 @pytest.mark.parametrize(
