@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_prerun
 
 from campaigns_project import watchdog  # noqa: F401 -- its signal handlers watch this worker
 from dialer import liveness  # noqa: F401 -- its signal handlers note the progress of beat and the workers
@@ -14,6 +14,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 app = Celery("trunkline")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@task_prerun.connect
+def _keep_live_connections(**_: Any) -> None:
+    """What Django does before each request: a connection that is too old or dead is replaced, any other kept.
+
+    By itself Celery closes it around every task (see CELERY_DB_REUSE_MAX), and most tasks are shorter than connecting.
+    """
+    from django.db import close_old_connections
+
+    close_old_connections()
 
 
 @setup_logging.connect

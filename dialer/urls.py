@@ -25,3 +25,6 @@ urlpatterns = [
     path("campaign-texts/<hex:campaign_id>", views.hand_out_campaign_text),
     path("call-texts/<int:call_pk>", views.hand_out_call_text),
 ]
+
+# What the addresses above begin with, and no other address of this server does.
+CARRIERS_PATHS = tuple(f"/{each.pattern}".partition("<")[0] for each in urlpatterns)

