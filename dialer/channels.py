@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from uuid import UUID
 
@@ -195,6 +195,7 @@ def restore() -> Repaired:
     return Repaired(len({holder for _, holder in leaked}), len({holder for _, holder in missing}))
 
 
+@lru_cache(maxsize=10_000)  # asked for each attempt of a batch, which are of few campaigns
 def keys_of(account_id: int, campaign_id: UUID, trunk_id: int, caller_id_id: int) -> tuple[str, ...]:
     """The keys that an attempt's lease stands under."""
     scopes = (("account", account_id), ("campaign", campaign_id.hex), ("trunk", trunk_id), ("caller-id", caller_id_id))

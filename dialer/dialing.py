@@ -7,6 +7,7 @@ The carrier is asked outside any transaction. A crash before the intent leaves a
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -40,20 +41,13 @@ ASKED_WITHIN = timedelta(seconds=5)
 
 
 def dial(attempt_ids: Sequence[UUID]) -> None:
-    """Places those of the attempts that are still claimed: a second delivery of the same batch finds nothing to do."""
-    # A slow carrier holds up the others of this batch, so each gets its own look at the gate and the clock.
-    for trunk, batch in _by_trunk(attempt_ids).items():
-        _dial_over(trunk, batch, timezone.now())
+    """Places those of the attempts that are still claimed: a second delivery of the same batch finds nothing to do.
 
-
-def _by_trunk(attempt_ids: Sequence[UUID]) -> dict[Trunk, list[UUID]]:
-    by_trunk: dict[Trunk, list[UUID]] = defaultdict(list)
-    for attempt in CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED).select_related("trunk"):
-        by_trunk[attempt.trunk].append(attempt.pk)
-    return by_trunk
-
-
-def _dial_over(trunk: Trunk, attempt_ids: Sequence[UUID], now: datetime) -> None:
+    Attempts of one trunk (doorbells.ring_dial sends no others): a slow one would hold up the rest until it is too late.
+    """
+    if not attempt_ids:
+        return
+    now = timezone.now()
     try:
         requests = _commit_intent(attempt_ids, now)
     except PASSING:
@@ -63,60 +57,72 @@ def _dial_over(trunk: Trunk, attempt_ids: Sequence[UUID], now: datetime) -> None
         if len(attempt_ids) > 1:
             # Trying one at a time finds the one to blame.
             for attempt_id in attempt_ids:
-                _dial_over(trunk, [attempt_id], timezone.now())
+                dial([attempt_id])
         else:
             outcomes.give_up(attempt_ids[0], error, now)
         return
-    if requests:
-        fault_points.reached("placing")
-        answers = _ask(trunk, requests)
-        fault_points.reached("carrier-answered")
-        try:
-            _keep(trunk, answers, timezone.now())
-        except PASSING:
-            raise
-        except Exception:
-            # Recovery asks the carrier for those that are left in `placing`, one by one.
-            log.exception("answers_not_kept", trunk=trunk.name, attempts=len(answers))
-        fault_points.reached("answer-kept")
+    for trunk, batch in requests.items():
+        _place(trunk, batch)
 
 
-def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> list[CallRequest]:
-    """Moves those that may be dialled to placing, gives the others back; answers what to ask the carrier for."""
+def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
+    fault_points.reached("placing")
+    answers = _ask(trunk, requests)
+    fault_points.reached("carrier-answered")
+    try:
+        _keep(trunk, answers, timezone.now())
+    except PASSING:
+        raise
+    except Exception:
+        # Recovery asks the carrier for those that are left in `placing`, one by one.
+        log.exception("answers_not_kept", trunk=trunk.name, attempts=len(answers))
+    fault_points.reached("answer-kept")
+
+
+class Claimed(NamedTuple):
+    """An attempt that is to be placed."""
+
+    attempt_id: UUID
+    campaign_id: UUID
+    trunk_id: int
+    call_id: int
+    number: str
+    claimed_at: datetime
+
+
+def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[CallRequest]]:
+    """Moves those that may be dialled to placing, gives the others back; answers what to ask the carriers for."""
     with transaction.atomic():
-        attempts = _lock_claimed(attempt_ids)
-        refusals = {attempt.pk: because for attempt in attempts if (because := _why_not(attempt, now))}
-        moves = [
-            Move(attempt.pk, S.PLACING, "", {"placing_at": now, "heard_at": now})
-            for attempt in attempts
-            if attempt.pk not in refusals
-        ]
+        claims, campaigns = _claimed(attempt_ids)
+        verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
+        why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
+        refusals = {pk: because for pk, because in why_not.items() if because}
+        columns = {"placing_at": now, "heard_at": now}
+        moves = [Move(pk, S.PLACING, "", columns) for pk, because in why_not.items() if not because]
         placing = attempt_states.move(moves, at=now)
     outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
-    return [_request(attempt, now) for attempt in attempts if attempt.pk in placing]
+    return _requests([claim for claim in claims if claim.attempt_id in placing], campaigns, now)
 
 
-def _lock_claimed(attempt_ids: Sequence[UUID]) -> list[CallAttempt]:
-    """The attempts that are still claimed. Their campaigns can't be paused or ended until the intent is committed."""
+def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Campaign]]:
+    """The attempts that are still claimed, and their campaigns with all that the gate and the requests ask of them.
+
+    The campaigns can't be paused or ended until the intent is committed. A batch is of few, so each is loaded once.
+    """
     campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=attempt_ids).values("campaign_id"))
-    attempts = CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED)
-    return list(
-        attempts.select_related(
-            "call__campaign",
-            "trunk",
-            "campaign__account",
-            "campaign__caller_id__trunk__health",
-            "campaign__custom_field",
-        )
+    rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED).values_list(
+        "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at"
     )
+    claims = [Claimed(*row) for row in rows]
+    campaigns = Campaign.objects.select_related("account", "caller_id__trunk__health", "custom_field")
+    return claims, campaigns.in_bulk({claim.campaign_id for claim in claims})
 
 
-def _why_not(attempt: CallAttempt, now: datetime) -> str:
+def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:
     """Why this claim must not be dialled any more: the gate may have shut since. "" when it may."""
-    verdict = gate.check(attempt.campaign, now)
     if not isinstance(verdict, gate.Open):
         return verdict.because
-    return "no dialer took it in time" if now - attempt.claimed_at > CLAIM_KEPT else ""
+    return "no dialer took it in time" if now - claim.claimed_at > CLAIM_KEPT else ""
 
 
 def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
@@ -127,24 +133,35 @@ def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]
         return {request.attempt_id: Unavailable(f"the API token can't be read: {error}") for request in requests}
 
 
-def _request(attempt: CallAttempt, now: datetime) -> CallRequest:
-    campaign = attempt.campaign
-    hosted_here = attempt.trunk.carrier != Trunk.Carrier.EXOTEL
+def _requests(
+    claims: Sequence[Claimed], campaigns: Mapping[UUID, Campaign], now: datetime
+) -> dict[Trunk, list[CallRequest]]:
+    trunks = Trunk.objects.select_related("health").in_bulk({claim.trunk_id for claim in claims})
+    ask_before = {pk: _ask_before(campaign, now) for pk, campaign in campaigns.items()}
+    requests: dict[Trunk, list[CallRequest]] = defaultdict(list)
+    for claim in claims:
+        trunk, campaign = trunks[claim.trunk_id], campaigns[claim.campaign_id]
+        requests[trunk].append(_request(claim, trunk, campaign, ask_before[campaign.pk]))
+    return requests
+
+
+def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datetime) -> CallRequest:
+    hosted_here = trunk.carrier != Trunk.Carrier.EXOTEL
     try:
         custom_field = campaign.custom_field.value
     except CustomField.DoesNotExist:
         custom_field = ""
     return CallRequest(
-        attempt_id=attempt.pk,
-        number=attempt.call.number,
+        attempt_id=claim.attempt_id,
+        number=claim.number,
         caller_id=campaign.caller_id.number,
         # Exotel runs the flow of that number in its own account; the sandbox reads ours.
-        flow_url=links.flow_url(attempt.call) if hosted_here else campaign.flow_url,
+        flow_url=links.flow_url(campaign, claim.call_id) if hosted_here else campaign.flow_url,
         custom_field=custom_field,
-        callback_url=links.events_url(attempt.trunk.carrier, attempt.pk),
+        callback_url=links.events_url(trunk.carrier, claim.attempt_id),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,
         max_seconds=settings.MAX_CALL_SECONDS,
-        ask_before=_ask_before(campaign, now),
+        ask_before=ask_before,
     )
 
 
@@ -160,11 +177,12 @@ def _keep(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) -> None:
     """Stores what the carrier said: in one statement for the calls that it took."""
     accepted = {pk: answer.carrier_ref for pk, answer in answers.items() if isinstance(answer, Accepted)}
     lost = {pk: answer for pk, answer in answers.items() if isinstance(answer, Ambiguous)}
-    outcomes.note_accepted(accepted, now)
+    noted = outcomes.note_accepted(accepted, now)
     # The carrier is asked by recovery, within seconds.
     attempt_states.move([Move(pk, S.UNKNOWN, answer.reason) for pk, answer in lost.items()], at=now)
     outcomes.end([end for pk, answer in answers.items() if (end := _end(pk, answer))], now)
-    _hang_up_strays(trunk, accepted)
+    if unheard := {pk: ref for pk, ref in accepted.items() if pk not in noted}:
+        _hang_up_strays(trunk, unheard)
     _judge_trunk(trunk, answers, now)
 
 
@@ -191,7 +209,7 @@ def _judge_trunk(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) ->
     """A trunk is well when it answers, even with a refusal; it rests when it could not take all that it was given."""
     unavailable = [answer for answer in answers.values() if isinstance(answer, Unavailable)]
     if any(isinstance(answer, Accepted | Refused) for answer in answers.values()):
-        trunk_health.took_a_call(trunk.pk)
+        trunk_health.took_a_call(trunk)
     if unavailable:
         trunk_health.took_no_call(trunk.pk, unavailable[0].reason, now)
         log.warning("calls_not_taken", trunk=trunk.name, calls=len(unavailable), reason=unavailable[0].reason)

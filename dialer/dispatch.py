@@ -23,7 +23,7 @@ from campaigns.models import Call, Campaign
 from campaigns.state_machine import Move
 from dialer import attempt_states, channels, database_faults, doorbells, gate, trunk_health
 from dialer.attempt_states import Claim
-from dialer.channels import Wish
+from dialer.channels import Bucket, Scope, Wish
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +36,8 @@ PASSING = (*database_faults.PASSING, RedisError)
 
 
 Leased = Sequence[tuple[Wish, Campaign]]
-# Claims due calls for leases; answers the numbers to dial by attempt id.
-Claiming = Callable[[Leased, datetime], dict[UUID, str]]
+# Claims due calls for leases; answers the claims with the numbers to dial.
+Claiming = Callable[[Leased, datetime], dict[Claim, str]]
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def dispatch(account_id: int, now: datetime) -> int:
     return claimed
 
 
-def _ring_dialers(numbers: dict[UUID, str]) -> None:
+def _ring_dialers(claims: dict[Claim, str]) -> None:
     fault_points.reached("claimed")
-    doorbells.ring_dial(numbers)
+    doorbells.ring_dial((claim.attempt_id, claim.trunk_id, number) for claim, number in claims.items())
     fault_points.reached("published")
 
 
@@ -91,16 +91,17 @@ def _claim_due(account_id: int, now: datetime, claim: Claiming) -> tuple[int, fl
         leased, wait_seconds = _lease(*_ready(account_id, now))
         if leased:
             fault_points.reached("leased")
-        numbers: dict[UUID, str] = {}
+        claims: dict[Claim, str] = {}
         try:
-            numbers = claim(leased, now)
+            claims = claim(leased, now)
         finally:
-            unused = [wish for wish, _ in leased if wish.holder not in numbers]
+            used = {claim.attempt_id for claim in claims}
+            unused = [wish for wish, _ in leased if wish.holder not in used]
             channels.release((wish.holder, [scope.key for scope in wish.scopes]) for wish in unused)
-        transaction.on_commit(lambda: _ring_dialers(numbers))
-    if numbers:
-        log.info("calls_claimed", account=account_id, calls=len(numbers))
-    return len(numbers), wait_seconds
+        transaction.on_commit(lambda: _ring_dialers(claims))
+    if claims:
+        log.info("calls_claimed", account=account_id, calls=len(claims))
+    return len(claims), wait_seconds
 
 
 def _ready(account_id: int, now: datetime) -> tuple[list[Ready[Campaign]], int]:
@@ -122,10 +123,11 @@ def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[Wish, Ca
     A campaign that is held back by a limit of its own (its throttle, its caller ID, its trunk) leaves its turns to the
     others: they are asked again without it.
     """
+    limits = {each.campaign.pk: _limits(each.campaign) for each in ready}
     leased: list[tuple[Wish, Campaign]] = []
     waits = []
     while free > 0 and ready:
-        wishes = [(_wish(campaign), campaign) for campaign in take_turns(ready, free)]
+        wishes = [(Wish(uuid7(), *limits[campaign.pk]), campaign) for campaign in take_turns(ready, free)]
         granted = channels.lease([wish for wish, _ in wishes])
         leased += [(wish, campaign) for wish, campaign in wishes if wish.holder in granted.holders]
         if granted.wait_seconds is not None:
@@ -143,8 +145,8 @@ def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[Wish, Ca
     return leased, min(waits, default=None)
 
 
-def _wish(campaign: Campaign) -> Wish:
-    return Wish(uuid7(), channels.scopes_of(campaign), channels.buckets_of(campaign))
+def _limits(campaign: Campaign) -> tuple[tuple[Scope, ...], tuple[Bucket, ...]]:
+    return channels.scopes_of(campaign), channels.buckets_of(campaign)
 
 
 def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
@@ -163,7 +165,7 @@ def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
 
 
 def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
-    """The account's campaigns in progress. Counts stop at MOST_AT_ONCE, so a million waiting calls cost no more."""
+    """The account's campaigns in progress. Due calls are counted to MOST_AT_ONCE, so a million of them cost no more."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -186,28 +188,28 @@ def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
     return due
 
 
-def _claim(leased: Leased, now: datetime) -> dict[UUID, str]:
-    """Claims a due call for each lease where there is one; answers the numbers to dial by attempt id."""
+def _claim(leased: Leased, now: datetime) -> dict[Claim, str]:
+    """Claims a due call for each lease where there is one; answers the claims with the numbers to dial."""
     claims = _match(leased, now)
     if claims:
         _store(list(claims), now)
-    return {claim.attempt_id: number for claim, number in claims.items()}
+    return claims
 
 
-def _claim_one_by_one(leased: Leased, now: datetime) -> dict[UUID, str]:
+def _claim_one_by_one(leased: Leased, now: datetime) -> dict[Claim, str]:
     """The same, call by call: one that can't be claimed fails, and says why."""
-    numbers: dict[UUID, str] = {}
+    claims: dict[Claim, str] = {}
     for claim, number in _match(leased, now).items():
         try:
             with transaction.atomic():
                 _store([claim], now)
-            numbers[claim.attempt_id] = number
+            claims[claim] = number
         except PASSING:
             raise
         except Exception as error:
             log.exception("call_not_claimed", call=claim.call_id)
             _fail(claim, error, now)
-    return numbers
+    return claims
 
 
 def _match(leased: Leased, now: datetime) -> dict[Claim, str]:

@@ -1,13 +1,14 @@
 """The inbox: carriers' events are added as they come, and taken in batches, oldest first."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
-from psycopg.types.json import Json
 
 from dialer import doorbells
 from dialer.models import CarrierEvent
@@ -22,36 +23,52 @@ def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> No
     if not events:
         return
     # One statement and no transaction around it: with two callbacks for every call, this is what a web process does.
+    now = timezone.now()
+    rows = ", ".join(["(%s, %s, %s::jsonb, %s, '')"] * len(events))
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error)
-            SELECT attempt_id, %s, payload, %s, '' FROM unnest(%s::uuid[], %s::jsonb[]) AS told(attempt_id, payload)
-            """,
-            [
-                carrier,
-                timezone.now(),
-                [attempt_id for attempt_id, _ in events],
-                [Json(payload) for _, payload in events],
-            ],
+            f"INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error) VALUES {rows}",  # noqa: S608
+            [each for attempt_id, payload in events for each in (attempt_id, carrier, json.dumps(payload), now)],
         )
     doorbells.ring_settle()
 
 
-def take(limit: int, only: Sequence[int] | None = None) -> list[CarrierEvent]:
-    """The oldest events that are not handled and that nobody else has taken, locked until the transaction ends."""
-    events = CarrierEvent.objects.filter(handled_at=None)
-    if only is not None:
-        events = events.filter(pk__in=only)
-    return list(events.select_for_update(skip_locked=True).order_by("id")[:limit])
+@dataclass(frozen=True)
+class Taken:
+    """An event out of the inbox, in the carrier's own words."""
+
+    id: int
+    attempt_id: UUID
+    carrier: str
+    payload: Mapping[str, Any]
 
 
-def mark_handled(events: Sequence[CarrierEvent], now: datetime, *, error: str = "") -> None:
-    if events:
-        CarrierEvent.objects.filter(pk__in=[event.pk for event in events]).update(handled_at=now, error=error[:1000])
+def take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken]:
+    """The oldest events that are not handled and that nobody else has taken, by their order.
+
+    They count as handled from the commit on: a transaction that fails leaves them as they were.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE dialer_carrierevent SET handled_at = %s, error = '' WHERE id = ANY(ARRAY(
+                SELECT id FROM dialer_carrierevent WHERE handled_at IS NULL AND (%s::bigint[] IS NULL OR id = ANY(%s))
+                ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+            )) RETURNING id, attempt_id, carrier, payload
+            """,
+            [now, only, only, limit],
+        )
+        rows = sorted(cursor.fetchall())
+    return [Taken(id_, attempt_id, carrier, json.loads(payload)) for id_, attempt_id, carrier, payload in rows]
+
+
+def note_error(event_id: int, error: str, now: datetime) -> None:
+    """The event is handled, in that it says nothing that can be used."""
+    CarrierEvent.objects.filter(pk=event_id).update(handled_at=now, error=error[:1000])
 
 
 def purge(now: datetime) -> int:
-    """Deletes a batch of events handled long ago; answers how many."""
-    old = CarrierEvent.objects.filter(handled_at__lt=now - KEPT).order_by("id").values("pk")[:PURGE_BATCH]
-    return CarrierEvent.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()[0]
+    """Deletes a batch of events handled long ago; answers how many. Looks at the oldest alone, as ids follow time."""
+    oldest = CarrierEvent.objects.order_by("id").values_list("pk", "handled_at")[:PURGE_BATCH]
+    old = [pk for pk, handled_at in oldest if handled_at and handled_at < now - KEPT]
+    return CarrierEvent.objects.filter(pk__in=old).delete()[0]

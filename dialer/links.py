@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from campaigns.models import Call, Campaign
+from campaigns.models import Campaign
 
 
 def token(purpose: str, subject: str) -> str:
@@ -28,15 +28,14 @@ def events_url(carrier: str, attempt_id: UUID) -> str:
     return f"{settings.PUBLIC_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={token('events', attempt_id.hex)}"
 
 
-def flow_url(call: Call) -> str:
+def flow_url(campaign: Campaign, call_pk: int) -> str:
     """Where the sandbox reads the flow that it runs. The call's own where it has values of its own, else one address
     for all calls, which the sandbox reads once.
     """
-    campaign = call.campaign
     if campaign.flow_id:
         return _flow_url("flows", campaign.flow_id)
     if campaign.type == Campaign.Type.DYNAMIC:
-        return _flow_url("call-texts", call.pk)
+        return _flow_url("call-texts", call_pk)
     return _flow_url("campaign-texts", campaign.pk.hex)
 
 

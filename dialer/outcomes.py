@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from campaigns import call_states, campaign_lock, fault_points, schedule
 from campaigns import signals as campaign_signals
@@ -58,21 +58,25 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
     up = {attempt_id: event for attempt_id, event in reversed(news) if attempt_id not in ended}
     with transaction.atomic(savepoint=False):
         _hold_campaigns([attempt_id for attempt_id, _ in news])
-        # All of them in the order of their ids, before some are moved as up and some as ended.
-        attempts = _lock_unfinished({attempt_id for attempt_id, _ in news})
-        _note_up(up, now)
-        return _end(ended, [attempt for attempt in attempts if attempt.pk in ended], now)
+        if up:
+            _note_up(up, _lock({attempt_id for attempt_id, _ in news}), now)
+        return _end(ended, _lock_unfinished(ended), now)
 
 
-def note_accepted(refs: Mapping[UUID, str], now: datetime) -> None:
-    """The carrier took these calls, under these ids of its own."""
-    if not refs:
-        return
-    with transaction.atomic(savepoint=False):
-        _hold_campaigns(refs)
-        _take_back(refs, now)
-        moves = [Move(pk, S.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in refs.items()]
-        attempt_states.move(moves, at=now)
+def note_accepted(refs: Mapping[UUID, str], now: datetime) -> set[UUID]:
+    """The carrier took these calls, under these ids of its own; answers those of which that was news.
+
+    No campaign is locked: nothing is decided over a call, so an end or a pause may as well come in between.
+    """
+    moves = [Move(pk, S.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in refs.items()]
+    try:
+        with transaction.atomic():
+            return attempt_states.move(moves, at=now)
+    except IntegrityError:
+        # Rare enough not to be looked for before each batch.
+        with transaction.atomic():
+            _take_back(refs, now)
+            return attempt_states.move(moves, at=now)
 
 
 def end(ends: Sequence[Ended], now: datetime) -> int:
@@ -87,7 +91,7 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
 
 def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now: datetime) -> int:
     """The same, for attempts that are locked; within the caller's transaction."""
-    _take_back({each.attempt_id: each.event.carrier_ref for each in by_attempt.values()}, now)
+    _take_back(_new_refs({each.pk: (each.carrier_ref, by_attempt[each.pk].event) for each in attempts}), now)
     moves = [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
     moved = attempt_states.move(moves, at=now)
     attempts = [attempt for attempt in attempts if attempt.pk in moved]
@@ -143,17 +147,39 @@ def _hold_campaigns(attempt_ids: Collection[UUID]) -> None:
     campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=list(attempt_ids)).values("campaign_id"))
 
 
+def _lock(attempt_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+    """All of a batch in the order of their ids, before some are moved as up and some as ended; answers, of those that
+    have not ended, the status and the carrier's id.
+    """
+    attempts = CallAttempt.objects.filter(pk__in=list(attempt_ids), status__in=CallAttempt.UNFINISHED)
+    locked = attempts.select_for_update().order_by("pk").values_list("pk", "status", "carrier_ref")
+    return {pk: (status, carrier_ref) for pk, status, carrier_ref in locked}
+
+
 def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
     attempts = CallAttempt.objects.filter(pk__in=list(attempt_ids), status__in=CallAttempt.UNFINISHED)
-    return list(attempts.select_related("call", "campaign").select_for_update(of=("self",)).order_by("pk"))
+    locked = attempts.select_related("call").select_for_update(of=("self",)).order_by("pk")
+    found = list(locked.only(*_ENDED_BY))
+    # A batch is of few campaigns: each is loaded once.
+    campaigns = Campaign.objects.in_bulk({attempt.campaign_id for attempt in found})
+    for attempt in found:
+        attempt.campaign = attempt.call.campaign = campaigns[attempt.campaign_id]
+    return found
 
 
-def _note_up(up: Mapping[UUID, Event], now: datetime) -> None:
-    """The carrier has these calls; the first news of an answer counts."""
-    if not up:
-        return
-    _take_back({pk: event.carrier_ref for pk, event in up.items()}, now)
-    attempt_states.move([Move(pk, S.IN_PROGRESS, "", {"heard_at": now}) for pk in up], at=now)
+# What ending an attempt reads of it and of its call. A batch is hundreds of rows, and most of what a row costs is in
+# moments and texts that nobody asks for here.
+_ENDED_BY = (
+    *("campaign", "trunk", "number", "carrier_ref", "claimed_at", "placing_at", "answered_at"),
+    *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
+)
+
+
+def _note_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], now: datetime) -> None:
+    """The carrier has these calls; the first news of an answer counts. known: what `_lock` said of them."""
+    _take_back(_new_refs({pk: (known[pk][1], event) for pk, event in up.items() if pk in known}), now)
+    overtaken = [pk for pk in up if pk in known and known[pk][0] != S.IN_PROGRESS]
+    attempt_states.move([Move(pk, S.IN_PROGRESS, "", {"heard_at": now}) for pk in overtaken], at=now)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -172,13 +198,17 @@ def _note_up(up: Mapping[UUID, Event], now: datetime) -> None:
         )
 
 
+def _new_refs(known: Mapping[UUID, tuple[str, Event]]) -> dict[UUID, str]:
+    """The carrier's ids that events tell of, where those are not known already."""
+    return {pk: event.carrier_ref for pk, (ref, event) in known.items() if event.carrier_ref not in {"", ref}}
+
+
 def _take_back(refs: Mapping[UUID, str], now: datetime) -> None:
     """A carrier's id that another attempt holds was a wrong guess of a look-up: that one is in doubt again.
 
     An event or an answer names its attempt for certain, a look-up by number does not.
     """
-    certain = {pk: ref for pk, ref in refs.items() if ref}
-    if not certain:
+    if not refs:
         return
     with connection.cursor() as cursor:
         cursor.execute(
@@ -189,7 +219,7 @@ def _take_back(refs: Mapping[UUID, str], now: datetime) -> None:
                 AND holder.carrier_ref = certain.carrier_ref AND holder.carrier_ref <> '' AND holder.id <> own.id
             WHERE holder.status IN ('placing', 'in-progress', 'unknown')
             """,
-            [list(certain), list(certain.values())],
+            [list(refs), list(refs.values())],
         )
         wrong = [row[0] for row in cursor.fetchall()]
     if wrong:

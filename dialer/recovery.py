@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Case, Q, When
 
 from accounts.models import Trunk
 from campaigns.models import Outcome
@@ -37,7 +37,7 @@ CLAIMED_TOO_LONG = timedelta(seconds=10)
 SPARE = timedelta(seconds=5)
 # A call that is still up after the longest allowed has been told to hang up; after so long it is given up all the same.
 HANG_UP_GRACE = timedelta(minutes=5)
-# Asked for in one sweep at the most, so that a sweep takes seconds; the longest unheard of come first.
+# Asked for in one sweep at the most, so that a sweep takes seconds. Those in doubt come first.
 MOST_LOOK_UPS = 200
 # One sweep at a time: a number of our own, next to that of the channels.
 LOCK = channels.LOCK + 1
@@ -107,7 +107,7 @@ def longest_call() -> timedelta:
 
 def _ring_again(repairs: Repairs, now: datetime) -> None:
     claimed = CallAttempt.objects.filter(status=S.CLAIMED, claimed_at__lt=now - CLAIMED_TOO_LONG)
-    lost = dict(claimed.order_by("claimed_at").values_list("id", "call__number")[:1000])
+    lost = list(claimed.order_by("claimed_at").values_list("id", "trunk_id", "call__number")[:1000])
     doorbells.ring_dial(lost)
     repairs.dialled_again = len(lost)
 
@@ -122,7 +122,9 @@ def _to_look_up(now: datetime) -> dict[Trunk, list[CallAttempt]]:
     )
     attempts = CallAttempt.objects.filter(doubtful).select_related("call", "trunk", "campaign__caller_id")
     by_trunk: dict[Trunk, list[CallAttempt]] = defaultdict(list)
-    for attempt in attempts.order_by("heard_at", "id")[:MOST_LOOK_UPS]:
+    # A call in doubt is more urgent than one that is known to be up and merely long.
+    up = Case(When(status=S.IN_PROGRESS, then=1), default=0)
+    for attempt in attempts.order_by(up, "heard_at", "id")[:MOST_LOOK_UPS]:
         by_trunk[attempt.trunk].append(attempt)
     return by_trunk
 

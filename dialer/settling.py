@@ -12,6 +12,7 @@ from dialer import inbox, outcomes
 from dialer.carriers import DRIVERS
 from dialer.carriers.base import Event, UnreadableEvent
 from dialer.database_faults import PASSING
+from dialer.inbox import Taken
 from dialer.models import CallAttempt, CarrierEvent
 
 log = structlog.get_logger(__name__)
@@ -27,8 +28,8 @@ def settle_batch(now: datetime) -> int:
     taken: list[int] = []
     try:
         with transaction.atomic():
-            events = inbox.take(BATCH)
-            taken = [event.pk for event in events]
+            events = inbox.take(BATCH, now)
+            taken = [event.id for event in events]
             _settle(events, now)
             if taken:
                 fault_points.reached("inbox-before-commit")
@@ -42,25 +43,22 @@ def settle_batch(now: datetime) -> int:
     return len(taken)
 
 
-def _settle(events: Sequence[CarrierEvent], now: datetime) -> None:
+def _settle(events: Sequence[Taken], now: datetime) -> None:
     news: list[tuple[UUID, Event]] = []
-    readable = []
     for event in events:
         try:
             news.append((event.attempt_id, DRIVERS[event.carrier].read_event(event.payload)))
-            readable.append(event)
         except (UnreadableEvent, KeyError) as error:
-            log.warning("event_unreadable", event_id=event.pk, attempt=event.attempt_id.hex, error=str(error))
-            inbox.mark_handled([event], now, error=str(error))
+            log.warning("event_unreadable", event_id=event.id, attempt=event.attempt_id.hex, error=str(error))
+            inbox.note_error(event.id, str(error), now)
     if news:
         outcomes.settle(news, now)
-    inbox.mark_handled(readable, now)
 
 
 def _settle_alone(event_id: int, now: datetime) -> None:
     try:
         with transaction.atomic():
-            _settle(inbox.take(1, only=[event_id]), now)
+            _settle(inbox.take(1, now, only=[event_id]), now)
     except PASSING:
         raise
     except Exception as error:
@@ -79,7 +77,7 @@ def _give_up(event: CarrierEvent, error: Exception, now: datetime) -> None:
     except Exception:
         # Then recovery asks the carrier, and in the end spends the attempt.
         log.exception("call_not_given_up", event_id=event.pk)
-    inbox.mark_handled([event], now, error=f"{type(error).__name__}: {error}")
+    inbox.note_error(event.pk, f"{type(error).__name__}: {error}", now)
 
 
 def _tells_an_end(event: CarrierEvent) -> bool:

@@ -6,6 +6,7 @@ import structlog
 from django.conf import settings
 from django.db.models import F, Q
 
+from accounts.models import Trunk
 from dialer.models import TrunkHealth
 
 log = structlog.get_logger(__name__)
@@ -15,13 +16,20 @@ FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(seconds=60)
 
 
-def took_a_call(trunk_id: int) -> None:
-    """The trunk is well. Touches no row in the usual case that it was well already."""
-    for health in TrunkHealth.objects.filter(trunk=trunk_id, failures__gt=0).select_related("trunk"):
-        TrunkHealth.objects.filter(pk=health.pk).update(
+def took_a_call(trunk: Trunk) -> None:
+    """The trunk is well. trunk comes with its health as it was when the call was asked for: usually well already.
+
+    A failure since then stands: this call says nothing of what came after it was asked for.
+    """
+    try:
+        failures = trunk.health.failures
+    except TrunkHealth.DoesNotExist:
+        return
+    if failures:
+        TrunkHealth.objects.filter(trunk=trunk).update(
             failures=0, down_since=None, resting_until=None, next_try_at=None, last_error=""
         )
-        log.info("trunk_up", trunk=health.trunk.name, failures=health.failures)
+        log.info("trunk_up", trunk=trunk.name, failures=failures)
 
 
 def took_no_call(trunk_id: int, error: str, now: datetime) -> None:

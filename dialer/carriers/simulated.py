@@ -27,11 +27,13 @@ from dialer.carriers.base import (
     NoSuchCall,
     Placed,
     Refused,
+    TooLate,
     Unavailable,
     UnreadableEvent,
 )
 
 NAME = "simulated"
+OUTCOMES = frozenset(Outcome.values)
 TALK = timedelta(seconds=7)
 
 
@@ -46,6 +48,9 @@ class SimulatedCarrier(Carrier):
         answers: dict[UUID, Answer] = {}
         events: list[tuple[UUID, dict[str, Any]]] = []
         for request in requests:
+            if timezone.now() >= request.ask_before:
+                answers[request.attempt_id] = TooLate()
+                continue
             entries = self.script.get(request.number, [Outcome.COMPLETED.value])
             entry = entries[min(self._asked[request.number], len(entries) - 1)]
             answers[request.attempt_id] = self._answer(request, entry)
@@ -53,7 +58,7 @@ class SimulatedCarrier(Carrier):
             if entry in {"refused", "unavailable", "lost-before-ring"}:
                 continue
             self.rings.append(request)
-            if entry in Outcome.values:
+            if entry in OUTCOMES:
                 events.append((request.attempt_id, {"status": entry, "ref": request.attempt_id.hex}))
         inbox.append(NAME, events)
         return answers
@@ -66,7 +71,7 @@ class SimulatedCarrier(Carrier):
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
-        if payload.get("status") not in {*Outcome.values, "in-progress"}:
+        if payload.get("status") not in OUTCOMES | {"in-progress"}:
             raise UnreadableEvent(f"status {payload.get('status')!r} is none of a call's")
         now = timezone.now()
         answered = payload["status"] == Outcome.COMPLETED

@@ -136,7 +136,11 @@ def tenant(name: str, digit: int) -> Tenant:
     IdempotentRequestFactory(account=account, answer=f'"an answer to {name}"')
     made = create_key(account)
     urls = [
-        *(links.events_url("exotel", attempt.pk), links.flow_url(attempt.call), links.flow_url(call)),
+        *(
+            links.events_url("exotel", attempt.pk),
+            links.flow_url(attempt.call.campaign, attempt.call.pk),
+            links.flow_url(call.campaign, call.pk),
+        ),
         f"/call-texts/{call.pk}?token={links.token('call-texts', str(call.pk))}",
         report_url(over.pk),
     ]

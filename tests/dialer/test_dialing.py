@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
 from dialer import dialing, outcomes, trunk_health
@@ -42,9 +42,8 @@ def test_the_same_batch_delivered_twice_rings_once(rig):
 def test_a_batch_that_two_workers_loaded_at_once_rings_once(rig, monkeypatch):
     """Both have read the attempts as claimed before either moves them."""
     _, ids = claim(rig, A)
-    loaded = dialing._lock_claimed(ids)
-    monkeypatch.setattr(dialing, "_lock_claimed", lambda _: loaded)
-    monkeypatch.setattr(dialing, "_by_trunk", lambda _: {rig.trunk: ids})
+    loaded = dialing._claimed(ids)
+    monkeypatch.setattr(dialing, "_claimed", lambda _: loaded)
     dialing.dial(ids)
     dialing.dial(ids)
     assert rig.rings() == [A]
@@ -152,8 +151,9 @@ def test_a_slow_trunk_does_not_make_another_one_dial_late(rig, monkeypatch):
     place = SimulatedCarrier.place
 
     def slow(carrier, requests):
+        answers = place(carrier, requests)
         rig.clock.shift(31)
-        return place(carrier, requests)
+        return answers
 
     monkeypatch.setattr(SimulatedCarrier, "place", slow)
     dialing.dial(list(CallAttempt.objects.order_by("id").values_list("id", flat=True)))
@@ -230,6 +230,28 @@ def test_batches_that_failed_side_by_side_count_as_one_failure_of_the_trunk(rig)
     trunk_health.took_no_call(rig.trunk.pk, "HTTP 503", timezone.now())
     health = TrunkHealth.objects.get()
     assert (health.failures, health.resting_until) == (1, timezone.now() + timedelta(seconds=1))
+
+
+def test_a_call_says_nothing_of_a_failure_that_came_after_it_was_asked_for(rig):
+    """The batch was on its way when another one found the trunk down."""
+    asked_before = Trunk.objects.select_related("health").get(pk=rig.trunk.pk)
+    trunk_health.took_no_call(rig.trunk.pk, "HTTP 503", timezone.now())
+    trunk_health.took_a_call(asked_before)
+    assert TrunkHealth.objects.get().failures == 1
+    trunk_health.took_a_call(Trunk.objects.get(pk=rig.trunk.pk))
+    assert TrunkHealth.objects.get().failures == 0
+
+
+def test_a_batch_of_two_trunks_goes_out_over_both(rig):
+    """None is sent so, but a message is only a hint."""
+    other = CallerIdFactory(account=rig.account, trunk=TrunkFactory(carrier="simulated"))
+    _, first = claim(rig, A)
+    _, second = claim(rig, B, caller_id=other)
+    dialing.dial([*first, *second])
+    assert set(CallAttempt.objects.values_list("trunk", "status")) == {
+        (rig.trunk.pk, "in-progress"),
+        (other.trunk_id, "in-progress"),
+    }
 
 
 @pytest.mark.parametrize("answer", ["lost-before-ring", "lost-after-ring"])

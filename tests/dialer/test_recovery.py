@@ -119,6 +119,18 @@ def test_a_call_that_nobody_told_us_the_end_of_is_asked_for(rig, monkeypatch):
     assert Campaign.objects.get().status == "completed"
 
 
+def test_a_call_in_doubt_is_asked_for_before_those_that_are_up_and_merely_long(rig, monkeypatch):
+    rig.carrier.script = {A: ["silent"], B: ["lost-after-ring"]}
+    rig.campaign([A])
+    rig.tick()
+    rig.clock.shift(120)
+    rig.campaign([B])
+    rig.tick()
+    monkeypatch.setattr(recovery, "MOST_LOOK_UPS", 1)
+    [[asked]] = recovery._to_look_up(timezone.now()).values()
+    assert (asked.status, asked.call.number) == ("unknown", B)
+
+
 def test_a_call_that_the_carrier_has_forgotten_is_spent(rig):
     rig.carrier.script = {A: ["silent"]}
     rig.campaign(1, retries=1)

@@ -66,7 +66,7 @@ def test_only_post_is_taken(client, address):
 
 def test_a_flow_is_handed_out_to_who_has_its_address(client):
     call = CallFactory(campaign__flow=FlowFactory(document={"steps": [{"say": "Hello"}]}))
-    address = path(links.flow_url(call))
+    address = path(links.flow_url(call.campaign, call.pk))
     assert client.get(address).json() == {"steps": [{"say": "Hello"}]}
     assert client.get(address[:-1]).status_code == 403
 
@@ -74,8 +74,8 @@ def test_a_flow_is_handed_out_to_who_has_its_address(client):
 def test_a_text_that_everybody_hears_has_one_address_for_all_calls(client):
     campaign = CampaignFactory(greeting=True)
     first, second = CallFactory.create_batch(2, campaign=campaign)
-    address = path(links.flow_url(first))
-    assert address == path(links.flow_url(second))
+    address = path(links.flow_url(first.campaign, first.pk))
+    assert address == path(links.flow_url(second.campaign, second.pk))
     assert client.get(address).json() == {"steps": [{"say": "Hello."}]}
     assert client.get(address[:-1]).status_code == 403
 
@@ -84,7 +84,7 @@ def test_a_call_of_a_dynamic_campaign_hears_the_values_of_its_own_row(client):
     campaign = CampaignFactory(greeting=True, text="Dear @@Name", type="dynamic", list_ids=[uuid4()])
     asha = CallFactory(campaign=campaign, variables={"Name": "Asha"})
     ravi = CallFactory(campaign=campaign, variables={"Name": "Ravi"})
-    addresses = [path(links.flow_url(call)) for call in (asha, ravi)]
+    addresses = [path(links.flow_url(call.campaign, call.pk)) for call in (asha, ravi)]
     said = [client.get(address).json()["steps"][0]["say"] for address in addresses]
     assert said == ["Dear Asha", "Dear Ravi"]
     token = addresses[0].partition("?")[2]
