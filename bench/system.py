@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import psycopg
+import redis
 
 from bench.arithmetic import Span
 from bench.run import Run
@@ -103,6 +104,22 @@ class System:
         if not found:
             raise LookupError(f"no process of the stack is called {' or '.join(names)}")
         return [process for process in found.values() if process.ppid() not in found]
+
+    def parts(self) -> dict[str, list[psutil.Process]]:
+        """Who shares the machine's cores; each with the children that it has, and had."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            redis_pid = client.info("server")["process_id"]
+        postmaster = psutil.Process(self.value("SELECT pg_backend_pid()")).parent()
+        assert postmaster is not None
+        return {
+            "PostgreSQL": [postmaster],
+            "Redis": [psutil.Process(redis_pid)],
+            "control workers": self.processes("control@"),
+            "dialer": self.processes("dial@"),
+            "web": self.processes("gunicorn"),
+            "sandbox": self.processes("-m sandbox"),
+            "Flower": self.processes(" flower "),
+        }
 
     def _family(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter(["environ"]):

@@ -5,7 +5,7 @@ The carrier is asked outside any transaction. A crash before the intent leaves a
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -136,13 +136,21 @@ def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]
 def _requests(
     claims: Sequence[Claimed], campaigns: Mapping[UUID, Campaign], now: datetime
 ) -> dict[Trunk, list[CallRequest]]:
-    trunks = Trunk.objects.select_related("health").in_bulk({claim.trunk_id for claim in claims})
+    trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
     ask_before = {pk: _ask_before(campaign, now) for pk, campaign in campaigns.items()}
     requests: dict[Trunk, list[CallRequest]] = defaultdict(list)
     for claim in claims:
         trunk, campaign = trunks[claim.trunk_id], campaigns[claim.campaign_id]
         requests[trunk].append(_request(claim, trunk, campaign, ask_before[campaign.pk]))
     return requests
+
+
+def _trunks(trunk_ids: Set[int], campaigns: Iterable[Campaign]) -> dict[int, Trunk]:
+    """With their health. A trunk is loaded only where the caller ID has gone to another one since the claim."""
+    loaded = {campaign.caller_id.trunk_id: campaign.caller_id.trunk for campaign in campaigns}
+    if missing := trunk_ids - loaded.keys():
+        loaded |= Trunk.objects.select_related("health").in_bulk(missing)
+    return loaded
 
 
 def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datetime) -> CallRequest:
