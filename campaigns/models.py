@@ -348,7 +348,8 @@ class Contact(models.Model):
 
     # Ordered by time, so that a large upload fills the index page by page.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="contacts")
+    # Its index is that of the constraint below, as the list's of an entry: an upload writes half a million rows.
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="contacts", db_index=False)
     number = models.CharField(max_length=16, validators=[E164])
     first_name = models.CharField(max_length=255, blank=True)
     last_name = models.CharField(max_length=255, blank=True)
@@ -413,7 +414,7 @@ class ContactList(models.Model):
 class ListEntry(models.Model):
     """A contact in a list; in a dynamic list with the values of its row. In the order in which they were added."""
 
-    contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="entries")
+    contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="entries", db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="entries")
     values = models.JSONField(null=True, blank=True, help_text="Of a dynamic list: the row's values, by column.")
     # MD5 of the values, in hex: a row that stands twice is one entry, two rows of one number are two.

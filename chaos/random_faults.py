@@ -41,6 +41,7 @@ def rampage(system: System, seed: int, seconds: float) -> Result:
         struck = chance.choice(BREAKS)(system, chance)
         print(f"{time.time() - began:6.1f} s: {struck}", file=sys.stderr)
     system.script(SCRIPT | {"seed": seed})
+    connection.close()  # this thread's own, which a fault may have ended
     results = [wave.result() for wave in waves]
     receiver.close()
     system.heal()
