@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from django.db import connection, transaction
 from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
+from accounts.models import Account, CallerId
 from campaigns import call_states, fault_points
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
@@ -123,11 +125,11 @@ def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[Wish, Ca
     A campaign that is held back by a limit of its own (its throttle, its caller ID, its trunk) leaves its turns to the
     others: they are asked again without it.
     """
-    limits = {each.campaign.pk: _limits(each.campaign) for each in ready}
+    limits = cache(_limits)
     leased: list[tuple[Wish, Campaign]] = []
     waits = []
     while free > 0 and ready:
-        wishes = [(Wish(uuid7(), *limits[campaign.pk]), campaign) for campaign in take_turns(ready, free)]
+        wishes = [(Wish(uuid7(), *limits(campaign)), campaign) for campaign in take_turns(ready, free)]
         granted = channels.lease([wish for wish, _ in wishes])
         leased += [(wish, campaign) for wish, campaign in wishes if wish.holder in granted.holders]
         if granted.wait_seconds is not None:
@@ -181,11 +183,26 @@ def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
             {"account": account_id, "now": now, "most": MOST_AT_ONCE},
         )
         counts = {row[0]: row[1:] for row in cursor.fetchall()}
-    campaigns = Campaign.objects.select_related("account", "caller_id__trunk__health").in_bulk(list(counts))
-    due = [Ready(campaign, *counts[pk]) for pk, campaign in campaigns.items()]
+    due = [Ready(campaign, *counts[campaign.pk]) for campaign in _load(account_id, list(counts))]
     # Between campaigns with equally many calls up chance decides, so that a pace of one start a second is shared too.
     random.shuffle(due)
     return due
+
+
+# By the gate, and for its limits.
+_ASKED_OF_A_CAMPAIGN = ("account", "caller_id", "status", "send_at", "expires_at", "mode", "throttle")
+
+
+def _load(account_id: int, campaign_ids: Sequence[UUID]) -> list[Campaign]:
+    """Campaigns of the account with all that the gate asks of them; what a thousand of them share is loaded once."""
+    campaigns = list(Campaign.objects.filter(pk__in=campaign_ids).only(*_ASKED_OF_A_CAMPAIGN))
+    if campaigns:
+        account = Account.objects.get(pk=account_id)
+        shared = {campaign.caller_id_id for campaign in campaigns}
+        caller_ids = CallerId.objects.select_related("trunk__health").in_bulk(shared)
+        for campaign in campaigns:
+            campaign.account, campaign.caller_id = account, caller_ids[campaign.caller_id_id]
+    return campaigns
 
 
 def _claim(leased: Leased, now: datetime) -> dict[Claim, str]:

@@ -176,6 +176,27 @@ def test_a_freed_channel_rings_the_accounts_dispatch_at_once(rig, monkeypatch):
     assert rung == [{rig.account.pk}]
 
 
+@pytest.mark.parametrize(
+    "news",
+    [
+        lambda pk, now: outcomes.note_accepted({pk: "X"}, now),
+        lambda pk, now: outcomes.settle([(pk, Event("in-progress", carrier_ref="X"))], now),
+        lambda pk, now: outcomes.settle([(pk, Event("busy", carrier_ref="X"))], now),
+    ],
+    ids=["the carrier's answer", "an event", "the end"],
+)
+def test_a_call_that_a_look_up_gave_to_another_attempt_is_taken_back(rig, news):
+    """A look-up by number may guess wrong; an answer and an event name their attempt for certain."""
+    other, own = up(rig, 2)
+    CallAttempt.objects.filter(pk=own.pk).update(status="placing", carrier_ref="")
+    CallAttempt.objects.filter(pk=other.pk).update(carrier_ref="X")
+    news(own.pk, timezone.now())
+    own.refresh_from_db()
+    other.refresh_from_db()
+    assert (own.carrier_ref, own.status != "placing") == ("X", True)
+    assert (other.carrier_ref, other.status) == ("", "unknown")
+
+
 def test_a_retry_waits_from_the_end_of_the_attempt(rig):
     """Which the carrier told late: the event was under way for a minute."""
     [attempt] = up(rig, retries=1)
