@@ -48,7 +48,7 @@ class SimulatedCarrier(Carrier):
         answers: dict[UUID, Answer] = {}
         events: list[tuple[UUID, dict[str, Any]]] = []
         for request in requests:
-            if timezone.now() >= request.ask_before:
+            if timezone.now() > request.ask_before:
                 answers[request.attempt_id] = TooLate()
                 continue
             entries = self.script.get(request.number, [Outcome.COMPLETED.value])
