@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 # How long a ring counts as unanswered, in milliseconds; beat ticks as often.
 UNANSWERED_MS = 1000
-# Calls of one batch are placed at the same time by one thread of a dialer, so a batch is also its burst of connections
-# (aiohttp opens no more at once). Smaller ones cost more: at 50, a tenth more for each attempt (docs/performance).
+# Calls of one batch are placed at the same time by one thread of a dialer, so a batch is also its burst of connections.
+# Smaller ones cost more: at 50, a tenth more for each attempt (docs/performance).
 DIAL_BATCH = 100
 
 

@@ -19,7 +19,7 @@ LONGEST_REST = timedelta(seconds=60)
 def took_a_call(trunk: Trunk) -> None:
     """The trunk is well. trunk comes with its health as it was when the call was asked for: usually well already.
 
-    A failure since then stands: this call says nothing of what came after it was asked for.
+    A call that was asked for while the trunk was well says nothing of a failure since.
     """
     try:
         failures = trunk.health.failures
