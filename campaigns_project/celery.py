@@ -29,7 +29,7 @@ def _keep_live_connections(**_: Any) -> None:
 
 
 @celeryd_after_setup.connect
-def _collect_garbage_seldom(**_: Any) -> None:
+def collect_garbage_seldom(**_: Any) -> None:
     """A batch makes thousands of objects and no cycles. By default Python looks for those every 700, in all it has.
 
     That took a tenth of a worker's time. What has been imported is left out, and stays shared by the pool's processes.

@@ -1,4 +1,4 @@
-"""Channels: leases with a name on them, held in Redis, over account, campaign, trunk and caller ID together.
+"""Channels: leases with a name on them, held in Redis, over account, trunk and caller ID together.
 
 Redis is the gate, not the record. A lease is taken before its attempt is claimed and released after the attempt has
 ended; `recovery` compares the two every few seconds. When Redis has lost its memory (it was flushed, restarted, or a
@@ -7,13 +7,14 @@ replica took over), the leases are rebuilt from the attempts in flight before an
 - `channels:complete` goes with the data, so its absence tells of a flush;
 - the script cache is not data, so an unknown script tells of a restart or a fail-over, where the data may be old.
 
-Who takes leases holds a shared lock in PostgreSQL until the attempts are committed, and who compares or rebuilds holds
-it alone: so a lease whose attempt is not committed yet is never taken for a leak.
+Who takes leases holds a shared lock in PostgreSQL until the attempts are committed, and who mends or rebuilds holds it
+alone: so a lease whose attempt is not committed yet is never taken for a leak.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -41,10 +42,13 @@ SPARE_SECONDS = 300
 # A cap that never binds, for scopes without one.
 NO_CAP = 1_000_000_000
 
+# The key of its scope, and its holder: an attempt's id in hex.
+Lease = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Scope:
-    """What a lease counts against: the account, campaign, trunk or caller ID, and its cap."""
+    """What a lease counts against: the account, trunk or caller ID, and its cap."""
 
     kind: str
     id: object
@@ -102,7 +106,6 @@ def scopes_of(campaign: Campaign) -> tuple[Scope, ...]:
     caller_id, account = campaign.caller_id, campaign.account
     return (
         Scope("account", account.pk, account.channels),
-        Scope("campaign", campaign.pk.hex, NO_CAP),
         Scope("trunk", caller_id.trunk_id, caller_id.trunk.channels or NO_CAP),
         Scope("caller-id", caller_id.pk, caller_id.channels or NO_CAP),
     )
@@ -167,38 +170,75 @@ class Repaired:
 
 
 def restore() -> Repaired:
-    """Makes the leases exactly those of the attempts in flight; renews them, and lets everyone in again.
+    """Makes the leases exactly those of the attempts in flight, and lets everyone in again: Redis had lost its memory.
 
     Nothing is leased or claimed meanwhile. Raises OperationalError when the lock is not to be had within two seconds.
     """
     client = _client()
+    with _alone():
+        repaired = _set_right(client, _leases_held(client), _leases_in_flight())
+        client.set(COMPLETE, 1)
+        # Last: from the moment that the script is known, leases are taken.
+        client.script_load(SCRIPT)
+    return repaired
+
+
+def mend() -> Repaired:
+    """Drops leases without an attempt in flight, leases again for attempts without one, and renews old leases.
+
+    Looks first and locks second: what differs then is looked at once more, alone. Usually that is only what was leased
+    or has ended between two looks, so that who leases waits for milliseconds, however many calls are up. Raises
+    OperationalError as `restore` does.
+    """
+    client = _client()
+    if not (client.exists(COMPLETE) and client.script_exists(_sha())[0]):
+        return restore()
+    held, wanted = _leases_held(client), _leases_in_flight()
+    _renew(client, held & wanted)
+    astray = held ^ wanted
+    if not astray:
+        return Repaired(0, 0)
+    with _alone():
+        return _set_right(client, _still_held(client, astray), _leases_in_flight(astray))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nothing is leased or claimed within."""
     with transaction.atomic(), connection.cursor() as cursor:
         # Not for long: whoever wants to lease queues behind this wait. The next sweep tries again.
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        # Held first, wanted second: an attempt that ends in between has given its lease back and must not get it again.
-        held = _leases_held(client)
-        wanted = _leases_in_flight()
-        leaked, missing = held - wanted, wanted - held
-        expires = _now_ms(client) + _ttl_ms()
-        pipe = client.pipeline(transaction=True)
-        for key, holders in _by_key(leaked).items():
-            pipe.zrem(key, *holders)
-        for key, holders in _by_key(held & wanted).items():
-            pipe.zadd(key, dict.fromkeys(holders, expires), xx=True)
-        for key, holders in _by_key(missing).items():
-            pipe.zadd(key, dict.fromkeys(holders, expires))
-        pipe.set(COMPLETE, 1)
-        pipe.execute()
-        # Last: from the moment that the script is known, leases are taken.
-        client.script_load(SCRIPT)
+        yield
+
+
+def _set_right(client: Redis, held: set[Lease], wanted: set[Lease]) -> Repaired:
+    """held was read first, wanted second: an attempt that ended in between has given its lease back for good."""
+    leaked, missing = held - wanted, wanted - held
+    expires = _now_ms(client) + _ttl_ms()
+    pipe = client.pipeline(transaction=True)
+    for key, holders in _by_key(leaked).items():
+        pipe.zrem(key, *holders)
+    for key, holders in _by_key(missing).items():
+        pipe.zadd(key, dict.fromkeys(holders, expires))
+    pipe.execute()
     return Repaired(len({holder for _, holder in leaked}), len({holder for _, holder in missing}))
 
 
-@lru_cache(maxsize=10_000)  # asked for each attempt of a batch, which are of few campaigns
-def keys_of(account_id: int, campaign_id: UUID, trunk_id: int, caller_id_id: int) -> tuple[str, ...]:
+def _renew(client: Redis, leases: set[Lease]) -> None:
+    """Those that have lived through half their time. One that is released meanwhile stays released (XX)."""
+    now = _now_ms(client)
+    half_ago = now - _ttl_ms() / 2
+    pipe = client.pipeline(transaction=False)
+    for key, holders in _by_key(lease for lease in leases if _taken_ms(lease[1]) < half_ago).items():
+        pipe.zadd(key, dict.fromkeys(holders, now + _ttl_ms()), xx=True)
+    pipe.execute()
+
+
+@lru_cache(maxsize=10_000)  # asked for each attempt of a batch, which are of few caller IDs
+def keys_of(account_id: int, trunk_id: int, caller_id_id: int) -> tuple[str, ...]:
     """The keys that an attempt's lease stands under."""
-    scopes = (("account", account_id), ("campaign", campaign_id.hex), ("trunk", trunk_id), ("caller-id", caller_id_id))
+    scopes = (("account", account_id), ("trunk", trunk_id), ("caller-id", caller_id_id))
     return tuple(Scope(kind, id_, 0).key for kind, id_ in scopes)
 
 
@@ -232,7 +272,7 @@ def next_starts(buckets: Iterable[Bucket]) -> dict[Bucket, float]:
 
 
 def astray(settled_seconds: float) -> Repaired:
-    """What `restore` would mend, if it has been so for settled_seconds; without the lock, and without mending it.
+    """What `mend` would mend, if it has been so for settled_seconds; without the lock, and without mending it.
 
     Younger leases are left out: their attempts may not be committed yet.
     """
@@ -252,26 +292,36 @@ def _taken_ms(holder: str) -> int:
     return int(holder[:12], 16)
 
 
-def _leases_in_flight() -> set[tuple[str, str]]:
-    attempts = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED).values_list(
-        "id", "campaign__account_id", "campaign_id", "trunk_id", "campaign__caller_id_id"
-    )
-    return {(key, attempt_id.hex) for attempt_id, a, c, t, n in attempts for key in keys_of(a, c, t, n)}
+def _leases_in_flight(among: Collection[Lease] | None = None) -> set[Lease]:
+    """The leases that attempts ought to hold; of all attempts in flight, or `among` these."""
+    attempts = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED)
+    if among is not None:
+        attempts = attempts.filter(pk__in={UUID(holder) for _, holder in among})
+    rows = attempts.values_list("id", "campaign__account_id", "trunk_id", "campaign__caller_id_id")
+    leases = {(key, attempt_id.hex) for attempt_id, *scopes in rows for key in keys_of(*scopes)}
+    return leases if among is None else leases.intersection(among)
 
 
-def _by_key(leases: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def _by_key(leases: Iterable[Lease]) -> dict[str, list[str]]:
     holders: dict[str, list[str]] = {}
     for key, holder in leases:
         holders.setdefault(key, []).append(holder)
     return holders
 
 
-def _leases_held(client: Redis) -> set[tuple[str, str]]:
+def _leases_held(client: Redis) -> set[Lease]:
     keys = list(client.scan_iter(match=f"{PREFIX}*", count=1000))
     pipe = client.pipeline(transaction=False)
     for key in keys:
         pipe.zrange(key, 0, -1)
     return {(key, holder) for key, holders in zip(keys, pipe.execute(), strict=True) for holder in holders}
+
+
+def _still_held(client: Redis, leases: Collection[Lease]) -> set[Lease]:
+    pipe = client.pipeline(transaction=False)
+    for key, holder in leases:
+        pipe.zscore(key, holder)
+    return {lease for lease, score in zip(leases, pipe.execute(), strict=True) if score is not None}
 
 
 def _request(wishes: Sequence[Wish]) -> str:

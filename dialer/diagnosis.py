@@ -240,14 +240,13 @@ def _held_by(campaign: Campaign, full: Scope, held: int) -> Iterator[str]:
         "caller-id": Q(caller_id=campaign.caller_id_id),
     }
     own = Campaign.objects.filter(sharing[full.kind], account=campaign.account_id, status__in=["in-progress", "paused"])
-    names = {Scope("campaign", pk.hex, NO_CAP): name for pk, name in own.values_list("pk", "name")}
-    counts = sorted(channels.held(names).items(), key=lambda item: -item[1])
-    for scope, count in counts[:MOST_NAMED]:
-        if count:
-            yield f"{count} by {'this one' if scope.id == campaign.pk.hex else f'“{names[scope]}”'}"
-    if rest := sum(count for _, count in counts[MOST_NAMED:]):
+    up = own.filter(calls__status=Call.Status.IN_PROGRESS).annotate(up=Count("calls")).order_by("-up", "pk")
+    counts = list(up.values_list("pk", "name", "up"))
+    for pk, name, count in counts[:MOST_NAMED]:
+        yield f"{count} by {'this one' if pk == campaign.pk else f'“{name}”'}"
+    if rest := sum(count for _, _, count in counts[MOST_NAMED:]):
         yield f"{rest} by other campaigns"
-    others = held - sum(count for _, count in counts)
+    others = held - sum(count for _, _, count in counts)
     if full.kind == "trunk" and others > 0:
         yield f"{others} by other accounts"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -168,41 +168,35 @@ def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
 
 def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
     """The account's campaigns in progress. Due calls are counted to MOST_AT_ONCE, so a million of them cost no more."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT campaign.id,
-                (SELECT count(*) FROM (SELECT 1 FROM campaigns_call WHERE campaign_id = campaign.id
-                    AND status = 'created' LIMIT %(most)s) AS first_tries)
-              + (SELECT count(*) FROM (SELECT 1 FROM campaigns_call WHERE campaign_id = campaign.id
-                    AND status = 'retrying' AND next_attempt_at <= %(now)s LIMIT %(most)s) AS retries),
-                (SELECT count(*) FROM campaigns_call WHERE campaign_id = campaign.id AND status = 'in-progress')
-            FROM campaigns_campaign AS campaign
-            WHERE campaign.account_id = %(account)s AND campaign.status = 'in-progress'
-            """,
-            {"account": account_id, "now": now, "most": MOST_AT_ONCE},
-        )
-        counts = {row[0]: row[1:] for row in cursor.fetchall()}
-    due = [Ready(campaign, *counts[campaign.pk]) for campaign in _load(account_id, list(counts))]
+    campaigns: list[Any] = list(Campaign.objects.raw(_DUE, {"account": account_id, "now": now, "most": MOST_AT_ONCE}))
+    _share(account_id, campaigns)
     # Between campaigns with equally many calls up chance decides, so that a pace of one start a second is shared too.
-    random.shuffle(due)
-    return due
+    random.shuffle(campaigns)
+    return [Ready(campaign, campaign.due, campaign.up) for campaign in campaigns]
 
 
-# By the gate, and for its limits.
-_ASKED_OF_A_CAMPAIGN = ("account", "caller_id", "status", "send_at", "expires_at", "mode", "throttle")
+# Of the campaign, what the gate asks of one in progress and what its limits are made of.
+_DUE = """
+    SELECT campaign.id, account_id, caller_id_id, status, expires_at, mode, throttle,
+        (SELECT count(*) FROM (SELECT 1 FROM campaigns_call WHERE campaign_id = campaign.id
+            AND status = 'created' LIMIT %(most)s) AS first_tries)
+      + (SELECT count(*) FROM (SELECT 1 FROM campaigns_call WHERE campaign_id = campaign.id
+            AND status = 'retrying' AND next_attempt_at <= %(now)s LIMIT %(most)s) AS retries) AS due,
+        (SELECT count(*) FROM campaigns_call WHERE campaign_id = campaign.id AND status = 'in-progress') AS up
+    FROM campaigns_campaign AS campaign
+    WHERE campaign.account_id = %(account)s AND campaign.status = 'in-progress'
+"""
 
 
-def _load(account_id: int, campaign_ids: Sequence[UUID]) -> list[Campaign]:
-    """Campaigns of the account with all that the gate asks of them; what a thousand of them share is loaded once."""
-    campaigns = list(Campaign.objects.filter(pk__in=campaign_ids).only(*_ASKED_OF_A_CAMPAIGN))
-    if campaigns:
-        account = Account.objects.get(pk=account_id)
-        shared = {campaign.caller_id_id for campaign in campaigns}
-        caller_ids = CallerId.objects.select_related("trunk__health").in_bulk(shared)
-        for campaign in campaigns:
-            campaign.account, campaign.caller_id = account, caller_ids[campaign.caller_id_id]
-    return campaigns
+def _share(account_id: int, campaigns: Sequence[Campaign]) -> None:
+    """Gives the campaigns their account and caller IDs: what a thousand of them have in common is loaded once."""
+    if not campaigns:
+        return
+    account = Account.objects.get(pk=account_id)
+    shared = {campaign.caller_id_id for campaign in campaigns}
+    caller_ids = CallerId.objects.select_related("trunk__health").in_bulk(shared)
+    for campaign in campaigns:
+        campaign.account, campaign.caller_id = account, caller_ids[campaign.caller_id_id]
 
 
 def _claim(leased: Leased, now: datetime) -> dict[Claim, str]:

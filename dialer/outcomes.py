@@ -324,6 +324,6 @@ def _free_channels(attempts: Sequence[CallAttempt]) -> None:
     doorbells.ring_dispatch({attempt.campaign.account_id for attempt in attempts})
 
 
-def _lease(attempt: CallAttempt) -> tuple[int, UUID, int, int]:
+def _lease(attempt: CallAttempt) -> tuple[int, int, int]:
     campaign = attempt.campaign
-    return campaign.account_id, campaign.pk, attempt.trunk_id, campaign.caller_id_id
+    return campaign.account_id, attempt.trunk_id, campaign.caller_id_id

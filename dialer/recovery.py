@@ -63,7 +63,7 @@ def recover(now: datetime) -> Repairs:
     with _alone() as first:
         if not first:
             return repairs
-        leases = channels.restore()
+        leases = channels.mend()
         repairs.leaked, repairs.missing = leases.leaked, leases.missing
         _ring_again(repairs, now)
         for trunk, attempts in _to_look_up(now).items():

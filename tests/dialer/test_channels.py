@@ -6,13 +6,16 @@ from uuid import UUID, uuid4
 
 import pytest
 import time_machine
+from uuid_utils.compat import uuid7
 
 from dialer import channels
 from dialer.channels import NO_CAP, Bucket, LeasesLost, Scope, Wish
+from tests.factories import CallAttemptFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ACCOUNT, CAMPAIGN = Scope("account", 1, 2), Scope("campaign", "c", NO_CAP)
+FAR_AWAY = 9_999_999_999_999  # milliseconds
+ACCOUNT, TRUNK = Scope("account", 1, 2), Scope("trunk", 1, NO_CAP)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +24,7 @@ def complete(redis, transactional_db):
 
 
 def wish(*scopes: Scope, buckets: tuple[Bucket, ...] = ()) -> Wish:
-    return Wish(uuid4(), scopes or (ACCOUNT, CAMPAIGN), buckets)
+    return Wish(uuid4(), scopes or (ACCOUNT, TRUNK), buckets)
 
 
 def lease(*wishes: Wish) -> frozenset[UUID]:
@@ -48,9 +51,9 @@ def test_the_tightest_scope_decides_and_a_refused_wish_holds_nothing(redis):
 def test_a_release_frees_that_holder_and_no_other(redis):
     first, second = wish(), wish()
     lease(first, second)
-    channels.release([(first.holder, [ACCOUNT.key, CAMPAIGN.key])])
-    channels.release([(first.holder, [ACCOUNT.key, CAMPAIGN.key])])
-    assert held(redis, ACCOUNT) == held(redis, CAMPAIGN) == {second.holder.hex}
+    channels.release([(first.holder, [ACCOUNT.key, TRUNK.key])])
+    channels.release([(first.holder, [ACCOUNT.key, TRUNK.key])])
+    assert held(redis, ACCOUNT) == held(redis, TRUNK) == {second.holder.hex}
     assert len(lease(wish(), wish())) == 1
 
 
@@ -95,6 +98,28 @@ def test_nobody_is_let_in_after_a_restart_with_old_data_until_the_leases_are_res
         lease(wish())
     channels.restore()
     assert len(lease(wish())) == 1
+
+
+@pytest.mark.parametrize("mend", [channels.restore, channels.mend])
+@pytest.mark.parametrize("forget", ["flushdb", "script_flush"])
+def test_whoever_comes_first_restores_what_redis_forgot(redis, forget, mend):
+    getattr(redis, forget)()
+    mend()
+    assert len(lease(wish())) == 1
+
+
+def test_a_lease_that_has_lived_through_half_its_time_is_renewed_and_a_young_one_is_not(redis):
+    old = CallAttemptFactory(id=UUID("016f5e66-e800-7000-8000-000000000000"))  # of the year 2020
+    young = CallAttemptFactory(id=uuid7())
+    channels.mend()
+    keys = redis.keys(f"{channels.PREFIX}*")
+    for key in keys:
+        for holder in redis.zrange(key, 0, -1):
+            redis.zadd(key, {holder: FAR_AWAY})
+    channels.mend()
+    expiries = {attempt: [redis.zscore(key, attempt.pk.hex) for key in keys] for attempt in (old, young)}
+    assert [FAR_AWAY in each for each in expiries.values()] == [False, True], expiries
+    assert all(None in each and len(set(each)) == 2 for each in expiries.values()), "each under its own three keys"
 
 
 def test_starts_are_paced_one_by_one(redis):

@@ -1,5 +1,6 @@
 """Channels against a dictionary of sets: whatever is leased, released, leaked, forgotten and restored, in any order."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from campaigns.models import Call, Campaign
 from dialer import attempt_states, channels
 from dialer.attempt_states import Claim
-from dialer.channels import LeasesLost, Scope, Wish
+from dialer.channels import LeasesLost, Repaired, Scope, Wish
 from dialer.models import CallAttempt
 from tests import machines
 from tests.factories import AccountFactory, CallerIdFactory, CallFactory, CampaignFactory, TrunkFactory
@@ -30,6 +31,7 @@ STEPS = machines.steps(
     ("stranger_is_released", CAMPAIGNS),
     ("cap_is_changed", st.sampled_from(["account", "trunk", "caller_id"]), CAMPAIGNS, CAPS),
     *2 * [("restore",)],
+    *2 * [("mend",)],
     *[("redis_is_flushed",), ("redis_restarts_with_its_data",)],
     *[("redis_saves_its_data",), ("redis_restarts_with_old_data",)],
 )
@@ -165,11 +167,17 @@ class Channels(RuleBasedStateMachine):
         self.held, self.remembers = {key: set(holders) for key, holders in self.old[1].items()}, False
 
     def restore(self) -> None:
+        self.compare(channels.restore)
+
+    def mend(self) -> None:
+        self.compare(channels.mend)
+
+    def compare(self, compare: Callable[[], Repaired]) -> None:
         wanted: dict[str, set[str]] = {}
         for holder, campaign in self.in_flight.items():
             for scope in channels.scopes_of(campaign):
                 wanted.setdefault(scope.key, set()).add(holder.hex)
-        repaired = channels.restore()
+        repaired = compare()
         held, needed = pairs(self.held), pairs(wanted)
         assert repaired.leaked == len({holder for _, holder in held - needed})
         assert repaired.missing == len({holder for _, holder in needed - held})

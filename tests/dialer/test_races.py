@@ -3,6 +3,7 @@
 import threading
 from contextlib import suppress
 
+import pytest
 from django.db import connections, transaction
 from django.utils import timezone
 
@@ -31,7 +32,8 @@ def in_thread(work, *args):
     return thread
 
 
-def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig, monkeypatch):
+@pytest.mark.parametrize("compare", [channels.restore, channels.mend])
+def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig, monkeypatch, compare):
     rig.campaign(1)
     schedule.start_due(timezone.now())
     leased, go_on = threading.Event(), threading.Event()
@@ -45,13 +47,25 @@ def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig,
     monkeypatch.setattr(dispatch, "_claim", slow_claim)
     dispatcher = in_thread(dispatch.dispatch, rig.account.pk, timezone.now())
     leased.wait(10)
-    sweep = in_thread(channels.restore)
+    sweep = in_thread(compare)
     sweep.join(A_WHILE)
     assert sweep.is_alive(), "it waits for the claim"
     go_on.set()
     dispatcher.join(10)
     sweep.join(10)
     assert CallAttempt.objects.count() == leases(rig.account) == 1
+
+
+def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
+    rig.carrier.script = {NUMBERS[0]: ["silent"]}
+    rig.campaign(1)
+    rig.tick()
+    with transaction.atomic():
+        channels.hold_shared()  # as who leases does
+        sweep = in_thread(channels.mend)
+        sweep.join(10)
+        assert not sweep.is_alive()
+    assert leases(rig.account) == 1
 
 
 def test_of_two_batches_with_the_last_two_calls_one_closes_the_campaign(rig, monkeypatch):
