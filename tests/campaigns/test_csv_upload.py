@@ -5,6 +5,7 @@ import tracemalloc
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from campaigns import csv_upload, rejected_rows
@@ -149,10 +150,10 @@ def killed_in_the_second_batch(account, small_batches, monkeypatch):
     upload = receive(account, csv_of([*numbers(5), "+9112", *numbers(4, start=5)]))
     genuine = csv_upload._store
 
-    def store(row, judged, room, lines):
+    def store(row, *args, **options):
         if row.rows_total:
             raise Killed
-        return genuine(row, judged, room, lines)
+        return genuine(row, *args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(csv_upload, "_store", store)
@@ -181,6 +182,28 @@ class TestAKilledWorker:
         assert listed(upload) == numbers(9)
         assert upload.rejected.get().line == 7
 
+    def test_the_place_where_another_goes_on_is_that_of_the_rows_stored(self, killed_in_the_second_batch):
+        """And not the reader's, which may have looked further."""
+        upload = killed_in_the_second_batch
+        assert (upload.bytes_read, upload.lines_read) == (len(csv_of(numbers(3))), 4)
+
+    def test_a_line_that_can_not_be_made_out_is_found_again(self, account, small_batches, monkeypatch):
+        """The worker dies between the rows before that line and the end of the upload."""
+        upload = receive(account, csv_of([*numbers(4), '"', *numbers(2, start=4)]))
+
+        def end(*_):
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_upload, "_end", end)
+            with pytest.raises(Killed):
+                csv_upload.load(upload.pk)
+        heard_of(upload, seconds=61)
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
+        assert upload.error.startswith("line 6: a quote")
+
     def test_nobody_goes_on_while_it_may_still_live(self, killed_in_the_second_batch):
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=50)
@@ -204,12 +227,12 @@ class TestAKilledWorker:
         genuine = csv_upload._store
         overtaken: list[bool] = []
 
-        def store(row, judged, room, lines):
+        def store(*args, **options):
             if not overtaken:
                 overtaken.append(True)
                 heard_of(upload, seconds=61)
                 csv_upload.load(upload.pk)
-            return genuine(row, judged, room, lines)
+            return genuine(*args, **options)
 
         monkeypatch.setattr(csv_upload, "_store", store)
         csv_upload.load(upload.pk)
@@ -221,7 +244,7 @@ class TestAKilledWorker:
         genuine = csv_upload._store
         batches: list[int] = []
 
-        def store(row, judged, room, lines):
+        def store(row, *args, **options):
             batches.append(row.rows_total)
             if len(batches) == 1:  # this one sleeps, while another loads a batch and goes on to the next
                 heard_of(upload, seconds=61)
@@ -229,12 +252,40 @@ class TestAKilledWorker:
                     csv_upload.load(upload.pk)
             elif len(batches) == 3:
                 raise Killed
-            return genuine(row, judged, room, lines)
+            return genuine(row, *args, **options)
 
         monkeypatch.setattr(csv_upload, "_store", store)
         csv_upload.load(upload.pk)
         upload.refresh_from_db()
         assert (upload.status, counts(upload), len(batches)) == ("in-progress", (3, 3, 0, 0), 3)
+
+
+def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
+    """PostgreSQL, left to itself, prefers that from some ten thousand contacts on."""
+    known = 20_000
+    template = ContactFactory(account=account)
+    columns = "account_id, first_name, last_name, company_name, email, tag, custom, created_at, updated_at"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO campaigns_contact (id, number, {columns})"
+            f" SELECT gen_random_uuid(), '+9197' || (10000000 + n), {columns}"
+            " FROM campaigns_contact, generate_series(1, %s) AS n WHERE id = %s",
+            [known, template.pk],
+        )
+        cursor.execute("ANALYZE campaigns_contact")
+    plans: list[str] = []
+    genuine = csv_upload._add
+
+    def add(cursor, upload):
+        cursor.execute(
+            "EXPLAIN " + csv_upload._ADD_ENTRIES, {"account": upload.account_id, "list": upload.contact_list_id}
+        )
+        plans.extend(line for (line,) in cursor.fetchall())
+        return genuine(cursor, upload)
+
+    monkeypatch.setattr(csv_upload, "_add", add)
+    loaded(account, csv_of(numbers(5_000)))
+    assert not [line for line in plans if "Seq Scan on campaigns_contact" in line], "\n".join(plans)
 
 
 def test_an_upload_whose_message_was_lost_is_rung_again(account, monkeypatch):
