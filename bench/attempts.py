@@ -33,6 +33,8 @@ def measure(run: Run) -> list[Row]:
     plain = workers.rate(run, "plain", run.count(TASKS // 2, least=1_000))
     run.say("the bare requests of a call over HTTP")
     bare = bare_http.rate(run, run.count(BARE_CALLS, least=500))
+    run.say("the same, with its events kept")
+    kept = bare_http.kept_rate(run, run.count(BARE_CALLS, least=500))
     calls = run.count(CALLS, least=500)
     run.say(f"{calls:,} calls over the simulated carrier")
     simulated, simulated_cpu = _rate(run, "simulated", calls)
@@ -47,6 +49,7 @@ def measure(run: Run) -> list[Row]:
         row(f"{simulated_on}: beside the plain Celery dialer", simulated, unit, NAME, limit=plain, target=at_least(8)),
         row(f"{http_on}: beside an empty Celery task", over_http, unit, NAME, limit=empty, target=at_least(0.5)),
         row(f"{http_on}: beside the bare requests of as many calls", over_http, unit, NAME, limit=bare),
+        row(f"{http_on}: beside those requests, with the events kept", over_http, unit, NAME, limit=kept),
         *_cpu_rows("simulated carrier", simulated_cpu),
         *_cpu_rows("HTTP to the sandbox and back", http_cpu),
     ]

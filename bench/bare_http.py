@@ -1,23 +1,29 @@
-"""The limit of calls over HTTP in Python: the three requests of a call between the same servers, and nothing else.
+"""The limits of calls over HTTP in Python: the three requests of a call between the same servers, and nothing else.
 
 A client of aiohttp asks a carrier of aiohttp for a call; the carrier tells a gunicorn as the Procfile starts it of the
-answer and of the end, which reads both and keeps neither. No Django, no database, no broker, no flow.
+answer and of the end. Either that reads both and keeps neither, without Django, database and broker; or it is this
+system's own web process, which keeps both in the inbox, where nobody takes them out. No flow, no worker.
 """
 
 import asyncio
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
+import django
 from aiohttp import web
 from honcho.environ import parse_procfile
 
 from bench.arithmetic import steady_rate
 from bench.run import Run, environment
 from bench.workers import started
+from campaigns_project import embedded
 from scripts.stack import PROJECT, free_ports
 
 # As many calls as one batch of a dialer has, over as many connections.
@@ -35,15 +41,29 @@ def application(environ: Mapping[str, Any], start_response: Callable[..., object
 
 
 def rate(run: Run, calls: int) -> float:
-    """Calls a second whose three requests have all been answered."""
+    """Calls a second whose three requests have all been answered, and nothing kept."""
     data_dir = run.folder / "bare-http"
     data_dir.mkdir()
+    return _rate(environment({"REDIS_URL": ""}, data_dir), data_dir, calls, module="bench.bare_http")
+
+
+def kept_rate(run: Run, calls: int) -> float:
+    """The same, and both events kept."""
+    data_dir = run.folder / "kept-events"
+    with embedded.embedded_services(data_dir, environ={}) as urls:
+        variables = environment(urls, data_dir)
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(migrate, cwd=PROJECT, env=variables, check=True, timeout=PATIENCE_SECONDS)
+        return _rate(variables, data_dir, calls, module="campaigns_project.wsgi")
+
+
+def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: str) -> float:
     carrier_port, web_port = free_ports(2)
-    variables = {**environment({"REDIS_URL": ""}, data_dir), "WEB_PORT": str(web_port)}
+    variables = {**variables, "WEB_PORT": str(web_port)}
     line = parse_procfile((PROJECT / "Procfile").read_text()).processes["web"]
     commands = {
-        "web": line.replace("campaigns_project.wsgi", "bench.bare_http"),
-        "carrier": f"exec {sys.executable} -m bench.bare_http {carrier_port} http://127.0.0.1:{web_port}/",
+        "web": line.replace("campaigns_project.wsgi", module),
+        "carrier": f"exec {sys.executable} -m bench.bare_http {carrier_port}",
     }
     with ExitStack() as stack:
         stack.enter_context(started(commands, variables, data_dir))
@@ -101,9 +121,13 @@ def _carrier(events_url: str) -> web.Application:
     return app
 
 
-def main(arguments: Sequence[str]) -> None:
-    web.run_app(_carrier(arguments[1]), host="127.0.0.1", port=int(arguments[0]), print=None)
+def main(port: int) -> None:
+    """The carrier, with the address for events that this system would give it."""
+    django.setup()
+    from dialer import links
+
+    web.run_app(_carrier(links.events_url("sandbox", uuid4())), host="127.0.0.1", port=port, print=None)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]))

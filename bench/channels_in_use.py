@@ -9,10 +9,11 @@ NAME = "channels"
 # (cap, calls): two minutes each at ten calls a second for every sixty channels.
 CAPS = ((60, 1_200), (1_000, 20_000))
 PATIENCE_SECONDS = 900
-# Calls of 2 to 10 seconds, one second of it ringing, as likely one as the other.
+# Calls of 2 to 10 seconds, one second of it ringing, as likely one as the other. To the tenth of a second: people don't
+# hang up on the stroke of it, and calls of whole seconds would end together for as long as the campaign runs.
 SCRIPT = {
     "seed": 1,
-    "default": [{"outcome": "completed", "ring": 1, "talk": seconds, "weight": 1} for seconds in range(1, 10)],
+    "default": [{"outcome": "completed", "ring": 1, "talk": tenths / 10, "weight": 1} for tenths in range(10, 91)],
 }
 CHART_POINTS = 2_000
 
