@@ -59,7 +59,8 @@ def kept_rate(run: Run, calls: int) -> float:
 
 def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: str) -> float:
     carrier_port, web_port = free_ports(2)
-    variables = {**variables, "WEB_PORT": str(web_port)}
+    # The address for events is made from it, and must be that of no other server.
+    variables = {**variables, "WEB_PORT": str(web_port), "PUBLIC_URL": f"http://127.0.0.1:{web_port}"}
     line = parse_procfile((PROJECT / "Procfile").read_text()).processes["web"]
     commands = {
         "web": line.replace("campaigns_project.wsgi", module),

@@ -168,7 +168,7 @@ def read_records(lines: Lines, layout: Layout) -> Iterator[Record]:
 
 
 def judge(record: Record, layout: Layout, region: str) -> Row | Rejected:
-    """The row in E.164, or why it can't be loaded. The number costs some 60 microseconds, the rest next to nothing."""
+    """The row in E.164, or why it can't be loaded: 3 microseconds, and some 60 where the number must be rewritten."""
     reason = record.fault or _fault(record.cells, layout)
     if not reason:
         values = layout.blank | dict(zip(layout.columns, map(str.strip, record.cells), strict=False))

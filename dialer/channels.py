@@ -176,7 +176,9 @@ def restore() -> Repaired:
     """
     client = _client()
     with _alone():
-        repaired = _set_right(client, _leases_held(client), _leases_in_flight())
+        held, wanted = _leases_held(client), _leases_in_flight()
+        _renew(client, held & wanted)
+        repaired = _set_right(client, held, wanted)
         client.set(COMPLETE, 1)
         # Last: from the moment that the script is known, leases are taken.
         client.script_load(SCRIPT)
@@ -186,16 +188,17 @@ def restore() -> Repaired:
 def mend() -> Repaired:
     """Drops leases without an attempt in flight, leases again for attempts without one, and renews old leases.
 
-    Looks first and locks second: what differs then is looked at once more, alone. Usually that is only what was leased
-    or has ended between two looks, so that who leases waits for milliseconds, however many calls are up. Raises
-    OperationalError as `restore` does.
+    What seems astray at first is mostly what was leased or has ended between two looks, and is not at the second. Only
+    for what still is the lock is taken, and it is looked at once more, alone: so nobody waits while all is well,
+    however many calls are up. Raises OperationalError as `restore` does.
     """
     client = _client()
     if not (client.exists(COMPLETE) and client.script_exists(_sha())[0]):
         return restore()
     held, wanted = _leases_held(client), _leases_in_flight()
     _renew(client, held & wanted)
-    astray = held ^ wanted
+    if astray := held ^ wanted:
+        astray = _still_held(client, astray) ^ _leases_in_flight(astray)
     if not astray:
         return Repaired(0, 0)
     with _alone():
@@ -226,17 +229,20 @@ def _set_right(client: Redis, held: set[Lease], wanted: set[Lease]) -> Repaired:
 
 
 def _renew(client: Redis, leases: set[Lease]) -> None:
-    """Those that have lived through half their time. One that is released meanwhile stays released (XX)."""
+    """Those that have half their time left or less. One that is released meanwhile stays released (XX)."""
     now = _now_ms(client)
-    half_ago = now - _ttl_ms() / 2
+    keys = list({key for key, _ in leases})
     pipe = client.pipeline(transaction=False)
-    for key, holders in _by_key(lease for lease in leases if _taken_ms(lease[1]) < half_ago).items():
+    for key in keys:
+        pipe.zrangebyscore(key, "-inf", now + _ttl_ms() // 2)
+    old = {(key, holder) for key, holders in zip(keys, pipe.execute(), strict=True) for holder in holders}
+    for key, holders in _by_key(old & leases).items():
         pipe.zadd(key, dict.fromkeys(holders, now + _ttl_ms()), xx=True)
     pipe.execute()
 
 
 @lru_cache(maxsize=10_000)  # asked for each attempt of a batch, which are of few caller IDs
-def keys_of(account_id: int, trunk_id: int, caller_id_id: int) -> tuple[str, ...]:
+def keys_of(*, account_id: int, trunk_id: int, caller_id_id: int) -> tuple[str, ...]:
     """The keys that an attempt's lease stands under."""
     scopes = (("account", account_id), ("trunk", trunk_id), ("caller-id", caller_id_id))
     return tuple(Scope(kind, id_, 0).key for kind, id_ in scopes)
@@ -298,7 +304,11 @@ def _leases_in_flight(among: Collection[Lease] | None = None) -> set[Lease]:
     if among is not None:
         attempts = attempts.filter(pk__in={UUID(holder) for _, holder in among})
     rows = attempts.values_list("id", "campaign__account_id", "trunk_id", "campaign__caller_id_id")
-    leases = {(key, attempt_id.hex) for attempt_id, *scopes in rows for key in keys_of(*scopes)}
+    leases = {
+        (key, attempt_id.hex)
+        for attempt_id, account_id, trunk_id, caller_id_id in rows
+        for key in keys_of(account_id=account_id, trunk_id=trunk_id, caller_id_id=caller_id_id)
+    }
     return leases if among is None else leases.intersection(among)
 
 

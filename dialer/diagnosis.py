@@ -236,12 +236,15 @@ def _held_by(campaign: Campaign, full: Scope, held: int) -> Iterator[str]:
     """`41 by “Renewals”`, `12 by this one`, `7 by other accounts`: of other accounts' campaigns nothing is said."""
     sharing = {
         "account": Q(),
-        "trunk": Q(caller_id__trunk=campaign.caller_id.trunk_id),
-        "caller-id": Q(caller_id=campaign.caller_id_id),
+        "trunk": Q(trunk=campaign.caller_id.trunk_id),
+        "caller-id": Q(campaign__caller_id=campaign.caller_id_id),
     }
-    own = Campaign.objects.filter(sharing[full.kind], account=campaign.account_id, status__in=["in-progress", "paused"])
-    up = own.filter(calls__status=Call.Status.IN_PROGRESS).annotate(up=Count("calls")).order_by("-up", "pk")
-    counts = list(up.values_list("pk", "name", "up"))
+    # What the leases are made of, and made anew: the attempts in flight.
+    in_flight = CallAttempt.objects.filter(
+        sharing[full.kind], campaign__account=campaign.account_id, status__in=CallAttempt.UNFINISHED
+    )
+    by_campaign = in_flight.values_list("campaign_id", "campaign__name").annotate(up=Count("id"))
+    counts = list(by_campaign.order_by("-up", "campaign_id"))
     for pk, name, count in counts[:MOST_NAMED]:
         yield f"{count} by {'this one' if pk == campaign.pk else f'“{name}”'}"
     if rest := sum(count for _, _, count in counts[MOST_NAMED:]):

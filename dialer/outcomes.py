@@ -320,10 +320,12 @@ def _why_over(campaign: Campaign, now: datetime) -> str:
 def _free_channels(attempts: Sequence[CallAttempt]) -> None:
     """The channels of the ended attempts are free; their accounts' next calls go out now, not at the next tick."""
     fault_points.reached("inbox-after-commit")
-    channels.release((attempt.pk, channels.keys_of(*_lease(attempt))) for attempt in attempts)
+    channels.release((attempt.pk, _lease_keys(attempt)) for attempt in attempts)
     doorbells.ring_dispatch({attempt.campaign.account_id for attempt in attempts})
 
 
-def _lease(attempt: CallAttempt) -> tuple[int, int, int]:
+def _lease_keys(attempt: CallAttempt) -> tuple[str, ...]:
     campaign = attempt.campaign
-    return campaign.account_id, attempt.trunk_id, campaign.caller_id_id
+    return channels.keys_of(
+        account_id=campaign.account_id, trunk_id=attempt.trunk_id, caller_id_id=campaign.caller_id_id
+    )

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Case, Q, When
 
 from accounts.models import Trunk
@@ -63,8 +63,7 @@ def recover(now: datetime) -> Repairs:
     with _alone() as first:
         if not first:
             return repairs
-        leases = channels.mend()
-        repairs.leaked, repairs.missing = leases.leaked, leases.missing
+        _mend_leases(repairs)
         _ring_again(repairs, now)
         for trunk, attempts in _to_look_up(now).items():
             try:
@@ -77,6 +76,16 @@ def recover(now: datetime) -> Repairs:
         log.warning("recovered", **mended)
         repair_counts.add(mended)
     return repairs
+
+
+def _mend_leases(repairs: Repairs) -> None:
+    try:
+        leases = channels.mend()
+    except OperationalError as error:
+        # Somebody has been leasing for too long: the lost calls are not to wait for that as well.
+        log.warning("leases_not_mended", error=str(error))
+    else:
+        repairs.leaked, repairs.missing = leases.leaked, leases.missing
 
 
 @contextmanager

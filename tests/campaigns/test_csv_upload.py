@@ -204,6 +204,21 @@ class TestAKilledWorker:
         assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
         assert upload.error.startswith("line 6: a quote")
 
+    def test_such_a_line_is_not_tried_for_ever(self, account, small_batches, monkeypatch):
+        upload = receive(account, csv_of(['"']))
+
+        def end(*_):
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_upload, "_end", end)
+            for _ in range(3):
+                with pytest.raises(Killed):
+                    csv_upload.load(upload.pk)
+                heard_of(upload, seconds=61)
+        upload.refresh_from_db()
+        assert upload.idle_starts == 3
+
     def test_nobody_goes_on_while_it_may_still_live(self, killed_in_the_second_batch):
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=50)
@@ -285,6 +300,7 @@ def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
 
     monkeypatch.setattr(csv_upload, "_add", add)
     loaded(account, csv_of(numbers(5_000)))
+    assert plans
     assert not [line for line in plans if "Seq Scan on campaigns_contact" in line], "\n".join(plans)
 
 

@@ -210,6 +210,18 @@ def test_of_a_shared_trunk_other_accounts_are_counted_and_never_named(rig: Rig):
     assert "secret" not in str(told)
 
 
+def test_the_calls_of_a_campaign_that_was_completed_are_up_still(rig: Rig):
+    rig.trunk.channels = 3
+    rig.trunk.save()
+    ended = rig.campaign(NUMBERS[:3], name="Renewals")
+    rig.tick()
+    lifecycle.complete(lifecycle.pause(ended))
+    campaign = rig.campaign(NUMBERS[3:6])
+    start()
+    full = f"3 of 3 channels of the trunk {rig.trunk.name} busy, 3 by “Renewals”"
+    assert [reason.message for reason in of(campaign).reasons] == [full]
+
+
 def test_a_caller_id_that_is_full(rig: Rig):
     rig.caller_id.channels = 1
     rig.caller_id.save()

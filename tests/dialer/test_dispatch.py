@@ -224,6 +224,20 @@ def test_a_claim_takes_as_many_statements_for_one_call_as_for_sixty(rig):
     assert counts[0] == counts[1]
 
 
+def test_a_claim_takes_as_many_statements_for_one_campaign_as_for_twenty(rig):
+    """The gate and the limits make no query of their own, for none of them."""
+    counts = []
+    for campaigns in (1, 20):
+        for _ in range(campaigns):
+            rig.campaign(1, mode="custom", throttle=60)
+        start(rig)
+        set_account(rig, channels=100)
+        with CaptureQueriesContext(connection) as statements:
+            assert rig.dispatch() == campaigns
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
 def test_calls_wait_with_channels_to_spare_when_nothing_is_due(rig):
     campaign = rig.campaign(1)
     start(rig)

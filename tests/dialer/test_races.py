@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from django.db import connections, transaction
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from campaigns import campaign_lock, lifecycle, schedule
 from campaigns.models import Campaign, Outcome
-from dialer import channels, dispatch, outcomes
+from dialer import channels, dispatch, outcomes, recovery
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
@@ -56,16 +57,51 @@ def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig,
     assert CallAttempt.objects.count() == leases(rig.account) == 1
 
 
-def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
+def silent_call(rig):
     rig.carrier.script = {NUMBERS[0]: ["silent"]}
     rig.campaign(1)
     rig.tick()
+    return CallAttempt.objects.get()
+
+
+def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
+    silent_call(rig)
     with transaction.atomic():
         channels.hold_shared()  # as who leases does
         sweep = in_thread(channels.mend)
-        sweep.join(10)
+        sweep.join(1)
         assert not sweep.is_alive()
     assert leases(rig.account) == 1
+
+
+def test_what_ends_between_two_looks_of_a_sweep_is_nothing_to_mend(rig, monkeypatch):
+    attempt = silent_call(rig)
+    look = channels._leases_in_flight
+
+    def look_after_its_end(among=None):
+        if among is None:
+            outcomes.end([Ended(attempt.pk, Outcome.BUSY)], timezone.now())
+        return look(among)
+
+    monkeypatch.setattr(channels, "_leases_in_flight", look_after_its_end)
+    with transaction.atomic():
+        channels.hold_shared()
+        sweep = in_thread(channels.mend)
+        sweep.join(1)
+        assert not sweep.is_alive()
+    assert leases(rig.account) == 0
+
+
+def test_a_sweep_that_may_not_mend_the_leases_looks_after_the_calls_all_the_same(rig, redis):
+    attempt = silent_call(rig)
+    CallAttempt.objects.update(status="claimed", placing_at=None, claimed_at=timezone.now() - timedelta(seconds=60))
+    redis.zadd(f"channels:held:account:{rig.account.pk}", {"0" * 32: 9e15})
+    repaired = []
+    with transaction.atomic():
+        channels.hold_shared()
+        sweep = in_thread(lambda: repaired.append(recovery.recover(timezone.now())))
+        sweep.join(10)
+    assert [(each.leaked, each.dialled_again) for each in repaired] == [(0, 1)], attempt
 
 
 def test_of_two_batches_with_the_last_two_calls_one_closes_the_campaign(rig, monkeypatch):
