@@ -1,9 +1,12 @@
 """How full the channels are kept, and how soon a free one is used again: by the carrier's ring log, not by us."""
 
+import os
+import time
+
 from bench.arithmetic import Span, busy_time, freed_to_next, live, mean_live, most_live, percentile
 from bench.figures import Row, at_least, at_most, row
-from bench.run import Run, Series
-from bench.system import system
+from bench.run import Run, Series, cpu_seconds
+from bench.system import System, system
 
 NAME = "channels"
 # (cap, calls): two minutes each at ten calls a second for every sixty channels.
@@ -34,12 +37,21 @@ def measure(run: Run) -> list[Row]:
             caller_id = f"0801234567{position}"
             client = whole.account(f"bench-{cap}", channels=cap, caller_ids=[caller_id])
             campaign = whole.campaign(client, calls, first=position * 100_000, caller_id=caller_id)
-            whole.start(campaign)
-            whole.wait_until_ended(campaign, PATIENCE_SECONDS)
+            cores = _cores_in_use(whole, campaign)
             spans = whole.spans(caller_id=caller_id)
-            rows += _rows(spans, cap, f"cap {cap:,}, {calls:,} calls of 2 to 10 s over HTTP to the sandbox")
+            on = f"cap {cap:,}, {calls:,} calls of 2 to 10 s over HTTP to the sandbox"
+            rows += [*_rows(spans, cap, on), row(f"cores in use, {on}", cores, "cores", NAME, limit=os.cpu_count())]
             _keep(run, spans, cap)
     return rows
+
+
+def _cores_in_use(whole: System, campaign: str) -> float:
+    """By all processes of the system, its servers and the sandbox included, from the campaign's start to its end."""
+    everybody = [process for processes in whole.parts().values() for process in processes]
+    used, began = cpu_seconds(everybody), time.monotonic()
+    whole.start(campaign)
+    whole.wait_until_ended(campaign, PATIENCE_SECONDS)
+    return (cpu_seconds(everybody) - used) / (time.monotonic() - began)
 
 
 def _rows(spans: list[Span], cap: int, on: str) -> list[Row]:
