@@ -6,7 +6,6 @@ system's own web process, which keeps both in the inbox, where nobody takes them
 """
 
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +19,10 @@ import django
 from aiohttp import web
 from honcho.environ import parse_procfile
 
+from bench import servers
 from bench.arithmetic import steady_rate
 from bench.run import Run, environment
 from bench.workers import started
-from campaigns_project import embedded
 from scripts.stack import PROJECT, free_ports
 
 # As many calls as one batch of a dialer has, over as many connections.
@@ -50,10 +49,7 @@ def rate(run: Run, calls: int) -> float:
 def kept_rate(run: Run, calls: int) -> float:
     """The same, and both events kept."""
     data_dir = run.folder / "kept-events"
-    with embedded.embedded_services(data_dir, environ={}) as urls:
-        variables = environment(urls, data_dir)
-        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        subprocess.run(migrate, cwd=PROJECT, env=variables, check=True, timeout=PATIENCE_SECONDS)
+    with servers.migrated(data_dir) as variables:
         return _rate(variables, data_dir, calls, module="campaigns_project.wsgi")
 
 

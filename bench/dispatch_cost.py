@@ -2,14 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Timer
 
+from bench import servers
 from bench.arithmetic import median
 from bench.figures import Row, at_most, row
-from bench.run import Run, environment
-from campaigns_project import embedded
+from bench.run import Run
 from scripts.stack import PROJECT
 
 NAME = "dispatch-cost"
@@ -52,12 +52,9 @@ def measure(run: Run) -> list[Row]:
 def _situation(run: Run, campaigns: int, calls: int) -> Iterator["subprocess.Popen[str]"]:
     """A process that has so many campaigns of so many calls each and waits for its rounds."""
     data_dir = run.folder / f"dispatch-{campaigns}-{calls}"
-    with embedded.embedded_services(data_dir, environ={}) as urls:
-        variables = environment(urls, data_dir)
-        migrate = _command("manage.py", "migrate", "--verbosity", "0")
-        subprocess.run(migrate, cwd=PROJECT, env=variables, check=True, timeout=PATIENCE_SECONDS)
+    with servers.migrated(data_dir) as variables:
         process = subprocess.Popen(
-            _command("-m", "bench.dispatch_rounds", str(campaigns), str(calls)),
+            [sys.executable, "-m", "bench.dispatch_rounds", str(campaigns), str(calls)],
             cwd=PROJECT,
             env=variables,
             stdin=subprocess.PIPE,
@@ -73,10 +70,6 @@ def _situation(run: Run, campaigns: int, calls: int) -> Iterator["subprocess.Pop
             patience.cancel()
             process.terminate()
             process.wait(STOP_SECONDS)
-
-
-def _command(*arguments: str) -> Sequence[str]:
-    return [sys.executable, *arguments]
 
 
 def _round(process: "subprocess.Popen[str]") -> float:

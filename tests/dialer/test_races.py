@@ -64,13 +64,17 @@ def silent_call(rig):
     return CallAttempt.objects.get()
 
 
-def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
-    silent_call(rig)
+def sweep_while_somebody_leases():
     with transaction.atomic():
-        channels.hold_shared()  # as who leases does
+        channels.hold_shared()
         sweep = in_thread(channels.mend)
         sweep.join(1)
         assert not sweep.is_alive()
+
+
+def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
+    silent_call(rig)
+    sweep_while_somebody_leases()
     assert leases(rig.account) == 1
 
 
@@ -84,11 +88,7 @@ def test_what_ends_between_two_looks_of_a_sweep_is_nothing_to_mend(rig, monkeypa
         return look(among)
 
     monkeypatch.setattr(channels, "_leases_in_flight", look_after_its_end)
-    with transaction.atomic():
-        channels.hold_shared()
-        sweep = in_thread(channels.mend)
-        sweep.join(1)
-        assert not sweep.is_alive()
+    sweep_while_somebody_leases()
     assert leases(rig.account) == 0
 
 
