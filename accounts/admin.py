@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts import caller_ids, credentials
-from accounts.admin_parts import DeletedWhenUnused, PageAdmin, link
-from accounts.encryption import UnreadableSecret
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from accounts.webhook_secrets import new_secret
+from core.admin_kit import DeletedWhenUnused, PageAdmin, link
+from core.encryption import UnreadableSecret
 
 # Django's forms are generic for the type checker only.
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.calling_hours import CallingHours
-from accounts.encryption import SecretField
 from accounts.webhook_secrets import new_secret
+from core.encryption import SecretField
 
 
 def validate_time_zone(name: str) -> None:

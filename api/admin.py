@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from accounts.admin_parts import LargeTableAdmin
 from api.models import IdempotentRequest
+from core.admin_kit import LargeTableAdmin
 
 
 @admin.register(IdempotentRequest)

@@ -11,28 +11,28 @@ from api import envelope
 from api.errors import first_sentence
 from api.fields import ObjectSerializer
 from api.parsers import take_chunked_body
-from campaigns.errors import CampaignError
+from core.errors import InvalidRequest
 
 MAX_ITEMS = 5000
 MULTI_STATUS = 207
 
 
 def bodies(request: Request, key: str) -> list[Any]:
-    """The items below `key`, or one bare object. Raises CampaignError for none, and for more than MAX_ITEMS."""
+    """The items below `key`, or one bare object. Raises InvalidRequest for none, and for more than MAX_ITEMS."""
     take_chunked_body(request._request)
     data = request.data
     given = data.get(key, [data] if data else None) if isinstance(data, dict) else None
     if not isinstance(given, list) or not given:
-        raise CampaignError(f'{key} is mandatory: send {{"{key}": [{{...}}]}}')
+        raise InvalidRequest(f'{key} is mandatory: send {{"{key}": [{{...}}]}}')
     if len(given) > MAX_ITEMS:
-        raise CampaignError(f"{len(given):,} {key} are more than the {MAX_ITEMS:,} of one request: send several")
+        raise InvalidRequest(f"{len(given):,} {key} are more than the {MAX_ITEMS:,} of one request: send several")
     return given
 
 
 def one_body(request: Request, key: str) -> Any:
     given = bodies(request, key)
     if len(given) != 1:
-        raise CampaignError(f"this address takes exactly one of {key}")
+        raise InvalidRequest(f"this address takes exactly one of {key}")
     return given[0]
 
 

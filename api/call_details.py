@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from campaigns.models import Campaign, wire_id
+from campaigns.models import Campaign
+from core.ids import wire_id
 from dialer.models import CallAttempt
 
 S = CallAttempt.Status

@@ -9,15 +9,17 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import bulk, envelope, ids, queries
+from api import bulk, envelope, queries
 from api.errors import NotFound
 from api.fields import ObjectSerializer, TextField
 from api.idempotency import idempotent
 from api.parsers import printable
 from api.views import AccountView
 from campaigns import contacts, lists, numbers
-from campaigns.errors import CampaignError, Conflict
-from campaigns.models import Contact, ContactList, wire_id
+from campaigns.models import Contact, ContactList
+from core import ids
+from core.errors import Conflict, InvalidRequest
+from core.ids import wire_id
 
 KEY = "contacts"
 
@@ -155,7 +157,7 @@ class ContactDetailsView(ContactView):
         serializer = ContactSerializer(context={"account": self.account}, partial=True)
         columns = dict(serializer.run_validation(bulk.one_body(request, KEY)))
         if not columns:
-            raise CampaignError("nothing to change: give the fields that shall change")
+            raise InvalidRequest("nothing to change: give the fields that shall change")
         (changed,) = contacts.change(self.account, [(contact, columns)])
         if changed is None:
             raise Conflict(self.taken(columns["number"]))

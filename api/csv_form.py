@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from api.parsers import BodyTooLarge, discard, printable
-from campaigns.errors import CampaignError
+from core.errors import InvalidRequest
 
 MAX_FILE_BYTES = 60 * 1024 * 1024
 # Boundaries, headers and the other parts of the form.
@@ -40,9 +40,9 @@ class _ToDisk(TemporaryFileUploadHandler):
 
 
 def receive(request: HttpRequest) -> Form:
-    """The form of the request. Raises BodyTooLarge for a file of more than 60 MB, CampaignError for what is no form."""
+    """The form of the request. Raises BodyTooLarge for a file above 60 MB, InvalidRequest for what is no form."""
     if request.content_type != "multipart/form-data":
-        raise CampaignError(
+        raise InvalidRequest(
             f"send the file as multipart/form-data, not as {printable(request.content_type or 'nothing')}"
         )
     meta, stream = _body(request)
@@ -50,7 +50,7 @@ def receive(request: HttpRequest) -> Form:
     try:
         fields, files = MultiPartParser(meta, stream, [handler], request.encoding).parse()
     except MultiPartParserError as error:
-        raise CampaignError("the form can't be read: its parts or its boundary are broken") from error
+        raise InvalidRequest("the form can't be read: its parts or its boundary are broken") from error
     if handler.is_too_large:
         discard(stream)
         raise BodyTooLarge(TOO_LARGE)

@@ -8,13 +8,15 @@ from django.http import HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import csv_form, envelope, ids
+from api import csv_form, envelope
 from api.errors import NotFound
 from api.parsers import printable
 from api.views import AccountView
 from campaigns import csv_upload, rejected_rows
-from campaigns.errors import CampaignError
-from campaigns.models import ContactList, CsvUpload, wire_id
+from campaigns.models import ContactList, CsvUpload
+from core import ids
+from core.errors import InvalidRequest
+from core.ids import wire_id
 
 
 class CsvView(AccountView):
@@ -46,12 +48,12 @@ class CsvUploadView(CsvView):
         form = csv_form.receive(request._request)
         name = form.fields.get("list_name", "").strip()
         if not name or len(name) > 255:
-            raise CampaignError("'list_name' is mandatory: give a name of at most 255 characters for the list to fill")
+            raise InvalidRequest("'list_name' is mandatory: give a name of at most 255 characters for the list to fill")
         kind = form.fields.get("type", "").strip().lower() or ContactList.Type.STATIC
         if kind not in ContactList.Type.values:
-            raise CampaignError("'type': must be static or dynamic")
+            raise InvalidRequest("'type': must be static or dynamic")
         if form.file is None:
-            raise CampaignError("'file_name' is mandatory: send the CSV file itself in this part of the form")
+            raise InvalidRequest("'file_name' is mandatory: send the CSV file itself in this part of the form")
         upload = csv_upload.receive(self.account, form.file, list_name=name, kind=kind, file_name=form.file.name or "")
         summary = {
             "upload_id": wire_id(upload.pk),

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from api import envelope, spelling
 from api.errors import NotFound
 from api.views import AccountView
-from campaigns.models import Campaign, wire_id
+from campaigns.models import Campaign
 from campaigns.numbers import to_e164
+from core.ids import wire_id
 from dialer import diagnosis
 from dialer.diagnosis import CallDiagnosis, Diagnosis
 

@@ -10,7 +10,7 @@ from rest_framework.views import set_rollback
 
 from api import envelope
 from api.rate_limits import TooManyRequests
-from campaigns.errors import CampaignError, Conflict
+from core.errors import Conflict, InvalidRequest
 
 UNREADABLE = "the request can't be read: check its address, headers and query"
 
@@ -34,7 +34,7 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
     match error:
         case Conflict():
             return 409, str(error), {}
-        case CampaignError():
+        case InvalidRequest():
             return 400, str(error), {}
         case exceptions.ValidationError():
             return 400, first_sentence(error.detail), {}

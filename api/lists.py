@@ -8,7 +8,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import bulk, envelope, ids, queries
+from api import bulk, envelope, queries
 from api.contacts import contact_data, local
 from api.errors import NotFound
 from api.fields import ObjectSerializer, TextField
@@ -16,8 +16,10 @@ from api.idempotency import idempotent
 from api.parsers import printable
 from api.views import AccountView
 from campaigns import lists
-from campaigns.errors import CampaignError, Conflict
-from campaigns.models import ContactList, wire_id
+from campaigns.models import ContactList
+from core import ids
+from core.errors import Conflict, InvalidRequest
+from core.ids import wire_id
 
 KEY = "lists"
 REFERENCES = "contact_references"
@@ -117,7 +119,7 @@ class ListDetailsView(ListView):
         contact_list = self.contact_list(list_sid)
         columns = dict(ListSerializer(partial=True).run_validation(bulk.one_body(request, KEY)))
         if not columns:
-            raise CampaignError("nothing to change: give a name or a tag")
+            raise InvalidRequest("nothing to change: give a name or a tag")
         return bulk.one(request, self.data(lists.change(contact_list, **columns))[0])
 
     def delete(self, request: Request, account_sid: str, list_sid: str) -> Response:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from accounts import caller_ids
 from accounts.models import Account, CallerId, Trunk
-from api import ids, spelling
+from api import spelling
 from api.fields import (
     CountField,
     MomentField,
@@ -22,17 +22,10 @@ from api.fields import (
 )
 from api.parsers import printable
 from campaigns import flows, spoken_text
-from campaigns.models import (
-    MAX_INTERVAL_MINS,
-    MAX_REPEATS,
-    MAX_RETRIES,
-    MAX_STATIC_LISTS,
-    Campaign,
-    ContactList,
-    Flow,
-    wire_id,
-)
+from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, ContactList, Flow
 from campaigns.progress import Progress
+from core import ids
+from core.ids import wire_id
 from reports import links, stats
 
 RETRY_STATUSES = ["busy", "no-answer", "failed"]

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Account
-from api import envelope, ids, queries
+from api import envelope, queries
 from api.authentication import Caller
 from api.call_details import call_data, statuses_of
 from api.errors import NotFound, first_sentence
@@ -23,8 +23,9 @@ from api.parsers import printable, take_chunked_body
 from api.serializers import CALLBACKS, CampaignSerializer, campaign_data, campaign_summary
 from api.throttling import AccountThrottle
 from campaigns import lifecycle, progress
-from campaigns.errors import CampaignError
 from campaigns.models import Campaign
+from core import ids
+from core.errors import InvalidRequest
 from reports import attempts
 
 # Each campaign of a request costs a handful of statements. Two hundred take about a second.
@@ -90,7 +91,7 @@ class CampaignListView(AccountView):
         except ValidationError as error:
             if total == 1:
                 raise
-            raise CampaignError(first_sentence(error.detail, f"campaigns[{position}]")) from error
+            raise InvalidRequest(first_sentence(error.detail, f"campaigns[{position}]")) from error
 
 
 class CampaignView(AccountView):
@@ -102,7 +103,7 @@ class CampaignView(AccountView):
         campaign = self.campaign(campaign_id)
         bodies = _bodies(request)
         if len(bodies) != 1:
-            raise CampaignError("give exactly one campaign to change")
+            raise InvalidRequest("give exactly one campaign to change")
         changed = self._change(campaign, bodies[0])
         return Response(envelope.written(request.method, _items([changed], with_numbers=True)))
 
@@ -119,12 +120,12 @@ class CampaignView(AccountView):
             return self._act(campaign, body)
         given = body.keys() & serializer.fields.keys()
         if not given:
-            raise CampaignError("nothing to change: give an action, or the fields that shall change")
+            raise InvalidRequest("nothing to change: give an action, or the fields that shall change")
         if lifecycle.has_not_started(campaign):
             return lifecycle.change(campaign, now=timezone.now(), **_validated(serializer))
         locked = sorted(given - set(CALLBACKS))
         if locked:
-            raise CampaignError(
+            raise InvalidRequest(
                 f"'{locked[0]}' can't be changed: the campaign has started and is {campaign.status};"
                 f" only action and {', '.join(CALLBACKS)} can be"
             )
@@ -135,7 +136,7 @@ class CampaignView(AccountView):
         action = body["action"]
         verb = lifecycle.ACTIONS.get(action.strip().lower()) if isinstance(action, str) else None
         if verb is None:
-            raise CampaignError(
+            raise InvalidRequest(
                 f"'action': must be one of {', '.join(lifecycle.ACTIONS)}; the campaign is {campaign.status}"
             )
         callbacks = {name: body[name] for name in CALLBACKS if name in body}
@@ -164,12 +165,12 @@ def _bodies(request: Request) -> list[dict[str, Any]]:
     data = request.data
     given = data.get("campaigns", [data] if data else None) if isinstance(data, dict) else None
     if not isinstance(given, list) or not given:
-        raise CampaignError('Campaigns is mandatory: send {"campaigns": [{...}]}')
+        raise InvalidRequest('Campaigns is mandatory: send {"campaigns": [{...}]}')
     if len(given) > MAX_CAMPAIGNS:
-        raise CampaignError(f"{len(given):,} campaigns are more than the {MAX_CAMPAIGNS} of one request: send several")
+        raise InvalidRequest(f"{len(given):,} campaigns are more than the {MAX_CAMPAIGNS} of one request: send several")
     for position, body in enumerate(given):
         if not isinstance(body, dict):
-            raise CampaignError(f"'campaigns[{position}]': must be an object")
+            raise InvalidRequest(f"'campaigns[{position}]': must be an object")
     return given
 
 

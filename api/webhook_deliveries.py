@@ -11,11 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Account
-from api import envelope, ids, queries, spelling
+from api import envelope, queries, spelling
 from api.errors import NotFound
 from api.parsers import printable
 from api.views import AccountView
-from campaigns.models import wire_id
+from core import ids
+from core.ids import wire_id
 from reports import webhook_outbox
 from reports.models import WebhookDelivery
 

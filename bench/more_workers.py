@@ -35,7 +35,7 @@ def _rate(run: Run, processes: int, calls: int) -> float:
 
 def _second_ones() -> dict[str, str]:
     commands = workers.worker_commands()
-    return {f"{name}-2": commands[name].replace("@%%h", "-2@%%h") for name in ("worker", "dialer")}
+    return {f"{name}-2": commands[name].replace("@%%h", "-2@%%h") for name in ("control", "dial")}
 
 
 def _variables(whole: System) -> dict[str, str]:

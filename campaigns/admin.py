@@ -20,22 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from accounts.admin_parts import (
-    NOTHING,
-    ChoiceFilter,
-    DeletedWhenUnused,
-    LargeTableAdmin,
-    PageAdmin,
-    PrettyJSONField,
-    ReadOnlyAdmin,
-    ReadOnlyInline,
-    as_uuid,
-    badge,
-    link,
-    local,
-)
 from campaigns import lifecycle, lists, progress
-from campaigns.errors import CampaignError
 from campaigns.models import (
     Call,
     CallHistory,
@@ -49,8 +34,23 @@ from campaigns.models import (
     Flow,
     ListEntry,
     RejectedRow,
-    wire_id,
 )
+from core.admin_kit import (
+    NOTHING,
+    ChoiceFilter,
+    DeletedWhenUnused,
+    LargeTableAdmin,
+    PageAdmin,
+    PrettyJSONField,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    as_uuid,
+    badge,
+    link,
+    local,
+)
+from core.errors import InvalidRequest
+from core.ids import wire_id
 
 S = Campaign.Status
 CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback")
@@ -212,7 +212,7 @@ class CampaignAdmin(PageAdmin):
         for campaign in campaigns:
             try:
                 verb.run(campaign)
-            except CampaignError as error:
+            except InvalidRequest as error:
                 self.message_user(request, f"“{campaign.name}”: {error}", messages.ERROR)
                 continue
             self.log_change(request, campaign, f"{verb.past.capitalize()}.")
@@ -225,7 +225,7 @@ class CampaignAdmin(PageAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except CampaignError as error:  # its state changed while the page was open; everything is rolled back
+        except InvalidRequest as error:  # its state changed while the page was open; everything is rolled back
             self.message_user(request, str(error), messages.ERROR)
             return redirect(request.get_full_path())
 

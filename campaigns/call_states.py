@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from campaigns.models import Call, CallHistory
-from campaigns.state_machine import Move, StateMachine
+from core.state_machine import Move, StateMachine
 
 S = Call.Status
 

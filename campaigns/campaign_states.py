@@ -8,7 +8,7 @@ from django.db import transaction
 
 from campaigns import signals
 from campaigns.models import Campaign, CampaignHistory
-from campaigns.state_machine import StateMachine
+from core.state_machine import StateMachine
 
 S = Campaign.Status
 

@@ -11,8 +11,8 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns.errors import Conflict
 from campaigns.models import Contact
+from core.errors import Conflict
 
 TEXTS = ("first_name", "last_name", "company_name", "email", "tag")
 

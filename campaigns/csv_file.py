@@ -12,7 +12,7 @@ from typing import IO
 
 from campaigns import numbers
 from campaigns.contacts import TEXTS
-from campaigns.errors import CampaignError
+from core.errors import InvalidRequest
 
 DELIMITERS = (",", ";", "\t")
 # Exotel's limit for the columns of a dynamic list beside the known ones.
@@ -29,7 +29,7 @@ _NOT_CSV = (
 )
 
 
-class Refused(CampaignError):
+class Refused(InvalidRequest):
     """The file can't be read from some line on; the message names the line."""
 
 

@@ -24,9 +24,9 @@ from accounts.models import Account
 from campaigns import csv_file, lists
 from campaigns.contacts import TEXTS
 from campaigns.csv_file import Layout, Lines, Refused, Rejected, Row
-from campaigns.doorbell import ring
-from campaigns.errors import CampaignError, Conflict
 from campaigns.models import ContactList, CsvPiece, CsvUpload, RejectedRow
+from core.errors import Conflict, InvalidRequest
+from core.task_queue import enqueue
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ def receive(account: Account, file: IO[bytes], *, list_name: str, kind: str, fil
         )
         for position, content in enumerate(iter(lambda: file.read(PIECE_BYTES), b"")):
             CsvPiece.objects.create(upload=upload, position=position, content=content)
-        transaction.on_commit(lambda: ring(LOAD, upload.pk.hex))
+        transaction.on_commit(lambda: enqueue(LOAD, upload.pk.hex))
     return upload
 
 
@@ -99,7 +99,7 @@ def load(upload_id: UUID) -> None:
         if not upload.bytes_read:
             next(iter(lines))  # the header
         _load_rows(upload, layout, lines)
-    except CampaignError as refused:
+    except InvalidRequest as refused:
         _end(upload, S.FAILED, f"{refused}; {_loaded_before(upload)}")
     except _TakenOver:
         log.warning("csv_upload_taken_over", upload=upload.pk.hex)
@@ -118,7 +118,7 @@ def resume(now: datetime) -> int:
         if upload.idle_starts >= MOST_IDLE_STARTS:
             _end(upload, S.FAILED, f"the server failed {MOST_IDLE_STARTS} times to load it; {_loaded_before(upload)}")
             continue
-        ring(LOAD, upload.pk.hex)
+        enqueue(LOAD, upload.pk.hex)
         rung += 1
     return rung
 

@@ -1,7 +1,7 @@
 """What a person may do to a campaign: create, change, pause, resume, complete, archive, delete.
 
 The API and the admin both come here. Each function checks and moves under a lock on the campaign's row, all or nothing,
-and raises CampaignError with a sentence for a person.
+and raises InvalidRequest with a sentence for a person.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns import call_states, campaign_lock, campaign_states, fault_points, lists, signals, spoken_text
-from campaigns.doorbell import ring
-from campaigns.errors import CampaignError, WrongState
+from campaigns import call_states, campaign_lock, campaign_states, lists, signals, spoken_text
 from campaigns.models import Call, Campaign, ContactList, CustomField
+from core import failpoints
+from core.errors import InvalidRequest, WrongState
+from core.task_queue import enqueue
 
 S = Campaign.Status
 
@@ -30,8 +31,8 @@ def create(
 ) -> Campaign:
     """A new campaign with one call for each of `numbers` (E.164), or for each entry of the lists in `list_ids`.
 
-    Duplicates are one call unless it says otherwise. Raises CampaignError for a list that can't be used, and for a text
-    with a variable that its list does not have.
+    Duplicates are one call unless it says otherwise. Raises InvalidRequest for a list that can't be used, and for a
+    text with a variable that its list does not have.
     """
     columns.setdefault("send_at", now)
     columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
@@ -43,9 +44,9 @@ def create(
         _set_custom_field(campaign, custom_field)
         _add_calls(campaign, numbers)
         # The commit may be that of a larger transaction, which remembers the answer of an idempotent request.
-        transaction.on_commit(lambda: fault_points.reached("campaign-after-commit"))
-        transaction.on_commit(_ring_start)
-        fault_points.reached("campaign-before-commit")
+        transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
+        transaction.on_commit(_enqueue_start)
+        failpoints.reached("campaign-before-commit")
     return campaign
 
 
@@ -76,8 +77,8 @@ def change(
             _remove_calls(campaign)
             _add_calls(campaign, numbers or ())
         elif "call_duplicate_numbers" in columns:
-            raise CampaignError("call_duplicate_numbers can only be changed together with from or lists")
-        transaction.on_commit(_ring_start)
+            raise InvalidRequest("call_duplicate_numbers can only be changed together with from or lists")
+        transaction.on_commit(_enqueue_start)
     return campaign
 
 
@@ -210,7 +211,7 @@ def _locked(campaign: Campaign) -> Campaign:
 def _set_end(campaign: Campaign, now: datetime) -> None:
     campaign.expires_at = campaign.end_at or campaign.send_at + LONGEST
     if campaign.expires_at <= max(campaign.send_at, now):
-        raise CampaignError("schedule.end_at must be after schedule.send_at and after now")
+        raise InvalidRequest("schedule.end_at must be after schedule.send_at and after now")
 
 
 def _set_custom_field(campaign: Campaign, value: str) -> None:
@@ -229,9 +230,9 @@ def _check_text(campaign: Campaign) -> None:
     except spoken_text.UnknownColumn as unknown:
         name = f"'read_via_text': {spoken_text.MARK}{unknown}"
         if campaign.type == Campaign.Type.STATIC:
-            raise CampaignError(f"{name} can't be filled: only the text of a dynamic campaign has variables") from None
+            raise InvalidRequest(f"{name} can't be filled: only the text of a dynamic campaign has variables") from None
         known = ", ".join(columns) or "none"
-        raise CampaignError(f"{name} names no column of the list; these can be named: {known}") from None
+        raise InvalidRequest(f"{name} names no column of the list; these can be named: {known}") from None
 
 
 def _add_calls(campaign: Campaign, numbers: Sequence[str]) -> None:
@@ -258,5 +259,5 @@ def _remove_calls(campaign: Campaign) -> None:
         cursor.execute("DELETE FROM campaigns_call WHERE campaign_id = %s", [campaign.pk])
 
 
-def _ring_start() -> None:
-    ring(START_DUE)
+def _enqueue_start() -> None:
+    enqueue(START_DUE)

@@ -9,8 +9,9 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns.errors import CampaignError, Conflict
-from campaigns.models import Campaign, Contact, ContactList, CsvUpload, ListEntry, wire_id
+from campaigns.models import Campaign, Contact, ContactList, CsvUpload, ListEntry
+from core.errors import Conflict, InvalidRequest
+from core.ids import wire_id
 
 # Exotel takes so many rows in a dynamic list, and 100,000 contacts in a static one; one limit for both is enough here.
 MOST_ENTRIES = 500_000
@@ -64,10 +65,10 @@ def delete(contact_list: ContactList) -> None:
 def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID]) -> dict[UUID, bool]:
     """Puts contacts of the account into a static list. Of each that exists, whether it is new to the list.
 
-    Raises CampaignError for a dynamic list, and where the list would become too long.
+    Raises InvalidRequest for a dynamic list, and where the list would become too long.
     """
     if contact_list.type == ContactList.Type.DYNAMIC:
-        raise CampaignError("a dynamic list is filled by CSV uploads only: each of its rows has values of its own")
+        raise InvalidRequest("a dynamic list is filled by CSV uploads only: each of its rows has values of its own")
     known = Contact.objects.filter(account=contact_list.account_id, pk__in=contact_ids).values_list("pk", flat=True)
     with transaction.atomic():
         # One at a time: of two that fill the last places of a list, the second must see what the first has added.
@@ -77,7 +78,7 @@ def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID]) -> dict
         )
         new = [contact_id for contact_id in dict.fromkeys(contact_ids) if contact_id in set(known) - there]
         if contact_list.entries.count() + len(new) > MOST_ENTRIES:
-            raise CampaignError(f"the list would have more than {MOST_ENTRIES:,} entries: start another list")
+            raise InvalidRequest(f"the list would have more than {MOST_ENTRIES:,} entries: start another list")
         ListEntry.objects.bulk_create(
             [ListEntry(contact_list=contact_list, contact_id=contact_id) for contact_id in new], ignore_conflicts=True
         )
@@ -115,17 +116,17 @@ def add_calls(campaign: Campaign) -> None:
     """Makes the calls of a campaign from its lists, list by list, each in its order; inside a transaction.
 
     One statement however many: 500,000 calls take some seconds. A number that stands in two lists, or in two rows of a
-    dynamic one, is called once, for its first entry, unless the campaign calls duplicates. Raises CampaignError where a
-    list is empty, Conflict while one is being loaded: half of it would be called.
+    dynamic one, is called once, for its first entry, unless the campaign calls duplicates. Raises InvalidRequest where
+    a list is empty, Conflict while one is being loaded: half of it would be called.
     """
     lists = _held(campaign.list_ids)
     missing = [list_id for list_id in campaign.list_ids if list_id not in lists]
     if missing:
-        raise CampaignError(f"'lists': there is no list {wire_id(missing[0])} in this account")
+        raise InvalidRequest(f"'lists': there is no list {wire_id(missing[0])} in this account")
     _refuse_while_loading(list(lists.values()))
     for list_id in campaign.list_ids:
         if not lists[list_id].entries.exists():
-            raise CampaignError(f"'lists': the list {lists[list_id].name[:100]} ({wire_id(list_id)}) is empty")
+            raise InvalidRequest(f"'lists': the list {lists[list_id].name[:100]} ({wire_id(list_id)}) is empty")
     with connection.cursor() as cursor:
         cursor.execute(
             _ADD_CALLS,

@@ -6,7 +6,7 @@ be: each constraint's name says which.
 """
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from uuid_utils.compat import uuid7
 
 from accounts.models import Account, CallerId
+from core.state_machine import History
 
 E164 = RegexValidator(r"\A\+[1-9][0-9]{6,14}\Z", "Use E.164: a plus, the country code, the number.")
 MAX_RETRIES = 3
@@ -313,21 +314,6 @@ class CallTally(models.Model):
         return f"{self.calls:+} {self.status}"
 
 
-class History(models.Model):
-    """One row per move of a status, written by the statement that moves it."""
-
-    from_status = models.CharField(max_length=16)
-    to_status = models.CharField(max_length=16)
-    reason = models.CharField(max_length=255, blank=True)
-    at = models.DateTimeField()
-
-    class Meta:
-        abstract = True
-
-    def __str__(self) -> str:
-        return f"{self.from_status} → {self.to_status}"
-
-
 class CampaignHistory(History):
     subject = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="history")
 
@@ -531,8 +517,3 @@ class RejectedRow(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
-
-
-def wire_id(identifier: Any) -> str:
-    """How ids are shown outside: 32 lower-case hex digits."""
-    return uuid.UUID(str(identifier)).hex

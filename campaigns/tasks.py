@@ -7,8 +7,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from campaigns import csv_upload, progress, schedule
-from campaigns.doorbell import ring
 from campaigns.lifecycle import START_DUE
+from core.task_queue import enqueue
 
 # Beat ticks once a second; a start that falls between two ticks gets a doorbell of its own.
 TICK = timedelta(seconds=1.5)
@@ -20,7 +20,7 @@ def start_due() -> None:
     schedule.start_due(now)
     upcoming = schedule.next_start(now, within=TICK)
     if upcoming:
-        ring(START_DUE, countdown=(upcoming - timezone.now()).total_seconds())
+        enqueue(START_DUE, countdown=(upcoming - timezone.now()).total_seconds())
 
 
 @shared_task(name="campaigns.end_due")

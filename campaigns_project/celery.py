@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, setup_logging, task_prerun
 
 from campaigns_project import watchdog  # noqa: F401 -- its signal handlers watch this worker
-from dialer import liveness  # noqa: F401 -- its signal handlers note the progress of beat and the workers
+from core import liveness  # noqa: F401 -- its signal handlers note the progress of beat and the workers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 

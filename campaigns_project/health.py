@@ -12,9 +12,10 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from dialer import liveness, redis_memory
+from campaigns_project import redis_memory
+from core import liveness
+from core.redis_client import redis_client
 from dialer.models import CallAttempt
-from dialer.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +33,10 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         "database": _check(_database),
         "redis": _check(_redis),
         "beat": _check(lambda: _progress(liveness.BEAT)),
-        "worker": _check(lambda: _progress("worker")),
-        "dialer": _check(_dialer),
-        "notifier": _check(lambda: _progress("notifier")),
-        "loader": _check(lambda: _progress("loader")),
+        "control": _check(lambda: _progress("control")),
+        "dial": _check(_dial),
+        "webhooks": _check(lambda: _progress("webhooks")),
+        "load": _check(lambda: _progress("load")),
     }
     ready = all(answer == "ok" for answer in checks.values())
     answer = {"status": "ready" if ready else "not ready", **checks, "warnings": _warnings()}
@@ -70,15 +71,15 @@ def _redis() -> str:
     return "ok"
 
 
-def _dialer() -> str:
+def _dial() -> str:
     """Its progress, and that calls are placed: one that waits for long says that no dialer takes it."""
     claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
     oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
     waits = (timezone.now() - oldest).total_seconds() if oldest else 0
     if waits >= CLAIM_WAITS_SECONDS:
         return f"a call has waited for a dialer for {waits:.0f} s"
-    return _progress("dialer")
+    return _progress("dial")
 
 
 def _progress(who: str) -> str:
-    return liveness.trouble(who) or "ok"
+    return liveness.problem(who) or "ok"

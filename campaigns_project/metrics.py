@@ -26,7 +26,9 @@ from redis.exceptions import RedisError
 
 from accounts.models import Account, Trunk
 from campaigns.models import Call, Campaign, CampaignHistory
-from dialer import channels, gate, liveness, redis_memory, repair_counts
+from campaigns_project import redis_memory
+from core import liveness
+from dialer import channels, gate, repair_counts
 from dialer.channels import NO_CAP, Scope
 from dialer.models import CallAttempt, CarrierEvent, TrunkHealth
 from dialer.recovery import CLAIMED_TOO_LONG, Repairs
@@ -148,7 +150,7 @@ def _webhooks(now: datetime) -> Iterator[Metric]:
 
 def _progress(_now: datetime) -> Iterator[Metric]:
     """Infinite where nothing was ever noted: an alarm on a number goes off, one on a missing line may not."""
-    ages = {who: liveness.seconds_since(who) for who in liveness.PATIENCE}
+    ages = {who: liveness.seconds_since(who) for who in settings.MAX_SILENCE_SECONDS}
     known = {who: math.inf if age is None else age for who, age in ages.items()}
     yield _gauges("progress_age_seconds", "Since the last progress of beat and each kind of worker.", "process", known)
 

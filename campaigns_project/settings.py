@@ -238,6 +238,10 @@ CELERY_TASK_ROUTES = {
     "campaigns.loader_tick": {"queue": "load"},
     "reports.deliver_webhooks": {"queue": "webhooks"},
 }
+# How long beat, and the workers of each queue, may take no task, in seconds, before they count as stopped. Beat and the
+# control queue tick once a second: ten missed ticks are no accident. A batch takes a dialer as long as a silent carrier
+# keeps it, and webhooks take as long as their receivers. A loader takes one file at a time, the largest in a minute.
+MAX_SILENCE_SECONDS = {"beat": 10, "control": 10, "dial": 60, "webhooks": 120, "load": 180}
 # Acknowledged before they run: a message is a doorbell, and running a dial twice is worse than running it late.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import structlog
 from celery.signals import celeryd_after_setup, task_received
+from django.conf import settings
 from redis.exceptions import RedisError
 
-from dialer import liveness
+from core import liveness
 
 log = structlog.get_logger(__name__)
 
@@ -35,18 +36,18 @@ def _note_task(**_: Any) -> None:
 @celeryd_after_setup.connect
 def _watch(instance: Any = None, **_: Any) -> None:
     queues = list(instance.app.amqp.queues.consume_from)
-    patience = max(liveness.PATIENCE[liveness.WORKERS[queue]] for queue in queues if queue in liveness.WORKERS)
-    threading.Thread(target=_look, args=(max(30.0, patience),), daemon=True, name="watchdog").start()
+    silence = max(settings.MAX_SILENCE_SECONDS[queue] for queue in queues if queue in settings.MAX_SILENCE_SECONDS)
+    threading.Thread(target=_look, args=(max(30.0, silence),), daemon=True, name="watchdog").start()
 
 
-def _look(patience: float) -> None:
-    """patience: seconds without a task after which nothing explains it but a fault."""
+def _look(max_silence: float) -> None:
+    """End the worker after max_silence seconds without a task: by then only a fault explains it."""
     there_since: float | None = None
     while True:
         time.sleep(LOOK_SECONDS)
         # Only time in which there was something to take counts.
         there_since = (there_since or time.monotonic()) if _has_work() else None
-        if there_since and time.monotonic() - max(there_since, _received_at) > patience:
+        if there_since and time.monotonic() - max(there_since, _received_at) > max_silence:
             log.critical("worker_takes_no_tasks", seconds=round(time.monotonic() - _received_at))
             _end()
 
@@ -54,7 +55,7 @@ def _look(patience: float) -> None:
 def _has_work() -> bool:
     """Whether Redis answers and beat ticks."""
     try:
-        return not liveness.trouble(liveness.BEAT)
+        return not liveness.problem(liveness.BEAT)
     except RedisError:
         return False
 

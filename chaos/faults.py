@@ -20,11 +20,11 @@ from django.utils import timezone
 from accounts.models import Account
 from campaigns.models import Call, Campaign
 from chaos.run import STILL_AFTER_END, Fault, Run
+from core.redis_client import redis_client
 from dialer.models import CarrierEvent
-from dialer.redis_client import redis_client
 from reports import links
 
-WORKERS = ("worker", "dialer", "notifier", "loader")
+WORKERS = ("control", "dial", "webhooks", "load")
 AWAY_SECONDS = 20.0
 HOUR = 3600.0
 
@@ -114,7 +114,7 @@ def web_after_an_event(run: Run) -> Iterator[None]:
 
 @row("3", "two beats, four dispatchers, two dialers at once", race=True)
 def crowd(run: Run) -> Iterator[None]:
-    more = ("beat-2", "worker-2", "worker-3", "worker-4", "dialer-2")
+    more = ("beat-2", "control-2", "control-3", "control-4", "dial-2")
     for name in more:
         run.system.spawn(name)
     yield

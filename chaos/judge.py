@@ -13,9 +13,9 @@ from uuid import UUID
 from campaigns.models import Call, Campaign
 from chaos.result import Result
 from chaos.run import CHANNELS, RETRIES, Posted, Run
+from core.redis_client import redis_client
 from dialer import channels
 from dialer.models import CallAttempt, CarrierEvent
-from dialer.redis_client import redis_client
 from reports.models import WebhookDelivery
 
 # What a run leaves behind is cleared within two sweeps of recovery; webhooks wait up to half a minute between tries.

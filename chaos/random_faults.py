@@ -14,7 +14,7 @@ from chaos.receiver import Receiver
 from chaos.result import Result
 from chaos.run import PATIENCE_SECONDS, SCRIPT, Run
 from chaos.system import System
-from dialer.redis_client import redis_client
+from core.redis_client import redis_client
 
 # A wave is a run's three campaigns on an account of its own; so many are dialled at once.
 WAVE_EVERY_SECONDS = 12.0
@@ -92,13 +92,13 @@ def _nothing(_run: Run) -> Iterator[None]:
 
 
 def _kill(system: System, chance: random.Random) -> str:
-    name = chance.choice(["web", "worker", "dialer", "notifier", "loader", "beat"])
+    name = chance.choice(["web", "control", "dial", "webhooks", "load", "beat"])
     system.kill(name)
     return f"kill -9 of {name}"
 
 
 def _freeze(system: System, chance: random.Random) -> str:
-    name, seconds = chance.choice(["web", "worker", "dialer", "beat"]), chance.uniform(0.5, LONGEST_FREEZE)
+    name, seconds = chance.choice(["web", "control", "dial", "beat"]), chance.uniform(0.5, LONGEST_FREEZE)
     system.freeze(name)
     time.sleep(seconds)
     system.thaw(name)
@@ -106,7 +106,7 @@ def _freeze(system: System, chance: random.Random) -> str:
 
 
 def _deploy(system: System, chance: random.Random) -> str:
-    name = chance.choice(["web", "worker", "dialer", "notifier"])
+    name = chance.choice(["web", "control", "dial", "webhooks"])
     system.shut_down(name)
     system.spawn(name)
     return f"{name} stopped and started"

@@ -103,7 +103,7 @@ class Run:
         break_it()
 
     def strikes_at(self, point: str, most: int = 3) -> Iterator[None]:
-        """The first process that comes to the fault point for the nth time dies; nothing else is done."""
+        """The first process that comes to the failpoint for the nth time dies; nothing else is done."""
         nth = self.chance.randint(1, most)
         self.system.arm(point, nth)
         yield

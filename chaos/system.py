@@ -15,7 +15,6 @@ import psutil
 import requests
 from honcho.environ import parse_procfile
 
-from campaigns import fault_points
 from campaigns_project import embedded, up
 from scripts.stack import PROJECT, Stack, StackFailed
 
@@ -36,17 +35,33 @@ SETTINGS = {
     "DIAL_CONCURRENCY": "4",
     "WEBHOOK_CONCURRENCY": "2",
 }
+# The failpoints of the code, in the order in which a call meets them; tests/core/test_failpoints.py keeps the list
+# complete. docs/guarantees.md says what a crash at each of them costs.
+FAILPOINTS = (
+    "campaign-before-commit",
+    "campaign-after-commit",
+    "leased",
+    "claimed",
+    "published",
+    "placing",
+    "carrier-answered",
+    "answer-kept",
+    "event-before-commit",
+    "event-after-commit",
+    "inbox-before-commit",
+    "inbox-after-commit",
+)
 # A process that ended is started again after so long, as a supervisor would.
 RESTART_SECONDS = 0.5
 # What a process under test is given beside an operator's settings.
-OURS = {"CHAOS_CLOCK", "FAULT_POINT_FILE", "PYTHONPATH"}
+OURS = {"CHAOS_CLOCK", "FAILPOINT_FILE", "PYTHONPATH"}
 STOP_SECONDS = 20
 
 
 class System(Stack):
     """Like `make up`, but what dies is started again, and every process answers to its name in the Procfile.
 
-    A second process of a kind is called `worker-2`.
+    A second process of a kind is called `control-2`.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -57,14 +72,14 @@ class System(Stack):
             SETTINGS
             | {
                 "CHAOS_CLOCK": str(clock),
-                "FAULT_POINT_FILE": str(data_dir / "fault-point"),
+                "FAILPOINT_FILE": str(data_dir / "failpoint"),
                 "PYTHONPATH": os.pathsep.join(paths),
             },
         )
         programs = Path(sys.executable).absolute().parent
         self.environment["PATH"] = os.pathsep.join([str(programs), self.environment.get("PATH", os.defpath)])
         self._clock = clock
-        self._fault_point = data_dir / "fault-point"
+        self._failpoint = data_dir / "failpoint"
         self.ahead = 0.0
         commands = parse_procfile((PROJECT / "Procfile").read_text()).processes
         self._commands: dict[str, str] = {name: each for name, each in commands.items() if name not in LEFT_OUT}
@@ -118,15 +133,15 @@ class System(Stack):
             )
 
     def arm(self, point: str, nth: int) -> None:
-        """The first process that comes to the fault point for the nth time dies there."""
-        if point not in fault_points.NAMES:
-            raise ValueError(f"there is no fault point {point}")
-        whole = self._fault_point.with_suffix(".new")
+        """The first process that comes to the failpoint for the nth time dies there."""
+        if point not in FAILPOINTS:
+            raise ValueError(f"there is no failpoint {point}")
+        whole = self._failpoint.with_suffix(".new")
         whole.write_text(f"{point}:{nth}")
-        whole.replace(self._fault_point)
+        whole.replace(self._failpoint)
 
     def is_armed(self) -> bool:
-        return self._fault_point.exists()
+        return self._failpoint.exists()
 
     def kill(self, *names: str) -> None:
         """SIGKILL to the process and to the pool that it has started; it is started again."""
@@ -200,7 +215,7 @@ class System(Stack):
     def heal(self) -> None:
         """Everything as after the start: servers, processes, clock, a carrier that behaves."""
         self.set_clock(0)
-        self._fault_point.unlink(missing_ok=True)
+        self._failpoint.unlink(missing_ok=True)
         self.start_servers()
         for name in self._commands:
             if not self.pid(name):

@@ -11,7 +11,10 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.admin_parts import (
+from accounts.models import Trunk
+from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin, as_e164
+from campaigns.models import Call, Campaign
+from core.admin_kit import (
     ChoiceFilter,
     LargeTableAdmin,
     ReadOnlyAdmin,
@@ -21,9 +24,6 @@ from accounts.admin_parts import (
     link,
     pretty_json,
 )
-from accounts.models import Trunk
-from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin, as_e164
-from campaigns.models import Call, Campaign
 from dialer import diagnosis
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
 

@@ -7,10 +7,10 @@ class DialerConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns.signals import work_due
-        from dialer.doorbells import ring_dispatch
+        from dialer.messages import enqueue_dispatch
 
         def ring(account_ids: list[int], **_: object) -> None:
-            ring_dispatch(account_ids)
+            enqueue_dispatch(account_ids)
 
         # A plain function would be collected as garbage: receivers are held weakly unless told otherwise.
         work_due.connect(ring, weak=False, dispatch_uid="dialer.ring_dispatch")

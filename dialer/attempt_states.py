@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from campaigns.models import Outcome
-from campaigns.state_machine import Move, StateMachine
+from core.state_machine import Move, StateMachine
 from dialer.models import AttemptHistory, CallAttempt
 
 S = CallAttempt.Status

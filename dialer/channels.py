@@ -27,8 +27,8 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from campaigns.models import Campaign
+from core.redis_client import redis_client
 from dialer.models import CallAttempt
-from dialer.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 
 from campaigns import progress
 from campaigns.models import Call, Campaign, CampaignHistory
-from dialer import channels, gate, liveness
+from core import liveness
+from dialer import channels, gate
 from dialer.channels import NO_CAP, Scope
 from dialer.dialing import CLAIM_KEPT
 from dialer.models import AttemptHistory, CallAttempt
@@ -23,7 +24,7 @@ from dialer.models import AttemptHistory, CallAttempt
 S = CallAttempt.Status
 
 # What a campaign needs at work to dial.
-NEEDED = (liveness.BEAT, "worker", "dialer")
+NEEDED = (liveness.BEAT, "control", "dial")
 # A limit is held by the campaigns of one account: so many of them are named, the largest first.
 MOST_NAMED = 3
 # The attempts of a call that are shown: the latest. One that is given back again and again may have hundreds.
@@ -169,8 +170,9 @@ def _not_at_work() -> Iterator[Reason]:
     """Who makes no progress. With Redis away nobody can tell, and nobody is dialled: it is the gate of the channels."""
     try:
         for who in NEEDED:
-            if trouble := liveness.trouble(who):
-                yield Reason(f"no-{who}", f"the {who} is not at work: {trouble}")
+            if problem := liveness.problem(who):
+                worker = who if who == liveness.BEAT else f"the {who} worker"
+                yield Reason(f"no-{who}", f"{worker} is not at work: {problem}")
     except RedisError:
         yield _REDIS_IS_AWAY
 

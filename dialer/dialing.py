@@ -15,15 +15,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.encryption import UnreadableSecret
 from accounts.models import Trunk
-from campaigns import campaign_lock, fault_points
+from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
-from campaigns.state_machine import Move
+from core import failpoints
+from core.database_errors import TRANSIENT_DB_ERRORS
+from core.encryption import UnreadableSecret
+from core.state_machine import Move
 from dialer import attempt_states, gate, links, outcomes, trunk_health
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, Refused, TooLate, Unavailable
-from dialer.database_faults import PASSING
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -43,14 +44,14 @@ ASKED_WITHIN = timedelta(seconds=5)
 def dial(attempt_ids: Sequence[UUID]) -> None:
     """Places those of the attempts that are still claimed: a second delivery of the same batch finds nothing to do.
 
-    Attempts of one trunk (doorbells.ring_dial sends no others): a slow one would hold up the rest until it is too late.
+    Attempts of one trunk (messages.enqueue_dial sends no others): a slow one would hold up the rest for too long.
     """
     if not attempt_ids:
         return
     now = timezone.now()
     try:
         requests = _commit_intent(attempt_ids, now)
-    except PASSING:
+    except TRANSIENT_DB_ERRORS:
         raise
     except Exception as error:
         log.exception("intent_failed", attempts=len(attempt_ids))
@@ -66,17 +67,17 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
 
 
 def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
-    fault_points.reached("placing")
+    failpoints.reached("placing")
     answers = _ask(trunk, requests)
-    fault_points.reached("carrier-answered")
+    failpoints.reached("carrier-answered")
     try:
         _keep(trunk, answers, timezone.now())
-    except PASSING:
+    except TRANSIENT_DB_ERRORS:
         raise
     except Exception:
         # Recovery asks the carrier for those that are left in `placing`, one by one.
         log.exception("answers_not_kept", trunk=trunk.name, attempts=len(answers))
-    fault_points.reached("answer-kept")
+    failpoints.reached("answer-kept")
 
 
 class Claimed(NamedTuple):

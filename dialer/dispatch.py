@@ -19,11 +19,13 @@ from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
 from accounts.models import Account, CallerId
-from campaigns import call_states, fault_points
+from campaigns import call_states
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
-from campaigns.state_machine import Move
-from dialer import attempt_states, channels, database_faults, doorbells, gate, trunk_health
+from core import failpoints
+from core.database_errors import TRANSIENT_DB_ERRORS
+from core.state_machine import Move
+from dialer import attempt_states, channels, gate, messages, trunk_health
 from dialer.attempt_states import Claim
 from dialer.channels import Bucket, Scope, Wish
 
@@ -34,7 +36,7 @@ T = TypeVar("T")
 # The most calls that one run claims; the next run follows at once when it was not enough.
 MOST_AT_ONCE = 500
 # Nothing is wrong with the calls: without Redis nobody is let in.
-PASSING = (*database_faults.PASSING, RedisError)
+TRANSIENT_ERRORS = (*TRANSIENT_DB_ERRORS, RedisError)
 
 
 Leased = Sequence[tuple[Wish, Campaign]]
@@ -59,23 +61,23 @@ def dispatch(account_id: int, now: datetime) -> int:
         repaired = channels.restore()
         log.warning("leases_restored", because=str(lost), leaked=repaired.leaked, missing=repaired.missing)
         claimed, wait_seconds = _claim_due(account_id, now, _claim)
-    except PASSING:
+    except TRANSIENT_ERRORS:
         raise
     except Exception:
         # One call that can't be claimed must not keep the others waiting.
         log.exception("claims_failed", account=account_id)
         claimed, wait_seconds = _claim_due(account_id, now, _claim_one_by_one)
     if wait_seconds is not None and wait_seconds < 1:
-        doorbells.ring_dispatch_later(account_id, wait_seconds)
+        messages.enqueue_dispatch_later(account_id, wait_seconds)
     if claimed == MOST_AT_ONCE:
-        doorbells.ring_dispatch([account_id])
+        messages.enqueue_dispatch([account_id])
     return claimed
 
 
-def _ring_dialers(claims: dict[Claim, str]) -> None:
-    fault_points.reached("claimed")
-    doorbells.ring_dial((claim.attempt_id, claim.trunk_id, number) for claim, number in claims.items())
-    fault_points.reached("published")
+def _enqueue_dial(claims: dict[Claim, str]) -> None:
+    failpoints.reached("claimed")
+    messages.enqueue_dial((claim.attempt_id, claim.trunk_id, number) for claim, number in claims.items())
+    failpoints.reached("published")
 
 
 def accounts_at_work() -> list[int]:
@@ -92,7 +94,7 @@ def _claim_due(account_id: int, now: datetime, claim: Claiming) -> tuple[int, fl
         channels.hold_shared()
         leased, wait_seconds = _lease(*_ready(account_id, now))
         if leased:
-            fault_points.reached("leased")
+            failpoints.reached("leased")
         claims: dict[Claim, str] = {}
         try:
             claims = claim(leased, now)
@@ -100,7 +102,7 @@ def _claim_due(account_id: int, now: datetime, claim: Claiming) -> tuple[int, fl
             used = {claim.attempt_id for claim in claims}
             unused = [wish for wish, _ in leased if wish.holder not in used]
             channels.release((wish.holder, [scope.key for scope in wish.scopes]) for wish in unused)
-        transaction.on_commit(lambda: _ring_dialers(claims))
+        transaction.on_commit(lambda: _enqueue_dial(claims))
     if claims:
         log.info("calls_claimed", account=account_id, calls=len(claims))
     return len(claims), wait_seconds
@@ -215,7 +217,7 @@ def _claim_one_by_one(leased: Leased, now: datetime) -> dict[Claim, str]:
             with transaction.atomic():
                 _store([claim], now)
             claims[claim] = number
-        except PASSING:
+        except TRANSIENT_ERRORS:
             raise
         except Exception as error:
             log.exception("call_not_claimed", call=claim.call_id)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from dialer import doorbells
+from dialer import messages
 from dialer.models import CarrierEvent
 
 # Handled events are kept for questions asked later.
@@ -30,7 +30,7 @@ def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> No
             f"INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error) VALUES {rows}",  # noqa: S608
             [each for attempt_id, payload in events for each in (attempt_id, carrier, json.dumps(payload), now)],
         )
-    doorbells.ring_settle()
+    messages.enqueue_settle()
 
 
 @dataclass(frozen=True)

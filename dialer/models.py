@@ -7,7 +7,8 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from accounts.models import Trunk
-from campaigns.models import Call, Campaign, History, Outcome
+from campaigns.models import Call, Campaign, Outcome
+from core.state_machine import History
 
 
 class CallAttempt(models.Model):

@@ -15,11 +15,12 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
-from campaigns import call_states, campaign_lock, fault_points, schedule
+from campaigns import call_states, campaign_lock, schedule
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
-from campaigns.state_machine import Move
-from dialer import attempt_states, channels, doorbells, retry_policy, signals
+from core import failpoints
+from core.state_machine import Move
+from dialer import attempt_states, channels, messages, retry_policy, signals
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.retry_policy import RetryPolicy
@@ -319,9 +320,9 @@ def _why_over(campaign: Campaign, now: datetime) -> str:
 
 def _free_channels(attempts: Sequence[CallAttempt]) -> None:
     """The channels of the ended attempts are free; their accounts' next calls go out now, not at the next tick."""
-    fault_points.reached("inbox-after-commit")
+    failpoints.reached("inbox-after-commit")
     channels.release((attempt.pk, _lease_keys(attempt)) for attempt in attempts)
-    doorbells.ring_dispatch({attempt.campaign.account_id for attempt in attempts})
+    messages.enqueue_dispatch({attempt.campaign.account_id for attempt in attempts})
 
 
 def _lease_keys(attempt: CallAttempt) -> tuple[str, ...]:

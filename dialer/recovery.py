@@ -19,11 +19,11 @@ from django.db.models import Case, Q, When
 
 from accounts.models import Trunk
 from campaigns.models import Outcome
-from campaigns.state_machine import Move
-from dialer import attempt_states, channels, dialing, doorbells, outcomes, repair_counts
+from core.database_errors import TRANSIENT_DB_ERRORS
+from core.state_machine import Move
+from dialer import attempt_states, channels, dialing, messages, outcomes, repair_counts
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
-from dialer.database_faults import PASSING
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -117,7 +117,7 @@ def longest_call() -> timedelta:
 def _ring_again(repairs: Repairs, now: datetime) -> None:
     claimed = CallAttempt.objects.filter(status=S.CLAIMED, claimed_at__lt=now - CLAIMED_TOO_LONG)
     lost = list(claimed.order_by("claimed_at").values_list("id", "trunk_id", "call__number")[:1000])
-    doorbells.ring_dial(lost)
+    messages.enqueue_dial(lost)
     repairs.dialled_again = len(lost)
 
 
@@ -150,7 +150,7 @@ def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, no
         try:
             with transaction.atomic():
                 _apply(attempt, look_up, repairs, now)
-        except PASSING:
+        except TRANSIENT_DB_ERRORS:
             raise
         except Exception as error:
             if isinstance(error, IntegrityError) and _age(attempt, now) < longest_call():
@@ -172,7 +172,7 @@ def _give_up(attempt: CallAttempt, error: Exception, now: datetime) -> None:
     try:
         with transaction.atomic():
             outcomes.give_up(attempt.pk, error, now)
-    except PASSING:
+    except TRANSIENT_DB_ERRORS:
         raise
     except Exception:
         log.exception("call_not_given_up", attempt=attempt.pk.hex)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import structlog
 from redis.exceptions import RedisError
 
-from dialer.redis_client import redis_client
+from core.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 

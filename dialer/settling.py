@@ -7,11 +7,11 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from campaigns import fault_points
+from core import failpoints
+from core.database_errors import TRANSIENT_DB_ERRORS
 from dialer import inbox, outcomes
 from dialer.carriers import DRIVERS
 from dialer.carriers.base import Event, UnreadableEvent
-from dialer.database_faults import PASSING
 from dialer.inbox import Taken
 from dialer.models import CallAttempt, CarrierEvent
 
@@ -32,8 +32,8 @@ def settle_batch(now: datetime) -> int:
             taken = [event.id for event in events]
             _settle(events, now)
             if taken:
-                fault_points.reached("inbox-before-commit")
-    except PASSING:
+                failpoints.reached("inbox-before-commit")
+    except TRANSIENT_DB_ERRORS:
         raise
     except Exception:
         # Whatever it was: trying one event at a time finds the one to blame.
@@ -59,7 +59,7 @@ def _settle_alone(event_id: int, now: datetime) -> None:
     try:
         with transaction.atomic():
             _settle(inbox.take(1, now, only=[event_id]), now)
-    except PASSING:
+    except TRANSIENT_DB_ERRORS:
         raise
     except Exception as error:
         log.exception("event_failed", event_id=event_id)
@@ -72,7 +72,7 @@ def _give_up(event: CarrierEvent, error: Exception, now: datetime) -> None:
         with transaction.atomic():
             if _tells_an_end(event):
                 outcomes.give_up(event.attempt_id, error, now)
-    except PASSING:
+    except TRANSIENT_DB_ERRORS:
         raise
     except Exception:
         # Then recovery asks the carrier, and in the end spends the attempt.

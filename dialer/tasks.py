@@ -6,18 +6,18 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from dialer import dialing, dispatch, doorbells, inbox, recovery, settling
+from dialer import dialing, dispatch, inbox, messages, recovery, settling
 
 
 @shared_task(name="dialer.dispatch_due")
 def dispatch_due() -> None:
     """Beat's tick: every account with a campaign in progress."""
-    doorbells.ring_dispatch(dispatch.accounts_at_work())
+    messages.enqueue_dispatch(dispatch.accounts_at_work())
 
 
 @shared_task(name="dialer.dispatch")
 def dispatch_account(account_id: int) -> None:
-    doorbells.answer(f"dispatch:{account_id}")
+    messages.dispatch_taken(account_id)
     dispatch.dispatch(account_id, timezone.now())
 
 
@@ -29,7 +29,7 @@ def dial(attempt_ids: Sequence[str]) -> None:
 @shared_task(name="dialer.settle")
 def settle() -> None:
     """Beat's tick and the inbox's doorbell: until the inbox is empty."""
-    doorbells.answer("settle")
+    messages.settle_taken()
     while settling.settle_batch(timezone.now()) == settling.BATCH:
         pass
 

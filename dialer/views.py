@@ -9,8 +9,9 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from campaigns import fault_points, spoken_text
+from campaigns import spoken_text
 from campaigns.models import Call, Campaign, Flow
+from core import failpoints
 from dialer import inbox, links
 from dialer.carriers import DRIVERS
 
@@ -27,9 +28,9 @@ def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResp
     payload = _payload(request)
     if payload is None:
         return HttpResponse("the event must be a form or a JSON object\n", status=400, content_type="text/plain")
-    fault_points.reached("event-before-commit")
+    failpoints.reached("event-before-commit")
     inbox.append(carrier, [(attempt_id, payload)])
-    fault_points.reached("event-after-commit")
+    failpoints.reached("event-after-commit")
     return HttpResponse(status=204)
 
 

@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from accounts.admin_parts import ChoiceFilter, LargeTableAdmin, ReadOnlyInline, as_uuid, badge, link, pretty_json
 from campaigns.admin import CampaignFilter
+from core.admin_kit import ChoiceFilter, LargeTableAdmin, ReadOnlyInline, as_uuid, badge, link, pretty_json
 from reports import webhook_outbox
 from reports.models import WebhookDelivery, WebhookTry
 

@@ -3,15 +3,15 @@
 from celery import shared_task
 from django.utils import timezone
 
-from dialer import doorbells
+from core import task_queue
 from reports import webhook_delivery, webhook_outbox
 
 
 @shared_task(name=webhook_outbox.TASK)
 def deliver_webhooks() -> None:
-    doorbells.answer(webhook_outbox.BELL)
+    task_queue.taken(webhook_outbox.BELL)
     if webhook_delivery.deliver_due():
-        doorbells.ring_once(webhook_outbox.BELL, webhook_outbox.TASK)
+        task_queue.enqueue_once(webhook_outbox.BELL, webhook_outbox.TASK)
 
 
 @shared_task(name="reports.purge_webhooks")

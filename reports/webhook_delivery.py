@@ -13,8 +13,8 @@ from django.conf import settings
 from django.utils import timezone
 from standardwebhooks import Webhook as Signature
 
-from accounts.encryption import UnreadableSecret
-from dialer.carriers import event_loop
+from core import http_loop
+from core.encryption import UnreadableSecret
 from reports import addresses, webhook_outbox
 from reports.addresses import PrivateAddress
 from reports.models import WebhookDelivery
@@ -58,7 +58,7 @@ def deliver_due() -> bool:
 
 
 def _send(deliveries: list[WebhookDelivery], on_the_way: "dict[Future[Answer], WebhookDelivery]") -> None:
-    on_the_way |= {event_loop.submit(post(delivery)): delivery for delivery in deliveries}
+    on_the_way |= {http_loop.submit(post(delivery)): delivery for delivery in deliveries}
 
 
 async def post(delivery: WebhookDelivery) -> Answer:
@@ -136,5 +136,5 @@ def _session() -> aiohttp.ClientSession:
             # An answer is only read for the log: a small one must not become a large one.
             auto_decompress=False,
         )
-        event_loop.close_at_exit(_sessions[process].close)
+        http_loop.close_at_exit(_sessions[process].close)
     return _sessions[process]

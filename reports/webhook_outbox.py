@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from dialer import doorbells
+from core import task_queue
 from reports.models import WebhookDelivery, WebhookTry, queue_of
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ def add(webhooks: Iterable[Webhook]) -> None:
     ]
     if rows:
         WebhookDelivery.objects.bulk_create(rows)
-        transaction.on_commit(_ring)
+        transaction.on_commit(_enqueue)
 
 
 def claim(limit: int, now: datetime, queues: Sequence[UUID] | None = None) -> list[WebhookDelivery]:
@@ -187,7 +187,7 @@ def redeliver(deliveries: Sequence[WebhookDelivery], now: datetime) -> int:
         WebhookDelivery.objects.bulk_update(
             chosen, ["queue", "queued_at", "tries", "delivered_at", "given_up_at", "next_try_at"]
         )
-        transaction.on_commit(_ring)
+        transaction.on_commit(_enqueue)
     return len(chosen)
 
 
@@ -217,5 +217,5 @@ def purge(now: datetime) -> int:
     return len(ids)
 
 
-def _ring() -> None:
-    doorbells.ring_once(BELL, TASK)
+def _enqueue() -> None:
+    task_queue.enqueue_once(BELL, TASK)

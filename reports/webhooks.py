@@ -11,7 +11,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from campaigns.models import Call, Campaign, Outcome, wire_id
+from campaigns.models import Call, Campaign, Outcome
+from core.ids import wire_id
 from dialer.models import CallAttempt
 from reports import links, webhook_outbox
 from reports.models import WebhookDelivery

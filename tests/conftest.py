@@ -11,11 +11,11 @@ from django.utils import timezone
 from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
+from core.redis_client import redis_client
 from dialer import channels, dialing, dispatch, recovery, settling
 from dialer.carriers import _carrier, carrier_of
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
-from dialer.redis_client import redis_client
 from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
 
 # A Monday, 11:30 in India: the calling hours are open.

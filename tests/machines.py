@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from campaigns.models import History
+from core.state_machine import History
 
 TENANTS_APPS = ("accounts", "campaigns", "dialer", "reports")
 

@@ -6,8 +6,8 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
-import accounts.encryption
 import accounts.models
+import core.encryption
 
 
 class Migration(migrations.Migration):
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('base_url', models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.", verbose_name='base URL')),
                 ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
                 ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
-                ('api_token', accounts.encryption.SecretField(blank=True, verbose_name='API token')),
+                ('api_token', core.encryption.SecretField(blank=True, verbose_name='API token')),
                 ('channels', models.PositiveIntegerField(blank=True, help_text='The most calls at once over this trunk, all accounts together; empty: no limit of its own.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
             ],
             options={

@@ -1,7 +1,7 @@
 from django.db import migrations
 
-import accounts.encryption
 import accounts.webhook_secrets
+import core.encryption
 
 
 def fill(apps, schema_editor):
@@ -22,12 +22,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='account',
             name='webhook_secret',
-            field=accounts.encryption.SecretField(editable=False, null=True),
+            field=core.encryption.SecretField(editable=False, null=True),
         ),
         migrations.RunPython(fill, migrations.RunPython.noop),
         migrations.AlterField(
             model_name='account',
             name='webhook_secret',
-            field=accounts.encryption.SecretField(default=accounts.webhook_secrets.new_secret, editable=False),
+            field=core.encryption.SecretField(default=accounts.webhook_secrets.new_secret, editable=False),
         ),
     ]

@@ -19,7 +19,7 @@ DRIVERS: dict[str, type[Carrier]] = {
 def carrier_of(trunk: Trunk) -> Carrier:
     """The driver of the trunk with its present settings; one instance for equal settings, so connections are kept.
 
-    Raises accounts.encryption.UnreadableSecret when the trunk's token has to be entered again.
+    Raises core.encryption.UnreadableSecret when the trunk's token has to be entered again.
     """
     return _carrier(trunk.carrier, trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal())
 

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from campaigns.models import Outcome
 from campaigns.numbers import to_e164
-from dialer.carriers import event_loop
+from core import http_loop
 from dialer.carriers.base import (
     Accepted,
     Ambiguous,
@@ -70,13 +70,13 @@ class ExotelCarrier(Carrier):
         self._session: aiohttp.ClientSession | None = None
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
-        return event_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))
+        return http_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))
 
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        return event_loop.run(_gather({each.attempt_id: self._find_safely(each) for each in placed}))
+        return http_loop.run(_gather({each.attempt_id: self._find_safely(each) for each in placed}))
 
     def hang_up(self, carrier_refs: Sequence[str]) -> None:
-        event_loop.run(_gather({ref: self._end(ref) for ref in carrier_refs}))
+        http_loop.run(_gather({ref: self._end(ref) for ref in carrier_refs}))
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
@@ -158,7 +158,7 @@ class ExotelCarrier(Carrier):
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=settings.CARRIER_TIMEOUT_SECONDS),
             )
-            event_loop.close_at_exit(self._session.close)
+            http_loop.close_at_exit(self._session.close)
         # No redirects: the credentials and the number must not follow one.
         async with self._session.request(method, url, allow_redirects=False, **options) as answer:
             text = await answer.text(errors="replace")

@@ -225,10 +225,10 @@ def test_the_server_says_that_it_is_up_and_ready(stack):
         "database": "ok",
         "redis": "ok",
         "beat": "ok",
-        "worker": "ok",
-        "dialer": "ok",
-        "notifier": "ok",
-        "loader": "ok",
+        "control": "ok",
+        "dial": "ok",
+        "webhooks": "ok",
+        "load": "ok",
         "warnings": [],
     }
 

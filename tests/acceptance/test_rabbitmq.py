@@ -98,6 +98,6 @@ def test_a_campaign_over_rabbitmq(broker, tmp_path):
 
 # What a broker over Redis would have left there.
 QUEUES = """
-from dialer.redis_client import redis_client
+from core.redis_client import redis_client
 print("of the broker:", redis_client().keys("*kombu*"))
 """

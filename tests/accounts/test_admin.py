@@ -9,8 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from accounts import credentials
-from accounts.encryption import Secret
 from accounts.models import Account, ApiKey, CallerId, Trunk
+from core.encryption import Secret
 from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, TrunkFactory
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from campaigns import lifecycle, numbers
-from campaigns.errors import CampaignError
 from campaigns.models import Call, Campaign, CustomField
+from core.errors import InvalidRequest
 from tests.api.client import CALLER_ID, FLOW_URL, NUMBERS, campaign, stored
 from tests.conftest import START
 
@@ -59,7 +59,7 @@ def test_a_campaign_that_fails_late_takes_the_ones_before_it_along(api, monkeypa
 
     def second_fails(*args, **columns):
         if made:
-            raise CampaignError("the second can't be made")
+            raise InvalidRequest("the second can't be made")
         made.append(genuine(*args, **columns))
         return made[0]
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaigns import lifecycle, schedule
-from campaigns.errors import CampaignError, WrongState
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, Campaign
+from core.errors import InvalidRequest, WrongState
 from dialer import channels
 from dialer.carriers import _carrier
 from tests import machines
@@ -136,7 +136,7 @@ class Campaigns(RuleBasedStateMachine):
     def end_before_the_start_is_refused(self, which: int, before: int) -> None:
         life = self.life(which)
         end_at = timezone.now() - timedelta(seconds=before)
-        with pytest.raises(CampaignError):
+        with pytest.raises(InvalidRequest):
             lifecycle.change(life.row, now=timezone.now(), send_at=timezone.now(), end_at=end_at)
 
     def change_callbacks(self, which: int) -> None:

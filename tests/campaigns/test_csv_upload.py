@@ -9,8 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from campaigns import csv_upload, rejected_rows
-from campaigns.errors import Conflict
 from campaigns.models import Contact, CsvPiece, CsvUpload, ListEntry
+from core.errors import Conflict
 from tests.factories import AccountFactory, ContactFactory
 
 pytestmark = pytest.mark.django_db
@@ -173,7 +173,7 @@ class TestAKilledWorker:
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=61)
         rung = []
-        monkeypatch.setattr(csv_upload, "ring", lambda *args: rung.append(args))
+        monkeypatch.setattr(csv_upload, "enqueue", lambda *args: rung.append(args))
         assert csv_upload.resume(timezone.now()) == 1
         assert rung == [("campaigns.load_csv", upload.pk.hex)]
         csv_upload.load(upload.pk)
@@ -305,7 +305,7 @@ def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
 
 
 def test_an_upload_whose_message_was_lost_is_rung_again(account, monkeypatch):
-    monkeypatch.setattr(csv_upload, "ring", lambda *_: None)
+    monkeypatch.setattr(csv_upload, "enqueue", lambda *_: None)
     receive(account, csv_of(numbers(1)))
     assert csv_upload.resume(timezone.now()) == 1
 

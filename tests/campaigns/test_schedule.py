@@ -13,7 +13,7 @@ from tests.conftest import START, states
 
 def test_a_start_between_two_ticks_has_a_doorbell_of_its_own(rig, monkeypatch):
     rung: list[object] = []
-    monkeypatch.setattr(tasks, "ring", lambda task, countdown: rung.append((task, countdown)))
+    monkeypatch.setattr(tasks, "enqueue", lambda task, countdown: rung.append((task, countdown)))
     rig.campaign(send_at=START + timedelta(seconds=0.4))
     tasks.start_due()
     assert rung == [("campaigns.start_due", 0.4)]
@@ -21,7 +21,7 @@ def test_a_start_between_two_ticks_has_a_doorbell_of_its_own(rig, monkeypatch):
 
 def test_a_start_beyond_the_next_tick_is_left_to_it(rig, monkeypatch):
     rung: list[str] = []
-    monkeypatch.setattr(tasks, "ring", lambda task, countdown: rung.append(task))
+    monkeypatch.setattr(tasks, "enqueue", lambda task, countdown: rung.append(task))
     rig.campaign(send_at=START + timedelta(seconds=5))
     tasks.start_due()
     assert rung == []
@@ -29,7 +29,7 @@ def test_a_start_beyond_the_next_tick_is_left_to_it(rig, monkeypatch):
 
 def test_a_campaign_without_a_schedule_rings_the_start_when_it_is_stored(rig, monkeypatch):
     rung: list[object] = []
-    monkeypatch.setattr(lifecycle, "ring", rung.append)
+    monkeypatch.setattr(lifecycle, "enqueue", rung.append)
     rig.campaign()
     assert rung == ["campaigns.start_due"]
 

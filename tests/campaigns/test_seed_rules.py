@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.models import Account
 from campaigns import lifecycle
-from campaigns.errors import WrongState
 from campaigns.models import Call, Campaign
+from core.errors import WrongState
 from dialer import inbox
 from tests.conftest import NUMBERS, START, states
 

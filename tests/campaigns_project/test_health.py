@@ -4,17 +4,18 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
-from campaigns_project import health
-from dialer import liveness, redis_memory
+from campaigns_project import health, redis_memory
+from core import liveness
 from tests.factories import CallAttemptFactory
 
 
 @pytest.fixture
 def ready(redis, transactional_db, client):
-    for who in liveness.PATIENCE:
+    for who in settings.MAX_SILENCE_SECONDS:
         redis.set(f"progress:{who}", time.time())
     return lambda: client.get("/readyz")
 
@@ -27,7 +28,7 @@ def test_ready(ready):
     assert ready().status_code == 200
 
 
-@pytest.mark.parametrize(("who", "patience"), liveness.PATIENCE.items())
+@pytest.mark.parametrize(("who", "patience"), settings.MAX_SILENCE_SECONDS.items())
 def test_not_ready_when_one_has_made_no_progress_lately(ready, redis, who, patience):
     redis.set(f"progress:{who}", time.time() - patience + 1)
     assert ready().status_code == 200
@@ -41,7 +42,7 @@ def test_not_ready_when_a_claimed_call_waits_for_a_dialer(ready):
     CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=9))
     assert ready().status_code == 200
     CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=11))
-    assert (ready().status_code, ready().json()["dialer"]) == (503, "a call has waited for a dialer for 11 s")
+    assert (ready().status_code, ready().json()["dial"]) == (503, "a call has waited for a dialer for 11 s")
 
 
 def test_not_ready_without_redis(ready, monkeypatch):

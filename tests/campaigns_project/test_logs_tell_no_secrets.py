@@ -22,8 +22,9 @@ from kombu.exceptions import OperationalError
 from yarl import URL
 
 from accounts.credentials import create_key
-from campaigns import doorbell, lifecycle
+from campaigns import lifecycle
 from campaigns.models import Call
+from core import task_queue
 from dialer import inbox, links, outcomes
 from dialer.carriers.base import CallRequest, Refused, Unavailable
 from dialer.carriers.exotel import ExotelCarrier
@@ -169,7 +170,7 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
             raise OperationalError(f"Error 111 connecting to redis://:{PASSWORD}@cache.example:6379/0")
 
         patch.setattr(current_app, "send_task", no_broker)
-        doorbell.ring("dialer.settle")
+        task_queue.enqueue("dialer.settle")
     with monkeypatch.context() as patch:
 
         def fault(*_: Any, **columns: Any) -> None:
@@ -209,7 +210,7 @@ def test_no_number_and_no_secret_is_logged_whatever_goes_wrong(rig, api, receive
     assert events >= {
         *("calls_claimed", "call_attempt_ended", "trunk_down", "calls_not_taken", "look_up_failed", "event_unreadable"),
         *("inbox_batch_failed", "event_failed", "carrier_answer_not_understood", "webhook_not_taken", "webhook_broke"),
-        *("doorbell_not_rung", "request_finished", "request_failed"),
+        *("task_not_enqueued", "request_finished", "request_failed"),
     }, "what is silent tells no secrets, but this test wants to hear it"
     assert "Internal Server Error" in text
     assert A_NUMBER.findall(text) == []

@@ -15,7 +15,8 @@ from uuid_utils.compat import uuid7
 
 from campaigns import schedule
 from campaigns_project import metrics
-from dialer import channels, liveness, recovery, repair_counts, trunk_health
+from core import liveness
+from dialer import channels, recovery, repair_counts, trunk_health
 from dialer.channels import Scope
 from reports import webhook_outbox
 from tests.conftest import NUMBERS, Rig
@@ -237,14 +238,14 @@ def test_campaigns_trunks_progress_and_repairs(read, redis):
     CampaignFactory(completed=True)
     TrunkFactory(name="main")
     TrunkHealthFactory(trunk__name="spare", down=True)
-    redis.set("progress:worker", time.time() - 40)
+    redis.set("progress:control", time.time() - 40)
     repair_counts.add({"adopted": 2, "leaked": 1})
     repair_counts.add({"adopted": 1})
     told = read()
     assert (told["campaigns", "in-progress"], told["campaigns", "paused"]) == (1, 0)
     assert (told["trunk_up", "main"], told["trunk_up", "spare"]) == (1, 0)
-    assert 40 <= told["progress_age_seconds", "worker"] < 50
-    assert told["progress_age_seconds", "loader"] == float("inf")
+    assert 40 <= told["progress_age_seconds", "control"] < 50
+    assert told["progress_age_seconds", "load"] == float("inf")
     assert (told["repairs_total", "adopted"], told["repairs_total", "given_up"]) == (3, 0)
     assert told["redis_may_evict"] == 0
 

@@ -180,13 +180,13 @@ def test_a_process_that_ends_without_an_error_is_a_failure_too(project: Project)
 def test_a_process_that_ends_long_after_its_start_is_started_again(project: Project) -> None:
     project.has(worker=SLEEPER, beat=SLEEPER)
     run = project.up()
-    first, other = project.pid("worker"), project.pid("beat")
+    first, other = project.pid("control"), project.pid("beat")
     time.sleep(up.HEALTHY_AFTER + 0.5)
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: project.pid("worker") != first, "the second start of worker")
+    wait_until(lambda: project.pid("control") != first, "the second start of control")
     assert run.poll() is None
     assert lives(other)
-    assert "worker ended (exit code 137) and is started again" in project.output()
+    assert "control ended (exit code 137) and is started again" in project.output()
 
 
 def test_a_failed_step_stops_everything(project_alone: Project) -> None:

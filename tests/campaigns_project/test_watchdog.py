@@ -5,7 +5,7 @@ import time
 import pytest
 
 from campaigns_project import watchdog
-from dialer import liveness
+from core import liveness
 
 PATIENCE = 0.2
 
@@ -76,5 +76,5 @@ def test_while_redis_is_away_nobody_can_take_anything(watched, monkeypatch, sett
     def away(_who):
         raise Away
 
-    monkeypatch.setattr(liveness, "trouble", away)
+    monkeypatch.setattr(liveness, "problem", away)
     looks(monkeypatch, 3 * PATIENCE)

@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from factory.django import DjangoModelFactory
 
-from accounts.admin_parts import CappedPaginator
 from campaigns.models import CallTally
+from core.admin_kit import CappedPaginator
 from dialer.models import CallAttempt
 from tests import factories
 from tests.factories import (

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaigns import lifecycle, schedule
-from campaigns.errors import WrongState
 from campaigns.models import Call, Campaign
+from core.errors import WrongState
 from dialer import attempt_states, channels, dialing, inbox
 from dialer.carriers import _carrier
 from dialer.carriers.base import Answer, CallRequest

@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
-from dialer import channels, diagnosis, inbox, liveness, trunk_health
+from core import liveness
+from dialer import channels, diagnosis, inbox, trunk_health
 from dialer.diagnosis import Diagnosis
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig
@@ -147,14 +148,15 @@ def test_who_makes_no_progress(rig: Rig, redis, who):
     campaign = rig.campaign()
     start()
     redis.set(f"progress:{who}", time.time() - 61)
-    assert of(campaign).summary == f"the {who} is not at work: no progress for 61 s"
+    worker = "beat" if who == "beat" else f"the {who} worker"
+    assert of(campaign).summary == f"{worker} is not at work: no progress for 61 s"
     assert codes(campaign) == [f"no-{who}"]
 
 
 def test_a_campaign_that_does_not_start_for_want_of_a_worker_says_so(rig: Rig, redis):
     campaign = rig.campaign(send_at=timezone.now() + timedelta(seconds=1))
-    redis.set("progress:worker", time.time() - 40)
-    assert of(campaign).summary.endswith("the worker is not at work: no progress for 40 s")
+    redis.set("progress:control", time.time() - 40)
+    assert of(campaign).summary.endswith("the control worker is not at work: no progress for 40 s")
 
 
 def test_a_claimed_call_that_no_dialer_takes(rig: Rig, at_work):

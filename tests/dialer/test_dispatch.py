@@ -11,7 +11,8 @@ from django.utils import timezone
 from accounts.models import Account, CallerId, Trunk
 from campaigns import lifecycle
 from campaigns.models import Call
-from dialer import dispatch, doorbells, trunk_health
+from core import task_queue
+from dialer import dispatch, messages, trunk_health
 from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases
 
@@ -19,11 +20,14 @@ A, B = NUMBERS[:2]
 
 
 @pytest.fixture
-def rung(monkeypatch):
-    """The doorbells that were rung: (task, arguments, countdown)."""
-    bells = []
-    monkeypatch.setattr(doorbells, "ring", lambda task, *args, countdown=0, **_: bells.append((task, args, countdown)))
-    return bells
+def enqueued(monkeypatch):
+    """The messages that were enqueued: (task, arguments, countdown)."""
+    sent = []
+    for module in (messages, task_queue):
+        monkeypatch.setattr(
+            module, "enqueue", lambda task, *args, countdown=0, **_: sent.append((task, args, countdown))
+        )
+    return sent
 
 
 def set_account(rig, **columns):
@@ -137,12 +141,12 @@ def test_a_call_is_not_claimed_before_its_retry_is_due(rig):
     assert rig.rings() == [A, A]
 
 
-def test_a_slow_pace_rings_again_when_the_next_start_is_due(rig, rung):
+def test_a_slow_pace_rings_again_when_the_next_start_is_due(rig, enqueued):
     set_account(rig, starts_per_minute=120)
     rig.campaign(5)
     start(rig)
     assert rig.dispatch() == 1
-    task, args, countdown = rung[-1]
+    task, args, countdown = enqueued[-1]
     assert (task, args) == ("dialer.dispatch", (rig.account.pk,))
     assert 0 < countdown <= 0.5
 

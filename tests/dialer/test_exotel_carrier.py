@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from dialer.carriers import event_loop, exotel
+from core import http_loop
+from dialer.carriers import exotel
 from dialer.carriers.base import (
     Accepted,
     Ambiguous,
@@ -156,7 +157,7 @@ def test_a_request_that_is_late_is_not_sent_any_more(carrier, sandbox):
 
 
 def test_threads_that_are_first_at_the_same_time_share_one_loop(carrier, sandbox, monkeypatch):
-    monkeypatch.setattr(event_loop, "_loops", {})
+    monkeypatch.setattr(http_loop, "_loops", {})
     barrier = threading.Barrier(8)
     answers: list[object] = []
 
@@ -170,7 +171,7 @@ def test_threads_that_are_first_at_the_same_time_share_one_loop(carrier, sandbox
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(event_loop._loops) == 1
+    assert len(http_loop._loops) == 1
     assert [type(answer) for answer in answers] == [Accepted] * 80
 
 

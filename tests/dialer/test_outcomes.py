@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from campaigns.models import Call, Campaign
-from dialer import doorbells, inbox, outcomes
+from dialer import inbox, messages, outcomes
 from dialer.carriers.base import Event
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent
 from dialer.outcomes import Ended
@@ -170,7 +170,7 @@ def test_events_wait_while_the_database_is_away(rig, monkeypatch):
 def test_a_freed_channel_rings_the_accounts_dispatch_at_once(rig, monkeypatch):
     rung: list[set[int]] = []
     [attempt] = up(rig, 1)
-    monkeypatch.setattr(doorbells, "ring_dispatch", rung.append)
+    monkeypatch.setattr(messages, "enqueue_dispatch", rung.append)
     tell(attempt, "completed")
     rig.settle()
     assert rung == [{rig.account.pk}]

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from campaigns import schedule
 from campaigns.models import Call, Campaign
-from dialer import dialing, doorbells, recovery
+from dialer import dialing, messages, recovery
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -43,7 +43,7 @@ def test_a_lost_dial_message_is_sent_again(rig, monkeypatch):
     rig.campaign(1)
     schedule.start_due(timezone.now())
     rig.dispatch()
-    monkeypatch.setattr(doorbells, "ring", lambda task, *args, **_: rung.append((task, args)))
+    monkeypatch.setattr(messages, "enqueue", lambda task, *args, **_: rung.append((task, args)))
     assert rig.recover().dialled_again == 0
     rig.clock.shift(11)
     assert rig.recover().dialled_again == 1

@@ -1,6 +1,6 @@
 """Places at which `make chaos` lets a process die, to see that nothing is lost there and nobody is rung twice.
 
-A fault point is the moment between two steps that a crash can separate. FAULT_POINT_FILE in the environment names a
+A failpoint is the moment between two steps that a crash can separate. FAILPOINT_FILE in the environment names a
 file: while it says `name:n`, the first process that comes to that point for the nth time takes the file away and kills
 itself with SIGKILL, and the pool that it belongs to. Without the variable `reached` is an empty function.
 """
@@ -11,22 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-
-# In the order of a call's way through the system; docs/guarantees.md says what a crash at each of them costs.
-NAMES = (
-    "campaign-before-commit",
-    "campaign-after-commit",
-    "leased",
-    "claimed",
-    "published",
-    "placing",
-    "carrier-answered",
-    "answer-kept",
-    "event-before-commit",
-    "event-after-commit",
-    "inbox-before-commit",
-    "inbox-after-commit",
-)
 
 
 def _nothing(_name: str) -> None:
@@ -50,5 +34,5 @@ def _killer(file: Path) -> Callable[[str], None]:
     return die_at
 
 
-_file = os.environ.get("FAULT_POINT_FILE", "")
+_file = os.environ.get("FAILPOINT_FILE", "")
 reached: Callable[[str], None] = _killer(Path(_file)) if _file else _nothing

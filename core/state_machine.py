@@ -1,6 +1,6 @@
 """Moves of a status by compare-and-set, each with a history row, in one SQL statement however many rows move.
 
-The three modules that own a status (`campaign_states`, `call_states`, `dialer.attempt_states`) each hold the legal
+A module that owns a status holds the legal
 moves as a table and one StateMachine. A row whose status no longer allows the move is left alone and not reported as
 moved: that is how late, repeated and out-of-order news changes nothing.
 """
@@ -12,9 +12,22 @@ from typing import Any
 
 from django.db import connection, models
 
-from campaigns.models import History
-
 Key = Any  # int or UUID, as the model's primary key
+
+
+class History(models.Model):
+    """One row per move of a status, written by the statement that moves it."""
+
+    from_status = models.CharField(max_length=16)
+    to_status = models.CharField(max_length=16)
+    reason = models.CharField(max_length=255, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.from_status} → {self.to_status}"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from django.conf import settings
 from redis.exceptions import ConnectionError as RedisAway
 
 from campaigns_project.celery import app
-from dialer import liveness
+from core import liveness
 from dialer.management.commands.sync_periodic_tasks import TICKS
+
+QUEUES = [name for name in settings.MAX_SILENCE_SECONDS if name != liveness.BEAT]
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +22,12 @@ def task(queue: str | None):
     return SimpleNamespace(request=SimpleNamespace(delivery_info={"routing_key": queue} if queue else None))
 
 
-@pytest.mark.parametrize(("queue", "who"), liveness.WORKERS.items())
-def test_a_task_is_progress_of_who_takes_it(queue, who):
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_task_is_progress_of_the_workers_of_its_queue(queue):
     liveness._worker_notes_its_tasks(task(queue))
-    noted = [each for each in liveness.PATIENCE if liveness.seconds_since(each) is not None]
-    assert noted == [who]
-    assert liveness.trouble(who) == ""
+    noted = [each for each in settings.MAX_SILENCE_SECONDS if liveness.seconds_since(each) is not None]
+    assert noted == [queue]
+    assert liveness.problem(queue) == ""
 
 
 @pytest.mark.parametrize("queue", [None, "somebody-elses"])
@@ -37,14 +39,14 @@ def test_a_task_of_no_queue_of_ours_is_nobodys(redis, queue):
 def test_a_worker_that_starts_has_made_progress():
     consumer = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"load"}))))
     liveness._worker_notes_its_start(consumer)
-    assert liveness.trouble("loader") == ""
+    assert liveness.problem("load") == ""
 
 
 def test_a_busy_worker_notes_once_a_second(redis):
-    liveness.note("dialer")
-    redis.set("progress:dialer", 1)
-    liveness.note("dialer")
-    assert redis.get("progress:dialer") == "1"
+    liveness.note("dial")
+    redis.set("progress:dial", 1)
+    liveness.note("dial")
+    assert redis.get("progress:dial") == "1"
 
 
 def test_a_note_that_can_not_be_made_stops_nobody(monkeypatch):
@@ -52,18 +54,18 @@ def test_a_note_that_can_not_be_made_stops_nobody(monkeypatch):
         raise RedisAway("refused")
 
     monkeypatch.setattr(liveness, "redis_client", away)
-    liveness.note("worker")
+    liveness.note("control")
 
 
 def test_beat_has_a_tick_for_every_queue_well_within_its_patience():
     routes = settings.CELERY_TASK_ROUTES
-    for queue, who in liveness.WORKERS.items():
+    for queue in QUEUES:
         ticks = [
             seconds
             for _, name, seconds in TICKS
             if routes.get(name, {"queue": settings.CELERY_TASK_DEFAULT_QUEUE})["queue"] == queue
         ]
-        assert min(ticks) <= liveness.PATIENCE[who] / 5, who
+        assert min(ticks) <= settings.MAX_SILENCE_SECONDS[queue] / 5, queue
 
 
 def test_every_tick_is_a_task_that_exists():

@@ -1,6 +1,6 @@
 """Whether Redis may throw away what it was given to keep."""
 
-from dialer.redis_client import redis_client
+from core.redis_client import redis_client
 
 
 def eviction() -> str:

@@ -1,0 +1,81 @@
+"""Note in Redis when beat last sent a message, and when a worker of each queue last took a task.
+
+A worker that is connected but no longer consumes is a known state of Celery over Redis, so progress is what counts.
+Beat's ticks make sure that every queue always has something to take. A worker goes by the name of its queue; how long
+each may be silent is settings.MAX_SILENCE_SECONDS. Read by `/readyz`, `/metrics`, the diagnosis and the watchdog.
+"""
+
+import time
+from typing import Any
+
+import structlog
+from celery.signals import beat_init, before_task_publish, task_postrun, task_prerun, worker_ready
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from core.redis_client import redis_client
+
+log = structlog.get_logger(__name__)
+
+BEAT = "beat"
+
+# A busy worker takes hundreds of tasks a second; a note a second is as good.
+NOTE_EVERY_SECONDS = 1
+
+_noted_at: dict[str, float] = {}
+
+
+def seconds_since(who: str) -> float | None:
+    """Return the seconds since the last progress of beat or of a queue's workers; None where none is noted in Redis."""
+    noted = redis_client().get(f"progress:{who}")
+    return None if noted is None else max(0.0, time.time() - float(noted))
+
+
+def problem(who: str) -> str:
+    """Return what is wrong with it, such as `no progress for 40 s`; "" when nothing is."""
+    silent = seconds_since(who)
+    if silent is None:
+        return "no progress yet"
+    return f"no progress for {silent:.0f} s" if silent >= settings.MAX_SILENCE_SECONDS[who] else ""
+
+
+def note(who: str) -> None:
+    """Note progress, at most once a second in each process. An absent Redis is logged, never raised."""
+    now = time.monotonic()
+    if now - _noted_at.get(who, -NOTE_EVERY_SECONDS) < NOTE_EVERY_SECONDS:
+        return
+    _noted_at[who] = now
+    try:
+        redis_client().set(f"progress:{who}", time.time())
+    except RedisError as error:
+        log.warning("progress_not_noted", who=who, error=str(error))
+
+
+@beat_init.connect
+def _beat_notes_its_ticks(**_: Any) -> None:
+    """Count every message that beat sends as progress; connected in beat's process alone."""
+
+    def note_tick(**_: Any) -> None:
+        note(BEAT)
+
+    before_task_publish.connect(note_tick, weak=False)
+
+
+@worker_ready.connect
+def _worker_notes_its_start(sender: Any = None, **_: Any) -> None:
+    """Count the start as progress, so that a server is ready as soon as its processes are."""
+    for queue in sender.app.amqp.queues.consume_from:
+        _note_queue(queue)
+
+
+@task_prerun.connect
+@task_postrun.connect
+def _worker_notes_its_tasks(task: Any = None, **_: Any) -> None:
+    """Count the end of a task too: while all threads wait for a silent carrier, none begins."""
+    if task is not None:
+        _note_queue((task.request.delivery_info or {}).get("routing_key"))
+
+
+def _note_queue(queue: str | None) -> None:
+    if queue in settings.MAX_SILENCE_SECONDS:
+        note(queue)
