@@ -15,8 +15,8 @@ from api.fields import ObjectSerializer, TextField
 from api.idempotency import idempotent
 from api.parsers import printable
 from api.views import AccountView
-from campaigns import contacts, lists, numbers
-from campaigns.models import Contact, ContactList
+from contacts import address_book, lists, numbers
+from contacts.models import Contact, ContactList
 from core import ids
 from core.errors import Conflict, InvalidRequest
 from core.ids import wire_id
@@ -106,7 +106,7 @@ class ContactListView(ContactView):
 
     def get(self, request: Request, account_sid: str) -> Response:
         query = queries.parse(ContactsQuery, request)
-        found = contacts.find(self.account, name=query.get("name", ""), list_ids=query.get("list_sids") or None)
+        found = address_book.find(self.account, name=query.get("name", ""), list_ids=query.get("list_sids") or None)
         page = list(queries.page_of(found, query))
         of = lists.of_contacts([contact.pk for contact in page]) if query.get("filter") else {}
         shown = [self.data(contact, of.get(contact.pk)) for contact in page]
@@ -116,7 +116,7 @@ class ContactListView(ContactView):
     def post(self, request: Request, account_sid: str) -> Response:
         serializer = ContactSerializer(context={"account": self.account})
         checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
-        added = iter(contacts.add(self.account, [columns for columns, error in checked if not error]))
+        added = iter(address_book.add(self.account, [columns for columns, error in checked if not error]))
         return bulk.answer(request, [error or self._added(next(added)) for _, error in checked])
 
     def put(self, request: Request, account_sid: str) -> Response:
@@ -131,10 +131,10 @@ class ContactListView(ContactView):
                 error = envelope.error_item(404, "'sid': there is no such contact in this account")
             checked.append((sid, columns, error))
         wanted = [(known[sid], columns) for sid, columns, error in checked if sid and not error]
-        changed = iter(contacts.change(self.account, wanted))
+        changed = iter(address_book.change(self.account, wanted))
         return bulk.answer(request, [error or self._changed(next(changed), columns) for _, columns, error in checked])
 
-    def _added(self, added: contacts.Added) -> dict[str, Any]:
+    def _added(self, added: address_book.Added) -> dict[str, Any]:
         if added.is_new:
             return envelope.item(self.data(added.contact))
         description = f"'number': {added.contact.number} is a contact already; its sid is in data"
@@ -158,7 +158,7 @@ class ContactDetailsView(ContactView):
         columns = dict(serializer.run_validation(bulk.one_body(request, KEY)))
         if not columns:
             raise InvalidRequest("nothing to change: give the fields that shall change")
-        (changed,) = contacts.change(self.account, [(contact, columns)])
+        (changed,) = address_book.change(self.account, [(contact, columns)])
         if changed is None:
             raise Conflict(self.taken(columns["number"]))
         return bulk.one(request, self.data(changed))
@@ -176,7 +176,7 @@ def contact_data(contact: Contact, zone: Any, in_lists: list[ContactList] | None
     data = {
         "sid": wire_id(contact.pk),
         "number": contact.number,
-        **{name: getattr(contact, name) for name in contacts.TEXTS},
+        **{name: getattr(contact, name) for name in address_book.TEXTS},
         "custom_field": contact.custom,
         "date_created": local(contact.created_at, zone),
         "date_updated": local(contact.updated_at, zone),

@@ -12,8 +12,8 @@ from api import csv_form, envelope
 from api.errors import NotFound
 from api.parsers import printable
 from api.views import AccountView
-from campaigns import csv_upload, rejected_rows
-from campaigns.models import ContactList, CsvUpload
+from contacts import csv_upload, rejected_rows
+from contacts.models import ContactList, CsvUpload
 from core import ids
 from core.errors import InvalidRequest
 from core.ids import wire_id

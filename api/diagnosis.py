@@ -13,7 +13,7 @@ from api import envelope, spelling
 from api.errors import NotFound
 from api.views import AccountView
 from campaigns.models import Campaign
-from campaigns.numbers import to_e164
+from contacts.numbers import to_e164
 from core.ids import wire_id
 from dialer import diagnosis
 from dialer.diagnosis import CallDiagnosis, Diagnosis

@@ -11,8 +11,8 @@ from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from api import spelling
-from campaigns import numbers
-from reports import addresses
+from contacts import numbers
+from webhooks import addresses
 
 MAX_NUMBERS = 5000
 

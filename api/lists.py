@@ -15,8 +15,8 @@ from api.fields import ObjectSerializer, TextField
 from api.idempotency import idempotent
 from api.parsers import printable
 from api.views import AccountView
-from campaigns import lists
-from campaigns.models import ContactList
+from contacts import lists
+from contacts.models import ContactList
 from core import ids
 from core.errors import Conflict, InvalidRequest
 from core.ids import wire_id

@@ -22,8 +22,9 @@ from api.fields import (
 )
 from api.parsers import printable
 from campaigns import flows, spoken_text
-from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, ContactList, Flow
+from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, Flow
 from campaigns.progress import Progress
+from contacts.models import ContactList
 from core import ids
 from core.ids import wire_id
 from reports import links, stats

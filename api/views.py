@@ -26,7 +26,7 @@ from campaigns import lifecycle, progress
 from campaigns.models import Campaign
 from core import ids
 from core.errors import InvalidRequest
-from reports import attempts
+from reports import call_details
 
 # Each campaign of a request costs a handful of statements. Two hundred take about a second.
 MAX_CAMPAIGNS = 200
@@ -152,7 +152,7 @@ class CallDetailsView(AccountView):
     def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:
         campaign = self.campaign(campaign_id)
         query = queries.parse(queries.PageQuery, request)
-        made = attempts.of(campaign, statuses_of(query.get("status") or []))
+        made = call_details.of(campaign, statuses_of(query.get("status") or []))
         total, offset, limit = made.count(), query["offset"], query["limit"]
         page = made.order_by(query["sort_by"], "id")[offset : offset + limit]
         items = [envelope.item(call_data(attempt, campaign)) for attempt in page]
@@ -182,7 +182,7 @@ def _validated(serializer: CampaignSerializer) -> dict[str, Any]:
 def _items(campaigns: Sequence[Campaign], *, with_numbers: bool = False) -> list[dict[str, Any]]:
     """A good item for each: the campaign, and its summary beside it. Three queries however many there are."""
     keys = [campaign.pk for campaign in campaigns]
-    counts, live = progress.of(keys), attempts.at_the_carrier(keys)
+    counts, live = progress.of(keys), call_details.at_the_carrier(keys)
     items = []
     for campaign in campaigns:
         # The numbers of lists may be half a million, and nobody has given them here.

@@ -17,8 +17,8 @@ from api.parsers import printable
 from api.views import AccountView
 from core import ids
 from core.ids import wire_id
-from reports import webhook_outbox
-from reports.models import WebhookDelivery
+from webhooks import outbox
+from webhooks.models import WebhookDelivery
 
 KINDS = tuple(kind.value for kind in WebhookDelivery.Kind)
 
@@ -47,7 +47,7 @@ class WebhookDeliveriesView(AccountView):
         query = queries.parse(DeliveriesQuery, request)
         rows = _of(self.account)
         if query.get("status"):
-            rows = rows.filter(webhook_outbox.in_state(*query["status"]))
+            rows = rows.filter(outbox.in_state(*query["status"]))
         if query.get("kind"):
             rows = rows.filter(kind__in=query["kind"])
         if query.get("campaign_sid"):
@@ -65,7 +65,7 @@ class WebhookDeliveryView(AccountView):
     def post(self, request: Request, account_sid: str, webhook_id: str) -> Response:
         """Sends it again, under the same id. A body is not looked at."""
         delivery = self._delivery(webhook_id)
-        webhook_outbox.redeliver([delivery], timezone.now())
+        outbox.redeliver([delivery], timezone.now())
         delivery.refresh_from_db()
         return self._answer(request, delivery)
 

@@ -77,7 +77,7 @@ def _postgresql_alone(db: Connection, rows: int) -> float:
     """Seconds to add the loaded rows once more, as csv_upload adds them, when they stand in a table already."""
     db.execute(_KEEP)
     db.execute("CREATE INDEX ON kept (line)")
-    db.execute("TRUNCATE campaigns_contact, campaigns_listentry")
+    db.execute("TRUNCATE contacts_contact, contacts_listentry")
     began = time.monotonic()
     for first in range(1, rows + 1, BATCH):
         batch = [first, first + BATCH - 1]
@@ -92,21 +92,21 @@ def _postgresql_alone(db: Connection, rows: int) -> float:
 _KEEP = """
     CREATE TEMPORARY TABLE kept AS
     SELECT row_number() OVER (ORDER BY entry.id) AS line, contact, entry.contact_list_id, entry.values, values_digest
-    FROM campaigns_listentry AS entry JOIN campaigns_contact AS contact ON contact.id = entry.contact_id
+    FROM contacts_listentry AS entry JOIN contacts_contact AS contact ON contact.id = entry.contact_id
     ORDER BY line
 """
 
 _ADD_CONTACTS = """
-    INSERT INTO campaigns_contact SELECT (contact).* FROM kept WHERE line BETWEEN %s AND %s
+    INSERT INTO contacts_contact SELECT (contact).* FROM kept WHERE line BETWEEN %s AND %s
     ORDER BY (contact).number, line
     ON CONFLICT (account_id, number) DO NOTHING
 """
 
 _ADD_ENTRIES = """
-    INSERT INTO campaigns_listentry (contact_list_id, contact_id, values, values_digest)
+    INSERT INTO contacts_listentry (contact_list_id, contact_id, values, values_digest)
     SELECT kept.contact_list_id, found.id, kept.values, kept.values_digest
     FROM kept CROSS JOIN LATERAL (
-        SELECT id FROM campaigns_contact
+        SELECT id FROM contacts_contact
         WHERE account_id = (kept.contact).account_id AND number = (kept.contact).number LIMIT 1
     ) AS found
     WHERE line BETWEEN %s AND %s ORDER BY line

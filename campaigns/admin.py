@@ -1,6 +1,5 @@
 """The admin pages of campaigns, calls and flows. What a person does to a campaign here goes through `lifecycle`."""
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -10,7 +9,7 @@ from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
-from django.db.models.functions import Coalesce, Length
+from django.db.models.functions import Coalesce
 from django.forms import Textarea
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -20,21 +19,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from campaigns import lifecycle, lists, progress
-from campaigns.models import (
-    Call,
-    CallHistory,
-    Campaign,
-    CampaignHistory,
-    Contact,
-    ContactList,
-    CsvPiece,
-    CsvUpload,
-    CustomField,
-    Flow,
-    ListEntry,
-    RejectedRow,
-)
+from campaigns import lifecycle, progress
+from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow
+from contacts.admin import NumberSearch, as_e164
+from contacts.models import ContactList
 from core.admin_kit import (
     NOTHING,
     ChoiceFilter,
@@ -418,11 +406,6 @@ class CallAdmin(LargeTableAdmin):
         return badge(call.status, call.get_status_display())
 
 
-def as_e164(text: str) -> str:
-    """`+91 98100-12345` or `919810012345` as calls have it, `+919810012345`."""
-    return "+" + re.sub(r"[^0-9]", "", text)
-
-
 @admin.register(Flow)
 class FlowAdmin(DeletedWhenUnused, PageAdmin):
     list_display = ("flow_id", "account")
@@ -505,148 +488,8 @@ class CampaignHistoryAdmin(HistoryAdmin):
 
 
 @admin.register(CallHistory)
-class CallHistoryAdmin(HistoryAdmin):
+class CallHistoryAdmin(NumberSearch, HistoryAdmin):
+    number_path = "subject__number"
     account_path = "subject.campaign.account"
     list_filter = (CallBecame,)
     list_select_related = ("subject__campaign__account",)
-    search_fields = ("subject__number",)
-    search_help_text = "The whole number, with the country code."
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[CallHistory], search_term: str
-    ) -> tuple[QuerySet[CallHistory], bool]:
-        return (queryset.filter(subject__number=as_e164(search_term)) if search_term else queryset), False
-
-
-@admin.register(Contact)
-class ContactAdmin(LargeTableAdmin):
-    list_display = ("number", "account", "first_name", "last_name", "company_name", "tag", "created_at")
-    list_select_related = ("account",)
-    search_fields = ("number",)
-    search_help_text = "The whole number, with the country code."
-    fields = (
-        "number",
-        "account",
-        "first_name",
-        "last_name",
-        "company_name",
-        "email",
-        "tag",
-        "custom",
-        "in_lists",
-        "created_at",
-        "updated_at",
-    )
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
-    ) -> tuple[QuerySet[Contact], bool]:
-        return (queryset.filter(number=as_e164(search_term)) if search_term else queryset), False
-
-    @admin.display(description="lists")
-    def in_lists(self, contact: Contact) -> SafeString | str:
-        shown = ((link(each),) for each in lists.of_contacts([contact.pk])[contact.pk])
-        return format_html_join(", ", "{}", shown) or NOTHING
-
-
-@admin.register(ContactList)
-class ContactListAdmin(ReadOnlyAdmin):
-    """Lists are made, filled and deleted through the API; here they are looked at."""
-
-    list_display = ("name", "account", "type", "entries", "tag", "created_at")
-    list_filter = ("type", "account")
-    list_select_related = ("account",)
-    # Each row's entries are counted, up to half a million: a page of 25 stays quick.
-    list_per_page = 25
-    search_fields = ("name", "account__sid")
-    ordering = ("-created_at", "-pk")
-    fields = ("name", "account", "type", "columns", "entries", "tag", "list_sid", "created_at", "updated_at")
-
-    def prepare(self, rows: Iterable[ContactList]) -> None:
-        counted = lists.sizes([row.pk for row in rows])
-        for row in rows:
-            cast(Any, row).size = counted[row.pk]
-
-    @admin.display(description="entries")
-    def entries(self, row: ContactList) -> int:
-        size: int | None = getattr(row, "size", None)
-        return lists.sizes([row.pk])[row.pk] if size is None else size
-
-    @admin.display(description="list SID")
-    def list_sid(self, row: ContactList) -> str:
-        return wire_id(row.pk)
-
-
-@admin.register(ListEntry)
-class ListEntryAdmin(LargeTableAdmin):
-    account_path = "contact_list.account"
-    list_display = ("contact", "contact_list", "values")
-    list_select_related = ("contact", "contact_list__account")
-    search_fields = ("contact__number",)
-    search_help_text = "The whole number, with the country code."
-    fields = ("contact", "contact_list", "values")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ListEntry], search_term: str
-    ) -> tuple[QuerySet[ListEntry], bool]:
-        return (queryset.filter(contact__number=as_e164(search_term)) if search_term else queryset), False
-
-
-@admin.register(CsvUpload)
-class CsvUploadAdmin(ReadOnlyAdmin):
-    list_display = (
-        "file_name",
-        "account",
-        "contact_list",
-        "state",
-        "rows_total",
-        "rows_loaded",
-        "rows_duplicate",
-        "rows_rejected",
-        "created_at",
-        "ended_at",
-    )
-    list_filter = ("status", "account")
-    list_select_related = ("account", "contact_list")
-    search_fields = ("file_name", "contact_list__name")
-    ordering = ("-created_at", "-pk")
-    fieldsets = (
-        (None, {"fields": ("file_name", "account", "contact_list", "state", "error", "size_bytes", "columns")}),
-        ("Rows", {"fields": ("rows_total", "rows_loaded", "rows_duplicate", "rows_rejected")}),
-        ("Progress", {"fields": ("bytes_read", "lines_read", "heard_at", "idle_starts", "created_at", "ended_at")}),
-    )
-
-    @admin.display(description="state")
-    def state(self, upload: CsvUpload) -> SafeString:
-        return badge(upload.status, upload.get_status_display())
-
-
-@admin.register(CsvPiece)
-class CsvPieceAdmin(LargeTableAdmin):
-    """Where the parts of files are that wait to be loaded; their content is not shown."""
-
-    account_path = "upload.account"
-    list_display = ("upload", "position", "size")
-    list_select_related = ("upload__account",)
-    fields = ("upload", "position", "size")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[CsvPiece]:
-        sized: QuerySet[CsvPiece] = super().get_queryset(request).defer("content").annotate(bytes=Length("content"))
-        return sized
-
-    @admin.display(description="bytes")
-    def size(self, piece: Any) -> int:
-        return int(piece.bytes)
-
-
-@admin.register(RejectedRow)
-class RejectedRowAdmin(LargeTableAdmin):
-    account_path = "upload.account"
-    list_display = ("upload", "line", "reason", "row")
-    list_select_related = ("upload__account",)
-    search_fields = ("reason",)
-    fields = ("upload", "line", "reason", "row")
-
-    @admin.display(description="row")
-    def row(self, rejected: RejectedRow) -> str:
-        return " | ".join(rejected.cells)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Account
-from campaigns import call_states, campaign_lock, campaign_states, lists, signals, spoken_text
-from campaigns.models import Call, Campaign, ContactList, CustomField
+from campaigns import audience, call_states, campaign_lock, campaign_states, signals, spoken_text
+from campaigns.models import Call, Campaign, CustomField
+from contacts.models import ContactList
 from core import failpoints
 from core.errors import InvalidRequest, WrongState
 from core.task_queue import enqueue
@@ -42,7 +43,7 @@ def create(
         _check_text(campaign)
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
-        _add_calls(campaign, numbers)
+        audience.add_calls(campaign, numbers)
         # The commit may be that of a larger transaction, which remembers the answer of an idempotent request.
         transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
         transaction.on_commit(_enqueue_start)
@@ -74,8 +75,8 @@ def change(
         if custom_field is not None:
             _set_custom_field(campaign, custom_field)
         if numbers is not None or "list_ids" in columns:
-            _remove_calls(campaign)
-            _add_calls(campaign, numbers or ())
+            audience.remove_calls(campaign)
+            audience.add_calls(campaign, numbers or ())
         elif "call_duplicate_numbers" in columns:
             raise InvalidRequest("call_duplicate_numbers can only be changed together with from or lists")
         transaction.on_commit(_enqueue_start)
@@ -233,30 +234,6 @@ def _check_text(campaign: Campaign) -> None:
             raise InvalidRequest(f"{name} can't be filled: only the text of a dynamic campaign has variables") from None
         known = ", ".join(columns) or "none"
         raise InvalidRequest(f"{name} names no column of the list; these can be named: {known}") from None
-
-
-def _add_calls(campaign: Campaign, numbers: Sequence[str]) -> None:
-    """One statement for all of them: five thousand rows in the time that a hundred single inserts take."""
-    if campaign.list_ids:
-        lists.add_calls(campaign)
-        return
-    chosen = list(numbers if campaign.call_duplicate_numbers else dict.fromkeys(numbers))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO campaigns_call
-                (campaign_id, number, name, status, attempts_made, last_outcome, was_placed, end_reason)
-            SELECT %s, given.number, '', 'created', 0, '', false, ''
-            FROM unnest(%s::text[]) WITH ORDINALITY AS given(number, position) ORDER BY position
-            """,
-            [campaign.pk, chosen],
-        )
-
-
-def _remove_calls(campaign: Campaign) -> None:
-    """Of a campaign that has not started: its calls have neither attempts nor history. Django would load them all."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM campaigns_call WHERE campaign_id = %s", [campaign.pk])
 
 
 def _enqueue_start() -> None:

@@ -1,8 +1,7 @@
-"""What a campaign is: the campaign, its custom field, its calls, the flow that an answered call runs, and histories;
-and the contacts and lists that calls can be made from, with the CSV files that fill them.
+"""The campaign, its custom field, its calls, the flow that an answered call runs, and the histories of both.
 
-Statuses are written by `campaign_states`, `call_states` and `csv_upload` alone. The database refuses rows that can't
-be: each constraint's name says which.
+Statuses are written by `campaign_states` and `call_states` alone. The database refuses impossible rows: each
+constraint's name says which.
 """
 
 import uuid
@@ -12,12 +11,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
-from uuid_utils.compat import uuid7
 
 from accounts.models import Account, CallerId
+from contacts.models import E164
 from core.state_machine import History
 
-E164 = RegexValidator(r"\A\+[1-9][0-9]{6,14}\Z", "Use E.164: a plus, the country code, the number.")
 MAX_RETRIES = 3
 MAX_INTERVAL_MINS = 30 * 24 * 60  # no campaign lasts longer than 30 days by default, so no wait needs to
 MAX_STATIC_LISTS = 5
@@ -235,21 +233,27 @@ class Call(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="calls")
     number = models.CharField(max_length=16, validators=[E164])
-    name = models.CharField(max_length=255, blank=True)
+    name = models.CharField(max_length=255, blank=True, default="", db_default="")
     variables = models.JSONField(
         null=True, blank=True, help_text="Of a dynamic campaign: the values of this call's row, by column."
     )
-    status = models.CharField(max_length=16, choices=Status, default=Status.CREATED, editable=False)
-    attempts_made = models.PositiveSmallIntegerField(default=0, help_text="Attempts that counted: rung or refused.")
-    last_outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
+    status = models.CharField(
+        max_length=16, choices=Status, default=Status.CREATED, db_default=Status.CREATED, editable=False
+    )
+    attempts_made = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Attempts that counted: rung or refused."
+    )
+    last_outcome = models.CharField(max_length=16, choices=Outcome, blank=True, default="", db_default="")
     # Whether a carrier ever took an attempt: a campaign none of whose calls it took has failed.
-    was_placed = models.BooleanField(default=False)
+    was_placed = models.BooleanField(default=False, db_default=False)
     http_status = models.PositiveSmallIntegerField(
         "HTTP status", null=True, blank=True, help_text="What the carrier last answered when it did not take the call."
     )
     next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When the retry is due.")
     ended_at = models.DateTimeField(null=True, blank=True)
-    end_reason = models.CharField(max_length=255, blank=True, help_text="Why the call ended as it did.")
+    end_reason = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="Why the call ended as it did."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -327,193 +331,3 @@ class CallHistory(History):
 
     class Meta:
         verbose_name_plural = "call history"
-
-
-class Contact(models.Model):
-    """A person to call, in the address book of an account."""
-
-    # Ordered by time, so that a large upload fills the index page by page.
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Its index is that of the constraint below, as the list's of an entry: an upload writes half a million rows.
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="contacts", db_index=False)
-    number = models.CharField(max_length=16, validators=[E164])
-    first_name = models.CharField(max_length=255, blank=True)
-    last_name = models.CharField(max_length=255, blank=True)
-    company_name = models.CharField(max_length=255, blank=True)
-    email = models.CharField(max_length=255, blank=True)
-    tag = models.CharField(max_length=255, blank=True)
-    custom = models.JSONField(default=dict, blank=True, help_text="Keys and values of the client's own.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            # Its index is read by whoever adds contacts, too: contacts.add and csv_upload.
-            models.UniqueConstraint(fields=["account", "number"], name="contact_number_is_unique_in_its_account"),
-        ]
-        indexes: ClassVar = [
-            # Read by the lists of the API and of the admin.
-            models.Index(fields=["account", "created_at", "id"], name="contact_listed"),
-        ]
-
-    def __str__(self) -> str:
-        return self.number
-
-
-class ContactList(models.Model):
-    """Contacts under a name, to make campaigns from."""
-
-    class Type(models.TextChoices):
-        STATIC = "static", "static: contacts"
-        DYNAMIC = "dynamic", "dynamic: rows of a CSV file, with values of their own"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="contact_lists")
-    name = models.CharField(max_length=255)
-    tag = models.CharField(max_length=255, blank=True)
-    type = models.CharField(max_length=8, choices=Type, default=Type.STATIC)
-    columns = ArrayField(
-        models.CharField(max_length=255),
-        default=list,
-        blank=True,
-        help_text="Of a dynamic list: the columns of its rows beside the number, as their headers are spelled.",
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["account", "name"], name="list_name_is_unique_in_its_account"),
-            models.CheckConstraint(
-                name="list_with_columns_is_dynamic", condition=Q(type="dynamic") | Q(columns__len=0)
-            ),
-        ]
-        indexes: ClassVar = [
-            # Read by the lists of the API and of the admin.
-            models.Index(fields=["account", "created_at", "id"], name="contact_list_listed"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ListEntry(models.Model):
-    """A contact in a list; in a dynamic list with the values of its row. In the order in which they were added."""
-
-    contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="entries", db_index=False)
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="entries")
-    values = models.JSONField(null=True, blank=True, help_text="Of a dynamic list: the row's values, by column.")
-    # MD5 of the values, in hex: a row that stands twice is one entry, two rows of one number are two.
-    values_digest = models.CharField(max_length=32, blank=True)
-
-    class Meta:
-        verbose_name_plural = "list entries"
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["contact_list", "contact", "values_digest"], name="list_entry_is_unique_in_its_list"
-            ),
-            models.CheckConstraint(
-                name="list_entry_with_values_has_their_digest",
-                condition=Q(values__isnull=True, values_digest="") | (Q(values__isnull=False) & ~Q(values_digest="")),
-            ),
-        ]
-        indexes: ClassVar = [
-            # Read by who makes calls from a list, and by the API's list of its contacts.
-            models.Index(fields=["contact_list", "id"], name="list_entry_listed"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.contact} in {self.contact_list}"
-
-
-class CsvUpload(models.Model):
-    """A CSV file on its way into a list: how far it has been read, and what became of its rows."""
-
-    class Status(models.TextChoices):
-        IN_PROGRESS = "in-progress", "in progress"
-        COMPLETED = "completed", "completed"
-        FAILED = "failed", "failed"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="csv_uploads")
-    contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="uploads")
-    file_name = models.CharField(max_length=255, blank=True)
-    size_bytes = models.PositiveIntegerField()
-    columns = ArrayField(models.TextField(), default=list, help_text="As its header names them.")
-    status = models.CharField(max_length=16, choices=Status, default=Status.IN_PROGRESS, editable=False)
-    rows_total = models.PositiveIntegerField("rows read", default=0)
-    rows_loaded = models.PositiveIntegerField(default=0)
-    rows_duplicate = models.PositiveIntegerField("duplicates", default=0)
-    rows_rejected = models.PositiveIntegerField(default=0)
-    # Where reading goes on, also after a crash: written by the transaction that loads the rows before it.
-    bytes_read = models.PositiveIntegerField(default=0)
-    lines_read = models.PositiveIntegerField(default=0)
-    # When a worker last got on with it; empty while none has begun.
-    heard_at = models.DateTimeField(null=True, blank=True)
-    idle_starts = models.PositiveSmallIntegerField(
-        default=0, help_text="How often a worker has begun since rows were last loaded."
-    )
-    error = models.CharField(max_length=1000, blank=True, help_text="Why it has failed.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        verbose_name = "CSV upload"
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                name="csv_upload_has_an_end_exactly_when_ended",
-                condition=Q(status="in-progress", ended_at=None)
-                | Q(status__in=["completed", "failed"], ended_at__isnull=False),
-            ),
-            models.CheckConstraint(
-                name="csv_upload_says_why_exactly_when_failed",
-                condition=(Q(status="failed") & ~Q(error="")) | (~Q(status="failed") & Q(error="")),
-            ),
-            models.CheckConstraint(
-                name="csv_upload_counts_add_up",
-                condition=Q(rows_total=F("rows_loaded") + F("rows_duplicate") + F("rows_rejected")),
-            ),
-        ]
-        indexes: ClassVar = [
-            # Read by csv_upload.resume, every ten seconds.
-            models.Index(fields=["heard_at"], name="csv_upload_at_work", condition=Q(status="in-progress")),
-            # Read by the admin.
-            models.Index(fields=["account", "created_at"], name="csv_upload_listed"),
-        ]
-
-    def __str__(self) -> str:
-        return self.file_name or str(self.id)
-
-
-class CsvPiece(models.Model):
-    """A part of an uploaded file, until it has been loaded. Any machine's worker can read it in the database."""
-
-    upload = models.ForeignKey(CsvUpload, on_delete=models.CASCADE, related_name="pieces")
-    position = models.PositiveIntegerField(help_text="From 0; all pieces but the last are equally long.")
-    content = models.BinaryField()
-
-    class Meta:
-        verbose_name = "CSV piece"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["upload", "position"], name="csv_piece_has_one_place_in_its_file"),
-        ]
-
-    def __str__(self) -> str:
-        return f"piece {self.position}"
-
-
-class RejectedRow(models.Model):
-    """A row of a CSV file that was not loaded."""
-
-    upload = models.ForeignKey(CsvUpload, on_delete=models.CASCADE, related_name="rejected")
-    line = models.PositiveIntegerField(help_text="Where the row begins in the file, from 1.")
-    reason = models.CharField(max_length=255)
-    cells = ArrayField(models.TextField(), default=list)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["upload", "line"], name="csv_line_is_rejected_once"),
-        ]
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.reason}"

@@ -1,12 +1,11 @@
 """Beat's ticks for campaigns, each an indexed look at what is due; and the loading of CSV files."""
 
 from datetime import timedelta
-from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
-from campaigns import csv_upload, progress, schedule
+from campaigns import progress, schedule
 from campaigns.lifecycle import START_DUE
 from core.task_queue import enqueue
 
@@ -31,18 +30,3 @@ def end_due() -> None:
 @shared_task(name="campaigns.compact_tally")
 def compact_tally() -> None:
     progress.compact()
-
-
-@shared_task(name=csv_upload.LOAD)
-def load_csv(upload_id: str) -> None:
-    csv_upload.load(UUID(upload_id))
-
-
-@shared_task(name="campaigns.resume_csv_uploads")
-def resume_csv_uploads() -> None:
-    csv_upload.resume(timezone.now())
-
-
-@shared_task(name="campaigns.loader_tick")
-def loader_tick() -> None:
-    """Beat's tick for the loaders, which have nothing to do for days: that it was taken is their progress."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
-from campaigns.numbers import masked
+from contacts.numbers import masked
 
 HIDDEN = "•••"
 

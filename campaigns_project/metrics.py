@@ -32,8 +32,8 @@ from dialer import channels, gate, repair_counts
 from dialer.channels import NO_CAP, Scope
 from dialer.models import CallAttempt, CarrierEvent, TrunkHealth
 from dialer.recovery import CLAIMED_TOO_LONG, Repairs
-from reports import webhook_outbox
-from reports.models import WebhookDelivery
+from webhooks import outbox
+from webhooks.models import WebhookDelivery
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +143,7 @@ def _webhooks(now: datetime) -> Iterator[Metric]:
     pending = WebhookDelivery.objects.filter(next_try_at__isnull=False)
     given_up = WebhookDelivery.objects.filter(given_up_at__isnull=False)
     yield _gauge("webhooks_pending", "Webhooks that are not delivered yet.", _capped(pending))
-    lag = _age(webhook_outbox.due_since(now), now)
+    lag = _age(outbox.due_since(now), now)
     yield _gauge("webhooks_lag_seconds", "For how long the longest due webhook has waited for its try.", lag)
     yield _gauge("webhooks_given_up", "Webhooks given up in the last month, and not sent again.", _capped(given_up))
 

@@ -139,9 +139,11 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "accounts",
+    "contacts",
     "campaigns",
     "dialer",
     "reports",
+    "webhooks",
     "api",
 ]
 
@@ -166,6 +168,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "campaigns_project" / "templates"],  # before the apps', so that it overrides Django's admin
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -234,9 +237,9 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "dialer.dial": {"queue": "dial"},
     "dialer.recover": {"queue": "dial"},
-    "campaigns.load_csv": {"queue": "load"},
-    "campaigns.loader_tick": {"queue": "load"},
-    "reports.deliver_webhooks": {"queue": "webhooks"},
+    "contacts.load_csv": {"queue": "load"},
+    "contacts.loader_tick": {"queue": "load"},
+    "webhooks.deliver": {"queue": "webhooks"},
 }
 # How long beat, and the workers of each queue, may take no task, in seconds, before they count as stopped. Beat and the
 # control queue tick once a second: ten missed ticks are no accident. A batch takes a dialer as long as a silent carrier

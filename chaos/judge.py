@@ -16,7 +16,7 @@ from chaos.run import CHANNELS, RETRIES, Posted, Run
 from core.redis_client import redis_client
 from dialer import channels
 from dialer.models import CallAttempt, CarrierEvent
-from reports.models import WebhookDelivery
+from webhooks.models import WebhookDelivery
 
 # What a run leaves behind is cleared within two sweeps of recovery; webhooks wait up to half a minute between tries.
 CLEARED_WITHIN = 60.0

@@ -22,15 +22,3 @@ def parse(given: Any) -> UUID | None:
 def parse_or_nil(given: str) -> UUID:
     """Return the id; for anything else the nil id, which no row has."""
     return parse(given) or _NIL
-
-
-class HexUuidConverter:
-    """The URL path converter `hex`, registered by campaigns_project.urls: the id as `wire_id` writes it."""
-
-    regex = "[0-9a-f]{32}"
-
-    def to_python(self, value: str) -> UUID:
-        return UUID(value)
-
-    def to_url(self, value: UUID) -> str:
-        return value.hex

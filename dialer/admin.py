@@ -12,8 +12,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.models import Trunk
-from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin, as_e164
+from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
+from contacts.admin import as_e164
 from core.admin_kit import (
     ChoiceFilter,
     LargeTableAdmin,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from campaigns.numbers import masked
+from contacts.numbers import masked
 from core.task_queue import enqueue, enqueue_once, taken
 
 # Calls of one batch are placed at the same time by one thread of a dialer, so a batch is also its burst of connections.

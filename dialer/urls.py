@@ -1,23 +1,7 @@
-from uuid import UUID
+from django.urls import path
 
-from django.urls import path, register_converter
-
+from core import url_converters  # noqa: F401 -- registers `hex`
 from dialer import views
-
-
-class HexUuid:
-    """An id as it is written outside: 32 lower-case hex digits."""
-
-    regex = "[0-9a-f]{32}"
-
-    def to_python(self, value: str) -> UUID:
-        return UUID(value)
-
-    def to_url(self, value: UUID) -> str:
-        return value.hex
-
-
-register_converter(HexUuid, "hex")
 
 urlpatterns = [
     path("carrier-events/<str:carrier>/<hex:attempt_id>", views.take_event),

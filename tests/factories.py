@@ -16,23 +16,10 @@ from accounts.credentials import digest
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
-from campaigns.models import (
-    Call,
-    CallHistory,
-    Campaign,
-    CampaignHistory,
-    Contact,
-    ContactList,
-    CsvPiece,
-    CsvUpload,
-    CustomField,
-    Flow,
-    ListEntry,
-    Outcome,
-    RejectedRow,
-)
+from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
+from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
-from reports.models import WebhookDelivery, WebhookTry, queue_of
+from webhooks.models import WebhookDelivery, WebhookTry, queue_of
 
 # mypy: disallow_subclassing_any=False
 # To a type checker `CallFactory()` would be a CallFactory, and its number a Sequence, when both are a call's own.

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from core.state_machine import History
 
-TENANTS_APPS = ("accounts", "campaigns", "dialer", "reports")
+TENANTS_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks")
 
 # An example is a whole story over real servers, so the health checks of small and fast ones say nothing here.
 _ANY_HEALTH = list(HealthCheck)

@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 
 from campaigns.models import Outcome
-from campaigns.numbers import to_e164
+from contacts.numbers import to_e164
 from core import http_loop
 from dialer.carriers.base import (
     Accepted,

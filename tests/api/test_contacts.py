@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaigns.models import Contact
+from contacts.models import Contact
 from tests.factories import ContactFactory, ContactListFactory, ListEntryFactory
 
 NUMBER = "+919810012345"

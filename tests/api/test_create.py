@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from campaigns import lifecycle, numbers
+from campaigns import lifecycle
 from campaigns.models import Call, Campaign, CustomField
+from contacts import numbers
 from core.errors import InvalidRequest
 from tests.api.client import CALLER_ID, FLOW_URL, NUMBERS, campaign, stored
 from tests.conftest import START

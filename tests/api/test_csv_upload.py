@@ -4,8 +4,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from api import csv_form
-from campaigns import csv_upload
-from campaigns.models import ContactList, CsvPiece, CsvUpload
+from contacts import csv_upload
+from contacts.models import ContactList, CsvPiece, CsvUpload
 from tests.api.client import Answer, Api
 from tests.factories import CsvUploadFactory
 

@@ -50,7 +50,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-OUR_APPS = ("accounts", "api", "campaigns", "dialer", "reports", "auth", "django_celery_beat")
+OUR_APPS = ("accounts", "api", "campaigns", "contacts", "dialer", "webhooks", "auth", "django_celery_beat")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 WRITTEN_ONLY = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from campaigns import csv_upload, lists
-from campaigns.models import Contact, ContactList
+from contacts import csv_upload, lists
+from contacts.models import Contact, ContactList
 from tests.factories import (
     CampaignFactory,
     ContactFactory,
@@ -144,7 +144,7 @@ class TestMembership:
         assert answer.is_refused(400, "CSV")
 
     def test_a_full_list_takes_nobody(self, api, parents, account, monkeypatch):
-        monkeypatch.setattr("campaigns.lists.MOST_ENTRIES", 1)
+        monkeypatch.setattr("contacts.lists.MOST_ENTRIES", 1)
         body = references(*ContactFactory.create_batch(2, account=account))
         assert api.post(f"/lists/{parents.pk.hex}/contacts", body).is_refused(400, "more than 1 entries")
         assert parents.entries.count() == 0

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.db import connection
 
-from campaigns.models import Call, Campaign, CsvPiece
+from campaigns.models import Call, Campaign
+from contacts.models import CsvPiece
 from tests.api.client import NUMBERS, basic, campaign, looks_like_a_sentence
 
 MB = 1_000_000

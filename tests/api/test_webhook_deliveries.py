@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from campaigns.models import Campaign
-from reports.models import WebhookDelivery
 from tests.api.client import stored
 from tests.factories import CampaignFactory, WebhookDeliveryFactory, WebhookTryFactory
+from webhooks.models import WebhookDelivery
 
 PATH = "/webhook-deliveries"
 

@@ -29,14 +29,26 @@ from dialer import inbox, links, outcomes
 from dialer.carriers.base import CallRequest, Refused, Unavailable
 from dialer.carriers.exotel import ExotelCarrier
 from dialer.models import CallAttempt
-from reports import webhook_delivery
 from reports.links import report_url
-from reports.models import WebhookDelivery
 from tests.api.client import Api
 from tests.conftest import NUMBERS
 from tests.webhook_receiver import Receiver
+from webhooks import delivery
+from webhooks.models import WebhookDelivery
 
-OURS = ("accounts", "api", "campaigns", "campaigns_project", "dialer", "reports", "django_structlog", "django.request")
+OURS = (
+    "accounts",
+    "api",
+    "campaigns",
+    "campaigns_project",
+    "contacts",
+    "core",
+    "dialer",
+    "reports",
+    "webhooks",
+    "django_structlog",
+    "django.request",
+)
 A, B, C, D, E = NUMBERS[:5]
 TRUNK_TOKEN, PASSWORD = "the-trunks-own-token", "hunter2"
 # The country code and ten digits, or a national number, whatever stands between them and beside them.
@@ -122,7 +134,7 @@ def run_a_campaign_in_which_much_goes_wrong(rig, api, receiver, monkeypatch):
     rig.clock.shift(61)
     rig.recover()
     monkeypatch.setattr(rig.carrier, "look_up", look_up)
-    webhook_delivery.deliver_due()
+    delivery.deliver_due()
 
 
 def send_what_is_refused(rig, api, attempt):
@@ -161,9 +173,9 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
         async def post(delivery: Any, *_: Any) -> Any:
             raise ValueError(f"{delivery.url} {delivery.payload} {delivery.account.webhook_secret.reveal()}")
 
-        patch.setattr(webhook_delivery, "_ask", post)
+        patch.setattr(delivery, "_ask", post)
         WebhookDelivery.objects.filter(delivered_at=None).update(next_try_at=timezone.now(), given_up_at=None)
-        webhook_delivery.deliver_due()
+        delivery.deliver_due()
     with monkeypatch.context() as patch:
 
         def no_broker(*_: Any, **__: Any) -> None:

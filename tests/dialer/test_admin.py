@@ -32,7 +32,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-OUR_APPS = ("accounts", "campaigns", "dialer", "reports", "api")
+OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api")
 # Kept by the database; what it adds up to is shown with its campaign.
 NOT_SHOWN = {CallTally}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
@@ -46,18 +46,18 @@ WRITTEN_BY_THE_PROGRAM = (
     "campaigns.customfield",
     "campaigns.campaignhistory",
     "campaigns.callhistory",
-    "campaigns.contact",
-    "campaigns.contactlist",
-    "campaigns.listentry",
-    "campaigns.csvupload",
-    "campaigns.csvpiece",
-    "campaigns.rejectedrow",
+    "contacts.contact",
+    "contacts.contactlist",
+    "contacts.listentry",
+    "contacts.csvupload",
+    "contacts.csvpiece",
+    "contacts.rejectedrow",
     "dialer.callattempt",
     "dialer.attempthistory",
     "dialer.carrierevent",
     "dialer.trunkhealth",
-    "reports.webhookdelivery",
-    "reports.webhooktry",
+    "webhooks.webhookdelivery",
+    "webhooks.webhooktry",
     "api.idempotentrequest",
 )
 

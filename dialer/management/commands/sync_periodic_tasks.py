@@ -14,13 +14,13 @@ TICKS = [
     ("End campaigns whose end has come", "campaigns.end_due", 1),
     ("Dial what is due", "dialer.dispatch_due", 1),
     ("Settle carriers' events", "dialer.settle", 1),
-    ("Deliver webhooks", "reports.deliver_webhooks", 1),
+    ("Deliver webhooks", "webhooks.deliver", 1),
     ("Repair what crashes left behind", "dialer.recover", 5),
-    ("Get on with CSV uploads that have stopped", "campaigns.resume_csv_uploads", 10),
-    ("See whether the loaders take their tasks", "campaigns.loader_tick", 5),
+    ("Get on with CSV uploads that have stopped", "contacts.resume_csv_uploads", 10),
+    ("See whether the loaders take their tasks", "contacts.loader_tick", 5),
     ("Add up the counts of calls", "campaigns.compact_tally", 5),
     ("Delete old carrier events", "dialer.purge_inbox", 3600),
-    ("Delete old webhooks", "reports.purge_webhooks", 3600),
+    ("Delete old webhooks", "webhooks.purge", 3600),
     ("Delete old idempotency keys", "api.purge_idempotency_keys", 3600),
 ]
 

@@ -1,0 +1,87 @@
+import datetime
+
+import django.core.validators
+import django.db.models.deletion
+from django.db import migrations, models
+
+import accounts.models
+import accounts.webhook_secrets
+import core.encryption
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='Account',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sid', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9_.-]+\\Z', 'Use letters, digits, dot, dash and underscore only.')], verbose_name='SID')),
+                ('is_active', models.BooleanField(default=True, help_text="An inactive account can't use the API and dials nothing.")),
+                ('region', models.CharField(default='IN', help_text='The country of numbers that are written without a country code.', max_length=2, validators=[accounts.models.validate_region])),
+                ('time_zone', models.CharField(default='Asia/Kolkata', max_length=64, validators=[accounts.models.validate_time_zone])),
+                ('opens_at', models.TimeField(default=datetime.time(10, 30), help_text='Nobody is called before this local time.')),
+                ('closes_at', models.TimeField(default=datetime.time(21, 0), help_text='Nobody is called from this local time on; 00:00 is the end of the day.')),
+                ('channels', models.PositiveIntegerField(default=60, help_text='The most calls at once.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('starts_per_minute', models.PositiveIntegerField(default=60, help_text='The most calls started in any minute.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('requests_per_minute', models.PositiveIntegerField(default=200, help_text='The most API requests in any minute.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('webhook_secret', core.encryption.SecretField(default=accounts.webhook_secrets.new_secret, editable=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1)), name='account_has_a_channel'), models.CheckConstraint(condition=models.Q(('starts_per_minute__gte', 1)), name='account_may_start_calls'), models.CheckConstraint(condition=models.Q(('requests_per_minute__gte', 1)), name='account_may_ask'), models.CheckConstraint(condition=models.Q(('closes_at', datetime.time(0, 0)), ('opens_at__lt', models.F('closes_at')), _connector='OR'), name='account_opens_before_it_closes')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ApiKey',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(blank=True, max_length=64)),
+                ('key', models.CharField(max_length=64, unique=True)),
+                ('token_digest', models.CharField(max_length=64)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('last_used_at', models.DateTimeField(blank=True, help_text='To the minute.', null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, help_text='From then on it signs nobody in.', null=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to='accounts.account')),
+            ],
+            options={
+                'verbose_name': 'API key',
+            },
+        ),
+        migrations.CreateModel(
+            name='Trunk',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=64, unique=True)),
+                ('carrier', models.CharField(choices=[('sandbox', 'Sandbox (rings nobody)'), ('exotel', 'Exotel (v1 connect)'), ('simulated', 'Simulated (in process, for tests)')], max_length=16)),
+                ('base_url', models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.", verbose_name='base URL')),
+                ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
+                ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
+                ('api_token', core.encryption.SecretField(blank=True, verbose_name='API token')),
+                ('channels', models.PositiveIntegerField(blank=True, help_text='The most calls at once over this trunk, all accounts together; empty: no limit of its own.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='trunk_has_a_channel'), models.CheckConstraint(condition=models.Q(models.Q(('carrier', 'exotel'), _negated=True), models.Q(models.Q(('base_url', ''), _negated=True), models.Q(('account_sid', ''), _negated=True), models.Q(('api_key', ''), _negated=True)), _connector='OR'), name='exotel_trunk_has_an_address_and_a_key', violation_error_message='An Exotel trunk needs a base_url, an account_sid and an api_key.')],
+            },
+        ),
+        migrations.CreateModel(
+            name='CallerId',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.CharField(max_length=16, validators=[django.core.validators.RegexValidator('\\A\\+?[0-9]{3,15}\\Z', 'Use digits, with the country code: +918012345678.')])),
+                ('channels', models.PositiveIntegerField(blank=True, help_text='The most calls at once from this number; empty: no limit of its own.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('is_active', models.BooleanField(default=True, help_text='Nothing is dialled from an inactive caller ID.')),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='caller_ids', to='accounts.account')),
+                ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='caller_ids', to='accounts.trunk')),
+            ],
+            options={
+                'verbose_name': 'caller ID',
+                'constraints': [models.UniqueConstraint(fields=('account', 'number'), name='caller_id_is_unique_in_its_account'), models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='caller_id_has_a_channel')],
+            },
+        ),
+    ]

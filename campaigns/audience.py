@@ -1,0 +1,91 @@
+"""Who a campaign calls: its calls, made from numbers or from lists of contacts. Each is one statement, however many."""
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+from campaigns.models import Campaign
+from contacts import lists
+from core.errors import InvalidRequest
+from core.ids import wire_id
+
+
+def add_calls(campaign: Campaign, numbers: Sequence[str] = ()) -> None:
+    """Make the calls of a campaign, inside the caller's transaction.
+
+    Args:
+        campaign: names the lists that its calls come from, or none.
+        numbers: in E.164; ignored where there are lists. Without call_duplicate_numbers each is called once.
+
+    Raises:
+        InvalidRequest: a list does not exist or is empty.
+        Conflict: a list is still being loaded, so half of it would be called.
+    """
+    if campaign.list_ids:
+        _add_from_lists(campaign)
+    else:
+        _add_numbers(campaign, numbers)
+
+
+def remove_calls(campaign: Campaign) -> None:
+    """Delete the calls of a campaign that has not started: they have neither attempts nor history.
+
+    Plain SQL, because Django would load all of them first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM campaigns_call WHERE campaign_id = %s", [campaign.pk])
+
+
+def _add_numbers(campaign: Campaign, numbers: Sequence[str]) -> None:
+    chosen = list(numbers if campaign.call_duplicate_numbers else dict.fromkeys(numbers))
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_NUMBERS, [campaign.pk, chosen])
+
+
+def _add_from_lists(campaign: Campaign) -> None:
+    """Add the entries list by list, each in its order. 500,000 calls take some seconds.
+
+    A number that is in two lists, or in two rows of a dynamic one, is called once, for its first entry, unless the
+    campaign calls duplicates.
+    """
+    held = lists.hold(campaign.list_ids)
+    missing = [list_id for list_id in campaign.list_ids if list_id not in held]
+    if missing:
+        raise InvalidRequest(f"'lists': there is no list {wire_id(missing[0])} in this account")
+    lists.refuse_while_loading(list(held.values()))
+    for list_id in campaign.list_ids:
+        if not held[list_id].entries.exists():
+            raise InvalidRequest(f"'lists': the list {held[list_id].name[:100]} ({wire_id(list_id)}) is empty")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ADD_FROM_LISTS,
+            {
+                "campaign": campaign.pk,
+                "lists": campaign.list_ids,
+                "dynamic": campaign.type == Campaign.Type.DYNAMIC,
+                "duplicates": campaign.call_duplicate_numbers,
+            },
+        )
+
+
+# The columns that are not named here have their defaults in the database (Call's db_default).
+_ADD_NUMBERS = """
+    INSERT INTO campaigns_call (campaign_id, number)
+    SELECT %s, given.number FROM unnest(%s::text[]) WITH ORDINALITY AS given(number, position) ORDER BY position
+"""
+
+_ADD_FROM_LISTS = """
+    INSERT INTO campaigns_call (campaign_id, number, name, variables)
+    SELECT %(campaign)s, number, name, CASE WHEN %(dynamic)s THEN values END
+    FROM (
+        SELECT contact.number, left(btrim(contact.first_name || ' ' || contact.last_name), 255) AS name, entry.values,
+            entry.id AS entry_id, array_position(%(lists)s::uuid[], entry.contact_list_id) AS list_order,
+            row_number() OVER (
+                PARTITION BY contact.id ORDER BY array_position(%(lists)s::uuid[], entry.contact_list_id), entry.id
+            ) AS occurrence
+        FROM contacts_listentry AS entry JOIN contacts_contact AS contact ON contact.id = entry.contact_id
+        WHERE entry.contact_list_id = ANY(%(lists)s::uuid[])
+    ) AS entries
+    WHERE occurrence = 1 OR %(duplicates)s
+    ORDER BY list_order, entry_id
+"""

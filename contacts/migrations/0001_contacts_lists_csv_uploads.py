@@ -1,0 +1,170 @@
+import uuid
+
+import django.contrib.postgres.fields
+import django.core.validators
+import django.db.models.deletion
+import django.db.models.expressions
+import uuid_utils.compat
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+        ('accounts', '0001_accounts_keys_caller_ids_trunks'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='Contact',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('number', models.CharField(max_length=16, validators=[django.core.validators.RegexValidator('\\A\\+[1-9][0-9]{6,14}\\Z', 'Use E.164: a plus, the country code, the number.')])),
+                ('first_name', models.CharField(blank=True, max_length=255)),
+                ('last_name', models.CharField(blank=True, max_length=255)),
+                ('company_name', models.CharField(blank=True, max_length=255)),
+                ('email', models.CharField(blank=True, max_length=255)),
+                ('tag', models.CharField(blank=True, max_length=255)),
+                ('custom', models.JSONField(blank=True, default=dict, help_text="Keys and values of the client's own.")),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='contacts', to='accounts.account')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ContactList',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=255)),
+                ('tag', models.CharField(blank=True, max_length=255)),
+                ('type', models.CharField(choices=[('static', 'static: contacts'), ('dynamic', 'dynamic: rows of a CSV file, with values of their own')], default='static', max_length=8)),
+                ('columns', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255), blank=True, default=list, help_text='Of a dynamic list: the columns of its rows beside the number, as their headers are spelled.', size=None)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='contact_lists', to='accounts.account')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='CsvUpload',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('file_name', models.CharField(blank=True, max_length=255)),
+                ('size_bytes', models.PositiveIntegerField()),
+                ('columns', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, help_text='As its header names them.', size=None)),
+                ('status', models.CharField(choices=[('in-progress', 'in progress'), ('completed', 'completed'), ('failed', 'failed')], default='in-progress', editable=False, max_length=16)),
+                ('rows_total', models.PositiveIntegerField(default=0, verbose_name='rows read')),
+                ('rows_loaded', models.PositiveIntegerField(default=0)),
+                ('rows_duplicate', models.PositiveIntegerField(default=0, verbose_name='duplicates')),
+                ('rows_rejected', models.PositiveIntegerField(default=0)),
+                ('bytes_read', models.PositiveIntegerField(default=0)),
+                ('lines_read', models.PositiveIntegerField(default=0)),
+                ('heard_at', models.DateTimeField(blank=True, null=True)),
+                ('idle_starts', models.PositiveSmallIntegerField(default=0, help_text='How often a worker has begun since rows were last loaded.')),
+                ('error', models.CharField(blank=True, help_text='Why it has failed.', max_length=1000)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='csv_uploads', to='accounts.account')),
+                ('contact_list', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='contacts.contactlist')),
+            ],
+            options={
+                'verbose_name': 'CSV upload',
+            },
+        ),
+        migrations.CreateModel(
+            name='CsvPiece',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveIntegerField(help_text='From 0; all pieces but the last are equally long.')),
+                ('content', models.BinaryField()),
+                ('upload', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pieces', to='contacts.csvupload')),
+            ],
+            options={
+                'verbose_name': 'CSV piece',
+            },
+        ),
+        migrations.CreateModel(
+            name='ListEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('values', models.JSONField(blank=True, help_text="Of a dynamic list: the row's values, by column.", null=True)),
+                ('values_digest', models.CharField(blank=True, max_length=32)),
+                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='contacts.contact')),
+                ('contact_list', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='contacts.contactlist')),
+            ],
+            options={
+                'verbose_name_plural': 'list entries',
+            },
+        ),
+        migrations.CreateModel(
+            name='RejectedRow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('line', models.PositiveIntegerField(help_text='Where the row begins in the file, from 1.')),
+                ('reason', models.CharField(max_length=255)),
+                ('cells', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None)),
+                ('upload', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rejected', to='contacts.csvupload')),
+            ],
+        ),
+        migrations.AddIndex(
+            model_name='contact',
+            index=models.Index(fields=['account', 'created_at', 'id'], name='contact_listed'),
+        ),
+        migrations.AddConstraint(
+            model_name='contact',
+            constraint=models.UniqueConstraint(fields=('account', 'number'), name='contact_number_is_unique_in_its_account'),
+        ),
+        migrations.AddIndex(
+            model_name='contactlist',
+            index=models.Index(fields=['account', 'created_at', 'id'], name='contact_list_listed'),
+        ),
+        migrations.AddConstraint(
+            model_name='contactlist',
+            constraint=models.UniqueConstraint(fields=('account', 'name'), name='list_name_is_unique_in_its_account'),
+        ),
+        migrations.AddConstraint(
+            model_name='contactlist',
+            constraint=models.CheckConstraint(condition=models.Q(('type', 'dynamic'), ('columns__len', 0), _connector='OR'), name='list_with_columns_is_dynamic'),
+        ),
+        migrations.AddIndex(
+            model_name='csvupload',
+            index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['heard_at'], name='csv_upload_at_work'),
+        ),
+        migrations.AddIndex(
+            model_name='csvupload',
+            index=models.Index(fields=['account', 'created_at'], name='csv_upload_listed'),
+        ),
+        migrations.AddConstraint(
+            model_name='csvupload',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status', 'in-progress')), models.Q(('ended_at__isnull', False), ('status__in', ['completed', 'failed'])), _connector='OR'), name='csv_upload_has_an_end_exactly_when_ended'),
+        ),
+        migrations.AddConstraint(
+            model_name='csvupload',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), models.Q(('error', ''), _negated=True)), models.Q(models.Q(('status', 'failed'), _negated=True), ('error', '')), _connector='OR'), name='csv_upload_says_why_exactly_when_failed'),
+        ),
+        migrations.AddConstraint(
+            model_name='csvupload',
+            constraint=models.CheckConstraint(condition=models.Q(('rows_total', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('rows_loaded'), '+', models.F('rows_duplicate')), '+', models.F('rows_rejected')))), name='csv_upload_counts_add_up'),
+        ),
+        migrations.AddConstraint(
+            model_name='csvpiece',
+            constraint=models.UniqueConstraint(fields=('upload', 'position'), name='csv_piece_has_one_place_in_its_file'),
+        ),
+        migrations.AddIndex(
+            model_name='listentry',
+            index=models.Index(fields=['contact_list', 'id'], name='list_entry_listed'),
+        ),
+        migrations.AddConstraint(
+            model_name='listentry',
+            constraint=models.UniqueConstraint(fields=('contact_list', 'contact', 'values_digest'), name='list_entry_is_unique_in_its_list'),
+        ),
+        migrations.AddConstraint(
+            model_name='listentry',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('values__isnull', True), ('values_digest', '')), models.Q(('values__isnull', False), models.Q(('values_digest', ''), _negated=True)), _connector='OR'), name='list_entry_with_values_has_their_digest'),
+        ),
+        migrations.AddConstraint(
+            model_name='rejectedrow',
+            constraint=models.UniqueConstraint(fields=('upload', 'line'), name='csv_line_is_rejected_once'),
+        ),
+    ]

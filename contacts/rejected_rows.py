@@ -1,0 +1,37 @@
+"""The rows of a CSV upload that were not loaded, as a CSV: their line, why, and what stood in them."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+from contacts.models import CsvUpload
+
+# A cell that begins so is run as a formula by spreadsheets (OWASP, "CSV injection"), in some languages also when the
+# sign is full-width: an apostrophe keeps it text. A plus and digits is a number to both people and spreadsheets.
+_FORMULA = re.compile(r"[=+@\uFF1D\uFF0B\uFF20\uFF0D\t\r\n-]")
+_NUMBER = re.compile(r"\+[0-9]*\Z")
+# Rows that are read from the database, and written, at once.
+_CHUNK = 2000
+
+
+def stream(upload: CsvUpload) -> Iterator[bytes]:
+    """The lines of the file, in pieces: the upload's columns behind line and reason, the cells as they were."""
+    yield _lines([("line", "reason", *map(neutral, upload.columns))])
+    rows: list[tuple[str, ...]] = []
+    for rejected in upload.rejected.order_by("line").iterator(chunk_size=_CHUNK):
+        rows.append((str(rejected.line), neutral(rejected.reason), *map(neutral, rejected.cells)))
+        if len(rows) == _CHUNK:
+            yield _lines(rows)
+            rows = []
+    yield _lines(rows)
+
+
+def neutral(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.match(cell) else cell
+
+
+def _lines(rows: list[tuple[str, ...]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

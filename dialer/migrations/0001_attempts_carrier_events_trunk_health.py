@@ -1,0 +1,113 @@
+import django.db.models.deletion
+import uuid_utils.compat
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+        ('accounts', '0001_accounts_keys_caller_ids_trunks'),
+        ('campaigns', '0001_campaigns_calls_flows_tally'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='TrunkHealth',
+            fields=[
+                ('trunk', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='health', serialize=False, to='accounts.trunk')),
+                ('failures', models.PositiveIntegerField(default=0, help_text='In a row, without a call taken in between.')),
+                ('down_since', models.DateTimeField(blank=True, null=True)),
+                ('resting_until', models.DateTimeField(blank=True, null=True)),
+                ('next_try_at', models.DateTimeField(blank=True, null=True)),
+                ('last_error', models.CharField(blank=True, max_length=255)),
+            ],
+            options={
+                'verbose_name_plural': 'trunk health',
+            },
+        ),
+        migrations.CreateModel(
+            name='CallAttempt',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveSmallIntegerField(help_text='1 for the first attempt that counts.', verbose_name='attempt number')),
+                ('status', models.CharField(choices=[('claimed', 'claimed'), ('placing', 'placing'), ('in-progress', 'in progress'), ('unknown', 'unknown: the carrier is being asked'), ('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], default='claimed', editable=False, max_length=16)),
+                ('carrier_ref', models.CharField(blank=True, max_length=64, verbose_name="carrier's id")),
+                ('claimed_at', models.DateTimeField()),
+                ('placing_at', models.DateTimeField(blank=True, null=True)),
+                ('heard_at', models.DateTimeField(blank=True, null=True)),
+                ('answered_at', models.DateTimeField(blank=True, null=True)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('duration_seconds', models.PositiveIntegerField(blank=True, help_text='The conversation, in seconds.', null=True)),
+                ('digits', models.CharField(blank=True, help_text='The keys that the callee pressed.', max_length=255)),
+                ('recording_url', models.CharField(blank=True, max_length=2048)),
+                ('http_status', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='HTTP status')),
+                ('reason', models.CharField(blank=True, max_length=255)),
+                ('call', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.call')),
+                ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.campaign')),
+                ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='accounts.trunk')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='AttemptHistory',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('from_status', models.CharField(max_length=16)),
+                ('to_status', models.CharField(max_length=16)),
+                ('reason', models.CharField(blank=True, max_length=255)),
+                ('at', models.DateTimeField()),
+                ('subject', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='history', to='dialer.callattempt')),
+            ],
+            options={
+                'verbose_name_plural': 'attempt history',
+            },
+        ),
+        migrations.CreateModel(
+            name='CarrierEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('attempt_id', models.UUIDField(db_index=True)),
+                ('carrier', models.CharField(max_length=16)),
+                ('payload', models.JSONField()),
+                ('received_at', models.DateTimeField(auto_now_add=True)),
+                ('handled_at', models.DateTimeField(blank=True, null=True)),
+                ('error', models.CharField(blank=True, help_text='Why it could not be handled.', max_length=1000)),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('handled_at', None)), fields=['id'], name='event_not_handled')],
+            },
+        ),
+        migrations.AddIndex(
+            model_name='callattempt',
+            index=models.Index(condition=models.Q(('status__in', ['claimed', 'placing', 'in-progress', 'unknown'])), fields=['status', 'claimed_at'], name='attempt_unfinished'),
+        ),
+        migrations.AddIndex(
+            model_name='callattempt',
+            index=models.Index(fields=['campaign', 'claimed_at', 'id'], name='attempt_listed'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['claimed', 'placing', 'in-progress', 'unknown'])), fields=('call',), name='call_has_at_most_one_unfinished_attempt'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'canceled'), _negated=True), fields=('call', 'number'), name='attempt_number_is_unique_in_its_call'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.UniqueConstraint(condition=models.Q(('carrier_ref', ''), _negated=True), fields=('trunk', 'carrier_ref'), name='carrier_ref_belongs_to_one_attempt'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status__in', ['claimed', 'placing', 'in-progress', 'unknown'])), models.Q(('ended_at__isnull', False), ('status__in', ['completed', 'busy', 'no-answer', 'failed', 'canceled'])), _connector='OR'), name='attempt_has_an_end_exactly_when_ended'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.CheckConstraint(condition=models.Q(('placing_at__isnull', False), ('status__in', ['claimed', 'canceled']), _connector='OR'), name='attempt_that_rings_was_placed'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='attempt_numbers_start_at_one'),
+        ),
+    ]

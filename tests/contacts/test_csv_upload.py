@@ -1,0 +1,353 @@
+"""Loading CSV files: counts, duplicates, crashes, limits."""
+
+import io
+import tracemalloc
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from contacts import csv_upload, rejected_rows
+from contacts.models import Contact, CsvPiece, CsvUpload, ListEntry
+from core.errors import Conflict
+from tests.factories import AccountFactory, ContactFactory
+
+pytestmark = pytest.mark.django_db
+
+SMALL = 3
+
+
+@pytest.fixture
+def account(db):
+    return AccountFactory()
+
+
+def numbers(count: int, start: int = 0) -> list[str]:
+    return [f"+9198{n:08d}" for n in range(10_000_000 + start, 10_000_000 + start + count)]
+
+
+def csv_of(rows, header: str = "number") -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def receive(account, content: str, *, kind: str = "static", name: str = "parents") -> CsvUpload:
+    return csv_upload.receive(account, io.BytesIO(content.encode()), list_name=name, kind=kind)
+
+
+def loaded(account, content: str, **options) -> CsvUpload:
+    upload = receive(account, content, **options)
+    csv_upload.load(upload.pk)
+    upload.refresh_from_db()
+    return upload
+
+
+def counts(upload: CsvUpload) -> tuple[int, int, int, int]:
+    return upload.rows_total, upload.rows_loaded, upload.rows_duplicate, upload.rows_rejected
+
+
+def listed(upload: CsvUpload) -> list[str]:
+    return list(upload.contact_list.entries.order_by("id").values_list("contact__number", flat=True))
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(csv_upload, "BATCH", SMALL)
+    monkeypatch.setattr(csv_upload, "PIECE_BYTES", 7)  # lines and characters are cut by the pieces
+
+
+def test_contacts_are_made_and_stand_in_the_list_in_the_order_of_the_file(account, small_batches):
+    rows = list(reversed(numbers(10)))
+    upload = loaded(account, csv_of([f"{number},अशा" for number in rows], "number,first_name"))
+    assert (upload.status, counts(upload)) == ("completed", (10, 10, 0, 0))
+    assert listed(upload) == rows
+    assert set(Contact.objects.values_list("first_name", flat=True)) == {"अशा"}
+
+
+def test_the_file_is_thrown_away_when_it_has_been_loaded(account):
+    upload = receive(account, csv_of(numbers(2)))
+    assert CsvPiece.objects.count() == 1
+    csv_upload.load(upload.pk)
+    assert CsvPiece.objects.count() == 0
+
+
+def test_duplicates_in_the_file_and_against_the_list_are_counted(account, small_batches):
+    first, second, *more = numbers(6)
+    upload = loaded(account, csv_of([first, second]))
+    assert counts(upload) == (2, 2, 0, 0)
+    upload = loaded(account, csv_of([second, *more, more[0], "+9112"]))
+    assert counts(upload) == (7, 4, 2, 1)
+    assert listed(upload) == [first, second, *more]
+
+
+def test_a_contact_of_the_account_is_put_into_the_list_and_stays_as_it_is(account):
+    contact = ContactFactory(account=account, number=numbers(1)[0], first_name="Asha")
+    upload = loaded(account, csv_of([f"{contact.number},Another"], "number,first_name"))
+    assert counts(upload) == (1, 1, 0, 0)
+    contact.refresh_from_db()
+    assert contact.first_name == "Asha"
+
+
+def test_another_accounts_contact_is_another_contact(account):
+    theirs = ContactFactory(number=numbers(1)[0])
+    upload = loaded(account, csv_of([theirs.number]))
+    assert upload.contact_list.entries.get().contact.account == account
+
+
+def test_a_dynamic_row_is_a_duplicate_when_all_its_values_are(account):
+    number = numbers(1)[0]
+    upload = loaded(account, csv_of([f"{number},1", f"{number},2", f"{number},1"], "number,Fee"), kind="dynamic")
+    assert counts(upload) == (3, 2, 1, 0)
+    assert [entry.values for entry in ListEntry.objects.order_by("id")] == [{"Fee": "1"}, {"Fee": "2"}]
+
+
+def test_a_dynamic_list_is_extended_by_files_with_its_own_columns_only(account):
+    loaded(account, csv_of([f"{numbers(1)[0]},1"], "number,Fee"), kind="dynamic")
+    upload = loaded(account, csv_of([f"2,{numbers(2)[1]}"], "Fee,number"), kind="dynamic")
+    assert upload.rows_loaded == 1
+    with pytest.raises(Conflict, match=r"line 1: .* columns number, Fee"):
+        receive(account, csv_of([], "number,Name"), kind="dynamic")
+
+
+def test_a_list_keeps_its_type(account):
+    receive(account, csv_of([]))
+    with pytest.raises(Conflict, match="parents is static"):
+        receive(account, csv_of([]), kind="dynamic")
+
+
+def test_a_header_alone_is_an_upload_without_rows(account):
+    assert counts(loaded(account, "number")) == (0, 0, 0, 0)
+
+
+def test_rows_before_a_line_that_can_not_be_made_out_are_loaded_and_the_line_is_named(account, small_batches):
+    upload = loaded(account, csv_of([*numbers(4), '"']))
+    assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
+    assert upload.error.startswith("line 6: a quote")
+    assert "4 rows loaded" in upload.error
+
+
+def test_more_rows_than_the_limit_are_refused_with_the_line(account, small_batches, monkeypatch):
+    monkeypatch.setattr(csv_upload, "MAX_ROWS", 6)
+    assert loaded(account, csv_of(numbers(6))).status == "completed"
+    upload = loaded(account, csv_of(numbers(7)), name="more")
+    assert (upload.status, upload.error.partition(":")[0]) == ("failed", "line 8")
+
+
+def test_a_list_takes_no_more_than_it_may(account, small_batches, monkeypatch):
+    monkeypatch.setattr("contacts.lists.MOST_ENTRIES", 4)
+    upload = loaded(account, csv_of(numbers(7)))
+    assert (upload.status, upload.rows_loaded, upload.contact_list.entries.count()) == ("failed", 3, 3)
+    assert "line 5" in upload.error
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing below catches it."""
+
+
+@pytest.fixture
+def killed_in_the_second_batch(account, small_batches, monkeypatch):
+    """An upload whose worker died between two batches: three of its ten rows are loaded."""
+    upload = receive(account, csv_of([*numbers(5), "+9112", *numbers(4, start=5)]))
+    genuine = csv_upload._store
+
+    def store(row, *args, **options):
+        if row.rows_total:
+            raise Killed
+        return genuine(row, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_upload, "_store", store)
+        with pytest.raises(Killed):
+            csv_upload.load(upload.pk)
+    upload.refresh_from_db()
+    assert (upload.status, counts(upload)) == ("in-progress", (3, 3, 0, 0))
+    return upload
+
+
+def heard_of(upload: CsvUpload, **ago: float) -> None:
+    CsvUpload.objects.filter(pk=upload.pk).update(heard_at=timezone.now() - timedelta(**ago))
+
+
+class TestAKilledWorker:
+    def test_another_goes_on_where_it_stopped(self, killed_in_the_second_batch, monkeypatch):
+        upload = killed_in_the_second_batch
+        heard_of(upload, seconds=61)
+        rung = []
+        monkeypatch.setattr(csv_upload, "enqueue", lambda *args: rung.append(args))
+        assert csv_upload.resume(timezone.now()) == 1
+        assert rung == [("contacts.load_csv", upload.pk.hex)]
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.status, counts(upload)) == ("completed", (10, 9, 0, 1))
+        assert listed(upload) == numbers(9)
+        assert upload.rejected.get().line == 7
+
+    def test_the_place_where_another_goes_on_is_that_of_the_rows_stored(self, killed_in_the_second_batch):
+        """And not the reader's, which may have looked further."""
+        upload = killed_in_the_second_batch
+        assert (upload.bytes_read, upload.lines_read) == (len(csv_of(numbers(3))), 4)
+
+    def test_a_line_that_can_not_be_made_out_is_found_again(self, account, small_batches, monkeypatch):
+        """The worker dies between the rows before that line and the end of the upload."""
+        upload = receive(account, csv_of([*numbers(4), '"', *numbers(2, start=4)]))
+
+        def end(*_):
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_upload, "_end", end)
+            with pytest.raises(Killed):
+                csv_upload.load(upload.pk)
+        heard_of(upload, seconds=61)
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
+        assert upload.error.startswith("line 6: a quote")
+
+    def test_such_a_line_is_not_tried_for_ever(self, account, small_batches, monkeypatch):
+        upload = receive(account, csv_of(['"']))
+
+        def end(*_):
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_upload, "_end", end)
+            for _ in range(3):
+                with pytest.raises(Killed):
+                    csv_upload.load(upload.pk)
+                heard_of(upload, seconds=61)
+        upload.refresh_from_db()
+        assert upload.idle_starts == 3
+
+    def test_nobody_goes_on_while_it_may_still_live(self, killed_in_the_second_batch):
+        upload = killed_in_the_second_batch
+        heard_of(upload, seconds=50)
+        assert csv_upload.resume(timezone.now()) == 0
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert counts(upload) == (3, 3, 0, 0)
+
+    def test_a_file_at_which_every_worker_dies_is_given_up(self, killed_in_the_second_batch):
+        upload = killed_in_the_second_batch
+        CsvUpload.objects.update(idle_starts=csv_upload.MOST_IDLE_STARTS)
+        heard_of(upload, seconds=61)
+        assert csv_upload.resume(timezone.now()) == 0
+        upload.refresh_from_db()
+        assert upload.status == "failed"
+        assert "failed 5 times" in upload.error
+        assert "3 rows" in upload.error
+
+    def test_a_worker_that_was_away_for_too_long_loads_nothing_twice(self, account, small_batches, monkeypatch):
+        upload = receive(account, csv_of(numbers(10)))
+        genuine = csv_upload._store
+        overtaken: list[bool] = []
+
+        def store(*args, **options):
+            if not overtaken:
+                overtaken.append(True)
+                heard_of(upload, seconds=61)
+                csv_upload.load(upload.pk)
+            return genuine(*args, **options)
+
+        monkeypatch.setattr(csv_upload, "_store", store)
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.status, counts(upload)) == ("completed", (10, 10, 0, 0))
+
+    def test_nor_when_the_one_that_took_over_is_still_at_it(self, account, small_batches, monkeypatch):
+        upload = receive(account, csv_of(numbers(10)))
+        genuine = csv_upload._store
+        batches: list[int] = []
+
+        def store(row, *args, **options):
+            batches.append(row.rows_total)
+            if len(batches) == 1:  # this one sleeps, while another loads a batch and goes on to the next
+                heard_of(upload, seconds=61)
+                with pytest.raises(Killed):
+                    csv_upload.load(upload.pk)
+            elif len(batches) == 3:
+                raise Killed
+            return genuine(row, *args, **options)
+
+        monkeypatch.setattr(csv_upload, "_store", store)
+        csv_upload.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.status, counts(upload), len(batches)) == ("in-progress", (3, 3, 0, 0), 3)
+
+
+def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
+    """PostgreSQL, left to itself, prefers that from some ten thousand contacts on."""
+    known = 20_000
+    template = ContactFactory(account=account)
+    columns = "account_id, first_name, last_name, company_name, email, tag, custom, created_at, updated_at"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO contacts_contact (id, number, {columns})"
+            f" SELECT gen_random_uuid(), '+9197' || (10000000 + n), {columns}"
+            " FROM contacts_contact, generate_series(1, %s) AS n WHERE id = %s",
+            [known, template.pk],
+        )
+        cursor.execute("ANALYZE contacts_contact")
+    plans: list[str] = []
+    genuine = csv_upload._add
+
+    def add(cursor, upload):
+        cursor.execute(
+            "EXPLAIN " + csv_upload._ADD_ENTRIES, {"account": upload.account_id, "list": upload.contact_list_id}
+        )
+        plans.extend(line for (line,) in cursor.fetchall())
+        return genuine(cursor, upload)
+
+    monkeypatch.setattr(csv_upload, "_add", add)
+    loaded(account, csv_of(numbers(5_000)))
+    assert plans
+    assert not [line for line in plans if "Seq Scan on contacts_contact" in line], "\n".join(plans)
+
+
+def test_an_upload_whose_message_was_lost_is_rung_again(account, monkeypatch):
+    monkeypatch.setattr(csv_upload, "enqueue", lambda *_: None)
+    receive(account, csv_of(numbers(1)))
+    assert csv_upload.resume(timezone.now()) == 1
+
+
+def test_an_upload_is_loaded_once_however_often_it_is_rung(account):
+    upload = loaded(account, csv_of(numbers(2)))
+    csv_upload.load(upload.pk)
+    upload.refresh_from_db()
+    assert counts(upload) == (2, 2, 0, 0)
+
+
+def test_the_rejected_rows_are_a_csv_with_line_reason_and_cells(account):
+    upload = loaded(account, csv_of(['+9112,"=cmd|x"', "@a,-1"], "number,first_name"))
+    lines = b"".join(rejected_rows.stream(upload)).decode().splitlines()
+    assert lines == [
+        "line,reason,number,first_name",
+        "2,not a valid number: +9112,+9112,'=cmd|x",
+        "3,not a valid number: @a,'@a,'-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [("=1", "'=1"), ("+1+1", "'+1+1"), ("-1", "'-1"), ("@a", "'@a"), ("\t=1", "'\t=1"), ("\uff1d1", "'\uff1d1"),
+     ("+9112", "+9112"), ("Asha", "Asha"), ("", "")],
+)  # fmt: skip
+def test_formulas_are_neutralised(cell, shown):
+    assert rejected_rows.neutral(cell) == shown
+
+
+def test_memory_stays_flat_over_fifty_thousand_rows(account, monkeypatch):
+    """The numbers are taken as they are: what phonenumbers costs in time is not what is measured here."""
+    monkeypatch.setattr("contacts.numbers.to_e164", lambda number, _region: number)
+    upload = receive(
+        account, csv_of([f"{number},Asha,Rao" for number in numbers(50_000)], "number,first_name,last_name")
+    )
+    small = receive(account, csv_of(numbers(5_000, start=100_000)), name="warm up")
+    csv_upload.load(small.pk)
+    tracemalloc.start()
+    csv_upload.load(upload.pk)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    upload.refresh_from_db()
+    assert counts(upload) == (50_000, 50_000, 0, 0)
+    assert peak < 16_000_000, f"{peak:,} bytes"

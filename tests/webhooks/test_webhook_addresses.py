@@ -1,0 +1,167 @@
+"""Where webhooks may go: the public internet, and nothing that only this server can reach."""
+
+import ipaddress
+import socket
+
+import pytest
+
+from tests.factories import WebhookDeliveryFactory
+from webhooks import addresses, delivery
+
+PRIVATE = [
+    "0.0.0.0",
+    "10.1.2.3",
+    "100.64.0.1",
+    "127.0.0.1",
+    "127.9.9.9",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.1",
+    "192.0.2.1",
+    "192.168.1.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::ffff:10.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "2001:db8::1",
+    "2002:7f00:1::",
+    "2002:a00:1::",
+    "fc00::1",
+    "fd12:3456::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+]
+PUBLIC = ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_what_only_this_server_can_reach_is_not_public(address):
+    assert not addresses.is_public(address)
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_what_everybody_can_reach_is_public(address):
+    assert addresses.is_public(address)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    addresses._resolve.cache_clear()
+    yield
+    addresses._resolve.cache_clear()
+
+
+def names(monkeypatch, **resolved):
+    """A resolver that knows these names. A list of lists is what it says each time that it is asked."""
+    asked = {name.replace("_", "."): list(answers) for name, answers in resolved.items()}
+
+    def getaddrinfo(host, port, *_, **__):
+        try:
+            found = [str(ipaddress.ip_address(host))]
+        except ValueError:
+            if host not in asked:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+            found = asked[host].pop(0) if isinstance(asked[host][0], list) else asked[host]
+        family = {4: socket.AF_INET, 6: socket.AF_INET6}
+        return [
+            (family[ipaddress.ip_address(each).version], socket.SOCK_STREAM, 6, "", (each, port or 0)) for each in found
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+class TestAtCreation:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1/",
+            "http://127.0.0.1:8000/hook",
+            "https://10.0.0.5/hook",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://[::1]/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://user:password@192.168.0.1/",
+            "http://localhost/",
+        ],
+    )
+    def test_a_private_address_is_refused(self, url):
+        assert addresses.is_refused(url)
+
+    @pytest.mark.parametrize("url", ["http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0/"])
+    def test_other_spellings_of_an_address_are_that_address(self, url):
+        assert addresses.is_refused(url)
+
+    def test_a_name_that_leads_to_private_addresses_only_is_refused(self, monkeypatch):
+        names(monkeypatch, inside_example=["10.0.0.5", "fd00::5"], both_example=["10.0.0.5", "8.8.8.8"])
+        assert addresses.is_refused("https://inside.example/hook")
+        assert not addresses.is_refused("https://both.example/hook")
+
+    def test_a_name_is_looked_up_once_however_many_campaigns_have_it(self, monkeypatch):
+        names(monkeypatch, client_example=[["8.8.8.8"]])
+        assert not any(addresses.is_refused(f"https://client.example/{number}") for number in range(600))
+
+    def test_a_name_that_nobody_knows_yet_and_nonsense_are_not_judged(self, monkeypatch):
+        names(monkeypatch)
+        assert not addresses.is_refused("https://soon.example/")
+        assert not addresses.is_refused("http://[::1")
+        assert not addresses.is_refused("http://")
+
+    def test_the_setting_allows_them(self, settings):
+        settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES = True
+        assert not addresses.is_refused("http://127.0.0.1/")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtDelivery:
+    # Of other spellings than four decimals aiohttp says that they are no address.
+    REFUSED = ("refused: ", "can't connect", "this address can't be used")
+
+    def refusal(self, url):
+        row = WebhookDeliveryFactory(url=url)
+        delivery.deliver_due()
+        row.refresh_from_db()
+        assert row.state == "pending"
+        return row.last_error
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "127.1", "0"])
+    def test_a_private_address_is_not_connected_to(self, receiver, host):
+        assert self.refusal(f"http://{host}:{receiver.server.server_port}/").startswith(self.REFUSED)
+        assert receiver.received == []
+
+    def test_the_refusal_says_why(self, receiver):
+        assert self.refusal(receiver.url()) == "refused: 127.0.0.1 is not an address of the public internet"
+
+    def test_a_name_that_has_moved_into_a_private_network_since_is_not_followed(self, receiver, monkeypatch):
+        """It was public when the campaign was created, and when it was looked at again; and then it was not."""
+        names(monkeypatch, client_example=[["8.8.8.8"], ["127.0.0.1"], ["127.0.0.1"]])
+        url = f"http://client.example:{receiver.server.server_port}/"
+        assert not addresses.is_refused(url)
+        assert self.refusal(url).startswith("refused: ")
+        assert receiver.received == []
+
+    def test_the_connection_goes_to_the_address_that_was_checked(self, receiver, monkeypatch):
+        """One resolution, one check, one connection: nothing is asked twice."""
+        checked = []
+
+        def public(address):
+            checked.append(address)
+            return True
+
+        monkeypatch.setattr(addresses, "is_public", public)
+        names(monkeypatch, client_example=[["127.0.0.1"], ["10.0.0.1"]])
+        row = WebhookDeliveryFactory(url=f"http://client.example:{receiver.server.server_port}/hook")
+        delivery.deliver_due()
+        row.refresh_from_db()
+        assert (row.state, checked) == ("delivered", ["127.0.0.1"])
+        assert receiver.received[0].headers["Host"] == f"client.example:{receiver.server.server_port}"

@@ -1,0 +1,350 @@
+"""Sending: signed, at least once, in order, patient, and never where it must not go. Over real HTTP on loopback."""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from standardwebhooks import WebhookVerificationError
+
+from accounts.webhook_secrets import new_secret
+from tests.conftest import NUMBERS
+from tests.factories import CampaignFactory, WebhookDeliveryFactory
+from webhooks import delivery, outbox
+from webhooks.models import WebhookDelivery, WebhookTry, queue_of
+from webhooks.outbox import WAITS, Answer
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private_allowed")]
+
+
+def queue_up(receiver, *paths, campaign=None, **columns):
+    """A campaign's webhooks, oldest first, each to its path of the receiver."""
+    campaign = campaign or CampaignFactory(running=True)
+    return [WebhookDeliveryFactory(campaign=campaign, url=receiver.url(path), **columns) for path in paths]
+
+
+def failing():
+    return Answer(timezone.now(), 0.1, 500, "answered 500")
+
+
+def test_a_webhook_is_json_with_a_signature_that_the_standard_library_verifies(receiver, deliver):
+    [row] = queue_up(receiver, "/campaign?key=k", payload={"status": "in-progress", "name": "नमस्ते"})
+    deliver()
+    [got] = receiver.received
+    assert got.path == "/campaign?key=k"
+    assert got.headers["Content-Type"] == "application/json"
+    assert got.headers["webhook-id"] == row.webhook_id.hex
+    assert got.verified(row.account.webhook_secret.reveal()) == row.payload
+    with pytest.raises(WebhookVerificationError):
+        got.verified(new_secret())
+    got.body += b" "
+    with pytest.raises(WebhookVerificationError):
+        got.verified(row.account.webhook_secret.reveal())
+
+
+def test_what_came_of_it_is_kept(receiver, deliver):
+    [row] = queue_up(receiver, "/")
+    deliver()
+    row.refresh_from_db()
+    assert (row.state, row.tries, row.last_status, row.last_error) == ("delivered", 1, 200, "")
+    [tried] = row.log.all()
+    assert (tried.http_status, tried.error, tried.response) == (200, "", "hello")
+
+
+def test_a_campaigns_webhooks_to_one_address_go_out_in_their_order(receiver, deliver):
+    campaign = CampaignFactory(running=True)
+    rows = queue_up(receiver, *["/one"] * 20, campaign=campaign)
+    deliver()
+    assert [each.headers["webhook-id"] for each in receiver.received] == [row.webhook_id.hex for row in rows]
+
+
+def test_one_that_fails_holds_up_its_own_queue_and_no_other(receiver, deliver):
+    campaign = CampaignFactory(running=True)
+    first, second = queue_up(receiver, "/one", "/one", campaign=campaign)
+    receiver.answers = [500]
+    deliver()
+    assert receiver.paths == ["/one"]
+    queue_up(receiver, "/another address", campaign=campaign)
+    queue_up(receiver, "/another campaign")
+    deliver()
+    assert sorted(receiver.paths) == ["/another%20address", "/another%20campaign", "/one"]
+    WebhookDelivery.objects.filter(pk=first.pk).update(next_try_at=timezone.now())
+    deliver()
+    ids = [each.headers["webhook-id"] for each in receiver.received[-2:]]
+    assert ids == [first.webhook_id.hex, second.webhook_id.hex]
+
+
+def test_two_notifiers_at_once_send_each_webhook_once_and_in_order(receiver, deliver):
+    campaigns = CampaignFactory.create_batch(5, running=True)
+    rows = {
+        f"/{campaign.pk.hex}": [
+            row.webhook_id.hex for row in queue_up(receiver, *[f"/{campaign.pk.hex}"] * 8, campaign=campaign)
+        ]
+        for campaign in campaigns
+    }
+
+    def notifier(_):
+        try:
+            return deliver()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(notifier, range(3)))
+    for path, ids in rows.items():
+        assert [each.headers["webhook-id"] for each in receiver.received if each.path == path] == ids
+
+
+def test_a_worker_that_dies_after_the_post_costs_a_repeat_and_never_a_loss(receiver, deliver, monkeypatch):
+    first, second = queue_up(receiver, "/", "/")
+    note = outbox.note
+
+    def killed(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(outbox, "note", killed)
+    with pytest.raises(SystemExit):
+        deliver()
+    monkeypatch.setattr(outbox, "note", note)
+    deliver()
+    assert len(receiver.received) == 1, "it counts as on its way"
+    first.refresh_from_db()
+    assert timedelta(seconds=20) < first.next_try_at - timezone.now() <= timedelta(seconds=30)
+    WebhookDelivery.objects.filter(pk=first.pk).update(next_try_at=timezone.now())
+    deliver()
+    ids = [each.headers["webhook-id"] for each in receiver.received]
+    assert ids == [first.webhook_id.hex, first.webhook_id.hex, second.webhook_id.hex]
+
+
+def test_waits_grow_to_an_hour_and_after_a_day_it_is_given_up(clock):
+    row = WebhookDeliveryFactory(created_at=timezone.now())
+    waits, began = [], timezone.now()
+    while True:
+        [claimed] = outbox.claim(10, timezone.now())
+        outbox.note(claimed, failing(), timezone.now())
+        row.refresh_from_db()
+        if row.next_try_at is None:
+            break
+        waits.append((row.next_try_at - timezone.now()).total_seconds())
+        clock.move_to(row.next_try_at, tick=False)
+        assert row.state == "pending"
+    plain = [*WAITS, *[WAITS[-1]] * (len(waits) - len(WAITS))]
+    assert all(wait <= waited <= 1.2 * wait + 1 for waited, wait in zip(waits, plain, strict=True)), waits
+    assert 20 < len(waits) < 30
+    assert timedelta(hours=22) < timezone.now() - began <= timedelta(days=1)
+    assert (row.state, row.last_status, row.last_error) == ("given-up", 500, "answered 500")
+    assert row.log.count() == row.tries == len(waits) + 1
+
+
+def test_the_next_of_the_queue_goes_on_after_one_is_given_up(receiver, deliver, settings):
+    settings.WEBHOOK_GIVE_UP_SECONDS = 60
+    first, second = queue_up(receiver, "/", "/", created_at=timezone.now() - timedelta(seconds=61))
+    receiver.answers = [500]
+    deliver()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.state) == ("given-up", "delivered")
+
+
+def test_a_failure_that_is_told_late_changes_nothing(clock):
+    row = WebhookDeliveryFactory(created_at=timezone.now())
+    [stale] = outbox.claim(1, timezone.now())
+    clock.shift(60)
+    [claimed] = outbox.claim(1, timezone.now())
+    outbox.note(stale, failing(), timezone.now())
+    row.refresh_from_db()
+    assert row.next_try_at == claimed.next_try_at
+    outbox.note(claimed, Answer(timezone.now(), 0.1, 200), timezone.now())
+    outbox.note(stale, failing(), timezone.now())
+    row.refresh_from_db()
+    assert row.state == "delivered"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(receiver, deliver, status):
+    [row] = queue_up(receiver, "/")
+    receiver.answers = [status]
+    deliver()
+    row.refresh_from_db()
+    assert receiver.paths == ["/"]
+    assert (row.state, row.last_error) == ("pending", f"answered {status}; redirects are not followed")
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(201, "delivered"), (204, "delivered"), (404, "pending"), (503, "pending")]
+)
+def test_2xx_is_delivered_and_nothing_else(receiver, deliver, status, state):
+    [row] = queue_up(receiver, "/")
+    receiver.answers = [status]
+    deliver()
+    row.refresh_from_db()
+    assert (row.state, row.last_status) == (state, status)
+
+
+def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(receiver, deliver, settings):
+    assert settings.WEBHOOK_TIMEOUT_SECONDS == 15
+    settings.WEBHOOK_TIMEOUT_SECONDS = 1
+    [slow], [quick] = queue_up(receiver, "/slow"), queue_up(receiver, "/quick")
+
+    def dribble(handler):
+        """A byte now and then: each wait by itself is short."""
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(30):
+            handler.wfile.write(b".")
+            handler.wfile.flush()
+            time.sleep(0.1)
+
+    receiver.answers = [lambda handler: time.sleep(3) if handler.path == "/slow" else dribble(handler)] * 2
+    began = time.monotonic()
+    deliver()
+    assert time.monotonic() - began < 2.5
+    slow.refresh_from_db()
+    quick.refresh_from_db()
+    assert (slow.state, slow.last_status, slow.last_error) == ("pending", None, "no answer within 1 s")
+    assert quick.state == "delivered", "the status is known; of the body only the beginning is read"
+
+
+def test_of_a_long_answer_the_beginning_is_kept(receiver, deliver):
+    [row] = queue_up(receiver, "/")
+
+    def talk(handler):
+        handler.send_response(500)
+        handler.end_headers()
+        handler.wfile.write(b"\0\xff" + b"x" * 100_000)
+
+    receiver.answers = [talk]
+    deliver()
+    [tried] = row.log.all()
+    assert tried.response.startswith("\ufffdxxx")
+    assert len(tried.response) <= delivery.RESPONSE_BYTES
+
+
+def test_nobody_listening_is_an_error_like_any_other(deliver):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    row = WebhookDeliveryFactory(url=url)
+    deliver()
+    row.refresh_from_db()
+    assert row.state == "pending"
+    assert row.last_error.startswith("can't connect: ")
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "http://a b/", "ftp://client.example/", "http://x:99999/"])
+def test_an_address_that_can_not_be_used_fails_by_itself(receiver, deliver, url):
+    row = WebhookDeliveryFactory(url=url)
+    [other] = queue_up(receiver, "/")
+    deliver()
+    row.refresh_from_db()
+    other.refresh_from_db()
+    assert (row.state, other.state) == ("pending", "delivered")
+    assert row.last_error
+
+
+def test_what_is_kept_and_logged_of_an_error_holds_no_address(receiver, deliver, caplog):
+    """It may hold the receiver's own key."""
+    [row] = queue_up(receiver, "/?key=secret")
+    receiver.answers = [lambda handler: handler.wfile.write(b"no HTTP at all")]
+    deliver()
+    row.refresh_from_db()
+    assert row.last_error == "no answer: Bad status line:"
+    assert "webhook_not_taken" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_secret_that_can_not_be_read_is_said(receiver, deliver, settings):
+    [row] = queue_up(receiver, "/")
+    settings.SECRET_KEY = "another"
+    deliver()
+    row.refresh_from_db()
+    assert receiver.received == []
+    assert "SECRET_KEY has changed" in row.last_error
+
+
+class TestRedelivery:
+    def test_it_has_the_same_id_and_body_and_its_log_goes_on(self, receiver, deliver):
+        [row] = queue_up(receiver, "/")
+        deliver()
+        outbox.redeliver([row], timezone.now())
+        deliver()
+        first, second = receiver.received
+        assert first.headers["webhook-id"] == second.headers["webhook-id"]
+        assert first.body == second.body
+        assert row.log.count() == 2
+        row.refresh_from_db()
+        assert row.state == "delivered"
+
+    def test_one_that_was_given_up_has_another_day_and_holds_up_nobody(self, receiver, deliver):
+        campaign = CampaignFactory(running=True)
+        old = timezone.now() - timedelta(days=3)
+        [row] = queue_up(receiver, "/", campaign=campaign, given_up=True, created_at=old)
+        outbox.redeliver([row], timezone.now())
+        receiver.answers = [500]
+        deliver()
+        [news] = queue_up(receiver, "/", campaign=campaign)
+        deliver()
+        row.refresh_from_db()
+        news.refresh_from_db()
+        assert (row.state, news.state) == ("pending", "delivered")
+        assert timedelta(seconds=3) < row.next_try_at - timezone.now() <= timedelta(seconds=6)
+
+    def test_one_that_waits_is_tried_at_once_and_keeps_its_place(self, receiver, deliver):
+        first, second = queue_up(receiver, "/", "/")
+        receiver.answers = [500]
+        deliver()
+        outbox.redeliver([second, first], timezone.now())
+        deliver()
+        ids = [each.headers["webhook-id"] for each in receiver.received]
+        assert ids == [first.webhook_id.hex, first.webhook_id.hex, second.webhook_id.hex]
+        first.refresh_from_db()
+        assert first.queue == queue_of(first.campaign_id, first.url)
+
+
+def test_done_webhooks_are_deleted_after_a_month_and_pending_ones_never():
+    long_ago = timezone.now() - timedelta(days=31)
+    for columns in ({"delivered": True}, {"given_up": True}, {}):
+        WebhookDeliveryFactory(created_at=long_ago, **columns)
+    recent = WebhookDeliveryFactory(delivered=True)
+    assert outbox.purge(timezone.now()) == 2
+    assert {row.state.value for row in WebhookDelivery.objects.all()} == {"pending", recent.state.value}
+    assert WebhookTry.objects.count() == 0
+
+
+def test_thousands_behind_a_receiver_that_is_down_cost_nothing():
+    campaign = CampaignFactory(running=True)
+    now = timezone.now()
+    url = "https://client.example/"
+    columns = {"account": campaign.account, "campaign": campaign, "kind": "call-status", "url": url, "payload": {}}
+    moments = {"created_at": now, "queued_at": now, "next_try_at": now}
+    rows = [WebhookDelivery(queue=queue_of(campaign.pk, url), **columns, **moments) for _ in range(20_000)]
+    WebhookDelivery.objects.bulk_create(rows)
+    assert len(outbox.claim(50, now)) == 1
+    began = time.perf_counter()
+    for _ in range(20):
+        assert outbox.claim(50, now) == []
+    # A fifth of a millisecond at a desk. Looking at each of the 20,000 would take a hundred times as long.
+    assert (time.perf_counter() - began) / 20 < 0.01
+
+
+def test_a_campaigns_events_reach_the_receiver_in_order(rig, receiver, private_allowed):
+    """From the change of a state to the POST, with every address the same."""
+    rig.carrier.script = {NUMBERS[1]: ["busy"]}
+    names = ("call_status_callback", "call_schedule_callback", "status_callback")
+    rig.campaign(2, **dict.fromkeys(names, receiver.url("/all")))
+    rig.tick()
+    delivery.deliver_due()
+    secret = rig.account.webhook_secret.reveal()
+    told = [each.verified(secret) for each in receiver.received]
+    assert told == [row.payload for row in WebhookDelivery.objects.order_by("id")]
+    assert [set(payload) & {"call_sid", "call_sids"} for payload in told] == [
+        set(),
+        {"call_sid"},
+        {"call_sid"},
+        {"call_sids"},
+        {"call_sids"},
+        set(),
+    ]
+    assert (told[0]["status"], told[-1]["status"]) == ("in-progress", "completed")

@@ -1,0 +1,109 @@
+"""The outbox of the webhooks, which is also their log.
+
+A row is written by the transaction that makes the change it tells of, so there is no event without its webhook and no
+webhook without its event. Rows of one queue go out one after another, in the order of their keys.
+"""
+
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from accounts.models import Account
+from campaigns.models import Campaign
+
+
+class WebhookDelivery(models.Model):
+    """One webhook on its way to one address."""
+
+    class Kind(models.TextChoices):
+        CALL_STATUS = "call-status", "call status: an attempt has ended"
+        CALL_SCHEDULE = "call-schedule", "call schedule: a number is over, retries included"
+        CAMPAIGN_STATUS = "campaign-status", "campaign status: it has started or ended"
+
+    class State(models.TextChoices):
+        PENDING = "pending", "pending"
+        DELIVERED = "delivered", "delivered"
+        GIVEN_UP = "given-up", "given up"
+
+    # The key is the order: it is drawn while the campaign's row is locked, so a campaign's events keep theirs.
+    webhook_id = models.UUIDField(
+        "webhook ID", default=uuid7, unique=True, editable=False, help_text="The same in every try: the receiver's key."
+    )
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="webhook_deliveries", db_index=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="webhook_deliveries", db_index=False)
+    kind = models.CharField(max_length=16, choices=Kind)
+    url = models.CharField("address", max_length=2048)
+    payload = models.JSONField()
+    # Campaign and address, or the row alone once it is sent again: a queue has one webhook on its way at a time.
+    queue = models.UUIDField(editable=False)
+    created_at = models.DateTimeField()
+    # From when on the time until it is given up counts: its creation, or the last request to send it again.
+    queued_at = models.DateTimeField()
+    # While it is on its way, the moment at which its sender counts as dead.
+    next_try_at = models.DateTimeField(null=True, help_text="Empty once it is delivered or given up.")
+    tries = models.PositiveIntegerField(default=0, help_text="Begun since it was queued.")
+    delivered_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    last_status = models.PositiveSmallIntegerField("last HTTP status", null=True)
+    last_error = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="webhook_is_pending_delivered_or_given_up",
+                condition=Q(next_try_at__isnull=False, delivered_at=None, given_up_at=None)
+                | Q(next_try_at=None, delivered_at__isnull=False, given_up_at=None)
+                | Q(next_try_at=None, delivered_at=None, given_up_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="webhook_is_of_a_known_kind",
+                condition=Q(kind__in=["call-status", "call-schedule", "campaign-status"]),
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by outbox.claim, at each tick and after each delivery: the oldest pending row of each queue.
+            models.Index(fields=["queue", "id"], name="webhook_pending", condition=Q(next_try_at__isnull=False)),
+            # Read by the list of the API.
+            models.Index(fields=["account", "id"], name="webhook_of_account"),
+            # Read by the lists of one campaign.
+            models.Index(fields=["campaign", "id"], name="webhook_of_campaign"),
+            # Read by outbox.purge, once an hour.
+            models.Index(fields=["created_at"], name="webhook_by_age", condition=Q(next_try_at=None)),
+            # Counted by /metrics, and listed by the API and the admin.
+            models.Index(fields=["given_up_at"], name="webhook_given_up", condition=Q(given_up_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.webhook_id.hex}"
+
+    @property
+    def state(self) -> "WebhookDelivery.State":
+        if self.delivered_at:
+            return self.State.DELIVERED
+        return self.State.GIVEN_UP if self.given_up_at else self.State.PENDING
+
+
+class WebhookTry(models.Model):
+    """One POST of a webhook and what came of it. A try whose sender died has no row, and was made again."""
+
+    delivery = models.ForeignKey(WebhookDelivery, on_delete=models.CASCADE, related_name="log")
+    at = models.DateTimeField(help_text="When it began.")
+    duration_ms = models.PositiveIntegerField("duration", help_text="Until the answer or the error, in milliseconds.")
+    http_status = models.PositiveSmallIntegerField("HTTP status", null=True)
+    error = models.CharField(max_length=255, blank=True)
+    response = models.TextField(blank=True, help_text="The beginning of the receiver's answer.")
+
+    class Meta:
+        verbose_name_plural = "webhook tries"
+
+    def __str__(self) -> str:
+        return f"{self.http_status or self.error}"
+
+
+def queue_of(campaign_id: UUID, url: str) -> UUID:
+    """The queue of a campaign's webhooks to one address. A digest: an address is too long for an index."""
+    return uuid5(campaign_id, url)
