@@ -21,19 +21,19 @@ help: ## list these commands
 setup: $(DEV_STAMP) ## make .venv with everything to run, test and check
 
 demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report
-	@exec $(PY) -m scripts.demo --numbers $(N)
+	@exec $(PY) -m tools.demo --numbers $(N)
 
 up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
-	@exec $(PY) -m campaigns_project.up
+	@exec $(PY) -m tools.local.up
 
 test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
 	@exec $(PY) -m pytest
 
 chaos: $(DEV_STAMP) ## break a running system in every way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
-	@exec $(PY) -m chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
+	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
 
 bench: $(DEV_STAMP) ## measure, beside the limits and a plain dialer; writes docs/performance (twenty minutes)
-	@exec $(PY) -m bench
+	@exec $(PY) -m tools.bench
 
 check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import rules
 	$(PY) -m ruff format --check .
@@ -43,7 +43,7 @@ check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import 
 	$(VENV)/bin/lint-imports
 
 audit: $(DEV_STAMP) ## look for known vulnerabilities in the dependencies, where the data can be reached
-	@exec $(PY) -m scripts.audit
+	@exec $(PY) -m tools.audit
 
 format: $(DEV_STAMP) ## format the code and fix what ruff can fix
 	$(PY) -m ruff format .

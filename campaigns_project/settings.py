@@ -16,7 +16,8 @@ import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from campaigns_project import embedded, masking
+from campaigns_project import masking
+from core import services_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -65,7 +66,7 @@ SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}")
 
 # Servers -------------------------------------------------------------------------------------------------------------
 
-_running = embedded.running_services(DATA_DIR)
+_running = services_file.running_services(DATA_DIR)
 DATABASE_URL = env.str("DATABASE_URL", default=_running.get("DATABASE_URL", "postgresql:///trunkline"))
 REDIS_URL = env.str("REDIS_URL", default=_running.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
 

@@ -15,7 +15,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from campaigns_project import embedded
+from tools.local import embedded
 
 _PREFIX = "trunkline-tests-"
 

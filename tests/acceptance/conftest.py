@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.stack import running
+from tools.stack import running
 
 
 @pytest.fixture(scope="session")

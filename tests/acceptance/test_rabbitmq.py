@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack import free_ports, running
+from tools.stack import free_ports, running
 
 SERVER = shutil.which("rabbitmq-server") or "/usr/lib/rabbitmq/bin/rabbitmq-server"
 START_SECONDS = 60

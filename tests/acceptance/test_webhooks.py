@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.stack import Client
 from tests.webhook_receiver import Receiver
+from tools.stack import Client
 
 ANSWERED, SECOND_TRY, BUSY = NUMBERS = ["+919860000001", "+919860000002", "+919860000003"]
 CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback")

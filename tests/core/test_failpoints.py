@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from chaos.system import FAILPOINTS
+from tools.chaos.system import FAILPOINTS
 
 PROJECT = Path(__file__).parents[2]
 REACHED = re.compile(r"""failpoints\.reached\("([\w-]+)"\)""")

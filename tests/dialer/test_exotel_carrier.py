@@ -28,7 +28,7 @@ from dialer.carriers.base import (
     UnreadableEvent,
 )
 from dialer.carriers.exotel import ExotelCarrier
-from scripts.stack import free_ports
+from tools.stack import free_ports
 
 CALLER_ID = "+918012345678"
 # Another number for each call: those of earlier tests are still up.

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from tools.bench import charts, figures, page
+from tools.bench.figures import at_least, at_most, row
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "target", "ratio", "met"),
+    [
+        (300, 100, at_least(3), 3.0, True),
+        (299, 100, at_least(3), 2.99, False),
+        (130, 100, at_most(1.3), 1.3, True),
+        (131, 100, at_most(1.3), 1.31, False),
+        (49, None, at_most(50), None, True),
+        (51, None, at_most(50), None, False),
+        (51, None, None, None, None),
+        (None, None, at_least(1.8), None, None),
+    ],
+)
+def test_a_target_is_of_the_ratio_and_of_the_value_where_there_is_none(value, limit, target, ratio, met):
+    made = row("f", value, "ms", "name", limit=limit, target=target)
+    assert (made.ratio, made.met) == (pytest.approx(ratio) if ratio else ratio, met)
+
+
+def test_rows_are_written_with_exactly_the_promised_keys(tmp_path):
+    made = [row("rows a second", 10.0, "rows/s", "report", limit=20.0, target=at_least(0.5))]
+    figures.write(made, tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text()) == [
+        {
+            "figure": "rows a second",
+            "value": 10.0,
+            "limit": 20.0,
+            "ratio": 0.5,
+            "target": "at least 0.5",
+            "met": True,
+            "unit": "rows/s",
+            "command": "python -m tools.bench --only report",
+        }
+    ]
+    assert figures.read(tmp_path / "results.json") == made
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, ""), (12345.6, "12,346"), (42.123, "42.12"), (0.04217, "0.0422"), (0, "0")]
+)
+def test_numbers_are_shown_with_the_digits_that_mean_something(value, shown):
+    assert figures.number(value) == shown
+
+
+def test_the_page_keeps_its_prose_around_the_figures():
+    text = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
+    assert page.with_figures(text, "new") == f"before\n{page.BEGIN}\n\nnew\n\n{page.END}\nafter\n"
+
+
+def test_a_page_without_marks_is_refused():
+    with pytest.raises(ValueError, match="marks"):
+        page.with_figures("prose", "new")
+
+
+def test_the_table_of_the_page_counts_the_targets_met():
+    rows = [row("a", 1, "s", "a", target=at_most(2)), row("b", 3, "s", "b", target=at_most(2)), row("c", 3, "s", "c")]
+    assert page.markdown(rows).endswith("1 of 2 targets met.")
+
+
+def test_figures_are_published_as_json_and_in_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "FOLDER", tmp_path)
+    (tmp_path / "README.md").write_text(f"# Performance\n{page.BEGIN}\n{page.END}\n")
+    rows = [row("a", 1.5, "s", "name", target=at_most(2))]
+    page.publish(rows, [tmp_path / "waits.png"])
+    text = (tmp_path / "README.md").read_text()
+    assert "| a | 1.50 s |  |  | at most 2 | yes | `python -m tools.bench --only name` |" in text
+    assert "![waits](waits.png)" in text
+    assert figures.read(tmp_path / "results.json") == rows
+
+
+def test_the_page_of_the_repository_has_its_marks():
+    assert "new" in page.with_figures((page.FOLDER / "README.md").read_text(), "new")
+
+
+@pytest.mark.parametrize(
+    ("made", "headroom"),
+    [
+        (row("a", 6, "x", "a", limit=1, target=at_least(3)), 2),
+        (row("a", 100, "ms", "a", target=at_most(50)), 0.5),
+    ],
+)
+def test_headroom_is_above_one_where_a_target_is_met(made, headroom):
+    assert charts.headroom(made) == pytest.approx(headroom)
+
+
+def test_every_chart_is_drawn_and_small(tmp_path):
+    rows = [
+        row("completed attempts, simulated carrier, x: beside an empty Celery task", 3, "a/s", "attempts", limit=1),
+        row("mean", 59, "channels", "channels", limit=60, target=at_least(0.98)),
+    ]
+    points = [(float(n), n / 2000) for n in range(2000)]
+    series = {"channels in use, cap 60": points, "free channel to next call, cap 60": points}
+    drawn = charts.draw(rows, series, tmp_path)
+    assert [chart.name for chart in drawn] == [
+        "targets.png",
+        "attempts-a-second.png",
+        "channels-in-use.png",
+        "waits.png",
+    ]
+    assert all(chart.stat().st_size < 100_000 for chart in drawn)

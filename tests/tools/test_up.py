@@ -1,0 +1,351 @@
+"""`make up`, with a stand-in project: it starts what the Procfile names and stops whatever it has started."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tools.local import up
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0  # seconds, for things that take one or two
+
+# Writes its pid, then sleeps: a process to look for afterwards.
+SLEEPER = "exec python -c \"import os, time; open('{name}.pid', 'w').write(str(os.getpid())); time.sleep(600)\""
+STUBBORN = SLEEPER.replace(
+    "import os, time;", "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+)
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.05)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Project:
+    """A folder with a Procfile and a manage.py, and the runs of `up` on it."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    runs: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / ".data"
+
+    def has(self, manage: str = "", **commands: str) -> None:
+        """Write the Procfile and what manage.py does (`step` is the name of its command)."""
+        lines = [f"{name}: {command.replace('{name}', name)}" for name, command in commands.items()]
+        (self.folder / "Procfile").write_text("\n".join(lines) + "\n")
+        (self.folder / "manage.py").write_text(
+            "import sys, time\nstep = sys.argv[1]\nopen('steps', 'a').write(step + '\\n')\n" + manage
+        )
+
+    def up(self, *options: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "output").open("ab") as output:
+            run = subprocess.Popen(
+                [sys.executable, "-m", "tools.local.up", "--procfile", self.folder / "Procfile", *options],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.runs.append(run)
+        return run
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def is_up(self) -> bool:
+        assert self.runs[-1].poll() is None, self.output()
+        return "Trunkline is up" in self.output()
+
+    def pid(self, name: str) -> int:
+        """The pid that a sleeper wrote down."""
+        path = self.folder / f"{name}.pid"
+        wait_until(lambda: path.exists() and path.read_text(), f"the start of {name}")
+        return int(path.read_text())
+
+    def steps(self) -> list[str]:
+        path = self.folder / "steps"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A stand-in project on the tests' own servers."""
+    project = Project(tmp_path)
+    project.environment["DATA_DIR"] = str(project.data_dir)
+    yield project
+    for run in project.runs:
+        if run.poll() is None:
+            run.terminate()
+            run.wait(timeout=PATIENCE)
+
+
+@pytest.fixture
+def project_alone(project: Project) -> Project:
+    """A stand-in project with no servers given: it starts embedded ones."""
+    for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
+        project.environment.pop(name, None)
+    return project
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_every_process_and_the_embedded_servers(project_alone: Project, number: signal.Signals) -> None:
+    project = project_alone
+    project.has(one=SLEEPER, two=SLEEPER)
+    run = project.up()
+    wait_until(project.is_up, "the start")
+    started = [project.pid("one"), project.pid("two")]
+    servers = json.loads((project.data_dir / "services.json").read_text())
+    started += [server["pid"] for server in servers.values()]
+    assert len(started) == 4
+    assert all(lives(pid) for pid in started)
+
+    run.send_signal(number)
+
+    assert run.wait(timeout=PATIENCE) == 0, project.output()
+    assert not any(lives(pid) for pid in started)
+    assert not (project.data_dir / "services.json").exists()
+    assert not (project.data_dir / "processes.json").exists()
+
+
+def test_the_database_and_static_files_are_prepared_before_the_processes_start(project: Project) -> None:
+    project.has(one="exec python -c \"import shutil; shutil.copy('steps', 'seen'); import time; time.sleep(600)\"")
+    project.up()
+
+    seen = project.folder / "seen"
+    wait_until(lambda: seen.exists() and seen.read_text().count("\n") == 3, "the start")
+    assert project.steps() == ["migrate", "sync_periodic_tasks", "collectstatic"]
+
+
+def test_the_processes_get_the_addresses_of_the_embedded_servers(project_alone: Project) -> None:
+    project = project_alone
+    project.has(one='env > environment; echo "done" > done; exec sleep 600')
+    project.up()
+    wait_until((project.folder / "done").exists, "the start")
+
+    lines = dict(
+        line.split("=", 1) for line in (project.folder / "environment").read_text().splitlines() if "=" in line
+    )
+    servers = json.loads((project.data_dir / "services.json").read_text())
+    assert lines["DATABASE_URL"] == servers["postgres"]["url"]
+    assert lines["REDIS_URL"] == lines["CELERY_BROKER_URL"] == servers["valkey"]["url"]
+    assert lines["DATA_DIR"] == str(project.data_dir)
+    assert lines["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+
+
+def test_a_process_that_ends_stops_the_others_and_is_named(project: Project) -> None:
+    project.has(one=SLEEPER, two="while [ ! -s one.pid ]; do sleep 0.1; done; exit 7")
+    run = project.up()
+
+    assert run.wait(timeout=PATIENCE) == 7
+    assert "two ended (exit code 7)" in project.output()
+    assert not lives(project.pid("one"))
+
+
+def test_a_process_that_ends_without_an_error_is_a_failure_too(project: Project) -> None:
+    project.has(one="exit 0")
+
+    assert project.up().wait(timeout=PATIENCE) == 1
+    assert "one ended (exit code 0)" in project.output()
+
+
+def test_a_process_that_ends_long_after_its_start_is_started_again(project: Project) -> None:
+    project.has(worker=SLEEPER, beat=SLEEPER)
+    run = project.up()
+    first, other = project.pid("control"), project.pid("beat")
+    time.sleep(up.HEALTHY_AFTER + 0.5)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: project.pid("control") != first, "the second start of control")
+    assert run.poll() is None
+    assert lives(other)
+    assert "control ended (exit code 137) and is started again" in project.output()
+
+
+def test_a_failed_step_stops_everything(project_alone: Project) -> None:
+    project = project_alone
+    project.has("print('no such table')\nsys.exit(3 if step == 'sync_periodic_tasks' else 0)\n", one=SLEEPER)
+
+    assert project.up().wait(timeout=PATIENCE) == 3
+    assert "`manage.py sync_periodic_tasks` failed (exit code 3)" in project.output()
+    assert "no such table" in project.output()
+    assert not (project.folder / "one.pid").exists()
+    assert not (project.data_dir / "services.json").exists()
+
+
+def test_a_signal_during_the_start_stops_everything(project_alone: Project) -> None:
+    project = project_alone
+    project.has("time.sleep(600)\n", one=SLEEPER)
+    run = project.up()
+    wait_until(project.steps, "the first step")
+
+    run.terminate()
+
+    assert run.wait(timeout=PATIENCE) == 0, project.output()
+    assert project.steps() == ["migrate"]
+    assert not (project.data_dir / "services.json").exists()
+
+
+def test_a_second_signal_kills_what_ignores_the_first(project: Project) -> None:
+    project.has(one=STUBBORN)
+    run = project.up()
+    wait_until(project.is_up, "the start")
+    stubborn = project.pid("one")
+
+    run.terminate()
+    wait_until(lambda: "stopping" in project.output(), "the first stop")
+    time.sleep(0.2)
+    assert lives(stubborn)
+    run.terminate()
+
+    assert run.wait(timeout=5) == 0
+    assert not lives(stubborn)
+
+
+def test_children_of_a_process_do_not_outlive_it(project: Project) -> None:
+    project.has(one='python -c "import time; time.sleep(600)" & echo $! > child.pid; wait')
+    run = project.up()
+    wait_until(project.is_up, "the start")
+    child = project.pid("child")
+
+    run.terminate()
+
+    assert run.wait(timeout=PATIENCE) == 0
+    assert not lives(child)
+
+
+def test_the_next_start_ends_what_a_killed_one_left(project_alone: Project) -> None:
+    project = project_alone
+    project.has(one=SLEEPER)
+    killed = project.up()
+    wait_until(project.is_up, "the start")
+    left = project.pid("one")
+    servers = json.loads((project.data_dir / "services.json").read_text())
+    killed.kill()
+    killed.wait(timeout=PATIENCE)
+    assert lives(left)
+
+    (project.folder / "output").write_text("")
+    (project.folder / "one.pid").unlink()
+    run = project.up()
+    wait_until(project.is_up, "the second start")
+
+    assert not lives(left)
+    assert json.loads((project.data_dir / "services.json").read_text()) == servers  # adopted
+    run.terminate()
+    assert run.wait(timeout=PATIENCE) == 0
+    assert not any(lives(server["pid"]) for server in servers.values())
+
+
+def test_two_runs_on_one_data_dir_are_refused(project: Project) -> None:
+    project.has(one=SLEEPER)
+    first = project.up()
+    wait_until(project.is_up, "the start")
+
+    second = project.up()
+
+    assert second.wait(timeout=PATIENCE) == 1
+    assert f"Trunkline already runs on {project.data_dir} (process {first.pid})" in project.output()
+    assert first.poll() is None
+    assert lives(project.pid("one"))
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("web", "WEB_PORT"), ("sandbox", "SANDBOX_PORT"), ("flower", "FLOWER_PORT")]
+)
+def test_a_port_in_use_is_named_with_the_variable_to_change(project: Project, name: str, variable: str) -> None:
+    project.has(**{name: SLEEPER})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        project.environment[variable] = str(port)
+
+        assert project.up().wait(timeout=PATIENCE) == 1
+
+    assert f"Port {port} for {name} is in use" in project.output()
+    assert variable in project.output()
+    assert project.steps() == []
+
+
+@pytest.mark.parametrize("value", ["http", "0", "65536", "-1"])
+def test_a_port_that_is_none_is_refused(project: Project, value: str) -> None:
+    project.has(web=SLEEPER)
+    project.environment["WEB_PORT"] = value
+
+    assert project.up().wait(timeout=PATIENCE) == 1
+    assert f"WEB_PORT must be a port number from 1 to 65535, not '{value}'." in project.output()
+
+
+def test_the_addresses_are_printed_once_they_answer(project: Project) -> None:
+    port = free_port()
+    project.environment["WEB_PORT"] = str(port)
+    project.has(web="sleep 0.5; exec python -m http.server --bind 127.0.0.1 ${WEB_PORT:-8000}")
+    project.up()
+
+    wait_until(project.is_up, "the start")
+    assert f"http://127.0.0.1:{port}" in project.output()
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+def test_only_the_chosen_processes_are_started(project: Project) -> None:
+    project.has(one=SLEEPER, two=SLEEPER)
+    project.up("--only", "two")
+    wait_until(project.is_up, "the start")
+
+    assert lives(project.pid("two"))
+    assert not (project.folder / "one.pid").exists()
+
+
+def test_a_process_that_the_procfile_does_not_name_cannot_be_chosen(project: Project) -> None:
+    project.has(one=SLEEPER)
+
+    assert project.up("--only", "one,three").wait(timeout=PATIENCE) == 1
+    assert "--only three: the Procfile has one." in project.output()
+
+
+def test_quiet_writes_the_output_to_log_files_and_shows_the_end_of_a_failed_one(project: Project) -> None:
+    project.has("print('step', step)\n", one="echo something happened; exit 4")
+
+    assert project.up("--quiet").wait(timeout=PATIENCE) == 4
+    assert "something happened" in (project.data_dir / "logs" / "one.log").read_text()
+    setup = (project.data_dir / "logs" / "setup.log").read_text()
+    assert setup.split("\n") == ["step migrate", "step sync_periodic_tasks", "step collectstatic", ""]
+    assert "one ended (exit code 4)" in project.output()
+    assert "  something happened" in project.output()
+
+
+def test_the_env_file_is_read_and_the_environment_wins_over_it(project: Project) -> None:
+    project.has(one='echo "$FROM_FILE $FROM_BOTH" > seen; exec sleep 600')
+    (project.folder / ".env").write_text("FROM_FILE=file\nFROM_BOTH=file\n# a comment\n")
+    project.environment["FROM_BOTH"] = "environment"
+    project.up()
+
+    seen = project.folder / "seen"
+    wait_until(lambda: seen.exists() and seen.read_text(), "the start")
+    assert seen.read_text() == "file environment\n"

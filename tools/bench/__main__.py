@@ -1,0 +1,98 @@
+"""`make bench`: measures every figure beside its limit, prints the table, writes docs/performance.
+
+    python -m tools.bench [--only NAME,NAME] [--scale 0.01]
+
+With --only or another scale it is a try: nothing is written. Everything runs on loopback, in a temporary folder, on
+free ports, and is stopped at the end.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+import redis
+import requests
+from rich.console import Console
+
+from tools.bench import charts, figures, page
+from tools.bench.catalogue import FIGURES
+from tools.bench.figures import Row
+from tools.bench.run import Run
+from tools.local.embedded import EmbeddedError
+from tools.stack import StackFailed
+
+console = Console(width=None if sys.stdout.isatty() else 180)
+
+# What may go wrong in one figure and must not cost the others.
+FAILURES = (
+    StackFailed,
+    EmbeddedError,
+    requests.RequestException,
+    psycopg.Error,
+    redis.RedisError,
+    subprocess.SubprocessError,
+    ArithmeticError,
+    LookupError,
+    OSError,  # a time-out among them
+    ValueError,
+)
+
+
+def main() -> int:
+    options = _parse()
+    signal.signal(signal.SIGTERM, _interrupt)
+    chosen = options.only.split(",") if options.only else list(FIGURES)
+    with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as folder:
+        run = Run(options.scale, Path(folder), say=lambda text: console.log(text, highlight=False))
+        try:
+            rows, failed = _measure(run, {name: FIGURES[name] for name in chosen})
+        except KeyboardInterrupt:
+            console.print("[yellow]stopped before its end")
+            return 130
+    console.print(figures.table(rows))
+    for name in failed:
+        console.print(f"[red]not measured: {name}")
+    if not options.only and options.scale == 1 and not failed:
+        page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
+        console.print("written: docs/performance")
+    return 1 if failed else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Measure Trunkline beside its limits.")
+    parser.add_argument("--only", metavar="NAME,NAME", help=f"some of: {', '.join(FIGURES)}")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the data, 0.01 for a quick try (default: 1)")
+    options = parser.parse_args()
+    if options.only and (unknown := [name for name in options.only.split(",") if name not in FIGURES]):
+        parser.error(f"unknown: {', '.join(unknown)}; there is: {', '.join(FIGURES)}")
+    if not 0 < options.scale <= 1:
+        parser.error("--scale must be above 0 and at most 1")
+    return options
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _measure(run: Run, chosen: dict[str, Callable[[Run], list[Row]]]) -> tuple[list[Row], Sequence[str]]:
+    """The rows, and the names of the figures that could not be measured."""
+    rows: list[Row] = []
+    failed = []
+    for name, measure in chosen.items():
+        console.rule(name)
+        try:
+            rows += measure(run)
+        except FAILURES as fault:
+            console.log(f"{type(fault).__name__}: {fault}", style="red", markup=False, highlight=False)
+            failed.append(name)
+    return rows, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Every figure by the name that `--only` takes, in the order of the table."""
+
+from collections.abc import Callable
+
+from tools.bench import (
+    attempts,
+    campaign_get,
+    channels_in_use,
+    creating,
+    csv_list,
+    dispatch_cost,
+    fair_share,
+    more_workers,
+    report,
+    starting,
+    statements,
+)
+from tools.bench.figures import Row
+from tools.bench.run import Run
+
+FIGURES: dict[str, Callable[[Run], list[Row]]] = {
+    each.NAME: each.measure
+    for each in (
+        attempts,
+        channels_in_use,
+        starting,
+        creating,
+        csv_list,
+        report,
+        campaign_get,
+        dispatch_cost,
+        statements,
+        more_workers,
+        fair_share,
+    )
+}

@@ -1,0 +1,37 @@
+"""Creating a campaign of 5,000 numbers over the API, beside the bare loop over its numbers."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from tools.bench import bare_loop
+from tools.bench.arithmetic import median
+from tools.bench.figures import Row, at_most, row
+from tools.bench.run import Run
+from tools.bench.system import campaign_body, number, system
+
+NAME = "creating"
+NUMBERS = 5_000
+ROUNDS = 11
+
+
+def measure(run: Run) -> list[Row]:
+    """Median of the whole request over HTTP beside the median of the loop, taken by turns on the idle system.
+
+    The campaigns start in a year, so nothing is dialled meanwhile.
+    """
+    count = run.count(NUMBERS, least=100)
+    run.say(f"{ROUNDS} campaigns of {count:,} numbers")
+    numbers = [number(position) for position in range(count)]
+    send_at = (datetime.now(UTC) + timedelta(days=300)).isoformat(timespec="seconds")
+    body = campaign_body(numbers) | {"schedule": {"send_at": send_at}}
+    requests, loops = [], []
+    with system(run, "creating") as whole:
+        client = whole.account("bench", channels=60)
+        client.post_campaign(body)  # the first one loads what the later ones find loaded
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            client.post_campaign(body)
+            requests.append((time.perf_counter() - began) * 1000)
+            loops.append(bare_loop.seconds(numbers) * 1000)
+    figure = f"create with {count:,} numbers over HTTP, idle system: beside a bare phonenumbers loop over them"
+    return [row(figure, median(requests), "ms", NAME, limit=median(loops), target=at_most(1.3))]

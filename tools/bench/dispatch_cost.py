@@ -1,0 +1,84 @@
+"""Dispatch cost per attempt: does it stay flat as calls and campaigns become many?"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Timer
+
+from tools.bench import servers
+from tools.bench.arithmetic import median
+from tools.bench.figures import Row, at_most, row
+from tools.bench.run import Run
+from tools.stack import PROJECT
+
+NAME = "dispatch-cost"
+FEW, MANY, CAMPAIGNS = 10_000, 1_000_000, 1_000
+# Of 500 attempts each, so that the ten thousand calls suffice.
+ROUNDS, WARM_UP = 18, 3
+PATIENCE_SECONDS = 900
+STOP_SECONDS = 10
+
+
+def measure(run: Run) -> list[Row]:
+    """dispatch.dispatch alone, without workers, 500 channels free: milliseconds per attempt with a million calls that
+    wait beside ten thousand, and with a thousand campaigns in progress beside one.
+
+    Each situation has a process, a PostgreSQL and a Valkey of its own; they take turns, so that what else the machine
+    does falls on all of them.
+    """
+    many, campaigns = run.count(MANY, least=2 * FEW), run.count(CAMPAIGNS, least=20)
+    run.say(f"dispatch of one campaign of {FEW:,} calls, of one of {many:,}, and of {campaigns:,} campaigns")
+    situations = [(1, FEW), (1, many), (campaigns, FEW // campaigns)]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_situation(run, *each)) for each in situations]
+        rounds = [[_round(process) for process in processes] for _ in range(ROUNDS)]
+    few, waiting, running = (median(costs) for costs in zip(*rounds[WARM_UP:], strict=True))
+    unit = "ms per attempt"
+    return [
+        row(f"dispatch, {many:,} waiting calls: beside {FEW:,}", waiting, unit, NAME, limit=few, target=at_most(1.15)),
+        row(
+            f"dispatch, {campaigns:,} running campaigns: beside one, with as many calls in all",
+            running,
+            unit,
+            NAME,
+            limit=few,
+            target=at_most(1.5),
+        ),
+    ]
+
+
+@contextmanager
+def _situation(run: Run, campaigns: int, calls: int) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has so many campaigns of so many calls each and waits for its rounds."""
+    data_dir = run.folder / f"dispatch-{campaigns}-{calls}"
+    with servers.migrated(data_dir) as variables:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools.bench.dispatch_rounds", str(campaigns), str(calls)],
+            cwd=PROJECT,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        # Who waits for an answer of a process that hangs reads its end instead.
+        patience = Timer(PATIENCE_SECONDS, process.kill)
+        patience.start()
+        try:
+            yield process
+        finally:
+            patience.cancel()
+            process.terminate()
+            process.wait(STOP_SECONDS)
+
+
+def _round(process: "subprocess.Popen[str]") -> float:
+    """Milliseconds per attempt."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        raise OSError(f"the process that dispatches has ended with {process.wait(STOP_SECONDS)}")
+    return float(answer)

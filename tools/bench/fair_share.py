@@ -1,0 +1,45 @@
+"""A small campaign beside a large one of the same account."""
+
+from tools.bench.figures import Row, at_most, row
+from tools.bench.run import Run
+from tools.bench.system import System, system
+from tools.stack import Client
+
+NAME = "fair-share"
+CHANNELS = 60
+SMALL, LARGE = 100, 100_000
+# One second of ringing, 1 to 3 s of talk.
+SCRIPT = {
+    "seed": 1,
+    "default": [{"outcome": "completed", "ring": 1, "talk": seconds, "weight": 1} for seconds in (1, 2, 3)],
+}
+PATIENCE_SECONDS = 300
+LARGE_FIRST = 500_000
+
+
+def measure(run: Run) -> list[Row]:
+    """How long a campaign of 100 calls takes, from its start to its last call, while one of 100,000 has all 60 channels
+    of their account, beside the time that it takes alone. Over HTTP to the sandbox; the calls are the same both times.
+    """
+    large = run.count(LARGE, least=1_000)
+    with system(run, "fair-share") as whole:
+        client = whole.account("bench", channels=CHANNELS)
+        run.say(f"a campaign of {SMALL} calls alone")
+        alone = _seconds(whole, client)
+        other = whole.campaign(client, large, first=LARGE_FIRST)
+        whole.start(other)
+        full = "SELECT count(*) >= %s FROM dialer_callattempt WHERE campaign_id = %s AND ended_at IS NULL"
+        whole.wait_for(full, CHANNELS, other, seconds=60, what="the large campaign has not filled the channels")
+        run.say(f"a campaign of {SMALL} calls beside one of {large:,}")
+        together = _seconds(whole, client)
+    figure = f"campaign of {SMALL} calls beside one of {large:,}, {CHANNELS} channels: beside its time alone"
+    return [row(figure, together, "s", NAME, limit=alone, target=at_most(2.2))]
+
+
+def _seconds(whole: System, client: Client) -> float:
+    whole.stack.script(SCRIPT)  # put again, it begins again: the numbers meet the same fate
+    campaign = whole.campaign(client, SMALL)
+    whole.start(campaign)
+    whole.wait_until_ended(campaign, PATIENCE_SECONDS)
+    took = "SELECT extract(epoch FROM ended_at - send_at)::float8 FROM campaigns_campaign WHERE id = %s"
+    return float(whole.value(took, campaign))

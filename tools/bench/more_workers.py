@@ -1,0 +1,43 @@
+"""Two worker processes beside one."""
+
+import os
+
+from tools.bench import workers
+from tools.bench.attempts import CALLS, CHANNELS, completed_rate
+from tools.bench.figures import Row, at_least, row
+from tools.bench.run import Run, with_addresses
+from tools.bench.system import System, system
+
+NAME = "more-workers"
+UNIT = "attempts/s"
+# PostgreSQL, Valkey, the first worker, its dialer and beat are at work: a second worker needs cores beyond theirs.
+CORES = 6
+
+
+def measure(run: Run) -> list[Row]:
+    """Completed attempts a second of the simulated carrier, with one worker and dialer process and with two of each."""
+    cores = len(os.sched_getaffinity(0))
+    figure, target = "completed attempts, simulated carrier, two worker processes beside one", at_least(1.8)
+    if cores < CORES:
+        return [row(f"{figure}: needs {CORES} cores, this machine has {cores}", None, UNIT, NAME, target=target)]
+    calls = run.count(CALLS, least=500)
+    one, two = (_rate(run, processes, calls) for processes in (1, 2))
+    return [row(f"{figure}, one campaign of {calls:,} calls", two, UNIT, NAME, limit=one, target=target)]
+
+
+def _rate(run: Run, processes: int, calls: int) -> float:
+    run.say(f"{calls:,} calls with worker processes: {processes}")
+    with system(run, f"workers-{processes}", {"CONTROL_CONCURRENCY": "1"}) as whole:
+        campaign = whole.campaign(whole.account("bench", channels=CHANNELS, trunk="simulated"), calls)
+        with workers.started(_second_ones() if processes == 2 else {}, _variables(whole), whole.stack.data_dir):
+            return completed_rate(whole, campaign)
+
+
+def _second_ones() -> dict[str, str]:
+    commands = workers.worker_commands()
+    return {f"{name}-2": commands[name].replace("@%%h", "-2@%%h") for name in ("control", "dial")}
+
+
+def _variables(whole: System) -> dict[str, str]:
+    urls = {"DATABASE_URL": whole.database_url, "REDIS_URL": whole.redis_url}
+    return with_addresses(whole.stack.environment, urls)

@@ -1,0 +1,58 @@
+"""docs/performance: results.json, and the table within the page's prose."""
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from tools.bench import figures
+from tools.bench.figures import HEADINGS, Row, cells
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "performance"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+GB = 1024**3
+
+
+def publish(rows: Sequence[Row], charts: Sequence[Path]) -> None:
+    """Writes results.json, and the page with the same figures."""
+    figures.write(rows, FOLDER / "results.json")
+    page = FOLDER / "README.md"
+    page.write_text(with_figures(page.read_text(), f"{machine()}\n\n{markdown(rows)}\n\n{_images(charts)}"))
+
+
+def with_figures(page: str, text: str) -> str:
+    """The page with this text between its marks; the prose around stays. Raises ValueError where there are no marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page needs the marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    lines = [_line(HEADINGS), _line(["---"] * len(HEADINGS))]
+    lines += [_line([*cells(each)[:-1], f"`{each.command}`"]) for each in rows]
+    met = [each.met for each in rows if each.met is not None]
+    return "\n".join([*lines, "", f"{sum(met)} of {len(met)} targets met."])
+
+
+def machine() -> str:
+    """What it was measured on, and when."""
+    cores = len(os.sched_getaffinity(0))
+    memory = psutil.virtual_memory().total / GB
+    python = platform.python_version()
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    return (
+        f"Measured {day} on {platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GB, Python {python}."
+    )
+
+
+def _line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
+
+
+def _images(charts: Sequence[Path]) -> str:
+    return "\n\n".join(f"![{chart.stem.replace('-', ' ')}]({chart.name})" for chart in charts)

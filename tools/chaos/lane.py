@@ -1,0 +1,83 @@
+"""One lane: a process with a running system of its own, that makes the runs it is told and prints each result.
+
+    python -m tools.chaos.lane DATA_DIR
+
+Reads lines `ROW SEED SECONDS` from its standard input and writes a line of JSON for each; ends with its input. The row
+`random` is the second mode, for so many seconds.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+import django
+
+from tools.chaos.result import Result
+from tools.chaos.system import System
+
+
+def main() -> None:
+    # Said aloud: a shell's background job ignores SIGINT, and so would we.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    system = System(Path(sys.argv[1]))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, system.data_dir, ignore_errors=True)
+        stack.callback(system.stop)
+        system.start()
+        system.wait_until_ready()
+        # Not the servers that the environment may name: the judge looks at this system's own.
+        os.environ.clear()
+        os.environ.update(system.environment_of_tools, DJANGO_SETTINGS_MODULE="campaigns_project.settings")
+        django.setup()
+        _work(system)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _work(system: System) -> None:
+    # Models can be imported only now.
+    from tools.chaos.faults import ROWS
+    from tools.chaos.judge import judge
+    from tools.chaos.random_faults import rampage
+    from tools.chaos.receiver import Receiver
+    from tools.chaos.run import Run
+
+    rows = {row.number: row for row in ROWS}
+
+    def make(number: str, seed: int) -> Result:
+        receiver = Receiver()
+        run, began, trouble = Run(system, seed, receiver), time.time(), ""
+        run.order()
+        try:
+            run.make(rows[number].fault)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is the run's result
+            trouble = f"{type(error).__name__}: {error}"
+            traceback.print_exc()
+        receiver.behave()
+        try:
+            return judge(number, run, began, trouble)
+        finally:
+            receiver.close()
+            run.clean_up()
+            system.heal()
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        number, seed, seconds = line.split()
+        made = rampage(system, int(seed), float(seconds)) if number == "random" else make(number, int(seed))
+        print(json.dumps(asdict(made)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""One run: a fresh account with three campaigns on a running system, one fault, and the wait for the end of everything.
+
+- `main` is dialled while the fault strikes;
+- `held` is paused a moment after its start, before the fault, and resumed when `main` has ended: nobody may be rung
+  in between;
+- `ending` has an end that comes while the fault is at work: nobody may be rung after it.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import requests
+from django.db import DatabaseError, connection, transaction
+
+from accounts import credentials
+from accounts.models import Account, CallerId, Trunk
+from campaigns.models import Campaign
+from dialer import dialing
+from dialer.models import CallAttempt, TrunkHealth
+from tools.chaos.receiver import Receiver
+from tools.chaos.system import System
+from tools.stack import Client
+
+T = TypeVar("T")
+
+CHANNELS = 10
+RETRIES = 1
+NUMBERS = {"main": 50, "held": 12, "ending": 16}
+# Calls last about a second at this pace, so that some are up at every moment of a run that takes some seconds.
+SCRIPT: dict[str, Any] = {
+    "time_scale": 0.1,
+    "default": [
+        {"outcome": "completed", "talk": 7, "weight": 6},
+        {"outcome": "completed", "talk": 2, "digits": "1", "weight": 2},
+        {"outcome": "no-answer", "ring": 9, "weight": 2},
+        {"outcome": "busy", "weight": 1},
+        {"outcome": "failed", "weight": 1},
+    ],
+}
+ENDS_AFTER = timedelta(seconds=6)
+# The longest that anything here may take: the longest outage and the longest repair come far before it.
+PATIENCE_SECONDS = 150.0
+# A request that was on its way when a campaign was paused may still ring (docs/guarantees.md); after its end none may,
+# but for the way to the carrier.
+STILL_AFTER_PAUSE = dialing.ASKED_WITHIN.total_seconds() + 0.5
+STILL_AFTER_END = 0.5
+POLL_SECONDS = 0.2
+
+# A fault breaks something before the campaigns are posted, and goes on at its `yield` when they are: so it can do both.
+Fault = Callable[["Run"], Iterator[None]]
+
+
+@dataclass
+class Posted:
+    """A campaign of a run, and when, in the harness's Unix time, nobody of it may be rung any more: from, until."""
+
+    id: UUID
+    name: str
+    numbers: list[str]
+    silences: list[tuple[float, float]] = field(default_factory=list)
+    ends_at: float = float("inf")
+
+
+class Run:
+    """What a fault has to do with: the system, chance by the seed, the campaigns once they are posted."""
+
+    def __init__(self, system: System, seed: int, receiver: Receiver, patience: float = PATIENCE_SECONDS) -> None:
+        self.system = system
+        self.patience = patience
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.receiver = receiver
+        self.script: dict[str, Any] = SCRIPT | {"seed": seed}
+        self.campaigns: dict[str, Posted] = {}
+        self.account, self.caller_id, self.client = self._sign_up()
+        self.struck_at: float | None = None
+        self.affected: set[UUID] = set()
+        self.recovered_at: float | None = None
+        self.notes: list[str] = []
+        # What is to be undone, or looked at, once everything has ended.
+        self.at_end: list[Callable[[], None]] = []
+
+    # For faults -----------------------------------------------------------------------------------------------------
+
+    def order(self, *faults: dict[str, Any], **script: Any) -> None:
+        """Tells the carrier to misbehave; without any, to stop it. Numbers keep their fates."""
+        self.script |= {"faults": list(faults)} | script
+        self.system.script(self.script)
+
+    def wait_a_moment(self, least: float = 0.3, most: float = 2.5) -> None:
+        """The moment at which the fault strikes."""
+        time.sleep(self.chance.uniform(least, most))
+
+    def strike(self, break_it: Callable[[], Any]) -> None:
+        """Breaks something, and notes the attempts that were under way: their end is the recovery."""
+        self.affected = set(self.under_way())
+        self.struck_at = time.time()
+        break_it()
+
+    def strikes_at(self, point: str, most: int = 3) -> Iterator[None]:
+        """The first process that comes to the failpoint for the nth time dies; nothing else is done."""
+        nth = self.chance.randint(1, most)
+        self.system.arm(point, nth)
+        yield
+        if not self.wait_for(lambda: not self.system.is_armed(), 30):
+            self.notes.append(f"no process came to {point} for the {nth}. time")
+        self.struck_at = time.time()
+        self.affected = set(self.under_way())
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if condition():
+                return True
+            time.sleep(0.02)
+        return False
+
+    def under_way(self) -> list[UUID]:
+        attempts = CallAttempt.objects.filter(campaign__account=self.account, status__in=CallAttempt.UNFINISHED)
+        return self.ask(lambda: list(attempts.values_list("pk", flat=True)), [])
+
+    @staticmethod
+    def ask(question: Callable[[], T], otherwise: T) -> T:
+        """The database's answer, or `otherwise` while it is away."""
+        try:
+            return question()
+        except DatabaseError:
+            connection.close()
+            return otherwise
+
+    # The run --------------------------------------------------------------------------------------------------------
+
+    def make(self, fault: Fault) -> None:
+        """From the first campaign to the end of everything. Raises TimeoutError where something never ends."""
+        strikes = fault(self)
+        next(strikes)
+        self._post("held")
+        self._post_ending()
+        self._post("main")
+        time.sleep(self.chance.uniform(0, 0.3))
+        self._pause_held()
+        for _ in strikes:
+            raise RuntimeError("a fault yields once")
+        self._wait_until_ended("main", "ending")
+        self._resume_held()
+        self._wait_until_ended("held")
+        for last in self.at_end:
+            last()
+
+    def _post_ending(self) -> None:
+        """Until it is taken: its end may pass while the server is away."""
+        while True:
+            ends_at = datetime.now(UTC) + ENDS_AFTER
+            try:
+                self._post("ending", schedule={"end_at": _wire(ends_at + timedelta(seconds=self.system.ahead))})
+                break
+            except requests.HTTPError:
+                if datetime.now(UTC) < ends_at:
+                    raise
+        ending = self.campaigns["ending"]
+        ending.ends_at = ends_at.timestamp()
+        ending.silences.append((ending.ends_at + STILL_AFTER_END, float("inf")))
+
+    def _post(self, name: str, **parameters: Any) -> None:
+        numbers = [f"+9198{self.chance.randrange(10**7, 10**8)}" for _ in range(NUMBERS[name])]
+        wanted = {
+            "name": name,
+            "caller_id": self.caller_id.number,
+            "from": numbers,
+            "read_via_text": "There is no class tomorrow.",
+            "flow_type": "greeting",
+            "retries": {"number_of_retries": RETRIES, "interval_mins": 1, "mechanism": "Linear"},
+            "status_callback": self.receiver.url(f"/{name}/campaign"),
+            "call_status_callback": self.receiver.url(f"/{name}/attempt"),
+            "call_schedule_callback": self.receiver.url(f"/{name}/number"),
+            **parameters,
+        }
+        # One key for all tries, as a careful client has it: a server that dies in between must not make two campaigns.
+        self.client.session.headers["Idempotency-Key"] = uuid4().hex
+        try:
+            made = self.persist(lambda: self.client.post_campaign(wanted))
+        finally:
+            del self.client.session.headers["Idempotency-Key"]
+        self.campaigns[name] = Posted(UUID(made["id"]), name, list(dict.fromkeys(numbers)))
+
+    def persist(self, request: Callable[[], Any]) -> Any:
+        """The request's answer, tried until the server is there to give one."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return request()
+            except (requests.RequestException, ValueError) as error:
+                answer = getattr(error, "response", None)
+                is_final = answer is not None and answer.status_code < 500 and answer.status_code != 409
+                if is_final or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def act(self, name: str, action: str) -> None:
+        address = f"{self.client.base}/campaigns/{self.campaigns[name].id.hex}"
+        body = {"campaigns": [{"action": action}]}
+
+        def put() -> None:
+            answer = self.client.session.put(address, json=body, timeout=30)
+            # A repeated request may find it done.
+            if answer.status_code not in {200, 400}:
+                answer.raise_for_status()
+
+        self.persist(put)
+
+    def _pause_held(self) -> None:
+        self.act("held", "pause")
+        # The first of its silences: a fault may know of others.
+        self.campaigns["held"].silences.insert(0, (time.time() + STILL_AFTER_PAUSE, float("inf")))
+
+    def _resume_held(self) -> None:
+        held = self.campaigns["held"]
+        held.silences[0] = (held.silences[0][0], time.time())
+        self.act("held", "resume")
+
+    def _wait_until_ended(self, *names: str) -> None:
+        deadline = time.monotonic() + self.patience
+        ids = [self.campaigns[name].id for name in names]
+        still_open = Campaign.objects.filter(pk__in=ids, status__in=Campaign.OPEN)
+        while True:
+            self._note_recovery()
+            if not self.ask(still_open.exists, True):
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not ended after {self.patience:g} s: {', '.join(names)}")
+            time.sleep(POLL_SECONDS)
+
+    def _note_recovery(self) -> None:
+        if self.recovered_at is None and self.struck_at is not None:
+            unfinished = CallAttempt.objects.filter(pk__in=self.affected, status__in=CallAttempt.UNFINISHED)
+            if not self.ask(unfinished.exists, True):
+                self.recovered_at = time.time()
+
+    def clean_up(self) -> None:
+        """Nothing of this run may disturb the next, not even where it never ended."""
+        Account.objects.filter(pk=self.account.pk).update(is_active=False)
+        TrunkHealth.objects.all().delete()
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION IF EXISTS poison CASCADE")
+
+    def _sign_up(self) -> tuple[Account, CallerId, Client]:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return self._make_account()
+            except DatabaseError:
+                connection.close()
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+    @transaction.atomic
+    def _make_account(self) -> tuple[Account, CallerId, Client]:
+        number = self.chance.randrange(10**8, 10**9)
+        sid = f"run{number}{self.seed}"
+        account = Account.objects.create(
+            sid=sid,
+            channels=CHANNELS,
+            starts_per_minute=100_000,
+            requests_per_minute=100_000,
+            opens_at=datetime.min.time(),
+            closes_at=datetime.min.time(),
+        )
+        trunk, _ = Trunk.objects.get_or_create(name="sandbox", defaults={"carrier": Trunk.Carrier.SANDBOX})
+        caller_id = CallerId.objects.create(account=account, number=f"+9180{number % 10**8:08d}", trunk=trunk)
+        made = credentials.create_key(account, name="chaos")
+        return account, caller_id, Client(self.system.url, sid, made.key, made.token)
+
+
+def _wire(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
