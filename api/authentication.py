@@ -26,7 +26,7 @@ class Caller:
 class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user, token = _basic(request)
-        address = sign_in_limit.client_address(request._request)
+        address = sign_in_limit.client_network(request._request)
         sign_in_limit.check(address)
         account = credentials.find_account(user, token)
         if account is None:

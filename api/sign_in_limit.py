@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from api.rate_limits import Reading, TooManyRequests, meter
+from core.client_address import client_address
 
 # What a provider gives one customer of IPv6: whoever has one address of it has them all.
 IPV6_PREFIX = 64
@@ -21,13 +22,9 @@ def count_failure(address: str) -> None:
     _refuse_if_full(meter().admit(_name(address), settings.FAILED_SIGN_INS_PER_MINUTE))
 
 
-def client_address(request: HttpRequest) -> str:
-    """Where the request comes from: the other end of the connection, or what our own proxy says of it.
-
-    Only the last entry of X-Forwarded-For is the proxy's; those before it are whatever the client has sent.
-    """
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_TLS_PROXY else ""
-    return _network(forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))
+def client_network(request: HttpRequest) -> str:
+    """Return the network that wrong credentials are counted by: the client's address, or its IPv6 /64."""
+    return _network(client_address(request))
 
 
 def _network(address: str) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import cast
 
 import structlog
-from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import resolve
 from django_structlog.middlewares import RequestMiddleware
 
+from core.client_address import client_address
 from dialer.urls import CARRIERS_PATHS
 
 
@@ -27,9 +27,7 @@ class RequestLog(RequestMiddleware):
 
         django-structlog asks ipware, which believes any of a dozen headers and was most of the request log's CPU.
         """
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_TLS_PROXY else ""
-        ip = forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", "")
-        structlog.contextvars.bind_contextvars(ip=ip)
+        structlog.contextvars.bind_contextvars(ip=client_address(request))
 
 
 class CarriersFirst:

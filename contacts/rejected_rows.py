@@ -2,15 +2,11 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 
 from contacts.models import CsvUpload
+from core.csv_formulas import neutral
 
-# A cell that begins so is run as a formula by spreadsheets (OWASP, "CSV injection"), in some languages also when the
-# sign is full-width: an apostrophe keeps it text. A plus and digits is a number to both people and spreadsheets.
-_FORMULA = re.compile(r"[=+@\uFF1D\uFF0B\uFF20\uFF0D\t\r\n-]")
-_NUMBER = re.compile(r"\+[0-9]*\Z")
 # Rows that are read from the database, and written, at once.
 _CHUNK = 2000
 
@@ -25,10 +21,6 @@ def stream(upload: CsvUpload) -> Iterator[bytes]:
             yield _lines(rows)
             rows = []
     yield _lines(rows)
-
-
-def neutral(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.match(cell) else cell
 
 
 def _lines(rows: list[tuple[str, ...]]) -> bytes:

@@ -1,26 +1,11 @@
-"""Addresses that a carrier is given: where to send its events, and where to read the flow.
+"""Addresses that a carrier is given: where to send its events, and where to read the flow."""
 
-Each carries a token made from SECRET_KEY and what it is for, so nothing needs to be stored to check it. The token
-stands in the query, which is left out of logs.
-"""
-
-import hashlib
-import hmac
 from uuid import UUID
 
 from django.conf import settings
 
 from campaigns.models import Campaign
-
-
-def token(purpose: str, subject: str) -> str:
-    key = settings.SECRET_KEY.encode()
-    return hmac.new(key, f"{purpose}:{subject}".encode(), hashlib.sha256).hexdigest()
-
-
-def is_token(given: str, purpose: str, subject: str) -> bool:
-    """In constant time."""
-    return hmac.compare_digest(given.encode(), token(purpose, subject).encode())
+from core.signed_addresses import token
 
 
 def events_url(carrier: str, attempt_id: UUID) -> str:

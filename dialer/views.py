@@ -11,8 +11,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign, Flow
-from core import failpoints
-from dialer import inbox, links
+from core import failpoints, signed_addresses
+from dialer import inbox
 from dialer.carriers import DRIVERS
 
 # More fields than any carrier sends; what is cut off is not read by a driver anyway.
@@ -23,7 +23,7 @@ MOST_FIELDS = 100
 @require_POST
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
     """Checks the token, keeps the event, answers 2xx. Nothing else: what it means is settled from the inbox."""
-    if carrier not in DRIVERS or not links.is_token(request.GET.get("token", ""), "events", attempt_id.hex):
+    if carrier not in DRIVERS or not signed_addresses.is_token(request.GET.get("token", ""), "events", attempt_id.hex):
         return _no_such_address()
     payload = _payload(request)
     if payload is None:
@@ -63,7 +63,7 @@ def hand_out_call_text(request: HttpRequest, call_pk: int) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest, kind: str, subject: str) -> bool:
-    return links.is_token(request.GET.get("token", ""), kind, subject)
+    return signed_addresses.is_token(request.GET.get("token", ""), kind, subject)
 
 
 def _no_such_address() -> HttpResponse:

@@ -10,21 +10,14 @@ from uuid import UUID
 from django.db import connection
 
 from campaigns.models import Campaign
+from core.csv_formulas import neutral_sql
 
 HEADER = (
     "number,name,status,last_outcome,attempts,call_sids,digits,duration,start_time,end_time,caller_id,custom_field,"
     "recording_url,reason\n"
 )
 
-# A cell that begins so is run as a formula by spreadsheets (OWASP, "CSV injection"), in some languages also when the
-# sign is full-width: an apostrophe keeps it text. Numbers in E.164 begin with a plus too; they are ours, digits only,
-# and stay as they are, for programs to read.
-_TEXT = "CASE WHEN {0} ~ '^[=+@\\uFF1D\\uFF0B\\uFF20\\uFF0D\\t\\r\\n-]' THEN '''' || {0} ELSE {0} END"
 _MOMENT = "to_char({0} AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI:SS')"
-
-
-def _text(expression: str) -> str:
-    return _TEXT.format(expression)
 
 
 def _moment(expression: str) -> str:
@@ -33,11 +26,11 @@ def _moment(expression: str) -> str:
 
 _QUERY = f"""
     COPY (
-        SELECT call.number, {_text("call.name")}, call.status, call.last_outcome, call.attempts_made,
-            made.call_sids, {_text("made.digits")}, made.duration,
+        SELECT call.number, {neutral_sql("call.name")}, call.status, call.last_outcome, call.attempts_made,
+            made.call_sids, {neutral_sql("made.digits")}, made.duration,
             {_moment("made.start_time")}, {_moment("made.end_time")},
-            %(caller_id)s::text, {_text("%(custom_field)s::text")}, {_text("made.recording_url")},
-            {_text("call.end_reason")}
+            %(caller_id)s::text, {neutral_sql("%(custom_field)s::text")}, {neutral_sql("made.recording_url")},
+            {neutral_sql("call.end_reason")}
         FROM campaigns_call AS call
         LEFT JOIN LATERAL (
             SELECT string_agg(replace(id::text, '-', ''), ' ' ORDER BY id) AS call_sids,

@@ -4,11 +4,11 @@ The shapes are those of Exotel's Campaigns API v2; where its pages are silent, d
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from campaigns.models import Call, Campaign, Outcome
 from core.ids import wire_id
+from core.times import rfc3339
 from dialer.models import CallAttempt
 from reports import links
 from webhooks.models import WebhookDelivery
@@ -25,8 +25,8 @@ def call_status(attempt: CallAttempt) -> dict[str, Any]:
     return {
         "campaign_sid": wire_id(attempt.campaign_id),
         "call_sid": wire_id(attempt.pk),
-        "date_created": _local(attempt.claimed_at, account),
-        "date_updated": _local(attempt.ended_at, account),
+        "date_created": rfc3339(attempt.claimed_at, account.zone),
+        "date_updated": rfc3339(attempt.ended_at, account.zone),
         "number": attempt.call.number,
         "status": attempt.status,
     }
@@ -39,8 +39,8 @@ def call_schedule(call: Call, attempts: Sequence[CallAttempt]) -> dict[str, Any]
         "campaign_sid": wire_id(campaign.pk),
         "to": call.number,
         "from": campaign.caller_id_given,
-        "date_created": _local(campaign.created_at, campaign.account),
-        "date_updated": _local(call.ended_at, campaign.account),
+        "date_created": rfc3339(campaign.created_at, campaign.account.zone),
+        "date_updated": rfc3339(call.ended_at, campaign.account.zone),
         "call_sids": [{"call_sid": wire_id(attempt.pk), "status": attempt.status} for attempt in attempts],
         "status": call.last_outcome or Outcome.FAILED.value,
     }
@@ -52,15 +52,10 @@ def campaign_status(campaign: Campaign) -> dict[str, Any]:
     report = links.report_url(campaign.pk) if ended else None
     return {
         "campaign_sid": wire_id(campaign.pk),
-        "date_created": _local(campaign.created_at, campaign.account),
-        "date_updated": _local(campaign.updated_at, campaign.account),
-        "date_started": _local(campaign.started_at, campaign.account),
+        "date_created": rfc3339(campaign.created_at, campaign.account.zone),
+        "date_updated": rfc3339(campaign.updated_at, campaign.account.zone),
+        "date_started": rfc3339(campaign.started_at, campaign.account.zone),
         "status": campaign.status,
         "reports": report,
         **({"report_url": report} if ended else {}),
     }
-
-
-def _local(moment: datetime | None, account: Any) -> str | None:
-    """RFC 3339 in the account's zone, to the second."""
-    return moment.astimezone(account.zone).isoformat(timespec="seconds") if moment else None

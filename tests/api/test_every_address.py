@@ -25,6 +25,7 @@ from django.utils import timezone
 from accounts.credentials import create_key
 from accounts.models import Account, ApiKey
 from api.exophones import sid as exophone_sid
+from core import signed_addresses
 from dialer import links
 from reports.links import report_url
 from tests.api.client import Api, basic
@@ -141,7 +142,7 @@ def tenant(name: str, digit: int) -> Tenant:
             links.flow_url(attempt.call.campaign, attempt.call.pk),
             links.flow_url(call.campaign, call.pk),
         ),
-        f"/call-texts/{call.pk}?token={links.token('call-texts', str(call.pk))}",
+        f"/call-texts/{call.pk}?token={signed_addresses.token('call-texts', str(call.pk))}",
         report_url(over.pk),
     ]
     uploads = {"upload_id": upload.pk.hex, "webhook_id": webhook.webhook_id.hex}
@@ -321,7 +322,7 @@ def test_an_address_with_a_key_opens_to_no_other_key(clock, acme, umbrella, key)
             "cut": url[:-1],
             "longer": f"{url}0",
             "another's": f"{bare}?{umbrella.signed[kind].partition('?')[2]}",
-            "another purpose's": f"{bare}?{name}={links.token(purpose, bare.rpartition('/')[2])}",
+            "another purpose's": f"{bare}?{name}={signed_addresses.token(purpose, bare.rpartition('/')[2])}",
             "expired": url if kind == "reports" else bare,
         }[key]
         clock.move_to(timezone.now() + timedelta(days=8 if key == "expired" else 0))

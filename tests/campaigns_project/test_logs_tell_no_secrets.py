@@ -24,7 +24,7 @@ from yarl import URL
 from accounts.credentials import create_key
 from campaigns import lifecycle
 from campaigns.models import Call
-from core import task_queue
+from core import signed_addresses, task_queue
 from dialer import inbox, links, outcomes
 from dialer.carriers.base import CallRequest, Refused, Unavailable
 from dialer.carriers.exotel import ExotelCarrier
@@ -208,7 +208,7 @@ def test_no_number_and_no_secret_is_logged_whatever_goes_wrong(rig, api, receive
     attempt = CallAttempt.objects.latest("id")
     secrets = {
         "api": api.headers["authorization"].split()[1],
-        "event": links.token("events", attempt.pk.hex),
+        "event": signed_addresses.token("events", attempt.pk.hex),
         "webhook": rig.account.webhook_secret.reveal(),
         "trunk": TRUNK_TOKEN,
         "report": report_url(attempt.campaign_id).partition("signature=")[2],

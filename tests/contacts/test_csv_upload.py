@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from contacts import csv_upload, rejected_rows
 from contacts.models import Contact, CsvPiece, CsvUpload, ListEntry
+from core import csv_formulas
 from core.errors import Conflict
 from tests.factories import AccountFactory, ContactFactory
 
@@ -333,7 +334,7 @@ def test_the_rejected_rows_are_a_csv_with_line_reason_and_cells(account):
      ("+9112", "+9112"), ("Asha", "Asha"), ("", "")],
 )  # fmt: skip
 def test_formulas_are_neutralised(cell, shown):
-    assert rejected_rows.neutral(cell) == shown
+    assert csv_formulas.neutral(cell) == shown
 
 
 def test_memory_stays_flat_over_fifty_thousand_rows(account, monkeypatch):

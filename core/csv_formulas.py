@@ -1,0 +1,21 @@
+"""Cells that a spreadsheet would run as a formula get an apostrophe in front, which keeps them text.
+
+The signs are those of OWASP's page "CSV Injection"; in some languages the full-width ones count too. A plus and digits
+is a phone number to people, programs and spreadsheets alike, and stays as it is.
+"""
+
+import re
+
+_SIGNS = r"=+@\uFF1D\uFF0B\uFF20\uFF0D\t\r\n-"
+_FORMULA = re.compile(rf"[{_SIGNS}]")
+_NUMBER = re.compile(r"\+[0-9]*\Z")
+
+
+def neutral(cell: str) -> str:
+    """Return the cell with an apostrophe in front where a spreadsheet would run it."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.match(cell) else cell
+
+
+def neutral_sql(expression: str) -> str:
+    """Return the SQL expression that does the same to a text column that holds no phone numbers."""
+    return f"CASE WHEN {expression} ~ '^[{_SIGNS}]' THEN '''' || {expression} ELSE {expression} END"

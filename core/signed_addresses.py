@@ -1,0 +1,32 @@
+"""Tokens in addresses that this server hands out: who shows one needs no other credentials, and nothing is stored.
+
+A token is made from SECRET_KEY, a purpose and a subject, so it opens that one address. It belongs in the query, which
+stays out of the logs.
+"""
+
+from django.core import signing
+from django.utils.crypto import constant_time_compare
+
+
+def token(purpose: str, subject: str) -> str:
+    """Return the token of this subject. It is always the same, and never expires."""
+    return signing.Signer(salt=purpose).signature(subject)
+
+
+def is_token(given: str, purpose: str, subject: str) -> bool:
+    """Tell whether the token is this subject's. Compares in constant time."""
+    return constant_time_compare(given, token(purpose, subject))
+
+
+def dated_token(purpose: str, subject: str) -> str:
+    """Return a token of this subject that knows when it was made."""
+    return signing.TimestampSigner(salt=purpose).sign(subject).removeprefix(f"{subject}:")
+
+
+def is_dated_token(given: str, purpose: str, subject: str, *, max_age: int) -> bool:
+    """Tell whether the token is this subject's and at most max_age seconds old."""
+    try:
+        signed = signing.TimestampSigner(salt=purpose).unsign(f"{subject}:{given}", max_age=max_age)
+    except signing.BadSignature:
+        return False
+    return bool(signed == subject)
