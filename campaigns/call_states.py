@@ -1,4 +1,4 @@
-"""The only module that writes Call.status. Who moves a call out of each state: docs/states.md."""
+"""The only module that writes Call.status. The events that move a call out of each state: docs/states.md."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,29 +9,49 @@ from django.db.models import QuerySet
 from campaigns.models import Call, CallHistory
 from core.state_machine import Move, StateMachine
 
-S = Call.Status
+Status = Call.Status
 
 LEGAL: dict[str, set[str]] = {
-    S.CREATED: {S.IN_PROGRESS, S.FAILED, S.CANCELED},
-    # Back to created or retrying: the attempt was given back before anybody was rung.
-    S.IN_PROGRESS: {S.COMPLETED, S.FAILED, S.RETRYING, S.CREATED, S.CANCELED},
-    S.RETRYING: {S.IN_PROGRESS, S.FAILED},
+    Status.CREATED: {Status.IN_PROGRESS, Status.FAILED, Status.CANCELED},
+    # Back to created or retrying: the attempt was given back before any phone rang.
+    Status.IN_PROGRESS: {Status.COMPLETED, Status.FAILED, Status.RETRYING, Status.CREATED, Status.CANCELED},
+    Status.RETRYING: {Status.IN_PROGRESS, Status.FAILED},
 }
 
 _machine = StateMachine(Call, CallHistory, LEGAL)
 
 
 def allows(before: str, after: str) -> bool:
+    """Return whether a call in state `before` may move to state `after`."""
     return _machine.allows(before, after)
 
 
+def end_columns(*, at: datetime, reason: str) -> dict[str, Any]:
+    """Return the columns that a call gets with its final status: when and why it ended, and no retry."""
+    return {"next_attempt_at": None, "ended_at": at, "end_reason": reason[:255]}
+
+
+def open_columns(*, next_attempt_at: datetime | None = None) -> dict[str, Any]:
+    """Return the same columns for a call that has not ended, so that one batch of moves can hold both kinds.
+
+    Args:
+        next_attempt_at: when the retry is due, for the status retrying and no other.
+    """
+    return {"next_attempt_at": next_attempt_at, "ended_at": None, "end_reason": ""}
+
+
 def move(moves: Sequence[Move], *, at: datetime) -> set[Any]:
-    """Makes the moves that are legal; answers the ids of the calls that moved."""
+    """Make the moves that are legal. Returns the ids of the calls that moved."""
     return _machine.move(moves, at=at)
 
 
 def move_all(
     calls: "QuerySet[Call]", to: str, *, before: Iterable[str], at: datetime, reason: str = "", **columns: Any
 ) -> set[Any]:
-    """Moves the calls of the query whose status still is one of `before`; answers the ids that moved."""
+    """Move the calls of the query whose status still is one of `before`. Returns the ids of those that moved."""
     return _machine.move_all(calls, to, before=before, at=at, reason=reason, **columns)
+
+
+def end_all(calls: "QuerySet[Call]", to: str, *, before: Iterable[str], at: datetime, reason: str) -> set[Any]:
+    """Move them as `move_all` does, to a final status, with the columns of an end."""
+    return move_all(calls, to, before=before, at=at, reason=reason, **end_columns(at=at, reason=reason))

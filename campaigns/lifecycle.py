@@ -189,15 +189,8 @@ def end_waiting_calls(campaign: Campaign, now: datetime, *, reason: str, untried
     """
     ended: set[int] = set()
     for waiting, end in ((Call.Status.CREATED, untried), (Call.Status.RETRYING, Call.Status.FAILED)):
-        ended |= call_states.move_all(
-            campaign.calls.filter(status=waiting),
-            end,
-            before=[waiting],
-            at=now,
-            reason=reason,
-            ended_at=now,
-            end_reason=reason,
-            next_attempt_at=None,
+        ended |= call_states.end_all(
+            campaign.calls.filter(status=waiting), end, before=[waiting], at=now, reason=reason
         )
     if ended:
         signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=ended)
