@@ -32,7 +32,7 @@ test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
 chaos: $(DEV_STAMP) ## break a running system in every way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
 	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
 
-bench: $(DEV_STAMP) ## measure, beside the limits and a plain dialer; writes docs/performance (twenty minutes)
+bench: $(DEV_STAMP) ## measure, beside the limits and a plain dialer; writes docs/operator/performance (twenty minutes)
 	@exec $(PY) -m tools.bench
 
 check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import rules

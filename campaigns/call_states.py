@@ -1,4 +1,4 @@
-"""The only module that writes Call.status. The events that move a call out of each state: docs/states.md."""
+"""The only module that writes Call.status. The events that move a call out of each state: docs/developer/states.md."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

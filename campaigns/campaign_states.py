@@ -1,4 +1,4 @@
-"""The only module that writes Campaign.status. Who moves a campaign out of each state: docs/states.md."""
+"""The only module that writes Campaign.status. Who moves a campaign out of each state: docs/developer/states.md."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,7 +1,7 @@
 """`/metrics` in Prometheus's text format: a number for each promise that could be broken, counted when it is asked for.
 
 Counted from PostgreSQL and Redis, so every web process answers the same. Every query goes over an index, and counts of
-what may pile up stop at MOST_COUNTED. What each means, and when to be alarmed: docs/operations.md.
+what may pile up stop at MOST_COUNTED. What each means, and when to be alarmed: docs/operator/operations.md.
 """
 
 import hmac

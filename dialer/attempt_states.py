@@ -1,4 +1,4 @@
-"""The only module that writes CallAttempt.status. Who moves an attempt out of each state: docs/states.md."""
+"""The only module that writes CallAttempt.status. Who moves an attempt out of each state: docs/developer/states.md."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet

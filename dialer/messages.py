@@ -8,7 +8,7 @@ from contacts.numbers import masked
 from core.task_queue import enqueue, enqueue_once, taken
 
 # Calls of one batch are placed at the same time by one thread of a dialer, so a batch is also its burst of connections.
-# Smaller ones cost more: at 50, a tenth more for each attempt (docs/performance).
+# Smaller ones cost more: at 50, a tenth more for each attempt (docs/operator/performance).
 DIAL_BATCH = 100
 
 

@@ -1,6 +1,7 @@
 """What the three webhooks of a campaign say.
 
-The shapes are those of Exotel's Campaigns API v2; where its pages are silent, docs/webhooks.md says what was chosen.
+The shapes are those of Exotel's Campaigns API v2; where its pages are silent, docs/user/webhooks.md says
+what was chosen.
 """
 
 from collections.abc import Sequence

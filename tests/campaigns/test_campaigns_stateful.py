@@ -1,4 +1,4 @@
-"""A campaign's life against the table of docs/states.md: whatever is asked for, whatever the clock does."""
+"""A campaign's life against the table of docs/developer/states.md: whatever is asked for, whatever the clock does."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,1 +1,1 @@
-"""The figures of docs/performance: each measured in one run beside the limit it is compared with."""
+"""The figures of docs/operator/performance: each measured in one run beside the limit it is compared with."""

@@ -1,4 +1,4 @@
-"""`make bench`: measures every figure beside its limit, prints the table, writes docs/performance.
+"""`make bench`: measures every figure beside its limit, prints the table, writes docs/operator/performance.
 
     python -m tools.bench [--only NAME,NAME] [--scale 0.01]
 
@@ -60,7 +60,7 @@ def main() -> int:
         console.print(f"[red]not measured: {name}")
     if not options.only and options.scale == 1 and not failed:
         page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
-        console.print("written: docs/performance")
+        console.print("written: docs/operator/performance")
     return 1 if failed else 0
 
 

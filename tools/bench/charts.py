@@ -1,4 +1,4 @@
-"""The charts of docs/performance, as PNG files."""
+"""The charts of docs/operator/performance, as PNG files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/performance: results.json, and the table within the page's prose."""
+"""docs/operator/performance: results.json, and the table within the page's prose."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import psutil
 from tools.bench import figures
 from tools.bench.figures import HEADINGS, Row, cells
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "performance"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "operator" / "performance"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 GB = 1024**3
 

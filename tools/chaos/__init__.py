@@ -1,6 +1,6 @@
 """`make chaos`: breaks a whole running Trunkline on purpose, and lets the ring log and the database judge.
 
-faults        one function for each fault of docs/guarantees.md: what is broken, when, and how it is mended
+faults        one function for each fault of docs/operator/guarantees.md: what is broken, when, and how it is mended
 run           a run: one system, one account, three campaigns, one fault at a moment that the seed chooses
 judge         what must hold after every run, from the sandbox's ring log and the database
 random_faults the second mode: for a given time, one fault after another by seed, under a steady load

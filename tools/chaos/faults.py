@@ -1,4 +1,6 @@
-"""The faults, in the order of docs/guarantees.md. Each breaks one thing at a moment that the run's seed chooses.
+"""The faults, in the order of docs/operator/guarantees.md.
+
+Each breaks one thing at a moment that the run's seed chooses.
 
 A fault is a generator: up to its `yield` the campaigns are not posted yet, after it they are being dialled, and at its
 end everything that it broke is mended, or left for the system to mend by itself.
@@ -31,8 +33,8 @@ HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: its number in docs/guarantees.md, what it says, and whether the moment between two processes
-    decides how it goes, so that many seeds are needed to meet them all.
+    """A line of the table: its number in docs/operator/guarantees.md, what it says, and whether the moment between two
+    processes decides how it goes, so that many seeds are needed to meet them all.
     """
 
     number: str

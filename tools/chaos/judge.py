@@ -1,4 +1,4 @@
-"""What must hold after every run, whatever broke in it: docs/guarantees.md, one check each.
+"""What must hold after every run, whatever broke in it: docs/operator/guarantees.md, one check each.
 
 The judges are the sandbox's ring log, which knows who was rung and when, and the database.
 """

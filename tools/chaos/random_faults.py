@@ -18,7 +18,8 @@ from tools.chaos.system import System
 
 # A wave is a run's three campaigns on an account of its own; so many are dialled at once.
 WAVE_EVERY_SECONDS = 12.0
-# A process that is frozen for longer could send a request after recovery has taken it for lost (docs/guarantees.md).
+# A process that is frozen for longer could send a request after recovery has taken it for lost
+# (docs/operator/guarantees.md).
 LONGEST_FREEZE = 3.0
 CARRIER_FAULTS = (
     "http-429", "http-500", "http-503", "hang-before-ring", "hang-after-ring", "error-after-ring",

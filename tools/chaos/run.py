@@ -45,8 +45,8 @@ SCRIPT: dict[str, Any] = {
 ENDS_AFTER = timedelta(seconds=6)
 # The longest that anything here may take: the longest outage and the longest repair come far before it.
 PATIENCE_SECONDS = 150.0
-# A request that was on its way when a campaign was paused may still ring (docs/guarantees.md); after its end none may,
-# but for the way to the carrier.
+# A request that was on its way when a campaign was paused may still ring (docs/operator/guarantees.md); after its end
+# none may, but for the way to the carrier.
 STILL_AFTER_PAUSE = dialing.ASKED_WITHIN.total_seconds() + 0.5
 STILL_AFTER_END = 0.5
 POLL_SECONDS = 0.2

@@ -36,7 +36,7 @@ SETTINGS = {
     "WEBHOOK_CONCURRENCY": "2",
 }
 # The failpoints of the code, in the order in which a call meets them; tests/core/test_failpoints.py keeps the list
-# complete. docs/guarantees.md says what a crash at each of them costs.
+# complete. docs/operator/guarantees.md says what a crash at each of them costs.
 FAILPOINTS = (
     "campaign-before-commit",
     "campaign-after-commit",

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-RESULTS = PROJECT / "docs" / "performance" / "results.json"
+RESULTS = PROJECT / "docs" / "operator" / "performance" / "results.json"
 
 
 def test_a_small_try_measures_and_writes_nothing():
