@@ -18,8 +18,7 @@ from django.utils import timezone
 from accounts.models import Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
-from core import failpoints
-from core.database_errors import TRANSIENT_DB_ERRORS
+from core import batches, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
 from dialer import attempt_states, gate, links, outcomes, trunk_health
@@ -49,19 +48,11 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
     if not attempt_ids:
         return
     now = timezone.now()
-    try:
-        requests = _commit_intent(attempt_ids, now)
-    except TRANSIENT_DB_ERRORS:
-        raise
-    except Exception as error:
-        log.exception("intent_failed", attempts=len(attempt_ids))
-        if len(attempt_ids) > 1:
-            # Trying one at a time finds the one to blame.
-            for attempt_id in attempt_ids:
-                dial([attempt_id])
-        else:
-            outcomes.give_up(attempt_ids[0], error, now)
-        return
+    requests = batches.together(
+        "commit intents",
+        lambda: _commit_intent(attempt_ids, now),
+        otherwise=lambda: _commit_one_by_one(attempt_ids, now),
+    )
     for trunk, batch in requests.items():
         _place(trunk, batch)
 
@@ -72,7 +63,7 @@ def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
     failpoints.reached("carrier-answered")
     try:
         _keep(trunk, answers, timezone.now())
-    except TRANSIENT_DB_ERRORS:
+    except batches.TRANSIENT_ERRORS:
         raise
     except Exception:
         # Recovery asks the carrier for those that are left in `placing`, one by one.
@@ -103,6 +94,21 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         placing = attempt_states.move(moves, at=now)
     outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
     return _requests([claim for claim in claims if claim.attempt_id in placing], campaigns, now)
+
+
+def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[CallRequest]]:
+    """Do the same attempt by attempt: one whose intent can't be committed is given up."""
+    committed = batches.one_by_one(
+        "commit intents",
+        attempt_ids,
+        lambda attempt_id: _commit_intent([attempt_id], now),
+        give_up=lambda attempt_id, error: outcomes.give_up(attempt_id, error, now),
+    )
+    requests: dict[Trunk, list[CallRequest]] = defaultdict(list)
+    for of_one in committed.values():
+        for trunk, batch in of_one.items():
+            requests[trunk] += batch
+    return requests
 
 
 def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Campaign]]:

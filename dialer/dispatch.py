@@ -15,15 +15,13 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
 from accounts.models import Account, CallerId
 from campaigns import call_states
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
-from core import failpoints
-from core.database_errors import TRANSIENT_DB_ERRORS
+from core import batches, failpoints
 from core.state_machine import Move
 from dialer import attempt_states, channels, gate, messages, trunk_health
 from dialer.attempt_states import Claim
@@ -35,9 +33,6 @@ T = TypeVar("T")
 
 # The most calls that one run claims; the next run follows at once when it was not enough.
 MOST_AT_ONCE = 500
-# Nothing is wrong with the calls: without Redis nobody is let in.
-TRANSIENT_ERRORS = (*TRANSIENT_DB_ERRORS, RedisError)
-
 
 Leased = Sequence[tuple[Wish, Campaign]]
 # Claims due calls for leases; answers the claims with the numbers to dial.
@@ -55,18 +50,11 @@ class Ready(Generic[T]):
 
 def dispatch(account_id: int, now: datetime) -> int:
     """Claims as many due calls of the account as there is room for, and rings the dialers; answers how many."""
-    try:
-        claimed, wait_seconds = _claim_due(account_id, now, _claim)
-    except channels.LeasesLost as lost:
-        repaired = channels.restore()
-        log.warning("leases_restored", because=str(lost), leaked=repaired.leaked, missing=repaired.missing)
-        claimed, wait_seconds = _claim_due(account_id, now, _claim)
-    except TRANSIENT_ERRORS:
-        raise
-    except Exception:
-        # One call that can't be claimed must not keep the others waiting.
-        log.exception("claims_failed", account=account_id)
-        claimed, wait_seconds = _claim_due(account_id, now, _claim_one_by_one)
+    claimed, wait_seconds = batches.together(
+        "claim calls",
+        lambda: _claim_due(account_id, now, _claim),
+        otherwise=lambda: _claim_due(account_id, now, _claim_one_by_one),
+    )
     if wait_seconds is not None and wait_seconds < 1:
         messages.enqueue_dispatch_later(account_id, wait_seconds)
     if claimed == MOST_AT_ONCE:
@@ -87,7 +75,16 @@ def accounts_at_work() -> list[int]:
 
 
 def _claim_due(account_id: int, now: datetime, claim: Claiming) -> tuple[int, float | None]:
-    """How many calls were claimed, and in how many seconds the pace lets the next one through, where that held any."""
+    """Return how many calls were claimed, and the seconds until the pace allows the next one where it held one back."""
+    try:
+        return _lease_and_claim(account_id, now, claim)
+    except channels.LeasesLost as lost:
+        repaired = channels.restore()
+        log.warning("leases_restored", because=str(lost), leaked=repaired.leaked, missing=repaired.missing)
+        return _lease_and_claim(account_id, now, claim)
+
+
+def _lease_and_claim(account_id: int, now: datetime, claim: Claiming) -> tuple[int, float | None]:
     with transaction.atomic():
         # Redis is asked inside the transaction, against the habit: the shared lock must be held from the lease to the
         # commit of its attempt. Usually that is a millisecond; with Redis away, until its time-out.
@@ -210,19 +207,14 @@ def _claim(leased: Leased, now: datetime) -> dict[Claim, str]:
 
 
 def _claim_one_by_one(leased: Leased, now: datetime) -> dict[Claim, str]:
-    """The same, call by call: one that can't be claimed fails, and says why."""
-    claims: dict[Claim, str] = {}
-    for claim, number in _match(leased, now).items():
-        try:
-            with transaction.atomic():
-                _store([claim], now)
-            claims[claim] = number
-        except TRANSIENT_ERRORS:
-            raise
-        except Exception as error:
-            log.exception("call_not_claimed", call=claim.call_id)
-            _fail(claim, error, now)
-    return claims
+    """Do the same call by call: one that can't be claimed fails, and says why."""
+    matched = _match(leased, now)
+
+    def store(claim: Claim) -> str:
+        _store([claim], now)
+        return matched[claim]
+
+    return batches.one_by_one("claim calls", matched, store, give_up=lambda claim, error: _fail(claim, error, now))
 
 
 def _match(leased: Leased, now: datetime) -> dict[Claim, str]:
@@ -250,8 +242,8 @@ def _store(claims: Sequence[Claim], now: datetime) -> None:
 def _fail(claim: Claim, error: Exception, now: datetime) -> None:
     """The call ends here. The tick that ends campaigns closes its campaign, where it was the last."""
     reason = f"a fault of this server: {type(error).__name__}"
-    columns = {"next_attempt_at": None, "ended_at": now, "end_reason": reason}
-    if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, columns)], at=now):
+    end = call_states.end_columns(at=now, reason=reason)
+    if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, end)], at=now):
         campaigns = Campaign.objects.filter(pk=claim.campaign_id)
         campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns), call_ids={claim.call_id})
 

@@ -19,7 +19,7 @@ from django.db.models import Case, Q, When
 
 from accounts.models import Trunk
 from campaigns.models import Outcome
-from core.database_errors import TRANSIENT_DB_ERRORS
+from core import batches
 from core.state_machine import Move
 from dialer import attempt_states, channels, dialing, messages, outcomes, repair_counts
 from dialer.carriers import carrier_of
@@ -142,40 +142,36 @@ def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, no
     carrier = carrier_of(trunk)
     neighbours = _neighbours(trunk, attempts)
     found = carrier.look_up([_placed(attempt, neighbours) for attempt in attempts])
-    over_time: list[str] = []
-    for attempt in attempts:
+
+    def apply(attempt: CallAttempt) -> LookUp:
         look_up = found[attempt.pk]
         if isinstance(look_up, NoSuchCall) and _is_contested(attempt, neighbours):
             look_up = CantTell("another attempt at this number is under way: the call found for it may be this one's")
-        try:
-            with transaction.atomic():
-                _apply(attempt, look_up, repairs, now)
-        except TRANSIENT_DB_ERRORS:
-            raise
-        except Exception as error:
-            if isinstance(error, IntegrityError) and _age(attempt, now) < longest_call():
-                # Two attempts at one number, one call found: the other is looked for in the next sweep.
-                log.warning("look_up_ambiguous", attempt=attempt.pk.hex)
-            else:
-                log.exception("look_up_not_applied", attempt=attempt.pk.hex)
-                _give_up(attempt, error, now)
-            continue
-        if isinstance(look_up, Event) and look_up.status == S.IN_PROGRESS and _age(attempt, now) > longest_call():
-            over_time.append(look_up.carrier_ref)
+        _apply_unless_ambiguous(attempt, look_up, repairs, now)
+        return look_up
+
+    applied = batches.one_by_one(
+        "apply look-ups", attempts, apply, give_up=lambda attempt, error: outcomes.give_up(attempt.pk, error, now)
+    )
+    over_time = [
+        look_up.carrier_ref
+        for attempt, look_up in applied.items()
+        if isinstance(look_up, Event) and look_up.status == S.IN_PROGRESS and _age(attempt, now) > longest_call()
+    ]
     if over_time:
         log.warning("calls_over_time", trunk=trunk.name, calls=len(over_time))
         carrier.hang_up(over_time)
 
 
-def _give_up(attempt: CallAttempt, error: Exception, now: datetime) -> None:
-    """An attempt whose fate can't be stored ends here. Where not even that can be, the others go on all the same."""
+def _apply_unless_ambiguous(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:
+    """Leave the attempt to the next sweep where the call found for it is another attempt's: both dialled one number."""
     try:
         with transaction.atomic():
-            outcomes.give_up(attempt.pk, error, now)
-    except TRANSIENT_DB_ERRORS:
-        raise
-    except Exception:
-        log.exception("call_not_given_up", attempt=attempt.pk.hex)
+            _apply(attempt, look_up, repairs, now)
+    except IntegrityError:
+        if _age(attempt, now) >= longest_call():
+            raise
+        log.warning("look_up_ambiguous", attempt=attempt.pk.hex)
 
 
 def _apply(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:

@@ -7,8 +7,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from core import failpoints
-from core.database_errors import TRANSIENT_DB_ERRORS
+from core import batches, failpoints
 from dialer import inbox, outcomes
 from dialer.carriers import DRIVERS
 from dialer.carriers.base import Event, UnreadableEvent
@@ -26,20 +25,16 @@ def settle_batch(now: datetime) -> int:
     Raises what the database raises when it is away; the events then wait for the next tick.
     """
     taken: list[int] = []
-    try:
+
+    def settle_together() -> None:
         with transaction.atomic():
             events = inbox.take(BATCH, now)
-            taken = [event.id for event in events]
+            taken.extend(event.id for event in events)
             _settle(events, now)
             if taken:
                 failpoints.reached("inbox-before-commit")
-    except TRANSIENT_DB_ERRORS:
-        raise
-    except Exception:
-        # Whatever it was: trying one event at a time finds the one to blame.
-        log.exception("inbox_batch_failed", taken=len(taken))
-        for event_id in taken:
-            _settle_alone(event_id, now)
+
+    batches.together("settle events", settle_together, otherwise=lambda: _settle_one_by_one(taken, now))
     return len(taken)
 
 
@@ -55,29 +50,28 @@ def _settle(events: Sequence[Taken], now: datetime) -> None:
         outcomes.settle(news, now)
 
 
-def _settle_alone(event_id: int, now: datetime) -> None:
-    try:
-        with transaction.atomic():
-            _settle(inbox.take(1, now, only=[event_id]), now)
-    except TRANSIENT_DB_ERRORS:
-        raise
-    except Exception as error:
-        log.exception("event_failed", event_id=event_id)
-        _give_up(CarrierEvent.objects.get(pk=event_id), error, now)
+def _settle_one_by_one(event_ids: Sequence[int], now: datetime) -> None:
+    failed: dict[int, Exception] = {}
+
+    def give_up(event_id: int, error: Exception) -> None:
+        failed[event_id] = error
+        _fail_its_call(CarrierEvent.objects.get(pk=event_id), error, now)
+
+    batches.one_by_one(
+        "settle events",
+        event_ids,
+        lambda event_id: _settle(inbox.take(1, now, only=[event_id]), now),
+        give_up=give_up,
+    )
+    # Also where the call could not be given up: then recovery asks the carrier, and in the end spends the attempt.
+    for event_id, error in failed.items():
+        inbox.note_error(event_id, f"{type(error).__name__}: {error}", now)
 
 
-def _give_up(event: CarrierEvent, error: Exception, now: datetime) -> None:
-    """Its call fails, unless the event said no more than that the call is up: then its end may still be understood."""
-    try:
-        with transaction.atomic():
-            if _tells_an_end(event):
-                outcomes.give_up(event.attempt_id, error, now)
-    except TRANSIENT_DB_ERRORS:
-        raise
-    except Exception:
-        # Then recovery asks the carrier, and in the end spends the attempt.
-        log.exception("call_not_given_up", event_id=event.pk)
-    inbox.note_error(event.pk, f"{type(error).__name__}: {error}", now)
+def _fail_its_call(event: CarrierEvent, error: Exception, now: datetime) -> None:
+    """Fail the call, unless the event said no more than that it is up: then its end may still be understood."""
+    if _tells_an_end(event):
+        outcomes.give_up(event.attempt_id, error, now)
 
 
 def _tells_an_end(event: CarrierEvent) -> bool:

@@ -221,7 +221,7 @@ def test_no_number_and_no_secret_is_logged_whatever_goes_wrong(rig, api, receive
     events = set(re.findall(r'"event": "(\w+)"', text))
     assert events >= {
         *("calls_claimed", "call_attempt_ended", "trunk_down", "calls_not_taken", "look_up_failed", "event_unreadable"),
-        *("inbox_batch_failed", "event_failed", "carrier_answer_not_understood", "webhook_not_taken", "webhook_broke"),
+        *("batch_failed", "batch_item_failed", "carrier_answer_not_understood", "webhook_not_taken", "webhook_broke"),
         *("task_not_enqueued", "request_finished", "request_failed"),
     }, "what is silent tells no secrets, but this test wants to hear it"
     assert "Internal Server Error" in text
