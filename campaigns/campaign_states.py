@@ -8,7 +8,7 @@ from django.db import transaction
 
 from campaigns import signals
 from campaigns.models import Campaign, CampaignHistory
-from core.state_machine import StateMachine
+from core.state_machine import Move, StateMachine
 
 S = Campaign.Status
 
@@ -28,15 +28,21 @@ def allows(before: str, after: str) -> bool:
 
 
 def move(campaigns: Iterable[Campaign], to: str, *, at: datetime, reason: str = "", **columns: Any) -> set[Any]:
-    """Moves those of the campaigns that are still in the state they were loaded in; answers the ids that moved."""
+    """Move those of the campaigns that are still in the state in which they were loaded; return the ids that moved.
+
+    The rows that moved have their new values in memory too.
+    """
     campaigns = list(campaigns)
     if not campaigns:
         return set()
     rows = Campaign.objects.filter(pk__in=[campaign.pk for campaign in campaigns])
     before = {campaign.status for campaign in campaigns}
+    columns = {**columns, "updated_at": at}
     with transaction.atomic(savepoint=False):
         moved = _machine.move_all(rows, to, before=before, at=at, reason=reason, **columns)
         if moved:
             of_them = [campaign for campaign in campaigns if campaign.pk in moved]
-            signals.campaigns_moved.send(Campaign, campaigns=of_them, to=to, at=at)
+            for campaign in of_them:
+                Move(campaign.pk, to, reason, columns).apply_to(campaign)
+            signals.campaigns_moved.send(Campaign, campaigns=of_them, at=at)
     return moved

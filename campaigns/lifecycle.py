@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from campaigns import audience, call_states, campaign_lock, campaign_states, signals, spoken_text
+from campaigns.ended_calls import EndedCalls
 from campaigns.models import Call, Campaign, CustomField
 from contacts.models import ContactList
 from core import failpoints
@@ -193,7 +194,7 @@ def end_waiting_calls(campaign: Campaign, now: datetime, *, reason: str, untried
             campaign.calls.filter(status=waiting), end, before=[waiting], at=now, reason=reason
         )
     if ended:
-        signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=ended)
+        signals.calls_ended.send(Campaign, campaigns=[campaign], calls=EndedCalls(campaign, ended))
 
 
 def _locked(campaign: Campaign) -> Campaign:

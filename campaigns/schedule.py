@@ -11,7 +11,7 @@ from campaigns.models import Call, Campaign
 S = Campaign.Status
 
 # What starting a campaign reads of it.
-_STARTED_BY = ("id", "account_id", "status", "status_callback")
+_STARTED_BY = ("id", "account_id", "status", "status_callback", "created_at")
 
 
 def start_due(now: datetime) -> None:

@@ -39,6 +39,11 @@ class Move:
     reason: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
 
+    def apply_to(self, row: models.Model) -> None:
+        """Give a loaded row the values that the move has stored."""
+        for name, value in (("status", self.to), *self.columns.items()):
+            setattr(row, name, value)
+
 
 class StateMachine:
     """The one writer of `model.status`.
@@ -108,8 +113,6 @@ class StateMachine:
             self._quote(name) for name in (self.model._meta.db_table, self.history._meta.db_table, self._pk)
         )
         assignments = ", ".join(f"{self._quote(self._column(name))} = wanted.{name}" for name in names)
-        if "updated_at" in self._field_names:
-            assignments += ", updated_at = now()"
         sql = f"""
             WITH wanted AS MATERIALIZED ({wanted}),
             before AS (
@@ -134,10 +137,6 @@ class StateMachine:
     @property
     def _pk(self) -> str:
         return str(self.model._meta.pk.column)
-
-    @property
-    def _field_names(self) -> set[str]:
-        return {each.name for each in self.model._meta.get_fields()}
 
     def _column(self, name: str) -> str:
         return str(self.model._meta.get_field(name).column)  # type: ignore[union-attr]

@@ -244,8 +244,8 @@ def _fail(claim: Claim, error: Exception, now: datetime) -> None:
     reason = f"a fault of this server: {type(error).__name__}"
     end = call_states.end_columns(at=now, reason=reason)
     if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, end)], at=now):
-        campaigns = Campaign.objects.filter(pk=claim.campaign_id)
-        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns), call_ids={claim.call_id})
+        call = Call.objects.select_related("campaign").get(pk=claim.call_id)
+        campaign_signals.calls_ended.send(Campaign, campaigns=[call.campaign], calls=[call])
 
 
 def _lock_due_calls(wanted: Counter[UUID], now: datetime) -> list[tuple[int, UUID, str, int]]:

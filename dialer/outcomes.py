@@ -8,7 +8,7 @@ campaigns (shared, see `campaign_lock`), then attempts, each in one order.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -28,6 +28,8 @@ from dialer.retry_policy import RetryPolicy
 log = structlog.get_logger(__name__)
 
 S = CallAttempt.Status
+
+Row = TypeVar("Row", CallAttempt, Call)
 
 NO_EVENT = Event(status="")
 
@@ -94,13 +96,13 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     """The same, for attempts that are locked; within the caller's transaction."""
     _take_back(_new_refs({each.pk: (each.carrier_ref, by_attempt[each.pk].event) for each in attempts}), now)
     moves = [_attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
-    moved = attempt_states.move(moves, at=now)
-    attempts = [attempt for attempt in attempts if attempt.pk in moved]
+    attempts = _moved(attempts, moves, attempt_states.move(moves, at=now))
     if not attempts:
         return 0
-    _tell_of_attempts(attempts, by_attempt)
-    calls = [_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
-    _tell_of_calls(attempts, calls, call_states.move(calls, at=now))
+    _tell_of_attempts(attempts)
+    call_moves = [_call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
+    calls = [attempt.call for attempt in attempts]
+    _tell_of_calls(_moved(calls, call_moves, call_states.move(call_moves, at=now)))
     transaction.on_commit(lambda: _free_channels(attempts))
     # After the commit: of two batches with a campaign's last calls, the later one sees that none is left.
     campaigns = {attempt.campaign_id for attempt in attempts}
@@ -129,18 +131,28 @@ def give_up(attempt_id: UUID, error: Exception, now: datetime) -> None:
         end([Ended(attempt_id, outcome, reason=f"a fault of this server: {type(error).__name__}", final=True)], now)
 
 
-def _tell_of_attempts(attempts: Sequence[CallAttempt], by_attempt: Mapping[UUID, Ended]) -> None:
-    counting = [attempt for attempt in attempts if by_attempt[attempt.pk].outcome != Outcome.CANCELED]
+def _moved(rows: Sequence[Row], moves: Sequence[Move], moved: Collection[Any]) -> list[Row]:
+    """Return the rows that moved, as they now are. moves: one for each row, in the same order."""
+    changed = []
+    for row, move in zip(rows, moves, strict=True):
+        if move.pk in moved:
+            move.apply_to(row)
+            changed.append(row)
+    return changed
+
+
+def _tell_of_attempts(attempts: Sequence[CallAttempt]) -> None:
+    counting = [attempt for attempt in attempts if attempt.status != Outcome.CANCELED]
     if counting:
         signals.attempts_ended.send(CallAttempt, attempts=counting)
 
 
-def _tell_of_calls(attempts: Sequence[CallAttempt], moves: Sequence[Move], moved: Collection[int]) -> None:
-    """Those that are over; what waits for a retry or was given back is not."""
-    over = {move.pk for move in moves if move.pk in moved and move.to in Call.ENDED}
-    if over:
-        campaigns = {attempt.campaign_id: attempt.campaign for attempt in attempts if attempt.call_id in over}
-        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns.values()), call_ids=over)
+def _tell_of_calls(calls: Sequence[Call]) -> None:
+    """Tell of those that have ended; what waits for a retry or was given back has not."""
+    ended = [call for call in calls if call.status in Call.ENDED]
+    if ended:
+        campaigns = {call.campaign_id: call.campaign for call in ended}
+        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns.values()), calls=ended)
 
 
 def _hold_campaigns(attempt_ids: Collection[UUID]) -> None:
@@ -173,6 +185,7 @@ def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
 _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "claimed_at", "placing_at", "answered_at"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
+    "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
 
 

@@ -1,7 +1,7 @@
-"""What this app tells those above it, which it does not import."""
+"""What this app tells the apps above it, which it does not import."""
 
 from django.dispatch import Signal
 
-# Sent inside the transaction that ends them, with attempts, as they were before, their campaigns loaded. Attempts that
-# were given back are not among them: nothing has happened.
+# Sent inside the transaction that ends them, with attempts: the rows as they now are, each with its campaign and the
+# number of its call. Attempts that were given back are not among them: nothing has happened.
 attempts_ended = Signal()

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,9 @@ from webhooks.models import WebhookDelivery, WebhookTry, queue_of
 log = structlog.get_logger(__name__)
 
 State = WebhookDelivery.State
+
+# Rows of one INSERT. A campaign that is stopped may tell of half a million numbers.
+WRITTEN_AT_ONCE = 1000
 
 BELL = "webhooks"
 TASK = "webhooks.deliver"
@@ -62,25 +66,32 @@ class Answer:
 
 
 def add(webhooks: Iterable[Webhook]) -> None:
-    """Writes all of them in one statement, in the caller's transaction; they go out, in this order, once it commits."""
+    """Store webhooks in the caller's transaction, WRITTEN_AT_ONCE in a statement; they go out in this order.
+
+    Deliveries start once the transaction commits.
+    """
     now = timezone.now()
-    rows = [
-        WebhookDelivery(
-            account_id=each.campaign.account_id,
-            campaign=each.campaign,
-            kind=each.kind,
-            url=each.url,
-            payload=each.payload,
-            queue=queue_of(each.campaign.pk, each.url),
-            created_at=now,
-            queued_at=now,
-            next_try_at=now,
-        )
-        for each in webhooks
-    ]
-    if rows:
-        WebhookDelivery.objects.bulk_create(rows)
+    rows = (_row(webhook, now) for webhook in webhooks)
+    any_written = False
+    while batch := list(islice(rows, WRITTEN_AT_ONCE)):
+        WebhookDelivery.objects.bulk_create(batch)
+        any_written = True
+    if any_written:
         transaction.on_commit(_enqueue)
+
+
+def _row(webhook: Webhook, now: datetime) -> WebhookDelivery:
+    return WebhookDelivery(
+        account_id=webhook.campaign.account_id,
+        campaign=webhook.campaign,
+        kind=webhook.kind,
+        url=webhook.url,
+        payload=webhook.payload,
+        queue=queue_of(webhook.campaign.pk, webhook.url),
+        created_at=now,
+        queued_at=now,
+        next_try_at=now,
+    )
 
 
 def claim(limit: int, now: datetime, queues: Sequence[UUID] | None = None) -> list[WebhookDelivery]:

@@ -1,17 +1,18 @@
 """Write the webhooks of what has happened, in the transaction in which it happens.
 
-Each receiver uses the rows that its signal brings, as their sender loaded them: only whether anybody wants to be told
-decides what else is read.
+Each receiver is handed the rows as they now are. A campaign without a callback address costs it no query.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Prefetch, prefetch_related_objects
 from django.dispatch import receiver
 
+from accounts.models import Account
 from campaigns.models import Call, Campaign
 from campaigns.signals import calls_ended, campaigns_moved
 from dialer.models import CallAttempt
@@ -23,52 +24,74 @@ from webhooks.payloads import ENDS, call_schedule, call_status, campaign_status
 
 Kind = WebhookDelivery.Kind
 
+# Calls whose attempts are loaded together: more than a batch of outcomes has, few enough for the memory of a worker.
+CALLS_AT_ONCE = 1000
+
 
 @receiver(attempts_ended)
-def tell_of_attempts(attempts: Sequence[CallAttempt], **_: Any) -> None:
-    """These attempts have ended with an outcome; their campaigns are loaded."""
-    wanted = [attempt.pk for attempt in attempts if attempt.campaign.call_status_callback]
-    if wanted:
-        ended = CallAttempt.objects.filter(pk__in=wanted).order_by("pk")
-        rows = ended.select_related("call", "campaign__account")
-        outbox.add(
-            Webhook(each.campaign, Kind.CALL_STATUS, each.campaign.call_status_callback, call_status(each))
-            for each in rows
-        )
-
-
-@receiver(calls_ended)
-def tell_of_calls(campaigns: Iterable[Campaign], call_ids: Collection[int], **_: Any) -> None:
-    """These calls of these campaigns are over."""
-    wanted = [campaign.pk for campaign in campaigns if campaign.call_schedule_callback]
-    if not wanted:
-        return
-    # A deleted campaign never was: nobody is told of its numbers.
-    ended = Call.objects.filter(pk__in=call_ids, campaign__in=wanted).exclude(campaign__status=Campaign.Status.DELETED)
-    calls = list(ended.select_related("campaign__account").order_by("pk"))
-    made = _attempts_of(calls)
+def tell_of_attempts(attempts: Iterable[CallAttempt], **_: Any) -> None:
+    wanted = [attempt for attempt in attempts if attempt.campaign.call_status_callback]
+    _load_accounts(attempt.campaign for attempt in wanted)
     outbox.add(
-        Webhook(
-            each.campaign, Kind.CALL_SCHEDULE, each.campaign.call_schedule_callback, call_schedule(each, made[each.pk])
-        )
-        for each in calls
+        Webhook(attempt.campaign, Kind.CALL_STATUS, attempt.campaign.call_status_callback, call_status(attempt))
+        for attempt in wanted
     )
 
 
+@receiver(calls_ended)
+def tell_of_calls(campaigns: Iterable[Campaign], calls: Iterable[Call], **_: Any) -> None:
+    wanted = [campaign for campaign in campaigns if _tells_of_its_calls(campaign)]
+    if wanted:
+        _load_accounts(wanted)
+        outbox.add(_of_calls(call for call in calls if _tells_of_its_calls(call.campaign)))
+
+
 @receiver(campaigns_moved)
-def tell_of_campaigns(campaigns: Iterable[Campaign], to: str, at: datetime, **_: Any) -> None:
-    """These campaigns have moved to the state. Only starts and ends are told: a campaign that is resumed goes on."""
-    wanted = [campaign.pk for campaign in campaigns if campaign.status_callback]
-    if not wanted or to not in {Campaign.Status.IN_PROGRESS, *ENDS}:
-        return
-    started_now_or_ended = ~Q(status=Campaign.Status.IN_PROGRESS) | Q(started_at=at)
-    moved = Campaign.objects.filter(started_now_or_ended, pk__in=wanted).select_related("account").order_by("pk")
-    outbox.add(Webhook(each, Kind.CAMPAIGN_STATUS, each.status_callback, campaign_status(each)) for each in moved)
+def tell_of_campaigns(campaigns: Iterable[Campaign], at: datetime, **_: Any) -> None:
+    wanted = [campaign for campaign in campaigns if campaign.status_callback and _has_started_or_ended(campaign, at)]
+    _load_accounts(wanted)
+    outbox.add(
+        Webhook(campaign, Kind.CAMPAIGN_STATUS, campaign.status_callback, campaign_status(campaign))
+        for campaign in wanted
+    )
+
+
+def _tells_of_its_calls(campaign: Campaign) -> bool:
+    """To the client a deleted campaign never was, so nobody is told of its numbers."""
+    return bool(campaign.call_schedule_callback) and campaign.status != Campaign.Status.DELETED
+
+
+def _has_started_or_ended(campaign: Campaign, at: datetime) -> bool:
+    """Whether the move at this moment was a start or an end; a campaign that is resumed has started before."""
+    if campaign.status == Campaign.Status.IN_PROGRESS:
+        return campaign.started_at == at
+    return campaign.status in ENDS
+
+
+def _of_calls(calls: Iterable[Call]) -> Iterator[Webhook]:
+    for batch in _batches(calls):
+        attempts = _attempts_of(batch)
+        for call in batch:
+            payload = call_schedule(call, attempts[call.pk])
+            yield Webhook(call.campaign, Kind.CALL_SCHEDULE, call.campaign.call_schedule_callback, payload)
+
+
+def _batches(calls: Iterable[Call]) -> Iterator[list[Call]]:
+    left = iter(calls)
+    while batch := list(islice(left, CALLS_AT_ONCE)):
+        yield batch
 
 
 def _attempts_of(calls: Sequence[Call]) -> dict[int, list[CallAttempt]]:
-    made: dict[int, list[CallAttempt]] = defaultdict(list)
+    """The attempts that count of each call, in their order."""
+    attempts: dict[int, list[CallAttempt]] = defaultdict(list)
     counted = CallAttempt.objects.filter(call__in=[call.pk for call in calls])
     for attempt in counted.exclude(status=CallAttempt.Status.CANCELED).order_by("pk").only("call_id", "status"):
-        made[attempt.call_id].append(attempt)
-    return made
+        attempts[attempt.call_id].append(attempt)
+    return attempts
+
+
+def _load_accounts(campaigns: Iterable[Campaign]) -> None:
+    """Give each campaign its account, with the time zone that payloads are written in: one query at the most."""
+    different = list({id(campaign): campaign for campaign in campaigns}.values())
+    prefetch_related_objects(different, Prefetch("account", Account.objects.only("time_zone")))
