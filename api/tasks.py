@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from api import idempotency
+from api.http import idempotency
 
 
 @shared_task(name="api.purge_idempotency_keys")

@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings
 
 from accounts.credentials import create_key
-from api.rate_limits import meter
+from api.http.rate_limits import meter
 from tests.api.client import Api
 from tests.factories import AccountFactory, CallerIdFactory, FlowFactory
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from api import csv_form
+from api.csv_uploads import upload_form
 from contacts import csv_upload
 from contacts.models import ContactList, CsvPiece, CsvUpload
 from tests.api.client import Answer, Api
@@ -74,10 +74,10 @@ class TestUpload:
         assert api.post(PATH, FILE.encode(), content_type=content_type).status == 400
 
     def test_a_file_above_the_limit_is_refused(self, api, monkeypatch):
-        monkeypatch.setattr(csv_form, "MAX_FILE_BYTES", len(FILE))
+        monkeypatch.setattr(upload_form, "MAX_FILE_BYTES", len(FILE))
         assert api.upload(FILE).status == 200
         assert api.upload(FILE + "\n").is_refused(413, "larger than", "split it")
-        monkeypatch.setattr(csv_form, "MAX_REST_BYTES", 0)
+        monkeypatch.setattr(upload_form, "MAX_REST_BYTES", 0)
         assert api.upload(FILE).is_refused(413, "larger than")
 
     def test_a_file_that_is_larger_than_a_json_body_may_be_is_taken_and_kept_whole(self, api):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from api.diagnosis import MOST_CALLS
+from api.campaigns.diagnosis import MOST_CALLS
 from dialer.diagnosis import NEEDED
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, TrunkHealthFactory
 

@@ -6,7 +6,6 @@ kind with the rule that it obeys.
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import product
@@ -19,15 +18,15 @@ from django.contrib.auth import get_user_model
 from django.core.serializers import serialize
 from django.db import models
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.credentials import create_key
 from accounts.models import Account, ApiKey
-from api.exophones import sid as exophone_sid
+from api.exophones.views import sid as exophone_sid
 from core import signed_addresses
 from dialer import links
 from reports.links import report_url
+from tests.api.addresses import addresses
 from tests.api.client import Api, basic
 from tests.factories import (
     AccountFactory,
@@ -82,16 +81,6 @@ STAFFS = {
     "admin/r/<path:content_type_id>/<path:object_id>/",
     "admin/(?P<url>.*)$",
 }
-
-
-def addresses(patterns: Any = None, before: str = "") -> Iterator[str]:
-    for each in get_resolver().url_patterns if patterns is None else patterns:
-        address = before + str(each.pattern)
-        if isinstance(each, URLResolver):
-            yield from addresses(each.url_patterns, address)
-        else:
-            assert isinstance(each, URLPattern)
-            yield address
 
 
 def is_tenants(address: str) -> bool:

@@ -11,7 +11,8 @@ from django.db import connection, connections
 from django.utils import timezone
 from rest_framework.response import Response
 
-from api import idempotency, views
+from api.campaigns import views
+from api.http import idempotency
 from api.models import IdempotentRequest
 from api.tasks import purge_idempotency_keys
 from campaigns.models import Campaign

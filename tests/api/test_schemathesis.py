@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from accounts.models import Account
-from api.schema import document
+from api.http.openapi import document
 from campaigns_project.wsgi import application
 from tests.factories import CampaignFactory, WebhookTryFactory
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from accounts.models import ApiKey
-from api.rate_limits import Meter
+from api.http.rate_limits import Meter
 from tests.api.client import basic
 
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -67,7 +67,7 @@ def test_the_number_is_a_setting(api, settings):
 
 def test_without_redis_wrong_credentials_are_wrong_and_good_ones_good(api, monkeypatch):
     away = Meter("redis://127.0.0.1:1")
-    monkeypatch.setattr("api.sign_in_limit.meter", lambda: away)
+    monkeypatch.setattr("api.http.sign_in_limit.meter", lambda: away)
     assert guesses(api, 25) == [401] * 25
     assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 200
 

@@ -13,8 +13,8 @@ import redis
 from structlog.testing import capture_logs
 
 from accounts.credentials import create_key
-from api import rate_limits
-from api.rate_limits import Meter
+from api.http import rate_limits
+from api.http.rate_limits import Meter
 from campaigns.models import Campaign
 from tests.api.client import Api, campaign
 from tests.factories import AccountFactory
@@ -128,7 +128,7 @@ def test_a_limit_that_is_raised_counts_at_once(three):
 
 HAMMER = """
 import sys
-from api.rate_limits import Meter
+from api.http.rate_limits import Meter
 meter = Meter(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -186,8 +186,8 @@ def test_a_request_costs_one_trip_to_redis():
 
 def test_without_redis_everybody_is_let_in_and_the_log_says_so(three, monkeypatch):
     away = Meter(NOWHERE)
-    monkeypatch.setattr("api.throttling.meter", lambda: away)
-    monkeypatch.setattr("api.sign_in_limit.meter", lambda: away)
+    monkeypatch.setattr("api.http.throttling.meter", lambda: away)
+    monkeypatch.setattr("api.http.sign_in_limit.meter", lambda: away)
     with capture_logs() as logs:
         assert asks(three, 5) == {404: 5}
     assert [log["log_level"] for log in logs if log["event"] == "requests_not_counted"] == ["warning"]

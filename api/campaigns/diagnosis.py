@@ -9,9 +9,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import envelope, spelling
-from api.errors import NotFound
-from api.views import AccountView
+from api.campaigns.views import AccountView
+from api.http import envelope, spelling
+from api.http.errors import NotFound
 from campaigns.models import Campaign
 from contacts.numbers import to_e164
 from core.ids import wire_id

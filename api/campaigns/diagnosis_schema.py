@@ -4,8 +4,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from api.diagnosis import MOST_CALLS, DiagnosisView
-from api.schema import STATES, Written, answer, component, count, item, moment, responses, text
+from api.campaigns.diagnosis import MOST_CALLS, DiagnosisView
+from api.http.openapi import STATES, Written, answer, component, count, item, moment, responses, text
 
 Step = component("AttemptStep", status=text(), at=moment(), reason=text())
 Attempt = component(

@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import CallerId
-from api.errors import NotFound
-from api.parsers import printable
-from api.views import AccountView
+from api.campaigns.views import AccountView
+from api.http.errors import NotFound
+from api.http.parsers import printable
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500

@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from api.schema import Page, Written, answer, component, count, item, moment, query, responses, text
-from api.webhook_deliveries import KINDS, DeliveriesQuery, WebhookDeliveriesView, WebhookDeliveryView
+from api.http.openapi import Page, Written, answer, component, count, item, moment, query, responses, text
+from api.webhooks.views import KINDS, DeliveriesQuery, WebhookDeliveriesView, WebhookDeliveryView
 
 TAGS = ["Webhooks"]
 

@@ -8,10 +8,11 @@ from django.http import HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import csv_form, envelope
-from api.errors import NotFound
-from api.parsers import printable
-from api.views import AccountView
+from api.campaigns.views import AccountView
+from api.csv_uploads import upload_form
+from api.http import envelope
+from api.http.errors import NotFound
+from api.http.parsers import printable
 from contacts import csv_upload, rejected_rows
 from contacts.models import ContactList, CsvUpload
 from core import ids
@@ -45,7 +46,7 @@ class CsvUploadView(CsvView):
     """/contacts/csv-upload"""
 
     def post(self, request: Request, account_sid: str) -> Response:
-        form = csv_form.receive(request._request)
+        form = upload_form.receive(request._request)
         name = form.fields.get("list_name", "").strip()
         if not name or len(name) > 255:
             raise InvalidRequest("'list_name' is mandatory: give a name of at most 255 characters for the list to fill")

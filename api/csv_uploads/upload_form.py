@@ -8,7 +8,7 @@ from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandl
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
-from api.parsers import BodyTooLarge, discard, printable
+from api.http.parsers import BodyTooLarge, discard, printable
 from core.errors import InvalidRequest
 
 MAX_FILE_BYTES = 60 * 1024 * 1024

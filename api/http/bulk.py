@@ -7,10 +7,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import envelope
-from api.errors import first_sentence
-from api.fields import ObjectSerializer
-from api.parsers import take_chunked_body
+from api.http import envelope
+from api.http.errors import first_sentence
+from api.http.fields import ObjectSerializer
+from api.http.parsers import take_chunked_body
 from core.errors import InvalidRequest
 
 MAX_ITEMS = 5000

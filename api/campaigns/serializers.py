@@ -9,8 +9,8 @@ from rest_framework import serializers
 
 from accounts import caller_ids
 from accounts.models import Account, CallerId, Trunk
-from api import spelling
-from api.fields import (
+from api.http import spelling
+from api.http.fields import (
     CountField,
     MomentField,
     NumbersField,
@@ -20,7 +20,7 @@ from api.fields import (
     WordField,
     callback_field,
 )
-from api.parsers import printable
+from api.http.parsers import printable
 from campaigns import flows, spoken_text
 from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, Flow
 from campaigns.progress import Progress

@@ -6,8 +6,8 @@ from django.db.models import Model, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from api import spelling
-from api.call_details import STATES
+from api.campaigns.call_details import STATES
+from api.http import spelling
 from campaigns.models import Campaign
 
 M = TypeVar("M", bound=Model)

@@ -9,12 +9,12 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import bulk, envelope, queries
-from api.errors import NotFound
-from api.fields import ObjectSerializer, TextField
-from api.idempotency import idempotent
-from api.parsers import printable
-from api.views import AccountView
+from api.campaigns.views import AccountView
+from api.http import bulk, envelope, queries
+from api.http.errors import NotFound
+from api.http.fields import ObjectSerializer, TextField
+from api.http.idempotency import idempotent
+from api.http.parsers import printable
 from contacts import address_book, lists, numbers
 from contacts.models import Contact, ContactList
 from core import ids

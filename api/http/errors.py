@@ -8,8 +8,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from api import envelope
-from api.rate_limits import TooManyRequests
+from api.http import envelope
+from api.http.rate_limits import TooManyRequests
 from core.errors import Conflict, InvalidRequest
 
 UNREADABLE = "the request can't be read: check its address, headers and query"

@@ -5,7 +5,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from django.conf import settings
 from django.http import HttpRequest
 
-from api.rate_limits import Reading, TooManyRequests, meter
+from api.http.rate_limits import Reading, TooManyRequests, meter
 from core.client_address import client_address
 
 # What a provider gives one customer of IPv6: whoever has one address of it has them all.

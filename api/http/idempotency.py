@@ -23,8 +23,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.http.parsers import take_chunked_body
 from api.models import IdempotentRequest
-from api.parsers import take_chunked_body
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

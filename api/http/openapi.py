@@ -22,9 +22,10 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from api import exophones, idempotency, queries, spelling
-from api.serializers import RETRY_STATUSES, CampaignSerializer, RetriesSerializer, ScheduleSerializer
-from api.views import CallDetailsView, CampaignListView, CampaignView
+from api.campaigns.serializers import RETRY_STATUSES, CampaignSerializer, RetriesSerializer, ScheduleSerializer
+from api.campaigns.views import CallDetailsView, CampaignListView, CampaignView
+from api.exophones import views
+from api.http import idempotency, queries, spelling
 from campaigns.lifecycle import ACTIONS
 from reports import stats
 
@@ -32,7 +33,7 @@ STATES = [spelling.state(status) for status in spelling.CAMPAIGN_STATES]
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "api.authentication.ApiKeyAuthentication"
+    target_class = "api.http.authentication.ApiKeyAuthentication"
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
@@ -40,7 +41,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 class NumbersSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "api.fields.NumbersField"
+    target_class = "api.http.fields.NumbersField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         many = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 5000}
@@ -49,14 +50,14 @@ class NumbersSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
 
 
 class MomentSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "api.fields.MomentField"
+    target_class = "api.http.fields.MomentField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         return {"type": "string", "format": "date-time", "example": "2030-01-31T10:30:00+05:30"}
 
 
 class WordSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "api.fields.WordField"
+    target_class = "api.http.fields.WordField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.target.words.values())}
@@ -375,9 +376,7 @@ def describe() -> None:
     )(CallDetailsView)
     page = [
         OpenApiParameter("Page", OpenApiTypes.INT, description="From 0."),
-        OpenApiParameter(
-            "PageSize", OpenApiTypes.INT, description=f"At most {exophones.MAX_PAGE_SIZE}; more is clamped."
-        ),
+        OpenApiParameter("PageSize", OpenApiTypes.INT, description=f"At most {views.MAX_PAGE_SIZE}; more is clamped."),
     ]
     extend_schema_view(
         get=extend_schema(
@@ -386,9 +385,9 @@ def describe() -> None:
             responses=responses(ExoPhonesPage, bad=ExoPhoneErrors),
             tags=["ExoPhones"],
         )
-    )(exophones.ExoPhoneListView)
+    )(views.ExoPhoneListView)
     extend_schema_view(
         get=extend_schema(
             operation_id="get_exophone", responses=responses(ExoPhone, bad=ExoPhoneErrors), tags=["ExoPhones"]
         )
-    )(exophones.ExoPhoneDetailsView)
+    )(views.ExoPhoneDetailsView)

@@ -7,10 +7,10 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from api.rate_limits import Reading, TooManyRequests, meter
+from api.http.rate_limits import Reading, TooManyRequests, meter
 
 if TYPE_CHECKING:
-    from api.authentication import Caller
+    from api.http.authentication import Caller
 
 
 class AccountThrottle(BaseThrottle):

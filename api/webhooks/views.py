@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Account
-from api import envelope, queries, spelling
-from api.errors import NotFound
-from api.parsers import printable
-from api.views import AccountView
+from api.campaigns.views import AccountView
+from api.http import envelope, queries, spelling
+from api.http.errors import NotFound
+from api.http.parsers import printable
 from core import ids
 from core.ids import wire_id
 from webhooks import outbox

@@ -10,7 +10,7 @@ from django.core.validators import URLValidator
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
-from api import spelling
+from api.http import spelling
 from contacts import numbers
 from webhooks import addresses
 

@@ -12,16 +12,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Account
-from api import envelope, queries
-from api.authentication import Caller
-from api.call_details import call_data, statuses_of
-from api.errors import NotFound, first_sentence
-from api.fields import without_nulls
-from api.idempotency import idempotent
-from api.negotiation import AlwaysJSON
-from api.parsers import printable, take_chunked_body
-from api.serializers import CALLBACKS, CampaignSerializer, campaign_data, campaign_summary
-from api.throttling import AccountThrottle
+from api.campaigns.call_details import call_data, statuses_of
+from api.campaigns.serializers import CALLBACKS, CampaignSerializer, campaign_data, campaign_summary
+from api.http import envelope, queries
+from api.http.authentication import Caller
+from api.http.errors import NotFound, first_sentence
+from api.http.fields import without_nulls
+from api.http.idempotency import idempotent
+from api.http.negotiation import AlwaysJSON
+from api.http.parsers import printable, take_chunked_body
+from api.http.throttling import AccountThrottle
 from campaigns import lifecycle, progress
 from campaigns.models import Campaign
 from core import ids

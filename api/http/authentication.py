@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from accounts import credentials
 from accounts.models import Account
-from api import sign_in_limit
+from api.http import sign_in_limit
 
 WHAT_TO_DO = "sign in with HTTP Basic: the API key as user name, the API token as password"
 

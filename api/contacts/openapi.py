@@ -8,21 +8,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_serializer, extend_schema_view
 from rest_framework import serializers
 
-from api import bulk
-from api.contacts import ContactDetailsView, ContactListView, ContactSerializer, ContactsQuery
-from api.csv_upload import CsvStatusView, CsvUploadView, RejectedRowsView
-from api.fields import TextField
-from api.lists import (
-    EntriesQuery,
-    ListDetailsView,
-    ListEntriesView,
-    ListEntryView,
-    ListListView,
-    ListSerializer,
-    ListsQuery,
-    ReferenceSerializer,
-)
-from api.schema import (
+from api.contacts.views import ContactDetailsView, ContactListView, ContactSerializer, ContactsQuery
+from api.csv_uploads.views import CsvStatusView, CsvUploadView, RejectedRowsView
+from api.http import bulk
+from api.http.fields import TextField
+from api.http.openapi import (
     ERRORS,
     IDEMPOTENCY_KEY,
     Component,
@@ -40,6 +30,16 @@ from api.schema import (
     responses,
     text,
 )
+from api.lists.views import (
+    EntriesQuery,
+    ListDetailsView,
+    ListEntriesView,
+    ListEntryView,
+    ListListView,
+    ListSerializer,
+    ListsQuery,
+    ReferenceSerializer,
+)
 
 TAGS = ["Contacts and lists"]
 CSV_TAGS = ["CSV uploads"]
@@ -47,7 +47,7 @@ TAKEN = "The name or number is another's, or a campaign or an upload needs the l
 
 
 class CustomFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "api.contacts.CustomField"
+    target_class = "api.contacts.views.CustomField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {}}

@@ -1,0 +1,13 @@
+"""Addresses of campaigns, below an account. One page of Exotel's documentation writes /campaign/<id>/call-details."""
+
+from django.urls import path
+
+from api.campaigns import diagnosis, views
+
+urlpatterns = [
+    path("campaigns", views.CampaignListView.as_view()),
+    path("campaigns/<str:campaign_id>", views.CampaignView.as_view()),
+    path("campaigns/<str:campaign_id>/call-details", views.CallDetailsView.as_view()),
+    path("campaign/<str:campaign_id>/call-details", views.CallDetailsView.as_view()),
+    path("campaigns/<str:campaign_id>/diagnosis", diagnosis.DiagnosisView.as_view()),
+]

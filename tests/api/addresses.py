@@ -1,0 +1,17 @@
+"""Every address that the server has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+
+def addresses(patterns: Any = None, before: str = "") -> Iterator[str]:
+    """Yield every address of the server, as its pattern."""
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        address = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from addresses(each.url_patterns, address)
+        else:
+            assert isinstance(each, URLPattern)
+            yield address
