@@ -127,6 +127,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Django --------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "campaigns_project",  # first, so that its templates override the admin's
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -169,7 +170,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "campaigns_project" / "templates"],  # before the apps', so that it overrides Django's admin
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

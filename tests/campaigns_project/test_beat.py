@@ -10,7 +10,7 @@ from django_celery_beat.models import PeriodicTask
 
 from campaigns_project import beat
 from campaigns_project.celery import app
-from dialer.management.commands.sync_periodic_tasks import TICKS
+from campaigns_project.periodic_tasks import TICKS
 
 
 @pytest.fixture

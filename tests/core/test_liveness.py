@@ -7,8 +7,8 @@ from django.conf import settings
 from redis.exceptions import ConnectionError as RedisAway
 
 from campaigns_project.celery import app
+from campaigns_project.periodic_tasks import TICKS
 from core import liveness
-from dialer.management.commands.sync_periodic_tasks import TICKS
 
 QUEUES = [name for name in settings.MAX_SILENCE_SECONDS if name != liveness.BEAT]
 
