@@ -21,9 +21,9 @@ from campaigns.models import Campaign, CustomField, Outcome
 from core import batches, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
-from dialer import attempt_states, gate, links, outcomes, trunk_health
+from dialer import attempt_states, gate, inbox, links, outcomes, trunk_health
 from dialer.carriers import carrier_of
-from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, Refused, TooLate, Unavailable
+from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, RawEvent, Refused, TooLate, Unavailable
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
@@ -61,6 +61,7 @@ def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
     failpoints.reached("placing")
     answers = _ask(trunk, requests)
     failpoints.reached("carrier-answered")
+    inbox.append(trunk.carrier, _events(answers))
     try:
         _keep(trunk, answers, timezone.now())
     except batches.TRANSIENT_ERRORS:
@@ -69,6 +70,12 @@ def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
         # Recovery asks the carrier for those that are left in `placing`, one by one.
         log.exception("answers_not_kept", trunk=trunk.name, attempts=len(answers))
     failpoints.reached("answer-kept")
+
+
+def _events(answers: Mapping[UUID, Answer]) -> list[RawEvent]:
+    """Return the events that came with the carrier's replies."""
+    accepted = ((pk, answer) for pk, answer in answers.items() if isinstance(answer, Accepted))
+    return [(attempt_id, event) for attempt_id, answer in accepted for event in answer.events]
 
 
 class Claimed(NamedTuple):
@@ -206,7 +213,7 @@ def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
     given_back = CallAttempt.objects.filter(pk__in=list(accepted), status=S.CANCELED).values_list("pk", flat=True)
     if strays := [accepted[pk] for pk in given_back]:
         log.error("calls_taken_too_late", trunk=trunk.name, calls=len(strays))
-        carrier_of(trunk).hang_up(strays)
+        inbox.append(trunk.carrier, carrier_of(trunk).hang_up(strays))
 
 
 def _end(attempt_id: UUID, answer: Answer) -> Ended | None:

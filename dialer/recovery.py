@@ -21,7 +21,7 @@ from accounts.models import Trunk
 from campaigns.models import Outcome
 from core import batches
 from core.state_machine import Move
-from dialer import attempt_states, channels, dialing, messages, outcomes, repair_counts
+from dialer import attempt_states, channels, dialing, inbox, messages, outcomes, repair_counts
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
@@ -160,7 +160,7 @@ def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, no
     ]
     if over_time:
         log.warning("calls_over_time", trunk=trunk.name, calls=len(over_time))
-        carrier.hang_up(over_time)
+        inbox.append(trunk.carrier, carrier.hang_up(over_time))
 
 
 def _apply_unless_ambiguous(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:

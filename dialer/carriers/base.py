@@ -33,9 +33,13 @@ class CallRequest:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The carrier is dialling; events will follow. carrier_ref is its id for the call."""
+    """The carrier is dialling; events will follow.
+
+    carrier_ref is its id for the call. events: those that came with its reply, in its own words.
+    """
 
     carrier_ref: str
+    events: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,10 @@ class Placed:
     known_refs: frozenset[str] = frozenset()
 
 
+# An event in the carrier's own words, as `read_event` takes it, and the attempt that it belongs to.
+RawEvent = tuple[UUID, Mapping[str, Any]]
+
+
 class UnreadableEvent(Exception):
     """The carrier's message is not one that this driver understands; the message says what is wrong with it."""
 
@@ -128,8 +136,8 @@ class Carrier(ABC):
         """Asks what became of these attempts, by our id or whatever the carrier can be asked by. Never raises."""
 
     @abstractmethod
-    def hang_up(self, carrier_refs: Sequence[str]) -> None:
-        """Ends these calls as well as the carrier can; an event tells when they have ended."""
+    def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
+        """End these calls as well as the carrier can. Returns the events that came with its reply; others follow."""
 
     @classmethod
     @abstractmethod

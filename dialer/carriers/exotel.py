@@ -33,6 +33,7 @@ from dialer.carriers.base import (
     LookUp,
     NoSuchCall,
     Placed,
+    RawEvent,
     Refused,
     TooLate,
     Unavailable,
@@ -75,8 +76,9 @@ class ExotelCarrier(Carrier):
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
         return http_loop.run(_gather({each.attempt_id: self._find_safely(each) for each in placed}))
 
-    def hang_up(self, carrier_refs: Sequence[str]) -> None:
+    def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
         http_loop.run(_gather({ref: self._end(ref) for ref in carrier_refs}))
+        return ()
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:

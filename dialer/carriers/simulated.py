@@ -1,8 +1,8 @@
-"""A carrier inside the process: scripted, instant, rings nobody. For tests and benchmarks.
+"""A carrier inside the process: scripted, instant, calls no phone. For tests and benchmarks.
 
-Its events go through the real inbox. `script` holds, by number, what happens at each attempt in turn (the last
-repeats): an outcome, or one of this driver's own words for trouble: `refused`, `unavailable`, `lost-before-ring`,
-`lost-after-ring`, `silent` (accepted, and never heard of again).
+Its events come with its reply and go through the real inbox. `script` holds, by number, what happens at each attempt in
+turn (the last repeats): an outcome, or one of this driver's own words for a problem: `refused`, `unavailable`,
+`lost-before-ring`, `lost-after-ring`, `silent` (accepted, without an event ever).
 """
 
 from collections import Counter
@@ -14,7 +14,6 @@ from uuid import UUID
 from django.utils import timezone
 
 from campaigns.models import Outcome
-from dialer import inbox
 from dialer.carriers.base import (
     Accepted,
     Ambiguous,
@@ -26,13 +25,13 @@ from dialer.carriers.base import (
     LookUp,
     NoSuchCall,
     Placed,
+    RawEvent,
     Refused,
     TooLate,
     Unavailable,
     UnreadableEvent,
 )
 
-NAME = "simulated"
 OUTCOMES = frozenset(Outcome.values)
 TALK = timedelta(seconds=7)
 
@@ -46,7 +45,6 @@ class SimulatedCarrier(Carrier):
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
         answers: dict[UUID, Answer] = {}
-        events: list[tuple[UUID, dict[str, Any]]] = []
         for request in requests:
             if timezone.now() > request.ask_before:
                 answers[request.attempt_id] = TooLate()
@@ -55,19 +53,15 @@ class SimulatedCarrier(Carrier):
             entry = entries[min(self._asked[request.number], len(entries) - 1)]
             answers[request.attempt_id] = self._answer(request, entry)
             self._asked[request.number] += 1
-            if entry in {"refused", "unavailable", "lost-before-ring"}:
-                continue
-            self.rings.append(request)
-            if entry in OUTCOMES:
-                events.append((request.attempt_id, {"status": entry, "ref": request.attempt_id.hex}))
-        inbox.append(NAME, events)
+            if entry not in {"refused", "unavailable", "lost-before-ring"}:
+                self.rings.append(request)
         return answers
 
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
         return {each.attempt_id: self._look_up(each.attempt_id) for each in placed}
 
-    def hang_up(self, carrier_refs: Sequence[str]) -> None:
-        inbox.append(NAME, [(UUID(ref), {"status": Outcome.COMPLETED.value, "ref": ref}) for ref in carrier_refs])
+    def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
+        return [(UUID(ref), {"status": Outcome.COMPLETED.value, "ref": ref}) for ref in carrier_refs]
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
@@ -93,7 +87,8 @@ class SimulatedCarrier(Carrier):
                 return Unavailable("the script says busy line", 503)
             case "lost-before-ring" | "lost-after-ring":
                 return Ambiguous("the script loses the answer")
-        return Accepted(request.attempt_id.hex)
+        ref = request.attempt_id.hex
+        return Accepted(ref, events=({"status": entry, "ref": ref},) if entry in OUTCOMES else ())
 
     def _look_up(self, attempt_id: UUID) -> LookUp:
         if not self.answers_look_ups:

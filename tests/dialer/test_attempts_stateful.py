@@ -23,7 +23,7 @@ from campaigns.models import Call, Campaign
 from core.errors import WrongState
 from dialer import attempt_states, channels, dialing, inbox
 from dialer.carriers import _carrier
-from dialer.carriers.base import Answer, CallRequest
+from dialer.carriers.base import Accepted, Answer, CallRequest
 from dialer.models import CallAttempt, CarrierEvent
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
@@ -170,13 +170,18 @@ class Dialer(RuleBasedStateMachine):
 
         def die(requests: Sequence[CallRequest]) -> Any:
             if rung:
-                self.place_watched(requests)
+                self.events_come_by_themselves(self.place_watched(requests))
             raise KeyboardInterrupt
 
         self.rig.carrier.place = die  # type: ignore[method-assign]
         with suppress(KeyboardInterrupt):
             self.rig.dial()
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
+
+    def events_come_by_themselves(self, answers: dict[UUID, Answer]) -> None:
+        for attempt_id, answer in answers.items():
+            if isinstance(answer, Accepted):
+                inbox.append("simulated", [(attempt_id, event) for event in answer.events])
 
     def all_goes_well_for_a_while(self, minutes: int, times: int) -> None:
         """So that retries of retries are reached, and calls that have been up for longer than any may be."""

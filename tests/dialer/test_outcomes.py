@@ -80,6 +80,7 @@ def test_an_event_may_overtake_the_carriers_own_answer(rig, monkeypatch):
 
     def slow(requests):
         answers = place(requests)
+        inbox.append("simulated", [(request.attempt_id, {"status": "completed"}) for request in requests])
         rig.settle()
         return answers
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from campaigns import schedule
 from campaigns.models import Call, Campaign
-from dialer import dialing, messages, recovery
+from dialer import dialing, inbox, messages, recovery
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -174,7 +174,7 @@ def test_no_such_call_is_not_believed_while_another_attempt_at_the_number_is_und
     rig.tick()
     rig.clock.shift(40)
     assert rig.recover().given_back == 0
-    rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex])
+    inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex]))
     rig.settle()
     assert rig.recover().given_back == 1
 
