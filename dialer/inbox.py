@@ -1,4 +1,7 @@
-"""The inbox: carriers' events are added as they come, and taken in batches, oldest first."""
+"""The inbox: carriers' events are stored as they come, and settled in batches, oldest first.
+
+An event that can't be settled never holds up the others.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,19 +10,32 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+import structlog
+from django.db import connection, transaction
 from django.utils import timezone
 
-from dialer import messages
-from dialer.models import CarrierEvent
+from core import batches, failpoints
+from dialer import messages, outcomes
+from dialer.carriers import DRIVERS
+from dialer.carriers.base import Event, UnreadableEvent
+from dialer.models import CallAttempt, CarrierEvent
 
-# Handled events are kept for questions asked later.
-KEPT = timedelta(days=30)
+log = structlog.get_logger(__name__)
+
+# The most events that one transaction settles.
+BATCH = 500
+# Settled events stay for questions asked later.
+SETTLED_STAY = timedelta(days=30)
 PURGE_BATCH = 10_000
 
 
 def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> None:
-    """Stores events (attempt id and the carrier's own words), and rings for them to be settled."""
+    """Store events and enqueue their settling.
+
+    Args:
+        carrier: name of the carrier kind.
+        events: attempt id and the event in the carrier's own words, as its driver's `read_event` takes it.
+    """
     if not events:
         return
     # One statement and no transaction around it: with two callbacks for every call, this is what a web process does.
@@ -28,14 +44,41 @@ def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> No
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error) VALUES {rows}",  # noqa: S608
-            [each for attempt_id, payload in events for each in (attempt_id, carrier, json.dumps(payload), now)],
+            [value for attempt_id, payload in events for value in (attempt_id, carrier, json.dumps(payload), now)],
         )
     messages.enqueue_settle()
 
 
+def settle_batch(now: datetime) -> int:
+    """Settle the oldest events. Returns how many were taken. A fault in one of them stays with that one.
+
+    Raises:
+        One of batches.TRANSIENT_ERRORS; the events then wait for the next tick.
+    """
+    taken: list[int] = []
+
+    def settle_together() -> None:
+        with transaction.atomic():
+            events = _take(BATCH, now)
+            taken.extend(event.id for event in events)
+            _settle(events, now)
+            if taken:
+                failpoints.reached("inbox-before-commit")
+
+    batches.together("settle events", settle_together, otherwise=lambda: _settle_one_by_one(taken, now))
+    return len(taken)
+
+
+def purge(now: datetime) -> int:
+    """Delete a batch of events settled long ago. Returns how many. Looks at the oldest alone, as ids follow time."""
+    oldest = CarrierEvent.objects.order_by("id").values_list("pk", "handled_at")[:PURGE_BATCH]
+    old = [pk for pk, handled_at in oldest if handled_at and handled_at < now - SETTLED_STAY]
+    return CarrierEvent.objects.filter(pk__in=old).delete()[0]
+
+
 @dataclass(frozen=True)
 class Taken:
-    """An event out of the inbox, in the carrier's own words."""
+    """An event taken out of the inbox, in the carrier's own words."""
 
     id: int
     attempt_id: UUID
@@ -43,8 +86,8 @@ class Taken:
     payload: Mapping[str, Any]
 
 
-def take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken]:
-    """The oldest events that are not handled and that nobody else has taken, by their order.
+def _take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken]:
+    """Take the oldest events that are not handled and that no other process has taken, in their order.
 
     They count as handled from the commit on: a transaction that fails leaves them as they were.
     """
@@ -62,13 +105,49 @@ def take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken
     return [Taken(id_, attempt_id, carrier, json.loads(payload)) for id_, attempt_id, carrier, payload in rows]
 
 
-def note_error(event_id: int, error: str, now: datetime) -> None:
-    """The event is handled, in that it says nothing that can be used."""
+def _settle(events: Sequence[Taken], now: datetime) -> None:
+    news: list[tuple[UUID, Event]] = []
+    for event in events:
+        try:
+            news.append((event.attempt_id, DRIVERS[event.carrier].read_event(event.payload)))
+        except (UnreadableEvent, KeyError) as error:
+            log.warning("event_unreadable", event_id=event.id, attempt=event.attempt_id.hex, error=str(error))
+            _store_error(event.id, str(error), now)
+    if news:
+        outcomes.settle(news, now)
+
+
+def _settle_one_by_one(event_ids: Sequence[int], now: datetime) -> None:
+    failed: dict[int, Exception] = {}
+
+    def give_up(event_id: int, error: Exception) -> None:
+        failed[event_id] = error
+        _fail_its_call(CarrierEvent.objects.get(pk=event_id), error, now)
+
+    batches.one_by_one(
+        "settle events",
+        event_ids,
+        lambda event_id: _settle(_take(1, now, only=[event_id]), now),
+        give_up=give_up,
+    )
+    # Also where the call could not be given up: then recovery asks the carrier, and in the end spends the attempt.
+    for event_id, error in failed.items():
+        _store_error(event_id, f"{type(error).__name__}: {error}", now)
+
+
+def _fail_its_call(event: CarrierEvent, error: Exception, now: datetime) -> None:
+    """Fail the call, unless the event said no more than that it is up: then its end may still be understood."""
+    if _tells_an_end(event):
+        outcomes.give_up(event.attempt_id, error, now)
+
+
+def _tells_an_end(event: CarrierEvent) -> bool:
+    try:
+        return DRIVERS[event.carrier].read_event(event.payload).status != CallAttempt.Status.IN_PROGRESS
+    except Exception:  # noqa: BLE001 -- the driver fails on it: the call's end would not be understood either
+        return True
+
+
+def _store_error(event_id: int, error: str, now: datetime) -> None:
+    """Mark the event as handled, with the reason why it says nothing that can be used."""
     CarrierEvent.objects.filter(pk=event_id).update(handled_at=now, error=error[:1000])
-
-
-def purge(now: datetime) -> int:
-    """Deletes a batch of events handled long ago; answers how many. Looks at the oldest alone, as ids follow time."""
-    oldest = CarrierEvent.objects.order_by("id").values_list("pk", "handled_at")[:PURGE_BATCH]
-    old = [pk for pk, handled_at in oldest if handled_at and handled_at < now - KEPT]
-    return CarrierEvent.objects.filter(pk__in=old).delete()[0]

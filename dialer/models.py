@@ -112,7 +112,7 @@ class CarrierEvent(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            # Read by inbox.take: oldest first, only what is new.
+            # Read by inbox: oldest first, only what is not handled.
             models.Index(fields=["id"], name="event_not_handled", condition=Q(handled_at=None)),
         ]
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from dialer import dialing, dispatch, inbox, messages, recovery, settling
+from dialer import dialing, dispatch, inbox, messages, recovery
 
 
 @shared_task(name="dialer.dispatch_due")
@@ -30,7 +30,7 @@ def dial(attempt_ids: Sequence[str]) -> None:
 def settle() -> None:
     """Beat's tick and the inbox's doorbell: until the inbox is empty."""
     messages.settle_taken()
-    while settling.settle_batch(timezone.now()) == settling.BATCH:
+    while inbox.settle_batch(timezone.now()) == inbox.BATCH:
         pass
 
 

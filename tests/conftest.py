@@ -12,7 +12,7 @@ from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core.redis_client import redis_client
-from dialer import channels, dialing, dispatch, recovery, settling
+from dialer import channels, dialing, dispatch, inbox, recovery
 from dialer.carriers import _carrier, carrier_of
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
@@ -86,7 +86,7 @@ class Rig:
         dialing.dial(list(claimed))
 
     def settle(self) -> None:
-        settling.settle_batch(timezone.now())
+        inbox.settle_batch(timezone.now())
 
     def recover(self) -> recovery.Repairs:
         return recovery.recover(timezone.now())

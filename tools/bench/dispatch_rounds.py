@@ -21,7 +21,7 @@ from accounts.models import Account, CallerId, Trunk  # noqa: E402
 from campaigns import lifecycle, schedule  # noqa: E402
 from campaigns.models import Call, Campaign, Flow  # noqa: E402
 from campaigns_project.celery import collect_garbage_seldom  # noqa: E402
-from dialer import channels, dialing, dispatch, settling  # noqa: E402
+from dialer import channels, dialing, dispatch, inbox  # noqa: E402
 from dialer.models import CallAttempt  # noqa: E402
 from tools.bench.system import clone, number, number_sql  # noqa: E402
 
@@ -78,7 +78,7 @@ def _round(account_id: int) -> float:
 def _place_and_settle() -> None:
     claimed: Sequence[Any] = list(CallAttempt.objects.filter(status="claimed").values_list("id", flat=True))
     dialing.dial(claimed)
-    while settling.settle_batch(timezone.now()):
+    while inbox.settle_batch(timezone.now()):
         pass
 
 
