@@ -20,7 +20,7 @@ import redis
 import requests
 from rich.console import Console
 
-from tools.bench import charts, figures, page
+from tools.bench import charts, figures, page, scaling
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
 from tools.bench.run import Run
@@ -60,7 +60,8 @@ def main() -> int:
         console.print(f"[red]not measured: {name}")
     if not options.only and options.scale == 1 and not failed:
         page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
-        console.print("written: docs/operator/performance")
+        scaling.write()
+        console.print("written: docs/operator/performance, docs/operator/scaling.md")
     return 1 if failed else 0
 
 
