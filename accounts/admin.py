@@ -1,17 +1,18 @@
 """The admin pages of the tenants, their keys and caller IDs, and of the trunks."""
 
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
+from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts import caller_ids, credentials
+from accounts import caller_ids, carriers, credentials
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from accounts.webhook_secrets import new_secret
 from core.admin_kit import DeletedWhenUnused, PageAdmin, link
@@ -174,6 +175,16 @@ class TrunkForm(_ModelForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
         help_text="Stored encrypted and never shown. Empty: it stays as it is.",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer no carrier that is for tests, unless the trunk is of that carrier already."""
+        super().__init__(*args, **kwargs)
+        offered = [
+            (kind.name, kind.label)
+            for kind in carriers.all_kinds()
+            if not kind.is_for_tests or kind.name == self.instance.carrier
+        ]
+        cast(forms.ChoiceField, self.fields["carrier"]).choices = [*BLANK_CHOICE_DASH, *offered]
 
     def clean_base_url(self) -> str:
         return str(self.cleaned_data["base_url"]).rstrip("/")

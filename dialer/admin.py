@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.models import Trunk
+from accounts import carriers
 from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
 from contacts.admin import as_e164
@@ -183,7 +183,10 @@ class AttemptHistoryAdmin(HistoryAdmin):
 class CarrierFilter(ChoiceFilter):
     title = "carrier"
     parameter_name = column = "carrier"
-    values = Trunk.Carrier.choices
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The carriers are known once all apps are ready, which is after this module was imported."""
+        return list(carriers.choices())
 
 
 @admin.register(CarrierEvent)

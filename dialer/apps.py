@@ -6,4 +6,6 @@ class DialerConfig(AppConfig):
     verbose_name = "Dialer"
 
     def ready(self) -> None:
-        from dialer import receivers  # noqa: F401 -- its decorators connect them
+        from dialer import carriers, receivers  # noqa: F401 -- the decorators of receivers connect them
+
+        carriers.register_all()

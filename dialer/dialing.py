@@ -168,7 +168,6 @@ def _trunks(trunk_ids: Set[int], campaigns: Iterable[Campaign]) -> dict[int, Tru
 
 
 def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datetime) -> CallRequest:
-    hosted_here = trunk.carrier != Trunk.Carrier.EXOTEL
     try:
         custom_field = campaign.custom_field.value
     except CustomField.DoesNotExist:
@@ -177,8 +176,7 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
         attempt_id=claim.attempt_id,
         number=claim.number,
         caller_id=campaign.caller_id.number,
-        # Exotel runs the flow of that number in its own account; the sandbox reads ours.
-        flow_url=links.flow_url(campaign, claim.call_id) if hosted_here else campaign.flow_url,
+        flow_url=links.flow_url(campaign, claim.call_id) if trunk.kind.runs_our_flows else campaign.flow_url,
         custom_field=custom_field,
         callback_url=links.events_url(trunk.carrier, claim.attempt_id),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,

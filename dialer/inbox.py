@@ -14,9 +14,9 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.carriers import UnknownCarrier
 from core import batches, failpoints
-from dialer import messages, outcomes
-from dialer.carriers import DRIVERS
+from dialer import carriers, messages, outcomes
 from dialer.carriers.base import Event, UnreadableEvent
 from dialer.models import CallAttempt, CarrierEvent
 
@@ -109,8 +109,8 @@ def _settle(events: Sequence[Taken], now: datetime) -> None:
     news: list[tuple[UUID, Event]] = []
     for event in events:
         try:
-            news.append((event.attempt_id, DRIVERS[event.carrier].read_event(event.payload)))
-        except (UnreadableEvent, KeyError) as error:
+            news.append((event.attempt_id, carriers.driver(event.carrier).read_event(event.payload)))
+        except (UnreadableEvent, UnknownCarrier) as error:
             log.warning("event_unreadable", event_id=event.id, attempt=event.attempt_id.hex, error=str(error))
             _store_error(event.id, str(error), now)
     if news:
@@ -143,7 +143,7 @@ def _fail_its_call(event: CarrierEvent, error: Exception, now: datetime) -> None
 
 def _tells_an_end(event: CarrierEvent) -> bool:
     try:
-        return DRIVERS[event.carrier].read_event(event.payload).status != CallAttempt.Status.IN_PROGRESS
+        return carriers.driver(event.carrier).read_event(event.payload).status != CallAttempt.Status.IN_PROGRESS
     except Exception:  # noqa: BLE001 -- the driver fails on it: the call's end would not be understood either
         return True
 

@@ -12,8 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign, Flow
 from core import failpoints, signed_addresses
-from dialer import inbox
-from dialer.carriers import DRIVERS
+from dialer import carriers, inbox
 
 # More fields than any carrier sends; what is cut off is not read by a driver anyway.
 MOST_FIELDS = 100
@@ -23,7 +22,8 @@ MOST_FIELDS = 100
 @require_POST
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
     """Checks the token, keeps the event, answers 2xx. Nothing else: what it means is settled from the inbox."""
-    if carrier not in DRIVERS or not signed_addresses.is_token(request.GET.get("token", ""), "events", attempt_id.hex):
+    token = request.GET.get("token", "")
+    if not carriers.is_known(carrier) or not signed_addresses.is_token(token, "events", attempt_id.hex):
         return _no_such_address()
     payload = _payload(request)
     if payload is None:

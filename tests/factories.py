@@ -41,11 +41,11 @@ class TrunkFactory(ModelFactory):
         model = Trunk
 
     name = Sequence(lambda n: f"trunk-{n}")
-    carrier = Trunk.Carrier.SIMULATED
+    carrier = "simulated"
 
     class Params:
         exotel = Trait(
-            carrier=Trunk.Carrier.EXOTEL,
+            carrier="exotel",
             base_url="https://carrier.example",
             account_sid="operator1",
             api_key="key-at-the-carrier",
@@ -258,7 +258,7 @@ class CarrierEventFactory(ModelFactory):
         handled = Trait(handled_at=_ago(seconds=1))
 
     attempt_id = LazyAttribute(lambda row: row.attempt.id)
-    carrier = Trunk.Carrier.EXOTEL
+    carrier = "exotel"
     payload = LazyFunction(lambda: {"Status": "completed"})
 
 

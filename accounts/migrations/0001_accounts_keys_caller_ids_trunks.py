@@ -4,6 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
+import accounts.carriers
 import accounts.models
 import accounts.webhook_secrets
 import core.encryption
@@ -58,7 +59,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=64, unique=True)),
-                ('carrier', models.CharField(choices=[('sandbox', 'Sandbox (rings nobody)'), ('exotel', 'Exotel (v1 connect)'), ('simulated', 'Simulated (in process, for tests)')], max_length=16)),
+                ('carrier', models.CharField(choices=accounts.carriers.choices, max_length=16)),
                 ('base_url', models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.", verbose_name='base URL')),
                 ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
                 ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
@@ -66,7 +67,7 @@ class Migration(migrations.Migration):
                 ('channels', models.PositiveIntegerField(blank=True, help_text='The most calls at once over this trunk, all accounts together; empty: no limit of its own.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='trunk_has_a_channel'), models.CheckConstraint(condition=models.Q(models.Q(('carrier', 'exotel'), _negated=True), models.Q(models.Q(('base_url', ''), _negated=True), models.Q(('account_sid', ''), _negated=True), models.Q(('api_key', ''), _negated=True)), _connector='OR'), name='exotel_trunk_has_an_address_and_a_key', violation_error_message='An Exotel trunk needs a base_url, an account_sid and an api_key.')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='trunk_has_a_channel')],
             },
         ),
         migrations.CreateModel(

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from accounts import caller_ids
-from accounts.models import Account, CallerId, Trunk
+from accounts.models import Account, CallerId
 from api.http import spelling
 from api.http.fields import (
     CountField,
@@ -205,11 +205,11 @@ class CampaignSerializer(ObjectSerializer):
         return {"flow_type": flow_type, "repeat_menu_attempts": repeats}
 
     def _check_carrier(self, columns: dict[str, Any]) -> None:
-        """Exotel runs the flows of its own account and can't be handed a text."""
+        """Refuse a text where the carrier runs flows of its own account only."""
         campaign: Campaign | None = self.context.get("campaign")
         text = columns.get("text", campaign.text if campaign else "")
         caller_id: CallerId | None = columns.get("caller_id", campaign.caller_id if campaign else None)
-        if text and caller_id and caller_id.trunk.carrier == Trunk.Carrier.EXOTEL:
+        if text and caller_id and not caller_id.trunk.kind.runs_our_flows:
             raise serializers.ValidationError(
                 {"read_via_text": "calls from this caller_id run flows of the carrier's own account only: give url"}
             )

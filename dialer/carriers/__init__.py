@@ -1,36 +1,57 @@
-"""The carriers that calls can leave over. A new one is a driver module, a choice in accounts.Trunk, and a line here."""
+"""The registry of drivers. To add a carrier, write its module here and add its line to DRIVERS."""
 
 from functools import cache
 
-from django.conf import settings
+from django.utils.module_loading import import_string
 
+import accounts.carriers
+from accounts.carriers import UnknownCarrier
 from accounts.models import Trunk
-from dialer.carriers.base import Carrier
-from dialer.carriers.exotel import ExotelCarrier
-from dialer.carriers.simulated import SimulatedCarrier
+from dialer.carriers.base import Access, Carrier
 
-DRIVERS: dict[str, type[Carrier]] = {
-    Trunk.Carrier.SANDBOX: ExotelCarrier,
-    Trunk.Carrier.EXOTEL: ExotelCarrier,
-    Trunk.Carrier.SIMULATED: SimulatedCarrier,
-}
+DRIVERS = (
+    "dialer.carriers.sandbox.SandboxCarrier",
+    "dialer.carriers.exotel.ExotelCarrier",
+    "dialer.carriers.simulated.SimulatedCarrier",
+)
+
+_drivers: dict[str, type[Carrier]] = {}
+
+
+def register_all() -> None:
+    """Register the drivers of DRIVERS. Called once, when the dialer app is ready."""
+    for path in DRIVERS:
+        register(import_string(path))
+
+
+def register(driver: type[Carrier]) -> None:
+    """Make a driver and its kind known."""
+    accounts.carriers.register(driver.kind)
+    _drivers[driver.kind.name] = driver
+
+
+def is_known(name: str) -> bool:
+    """Tell whether a driver of that name is registered."""
+    return name in _drivers
+
+
+def driver(name: str) -> type[Carrier]:
+    """Return the driver of that name. Raises UnknownCarrier."""
+    if name not in _drivers:
+        raise UnknownCarrier(f"there is no driver for the carrier {name}")
+    return _drivers[name]
 
 
 def carrier_of(trunk: Trunk) -> Carrier:
-    """The driver of the trunk with its present settings; one instance for equal settings, so connections are kept.
+    """Return the trunk's driver with its present settings: one instance for equal settings, so connections are kept.
 
-    Raises core.encryption.UnreadableSecret when the trunk's token has to be entered again.
+    Raises:
+        core.encryption.UnreadableSecret: the trunk's token has to be entered again.
     """
-    return _carrier(trunk.carrier, trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal())
+    access = Access(trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal())
+    return _carrier(trunk.carrier, access)
 
 
 @cache
-def _carrier(kind: str, base_url: str, account_sid: str, api_key: str, api_token: str) -> Carrier:
-    match kind:
-        case Trunk.Carrier.SIMULATED:
-            return SimulatedCarrier()
-        case Trunk.Carrier.SANDBOX:
-            return ExotelCarrier(settings.SANDBOX_URL, "sandbox", "sandbox", "sandbox")
-        case Trunk.Carrier.EXOTEL:
-            return ExotelCarrier(base_url, account_sid, api_key, api_token)
-    raise ValueError(f"there is no driver for the carrier {kind}")
+def _carrier(name: str, access: Access) -> Carrier:
+    return driver(name).connect(access)

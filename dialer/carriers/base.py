@@ -6,10 +6,22 @@ Drivers translate; they decide nothing and store nothing. A new one (SIP gateway
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
+
+from accounts.carriers import CarrierKind
+
+
+@dataclass(frozen=True)
+class Access:
+    """The way to the carrier that a trunk stores: its address, and the operator's credentials in plain text."""
+
+    base_url: str
+    account_sid: str
+    api_key: str
+    api_token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,13 @@ class UnreadableEvent(Exception):
 
 class Carrier(ABC):
     """One trunk's driver. Instances are shared by threads."""
+
+    kind: ClassVar[CarrierKind]
+
+    @classmethod
+    @abstractmethod
+    def connect(cls, access: Access) -> "Carrier":
+        """Return a driver for a trunk. Called once in a process for equal settings; sends nothing."""
 
     @abstractmethod
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:

@@ -19,11 +19,13 @@ import aiohttp
 import structlog
 from django.conf import settings
 
+from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
 from contacts.numbers import to_e164
 from core import http_loop
 from dialer.carriers.base import (
     Accepted,
+    Access,
     Ambiguous,
     Answer,
     CallRequest,
@@ -65,10 +67,16 @@ CLOCK_SKEW = timedelta(minutes=10)
 class ExotelCarrier(Carrier):
     """base_url without the version, such as https://host; one HTTP session for all threads of a process."""
 
+    kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False)
+
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
         self._calls = f"{base_url.rstrip('/')}/v1/Accounts/{account_sid}/Calls"
         self._headers = {"Authorization": aiohttp.encode_basic_auth(api_key, api_token)}
         self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def connect(cls, access: Access) -> "ExotelCarrier":
+        return cls(access.base_url, access.account_sid, access.api_key, access.api_token)
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
         return http_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))

@@ -13,9 +13,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
 from dialer.carriers.base import (
     Accepted,
+    Access,
     Ambiguous,
     Answer,
     CallRequest,
@@ -37,6 +39,12 @@ TALK = timedelta(seconds=7)
 
 
 class SimulatedCarrier(Carrier):
+    kind = CarrierKind("simulated", "Simulated (in process, for tests)", needs_credentials=False, is_for_tests=True)
+
+    @classmethod
+    def connect(cls, access: Access) -> "SimulatedCarrier":
+        return cls()
+
     def __init__(self) -> None:
         self.script: dict[str, list[str]] = {}
         self.rings: list[CallRequest] = []

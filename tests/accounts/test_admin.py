@@ -15,7 +15,7 @@ from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, Trun
 
 pytestmark = pytest.mark.django_db
 
-TRUNK = {"name": "main", "carrier": "simulated", "base_url": "", "account_sid": "", "api_key": "", "channels": ""}
+TRUNK = {"name": "main", "carrier": "sandbox", "base_url": "", "account_sid": "", "api_key": "", "channels": ""}
 
 
 def _text(response) -> str:

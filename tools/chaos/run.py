@@ -271,7 +271,7 @@ class Run:
             opens_at=datetime.min.time(),
             closes_at=datetime.min.time(),
         )
-        trunk, _ = Trunk.objects.get_or_create(name="sandbox", defaults={"carrier": Trunk.Carrier.SANDBOX})
+        trunk, _ = Trunk.objects.get_or_create(name="sandbox", defaults={"carrier": "sandbox"})
         caller_id = CallerId.objects.create(account=account, number=f"+9180{number % 10**8:08d}", trunk=trunk)
         made = credentials.create_key(account, name="chaos")
         return account, caller_id, Client(self.system.url, sid, made.key, made.token)

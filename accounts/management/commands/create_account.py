@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
-from accounts import caller_ids, credentials
+from accounts import caller_ids, carriers, credentials
 from accounts.calling_hours import parse_calling_hours
 from accounts.models import Account, CallerId, Trunk
 
@@ -81,9 +81,9 @@ def _create(options: dict[str, Any]) -> Account:
 
 
 def _trunk(name: str) -> Trunk:
-    """The trunk of that name. The sandbox needs no setting up: it is made when first used."""
-    if name == Trunk.Carrier.SANDBOX:
-        return Trunk.objects.get_or_create(name=name, defaults={"carrier": Trunk.Carrier.SANDBOX})[0]
+    """Return the trunk of that name. The sandbox needs no credentials and so no set-up: it is made when first used."""
+    if name in {kind.name for kind in carriers.all_kinds() if not (kind.needs_credentials or kind.is_for_tests)}:
+        return Trunk.objects.get_or_create(name=name, defaults={"carrier": name})[0]
     try:
         return Trunk.objects.get(name=name)
     except Trunk.DoesNotExist as error:

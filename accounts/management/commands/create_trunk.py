@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts import carriers
 from accounts.models import Trunk
 
 
@@ -15,7 +16,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--carrier", choices=Trunk.Carrier.values, default=Trunk.Carrier.EXOTEL.value)
+        kinds = carriers.all_kinds()
+        offered = ", ".join(kind.name for kind in kinds if not kind.is_for_tests)
+        for_tests = ", ".join(kind.name for kind in kinds if kind.is_for_tests)
+        parser.add_argument(
+            "--carrier",
+            choices=[kind.name for kind in kinds],
+            default="exotel",
+            metavar="CARRIER",
+            help=f"{offered} (default: exotel); for tests and benchmarks: {for_tests}",
+        )
         parser.add_argument("--base-url", default="", help="the carrier's API, such as https://host")
         parser.add_argument("--account-sid", default="", help="the operator's account at the carrier")
         parser.add_argument("--api-key", default="")
@@ -23,7 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         token = ""
-        if options["carrier"] == Trunk.Carrier.EXOTEL:
+        if carriers.get(options["carrier"]).needs_credentials:
             token = getpass.getpass("API token: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
         trunk = Trunk(
             name=options["name"],

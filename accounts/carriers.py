@@ -1,0 +1,57 @@
+"""The kinds of carriers that trunks can be of.
+
+Each driver in `dialer.carriers` registers its kind when the dialer app is ready. Apps that must not import the dialer
+ask here what they need to know of a carrier.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CarrierKind:
+    """What everything but the driver asks of a carrier.
+
+    Attributes:
+        name: stored with each trunk, and part of the addresses that the carrier sends events to.
+        label: shown to people.
+        needs_credentials: a trunk needs a base URL, an account SID, an API key and a token.
+        runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
+            at the carrier, which a campaign names by their address.
+        is_for_tests: not offered in the admin.
+    """
+
+    name: str
+    label: str
+    needs_credentials: bool = True
+    runs_our_flows: bool = True
+    is_for_tests: bool = False
+
+
+class UnknownCarrier(LookupError):
+    """No driver has registered a carrier of this name."""
+
+
+_kinds: dict[str, CarrierKind] = {}
+
+
+def register(kind: CarrierKind) -> None:
+    """Make the kind known. Its driver must be known to `dialer.carriers`, too."""
+    _kinds[kind.name] = kind
+
+
+def get(name: str) -> CarrierKind:
+    """Return the kind of that name. Raises UnknownCarrier."""
+    try:
+        return _kinds[name]
+    except KeyError:
+        raise UnknownCarrier(f"there is no driver for the carrier {name}") from None
+
+
+def all_kinds() -> list[CarrierKind]:
+    """Return the kinds in the order of their registration."""
+    return list(_kinds.values())
+
+
+def choices() -> list[tuple[str, str]]:
+    """Return name and label of each kind, as a model field's choices."""
+    return [(kind.name, kind.label) for kind in _kinds.values()]
