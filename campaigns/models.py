@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import Account, CallerId
+from campaigns.flow_schema import validate_flow
 from contacts.models import E164
 from core.state_machine import History
 
@@ -53,8 +54,6 @@ class Flow(models.Model):
         return self.flow_id
 
     def clean(self) -> None:
-        from campaigns.flows import validate_flow
-
         validate_flow(self.document)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from campaigns import spoken_text
-from campaigns.flows import validate_flow
+from campaigns.flow_schema import validate_flow
 from campaigns.models import Campaign
 
 VALUES = {"Name": "Asha", "Fee": "100", "Fee due": "1 May", "नाम": "आशा"}
