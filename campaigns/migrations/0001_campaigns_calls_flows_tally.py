@@ -5,8 +5,8 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
-# Statement triggers with transition tables: one row per campaign and status for a statement, however many calls it
-# touches. An UPDATE's rows are its old ones taken away and its new ones added.
+# Statement triggers with transition tables: a statement adds one row per campaign and status, however many calls it
+# changes. For an UPDATE the old rows are subtracted and the new ones added.
 TALLY = """
 CREATE FUNCTION tally_calls() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -53,10 +53,10 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(blank=True, db_default='', default='', max_length=255)),
                 ('variables', models.JSONField(blank=True, help_text="Of a dynamic campaign: the values of this call's row, by column.", null=True)),
                 ('status', models.CharField(choices=[('created', 'created'), ('in-progress', 'in progress'), ('retrying', 'waiting for a retry'), ('completed', 'completed'), ('failed', 'failed'), ('canceled', 'canceled')], db_default='created', default='created', editable=False, max_length=16)),
-                ('attempts_made', models.PositiveSmallIntegerField(db_default=0, default=0, help_text='Attempts that counted: rung or refused.')),
+                ('attempts_made', models.PositiveSmallIntegerField(db_default=0, default=0, help_text='Attempts that counted: all but those that were given back.')),
                 ('last_outcome', models.CharField(blank=True, choices=[('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], db_default='', default='', max_length=16)),
                 ('was_placed', models.BooleanField(db_default=False, default=False)),
-                ('http_status', models.PositiveSmallIntegerField(blank=True, help_text='What the carrier last answered when it did not take the call.', null=True, verbose_name='HTTP status')),
+                ('http_status', models.PositiveSmallIntegerField(blank=True, help_text="Of the carrier's last response that refused the call.", null=True, verbose_name='HTTP status')),
                 ('next_attempt_at', models.DateTimeField(blank=True, help_text='When the retry is due.', null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('end_reason', models.CharField(blank=True, db_default='', default='', help_text='Why the call ended as it did.', max_length=255)),
@@ -82,10 +82,10 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('campaign_id', models.UUIDField()),
                 ('status', models.CharField(max_length=16)),
-                ('tried', models.BooleanField(help_text='Of calls with an attempt that counted.')),
+                ('tried', models.BooleanField(help_text='Whether these calls had an attempt that counted.')),
                 ('calls', models.BigIntegerField()),
-                ('attempts', models.BigIntegerField(help_text='Their attempts that counted.')),
-                ('is_sum', models.BooleanField(db_default=False, default=False, help_text='Of rows that were added up.')),
+                ('attempts', models.BigIntegerField(help_text='The attempts of these calls that counted.')),
+                ('is_sum', models.BooleanField(db_default=False, default=False, help_text='Whether the row replaced others.')),
             ],
             options={
                 'indexes': [models.Index(fields=['campaign_id'], name='tally_of_campaign'), models.Index(condition=models.Q(('is_sum', False)), fields=['id'], name='tally_to_add_up')],
@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=255)),
-                ('caller_id_given', models.CharField(help_text='The API answers with the spelling that it was given.', max_length=32, verbose_name='caller ID as given')),
+                ('caller_id_given', models.CharField(help_text='The API returns the spelling that it was given.', max_length=32, verbose_name='caller ID as given')),
                 ('type', models.CharField(choices=[('static', 'static: everybody hears the same'), ('dynamic', 'dynamic: each call has the values of its row in the list')], default='static', max_length=8)),
                 ('list_ids', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), blank=True, default=list, help_text='The lists that its calls are from.', size=None)),
                 ('flow_url', models.CharField(blank=True, help_text='As given; its last segment is the flow ID.', max_length=2048, verbose_name='flow address')),

@@ -1,60 +1,22 @@
-"""The campaign, its custom field, its calls, the flow that an answered call runs, and the histories of both.
-
-Statuses are written by `campaign_states` and `call_states` alone. The database refuses impossible rows: each
-constraint's name says which.
-"""
+"""Campaigns and the history of their states. `campaigns.campaign_states` is the only writer of both."""
 
 import uuid
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import Account, CallerId
-from campaigns.flow_schema import validate_flow
-from contacts.models import E164
+from campaigns.models.flow import Flow
 from core.state_machine import History
 
 MAX_RETRIES = 3
 MAX_INTERVAL_MINS = 30 * 24 * 60  # no campaign lasts longer than 30 days by default, so no wait needs to
 MAX_STATIC_LISTS = 5
-# A flow tries a prompt ten times at the most (flow.schema.json): once, and so often again.
+# A flow reads a prompt at most ten times (flow.schema.json): once, and then the repeats.
 MAX_REPEATS = 9
-
-
-class Outcome(models.TextChoices):
-    """How an attempt ended. `canceled`: it was given back before any phone rang, and counts for nothing."""
-
-    COMPLETED = "completed", "completed"
-    BUSY = "busy", "busy"
-    NO_ANSWER = "no-answer", "no-answer"
-    FAILED = "failed", "failed"
-    CANCELED = "canceled", "canceled"
-
-
-class Flow(models.Model):
-    """What an answered call does, under the id that is the last segment of a campaign's flow address."""
-
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="flows")
-    flow_id = models.CharField(
-        "flow ID",
-        max_length=64,
-        validators=[RegexValidator(r"\A[A-Za-z0-9_-]+\Z", "Use letters, digits, dash and underscore only.")],
-    )
-    document = models.JSONField(help_text="Validated against campaigns/flow.schema.json.")
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["account", "flow_id"], name="flow_id_is_unique_in_its_account"),
-        ]
-
-    def __str__(self) -> str:
-        return self.flow_id
-
-    def clean(self) -> None:
-        validate_flow(self.document)
 
 
 class Campaign(models.Model):
@@ -93,16 +55,16 @@ class Campaign(models.Model):
     name = models.CharField(max_length=255)
     caller_id = models.ForeignKey(CallerId, on_delete=models.PROTECT, related_name="campaigns")
     caller_id_given = models.CharField(
-        "caller ID as given", max_length=32, help_text="The API answers with the spelling that it was given."
+        "caller ID as given", max_length=32, help_text="The API returns the spelling that it was given."
     )
     type = models.CharField(max_length=8, choices=Type, default=Type.STATIC)
-    # Not a foreign key: answers name the lists that a campaign was made from after those have been deleted, too.
+    # Not a foreign key: responses name the lists that a campaign was made from even after they were deleted.
     list_ids = ArrayField(models.UUIDField(), default=list, blank=True, help_text="The lists that its calls are from.")
     flow = models.ForeignKey(Flow, on_delete=models.PROTECT, related_name="campaigns", null=True, blank=True)
     flow_url = models.CharField(
         "flow address", max_length=2048, blank=True, help_text="As given; its last segment is the flow ID."
     )
-    # Instead of a flow: see spoken_text.
+    # Read instead of running a flow: see spoken_text.
     flow_type = models.CharField(max_length=8, choices=FlowType, blank=True)
     text = models.TextField("text to read", blank=True)
     repeat_menu_attempts = models.PositiveSmallIntegerField(
@@ -159,7 +121,7 @@ class Campaign(models.Model):
             models.CheckConstraint(name="campaign_has_at_most_three_retries", condition=Q(number_of_retries__lte=3)),
             models.CheckConstraint(
                 name="campaign_with_retries_has_an_interval",
-                # A check that is neither true nor false passes, so an empty interval must be refused by name.
+                # A check that is neither true nor false passes, so NULL needs a condition of its own.
                 condition=Q(number_of_retries=0) | Q(retry_interval_mins__isnull=False, retry_interval_mins__gte=1),
             ),
             models.CheckConstraint(
@@ -208,7 +170,7 @@ class Campaign(models.Model):
 
 
 class CustomField(models.Model):
-    """The text that a campaign hands to its flow and its report; one value for all its numbers."""
+    """The text that a campaign passes to its flow and its report; one value for all of its numbers."""
 
     campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, related_name="custom_field")
     value = models.TextField()
@@ -217,116 +179,8 @@ class CustomField(models.Model):
         return self.value
 
 
-class Call(models.Model):
-    """One person to reach in one campaign, over as many attempts as the retry policy allows."""
-
-    class Status(models.TextChoices):
-        CREATED = "created", "created"
-        IN_PROGRESS = "in-progress", "in progress"
-        RETRYING = "retrying", "waiting for a retry"
-        COMPLETED = "completed", "completed"
-        FAILED = "failed", "failed"
-        CANCELED = "canceled", "canceled"
-
-    ENDED: ClassVar = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
-
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="calls")
-    number = models.CharField(max_length=16, validators=[E164])
-    name = models.CharField(max_length=255, blank=True, default="", db_default="")
-    variables = models.JSONField(
-        null=True, blank=True, help_text="Of a dynamic campaign: the values of this call's row, by column."
-    )
-    status = models.CharField(
-        max_length=16, choices=Status, default=Status.CREATED, db_default=Status.CREATED, editable=False
-    )
-    attempts_made = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="Attempts that counted: rung or refused."
-    )
-    last_outcome = models.CharField(max_length=16, choices=Outcome, blank=True, default="", db_default="")
-    # Whether a carrier ever took an attempt: a campaign none of whose calls it took has failed.
-    was_placed = models.BooleanField(default=False, db_default=False)
-    http_status = models.PositiveSmallIntegerField(
-        "HTTP status", null=True, blank=True, help_text="What the carrier last answered when it did not take the call."
-    )
-    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When the retry is due.")
-    ended_at = models.DateTimeField(null=True, blank=True)
-    end_reason = models.CharField(
-        max_length=255, blank=True, default="", db_default="", help_text="Why the call ended as it did."
-    )
-
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                name="call_has_an_end_exactly_when_ended",
-                condition=Q(status__in=["created", "in-progress", "retrying"], ended_at=None)
-                | Q(status__in=["completed", "failed", "canceled"], ended_at__isnull=False),
-            ),
-            models.CheckConstraint(
-                name="call_waiting_for_a_retry_knows_when",
-                condition=Q(status="retrying", next_attempt_at__isnull=False)
-                | (~Q(status="retrying") & Q(next_attempt_at=None)),
-            ),
-            models.CheckConstraint(
-                name="call_created_or_canceled_was_never_attempted",
-                condition=~Q(status__in=["created", "canceled"]) | Q(attempts_made=0),
-            ),
-            models.CheckConstraint(
-                name="call_completed_was_answered", condition=~Q(status="completed") | Q(last_outcome="completed")
-            ),
-        ]
-        indexes: ClassVar = [
-            # Read by dialer.dispatch (first tries, retries due, calls up) and by the tick that ends campaigns.
-            models.Index(
-                fields=["campaign", "status", "next_attempt_at", "id"],
-                name="call_open",
-                condition=Q(status__in=["created", "in-progress", "retrying"]),
-            ),
-            # Read by a person who asks whether, and how, somebody was called.
-            models.Index(fields=["number"], name="call_by_number"),
-        ]
-
-    def __str__(self) -> str:
-        return self.number
-
-
-class CallTally(models.Model):
-    """Calls counted as they change, so that a campaign of a million is not counted anew whenever somebody looks.
-
-    Each statement that adds, changes or removes calls adds rows with the differences, by a trigger in the database; the
-    sum over a campaign's rows is its state, and `progress.compact` adds them up from time to time. Nobody waits for
-    anybody: rows are only added and, added up, replaced.
-    """
-
-    # No foreign key: the rows of a deleted campaign add up to nothing, and go with the next adding up.
-    campaign_id = models.UUIDField()
-    status = models.CharField(max_length=16)
-    tried = models.BooleanField(help_text="Of calls with an attempt that counted.")
-    calls = models.BigIntegerField()
-    attempts = models.BigIntegerField(help_text="Their attempts that counted.")
-    is_sum = models.BooleanField(default=False, db_default=False, help_text="Of rows that were added up.")
-
-    class Meta:
-        indexes: ClassVar = [
-            # Read by progress.of.
-            models.Index(fields=["campaign_id"], name="tally_of_campaign"),
-            # Read by progress.compact: what has come since it last ran.
-            models.Index(fields=["id"], name="tally_to_add_up", condition=Q(is_sum=False)),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.calls:+} {self.status}"
-
-
 class CampaignHistory(History):
     subject = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="history")
 
     class Meta:
         verbose_name_plural = "campaign history"
-
-
-class CallHistory(History):
-    # Written by the statement that moves the call: to look whether that exists would be a tenth of a move's cost.
-    subject = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="history", db_constraint=False)
-
-    class Meta:
-        verbose_name_plural = "call history"
