@@ -1,4 +1,4 @@
-"""The only module that writes Call.status. The events that move a call out of each state: docs/developer/states.md."""
+"""The only module that writes Call.status. The events behind each move: docs/developer/states.md."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from campaigns.models import Call, CallHistory
+from campaigns import signals
+from campaigns.ended_calls import EndedCalls
+from campaigns.models import Call, CallHistory, Campaign
 from core.state_machine import Move, StateMachine
 
 Status = Call.Status
@@ -52,6 +54,18 @@ def move_all(
     return _machine.move_all(calls, to, before=before, at=at, reason=reason, **columns)
 
 
-def end_all(calls: "QuerySet[Call]", to: str, *, before: Iterable[str], at: datetime, reason: str) -> set[Any]:
-    """Move them as `move_all` does, to a final status, with the columns of an end."""
-    return move_all(calls, to, before=before, at=at, reason=reason, **end_columns(at=at, reason=reason))
+def end_waiting(campaign: Campaign, *, at: datetime, reason: str, untried: str = Status.FAILED) -> None:
+    """End every call of the campaign that is not up, inside the caller's transaction, and send `calls_ended`.
+
+    Args:
+        campaign: under its lock.
+        at: the moment of their end.
+        reason: why, for the history and the report.
+        untried: what calls that were never attempted become. Those that wait for a retry fail.
+    """
+    ended: set[int] = set()
+    for waiting, end in ((Status.CREATED, untried), (Status.RETRYING, Status.FAILED)):
+        calls = campaign.calls.filter(status=waiting)
+        ended |= move_all(calls, end, before=[waiting], at=at, reason=reason, **end_columns(at=at, reason=reason))
+    if ended:
+        signals.calls_ended.send(Campaign, campaigns=[campaign], calls=EndedCalls(campaign, ended))

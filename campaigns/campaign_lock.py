@@ -1,9 +1,11 @@
-"""A campaign's lock: what its calls do holds it together with others, what changes its state holds it alone.
+"""The lock of a campaign: code that moves its calls holds it shared, code that changes its state holds it exclusively.
 
-So the batches of one campaign do not wait for each other, and one that decides over a retry sees a pause or an end
-either before or after it, never in between. It is an advisory lock of PostgreSQL, held to the end of the transaction,
-and not a lock on the row, because it is fair: whoever wants it alone is next, while a row that is always locked by one
-batch or another would keep a person's pause waiting for ever. Take it before any row of the campaign's is locked.
+So the batches of one campaign do not wait for each other, and a batch that decides about a retry sees a pause or an end
+either before or after that change, never halfway. It is an advisory lock of PostgreSQL, held to the end of the
+transaction, and not a lock on the row, because it is fair: the next holder is the one that has waited longest. On a row
+that one batch after another keeps locked, a person's request to pause would wait for ever.
+
+Take it before locking any row of the campaign.
 """
 
 from typing import Any
@@ -14,7 +16,11 @@ from django.db.models import QuerySet
 
 
 def hold_shared(campaign_ids: "QuerySet[Any, Any]") -> None:
-    """campaign_ids: a query of one column. Locked in one order, so that no two batches block each other."""
+    """Lock the campaigns shared, in one order, so that two batches never wait for each other.
+
+    Args:
+        campaign_ids: a query of one column.
+    """
     ids, params = campaign_ids.order_by().query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -28,6 +34,6 @@ def hold_shared(campaign_ids: "QuerySet[Any, Any]") -> None:
 
 
 def hold(campaign_id: UUID) -> None:
-    """Waits for the batches that are at work; those that come later wait for this transaction."""
+    """Lock the campaign exclusively: wait for the batches at work, and make later ones wait for this transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s::uuid::text, 0))", [campaign_id])

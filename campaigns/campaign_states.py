@@ -1,4 +1,4 @@
-"""The only module that writes Campaign.status. Who moves a campaign out of each state: docs/developer/states.md."""
+"""The only module that writes Campaign.status. The events behind each move: docs/developer/states.md."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,27 +10,35 @@ from campaigns import signals
 from campaigns.models import Campaign, CampaignHistory
 from core.state_machine import Move, StateMachine
 
-S = Campaign.Status
+Status = Campaign.Status
 
 LEGAL: dict[str, set[str]] = {
-    S.CREATED: {S.IN_PROGRESS, S.PAUSED, S.FAILED, S.DELETED},
-    S.IN_PROGRESS: {S.PAUSED, S.COMPLETED, S.FAILED},
-    # A campaign that was paused before its start goes back to created, and may still be deleted.
-    S.PAUSED: {S.CREATED, S.IN_PROGRESS, S.COMPLETED, S.FAILED, S.CANCELED, S.DELETED},
-    S.COMPLETED: {S.ARCHIVED},
+    Status.CREATED: {Status.IN_PROGRESS, Status.PAUSED, Status.FAILED, Status.DELETED},
+    Status.IN_PROGRESS: {Status.PAUSED, Status.COMPLETED, Status.FAILED},
+    # A campaign that was paused before its start returns to created, and may still be deleted.
+    Status.PAUSED: {
+        Status.CREATED,
+        Status.IN_PROGRESS,
+        Status.COMPLETED,
+        Status.FAILED,
+        Status.CANCELED,
+        Status.DELETED,
+    },
+    Status.COMPLETED: {Status.ARCHIVED},
 }
 
 _machine = StateMachine(Campaign, CampaignHistory, LEGAL)
 
 
 def allows(before: str, after: str) -> bool:
+    """Return whether a campaign in state `before` may move to state `after`."""
     return _machine.allows(before, after)
 
 
 def move(campaigns: Iterable[Campaign], to: str, *, at: datetime, reason: str = "", **columns: Any) -> set[Any]:
-    """Move those of the campaigns that are still in the state in which they were loaded; return the ids that moved.
+    """Move the campaigns that are still in the state they were loaded in, and send `campaigns_moved` for them.
 
-    The rows that moved have their new values in memory too.
+    Returns the ids of those that moved. Their rows in memory get the new values, too.
     """
     campaigns = list(campaigns)
     if not campaigns:
@@ -41,8 +49,8 @@ def move(campaigns: Iterable[Campaign], to: str, *, at: datetime, reason: str = 
     with transaction.atomic(savepoint=False):
         moved = _machine.move_all(rows, to, before=before, at=at, reason=reason, **columns)
         if moved:
-            of_them = [campaign for campaign in campaigns if campaign.pk in moved]
-            for campaign in of_them:
+            moved_campaigns = [campaign for campaign in campaigns if campaign.pk in moved]
+            for campaign in moved_campaigns:
                 Move(campaign.pk, to, reason, columns).apply_to(campaign)
-            signals.campaigns_moved.send(Campaign, campaigns=of_them, at=at)
+            signals.campaigns_moved.send(Campaign, campaigns=moved_campaigns, at=at)
     return moved

@@ -10,8 +10,8 @@ SLICE = 1000
 class EndedCalls:
     """Iterate over the calls with these ids, in the order of the ids, as they are in the database.
 
-    They are loaded a slice at a time and only while somebody iterates: a campaign whose numbers nobody wants to be told
-    of costs nothing, and one that has a callback address never has all its calls in memory.
+    They are loaded in slices during the iteration. So they cost nothing where no receiver needs them, as in a campaign
+    without a callback address, and never fill the memory.
     """
 
     def __init__(self, campaign: Campaign, ids: Collection[int]) -> None:

@@ -1,40 +1,47 @@
-"""What a person may do to a campaign: create, change, pause, resume, complete, archive, delete.
+"""What a person may do to a campaign: create it, change it, and use one of the verbs in `VERBS`.
 
-The API and the admin both come here. Each function checks and moves under a lock on the campaign's row, all or nothing,
+The API and the admin both call these functions. Each one checks and changes under the campaign's lock, all or nothing,
 and raises InvalidRequest with a sentence for a person.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Account
 from campaigns import audience, call_states, campaign_lock, campaign_states, signals, spoken_text
-from campaigns.ended_calls import EndedCalls
-from campaigns.models import Call, Campaign, CustomField
+from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
 from core import failpoints
 from core.errors import InvalidRequest, WrongState
 from core.task_queue import enqueue
 
-S = Campaign.Status
+Status = Campaign.Status
 
 START_DUE = "campaigns.start_due"  # the task that starts what is due
 
-# A campaign without an end ends so long after its start (the seed: paused campaigns expire after 30 days).
+# The longest life of a campaign without an end. Exotel's Campaigns API, too, cancels paused campaigns after 30 days.
 LONGEST = timedelta(days=30)
 
 
 def create(
     account: Account, *, numbers: Sequence[str] = (), custom_field: str = "", now: datetime, **columns: Any
 ) -> Campaign:
-    """A new campaign with one call for each of `numbers` (E.164), or for each entry of the lists in `list_ids`.
+    """Create a campaign with its calls.
 
-    Duplicates are one call unless it says otherwise. Raises InvalidRequest for a list that can't be used, and for a
-    text with a variable that its list does not have.
+    Args:
+        account: owns the campaign.
+        numbers: whom to call, in E.164; ignored where `columns` has list_ids.
+        custom_field: a text for the flow and the report.
+        now: the start, unless `columns` has send_at.
+        columns: of the new row.
+
+    Raises:
+        InvalidRequest: a list can't be used, or the text has a variable that its list does not have.
     """
     columns.setdefault("send_at", now)
     columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
@@ -45,7 +52,7 @@ def create(
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
         audience.add_calls(campaign, numbers)
-        # The commit may be that of a larger transaction, which remembers the answer of an idempotent request.
+        # The commit may be that of a larger transaction, which also stores the response of an idempotent request.
         transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
         transaction.on_commit(_enqueue_start)
         failpoints.reached("campaign-before-commit")
@@ -60,7 +67,10 @@ def change(
     custom_field: str | None = None,
     **columns: Any,
 ) -> Campaign:
-    """Changes a campaign that has not started, in any part; answers it as it now is."""
+    """Change any part of a campaign that has not started. Returns the campaign as it is now.
+
+    Args as for `create`; what is None or not named stays as it is.
+    """
     with transaction.atomic():
         campaign = _locked(campaign)
         if not has_not_started(campaign):
@@ -85,7 +95,7 @@ def change(
 
 
 def change_callbacks(campaign: Campaign, **callbacks: str) -> Campaign:
-    """Changes the addresses that are told of the campaign's progress; possible until it has ended."""
+    """Change the addresses that webhooks about a campaign that has not ended are sent to."""
     with transaction.atomic():
         campaign = _locked(campaign)
         if not campaign.is_open:
@@ -97,109 +107,143 @@ def change_callbacks(campaign: Campaign, **callbacks: str) -> Campaign:
 
 
 def has_not_started(campaign: Campaign) -> bool:
-    return campaign.started_at is None and campaign.status in {S.CREATED, S.PAUSED}
+    """Return whether the campaign waits for its start, so that all of it can still be changed."""
+    return campaign.started_at is None and campaign.status in {Status.CREATED, Status.PAUSED}
 
 
-def pause(campaign: Campaign, *, now: datetime | None = None) -> Campaign:
-    """No more numbers are called; calls that are up finish."""
-    return _act(campaign, "pause", {S.CREATED, S.IN_PROGRESS}, _pause, now)
+# Verbs ---------------------------------------------------------------------------------------------------------------
 
 
-def resume(campaign: Campaign, *, now: datetime | None = None) -> Campaign:
-    """The numbers that are left are called; a campaign paused before its start goes back to waiting for it."""
-    return _act(campaign, "resume", {S.PAUSED}, _resume, now)
+def _no_obstacle(_campaign: Campaign, _now: datetime) -> str:
+    return ""
 
 
-def complete(campaign: Campaign, *, now: datetime | None = None) -> Campaign:
-    """Ends a paused campaign: what is left becomes failed, calls that are up finish."""
-    return _act(campaign, "complete", {S.PAUSED}, _complete, now)
+@dataclass(frozen=True)
+class Verb:
+    """Something that a person does to a campaign; call it with the campaign to do it.
 
+    Attributes:
+        name: the word in a button, and in `action` of the API.
+        past: the same verb after the fact.
+        allowed_from: the states in which it may be used.
+        step: make the change, inside the transaction.
+        obstacle: why it may not be used now although the state allows it; "" where it may.
+        question: what to ask a person first, because there is no way back; "" where there is one.
+        is_action: whether it is an `action` of the API.
+    """
 
-def archive(campaign: Campaign, *, now: datetime | None = None) -> Campaign:
-    """Files a completed campaign away."""
-    return _act(campaign, "archive", {S.COMPLETED}, _archive, now)
+    name: str
+    past: str
+    allowed_from: frozenset[Campaign.Status]
+    step: Callable[[Campaign, datetime], None]
+    obstacle: Callable[[Campaign, datetime], str] = _no_obstacle
+    question: str = ""
+    is_action: bool = True
 
+    # Django's templates call whatever is callable.
+    do_not_call_in_templates: ClassVar = True
 
-def delete(campaign: Campaign, *, now: datetime | None = None) -> Campaign:
-    """Deletes a campaign that has not started. Its row stays, with the state deleted; nobody is called."""
-    return _act(campaign, "delete", {S.CREATED, S.PAUSED}, _delete, now)
+    def __call__(self, campaign: Campaign, *, now: datetime | None = None) -> Campaign:
+        """Do it, under the campaign's lock. Returns the campaign as it is now.
 
+        Raises:
+            WrongState: the campaign's state does not allow it.
+        """
+        now = now or timezone.now()
+        with transaction.atomic():
+            campaign = _locked(campaign)
+            if refusal := self.refusal(campaign, now):
+                raise WrongState(f"can't {self.name} this campaign: {refusal}")
+            self.step(campaign, now)
+            campaign.refresh_from_db()
+        return campaign
 
-ACTIONS: dict[str, Callable[..., Campaign]] = {
-    "pause": pause,
-    "resume": resume,
-    "complete": complete,
-    "archive": archive,
-}
-
-
-def _act(
-    campaign: Campaign,
-    verb: str,
-    allowed_from: set[Campaign.Status],
-    step: Callable[[Campaign, datetime], None],
-    now: datetime | None,
-) -> Campaign:
-    with transaction.atomic():
-        campaign = _locked(campaign)
-        if campaign.status not in allowed_from:
-            allowed = " or ".join(sorted(state.value for state in allowed_from))
-            raise WrongState(f"can't {verb} this campaign: it is {campaign.status}, and must be {allowed} for that")
-        step(campaign, now or timezone.now())
-        campaign.refresh_from_db()
-    return campaign
+    def refusal(self, campaign: Campaign, now: datetime) -> str:
+        """Return why the verb may not be used on this campaign now; "" where it may."""
+        if campaign.status not in self.allowed_from:
+            allowed = " or ".join(sorted(self.allowed_from))
+            return f"it is {campaign.status}, and must be {allowed} for that"
+        return self.obstacle(campaign, now)
 
 
 def _pause(campaign: Campaign, now: datetime) -> None:
-    campaign_states.move([campaign], S.PAUSED, at=now, reason="paused on request")
+    """Call no more numbers; calls that are up finish."""
+    campaign_states.move([campaign], Status.PAUSED, at=now, reason="paused on request")
 
 
 def _resume(campaign: Campaign, now: datetime) -> None:
-    if campaign.expires_at <= now:
-        raise WrongState("can't resume this campaign: its end has come while it was paused")
+    """Call the numbers that are left; a campaign that was paused before its start waits for it again."""
     if campaign.started_at is None and campaign.send_at > now:
-        campaign_states.move([campaign], S.CREATED, at=now, reason="resumed before the start")
+        campaign_states.move([campaign], Status.CREATED, at=now, reason="resumed before the start")
         return
     started_at = campaign.started_at or now
-    campaign_states.move([campaign], S.IN_PROGRESS, at=now, reason="resumed on request", started_at=started_at)
+    campaign_states.move([campaign], Status.IN_PROGRESS, at=now, reason="resumed on request", started_at=started_at)
     transaction.on_commit(lambda: signals.work_due.send(Campaign, account_ids=[campaign.account_id]))
 
 
+def _why_not_resumed(campaign: Campaign, now: datetime) -> str:
+    return "its end has come while it was paused" if campaign.expires_at <= now else ""
+
+
 def _complete(campaign: Campaign, now: datetime) -> None:
+    """End the campaign: the calls that are left fail, calls that are up finish."""
     reason = "the campaign was completed on request"
-    # The calls first: who is told of both is told of the campaign's end last.
-    end_waiting_calls(campaign, now, reason=reason)
-    campaign_states.move([campaign], S.COMPLETED, at=now, reason=reason, ended_at=now)
+    # The calls first, so that the webhook about the campaign's end is the last one.
+    call_states.end_waiting(campaign, at=now, reason=reason)
+    campaign_states.move([campaign], Status.COMPLETED, at=now, reason=reason, ended_at=now)
 
 
 def _archive(campaign: Campaign, now: datetime) -> None:
-    campaign_states.move([campaign], S.ARCHIVED, at=now, reason="archived on request")
+    campaign_states.move([campaign], Status.ARCHIVED, at=now, reason="archived on request")
 
 
 def _delete(campaign: Campaign, now: datetime) -> None:
-    if not has_not_started(campaign):
-        raise WrongState("can't delete this campaign: it has started. Pause it, then complete it to end it early")
-    campaign_states.move([campaign], S.DELETED, at=now, reason="deleted on request", ended_at=now)
-    end_waiting_calls(campaign, now, reason="the campaign was deleted")
+    """Call nobody. The row stays, with the state deleted."""
+    campaign_states.move([campaign], Status.DELETED, at=now, reason="deleted on request", ended_at=now)
+    call_states.end_waiting(campaign, at=now, reason="the campaign was deleted")
 
 
-def end_waiting_calls(campaign: Campaign, now: datetime, *, reason: str, untried: str = Call.Status.FAILED) -> None:
-    """Ends every call that is not up: those never tried become `untried`, those waiting for a retry fail.
+def _why_not_deleted(campaign: Campaign, _now: datetime) -> str:
+    return "" if has_not_started(campaign) else "it has started. Pause it, then complete it to end it early"
 
-    Within the caller's transaction.
-    """
-    ended: set[int] = set()
-    for waiting, end in ((Call.Status.CREATED, untried), (Call.Status.RETRYING, Call.Status.FAILED)):
-        ended |= call_states.end_all(
-            campaign.calls.filter(status=waiting), end, before=[waiting], at=now, reason=reason
-        )
-    if ended:
-        signals.calls_ended.send(Campaign, campaigns=[campaign], calls=EndedCalls(campaign, ended))
+
+pause = Verb("pause", "paused", frozenset({Status.CREATED, Status.IN_PROGRESS}), _pause)
+resume = Verb("resume", "resumed", frozenset({Status.PAUSED}), _resume, _why_not_resumed)
+complete = Verb(
+    "complete",
+    "completed",
+    frozenset({Status.PAUSED}),
+    _complete,
+    question="Complete this campaign? The calls that are left fail, and it can't be resumed.",
+)
+archive = Verb(
+    "archive",
+    "archived",
+    frozenset({Status.COMPLETED}),
+    _archive,
+    question="Archive this campaign? It can't be taken out of the archive.",
+)
+delete = Verb(
+    "delete",
+    "deleted",
+    frozenset({Status.CREATED, Status.PAUSED}),
+    _delete,
+    _why_not_deleted,
+    question="Delete this campaign? None of its numbers will be called.",
+    is_action=False,  # the API has the HTTP method for it
+)
+
+VERBS = {verb.name: verb for verb in (pause, resume, complete, archive, delete)}
+ACTIONS = {name: verb for name, verb in VERBS.items() if verb.is_action}
+
+
+# Parts of the above --------------------------------------------------------------------------------------------------
 
 
 def _locked(campaign: Campaign) -> Campaign:
     campaign_lock.hold(campaign.pk)
-    # The row too: whoever changes two things at once. no_key: adding attempts, whose key points here, needs not wait.
+    # Lock the row as well, in case two requests change different fields. `no_key`, so that inserting attempts, whose
+    # foreign keys point to it, does not wait.
     return Campaign.objects.select_for_update(of=("self",), no_key=True).select_related("account").get(pk=campaign.pk)
 
 
@@ -216,7 +260,7 @@ def _set_custom_field(campaign: Campaign, value: str) -> None:
 
 
 def _check_text(campaign: Campaign) -> None:
-    """Refuses a variable that nobody could fill. A static text has none."""
+    """Refuse a variable that has no value in the list. A static text has no variables at all."""
     columns: list[str] = []
     if campaign.type == Campaign.Type.DYNAMIC:
         columns = ContactList.objects.get(pk=campaign.list_ids[0]).columns

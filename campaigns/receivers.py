@@ -1,4 +1,4 @@
-"""What campaigns do when an app below them tells them something."""
+"""Receivers of the signals that the apps below send."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from core.ids import wire_id
 
 @receiver(list_deletion_requested)
 def keep_lists_of_open_campaigns(contact_list: ContactList, **_: Any) -> None:
-    """Raise Conflict while a campaign that has not ended was made from the list."""
-    user = Campaign.objects.filter(
+    """Raise Conflict while a campaign that uses the list has not ended."""
+    campaign = Campaign.objects.filter(
         account=contact_list.account_id, status__in=Campaign.OPEN, list_ids__contains=[contact_list.pk]
     ).first()
-    if user:
+    if campaign:
         raise Conflict(
-            f"the list {contact_list.name[:100]} is used by the campaign {user.name[:100]} ({wire_id(user.pk)}),"
-            f" which is {user.status}: delete it when the campaign has ended"
+            f"the list {contact_list.name[:100]} is used by the campaign {campaign.name[:100]}"
+            f" ({wire_id(campaign.pk)}), which is {campaign.status}: delete it when the campaign has ended"
         )

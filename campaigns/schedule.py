@@ -1,27 +1,27 @@
-"""What the clock does to campaigns: starts, ends, expiry. Each function is safe to run twice at once."""
+"""What time does to campaigns: they start, end and expire. Each function is safe to run twice at once."""
 
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from campaigns import campaign_lock, campaign_states, lifecycle, signals
+from campaigns import call_states, campaign_lock, campaign_states, signals
 from campaigns.models import Call, Campaign
 
-S = Campaign.Status
+Status = Campaign.Status
 
-# What starting a campaign reads of it.
-_STARTED_BY = ("id", "account_id", "status", "status_callback", "created_at")
+# The columns of a campaign that its start reads.
+_START_COLUMNS = ("id", "account_id", "status", "status_callback", "created_at")
 
 
 def start_due(now: datetime) -> None:
-    """Starts every campaign whose time has come, and tells the dialer of them."""
-    due = Campaign.objects.filter(status=S.CREATED, send_at__lte=now, expires_at__gt=now)
+    """Start every campaign whose time has come, and send `work_due` to the dialer."""
+    due = Campaign.objects.filter(status=Status.CREATED, send_at__lte=now, expires_at__gt=now)
     with transaction.atomic():
         # Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
-        campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only(*_STARTED_BY))
+        campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only(*_START_COLUMNS))
         started = campaign_states.move(
-            campaigns, S.IN_PROGRESS, at=now, reason="its start time has come", started_at=now
+            campaigns, Status.IN_PROGRESS, at=now, reason="its start time has come", started_at=now
         )
     if started:
         accounts = sorted({campaign.account_id for campaign in campaigns if campaign.pk in started})
@@ -29,15 +29,15 @@ def start_due(now: datetime) -> None:
 
 
 def next_start(after: datetime, within: timedelta) -> datetime | None:
-    """The next start that falls into the time span, so that a tick needs not be on time for a start to be."""
-    upcoming = Campaign.objects.filter(status=S.CREATED, send_at__gt=after, send_at__lte=after + within)
+    """Return the next start in the time span, so that a start between two ticks need not wait for the second."""
+    upcoming = Campaign.objects.filter(status=Status.CREATED, send_at__gt=after, send_at__lte=after + within)
     return upcoming.order_by("send_at").values_list("send_at", flat=True).first()
 
 
 def end_due(now: datetime) -> None:
-    """Ends what has reached its end (`end_at`, or 30 days): first the calls that wait, then the campaign.
+    """End what has reached its end (`end_at`, or 30 days): first the calls that wait, then the campaign.
 
-    A campaign with calls up stays open until they have finished: no new attempt starts meanwhile, as the gate is shut
+    A campaign with calls up stays open until they have finished. No new attempt starts meanwhile, as the gate is shut
     from `expires_at` on.
     """
     for campaign in Campaign.objects.filter(status__in=Campaign.OPEN, expires_at__lte=now):
@@ -45,40 +45,43 @@ def end_due(now: datetime) -> None:
             campaign_lock.hold(campaign.pk)
             campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
             if campaign.expires_at > now:
-                continue  # its end was put off meanwhile
-            if campaign.status == S.PAUSED:
-                lifecycle.end_waiting_calls(campaign, now, reason="the campaign was paused until its end")
+                continue  # its end was postponed meanwhile
+            if campaign.status == Status.PAUSED:
+                call_states.end_waiting(campaign, at=now, reason="the campaign was paused until its end")
             elif campaign.is_open:
                 reason = "the campaign's end came first"
-                lifecycle.end_waiting_calls(campaign, now, reason=reason, untried=Call.Status.CANCELED)
+                call_states.end_waiting(campaign, at=now, reason=reason, untried=Call.Status.CANCELED)
     close_finished(Campaign.objects.all(), now)
 
 
 def close_finished(campaigns: "QuerySet[Campaign]", now: datetime) -> None:
-    """Gives their final state to those of the campaigns that have no call left to make or to wait for."""
+    """Move those of the campaigns that have no open call left to their final state."""
     open_call = Call.objects.filter(campaign=OuterRef("pk"), status__in=["created", "in-progress", "retrying"])
-    at_work = Q(status__in=[S.IN_PROGRESS, S.PAUSED]) | Q(status=S.CREATED, expires_at__lte=now)
+    at_work = Q(status__in=[Status.IN_PROGRESS, Status.PAUSED]) | Q(status=Status.CREATED, expires_at__lte=now)
     for campaign in campaigns.filter(at_work).filter(~Exists(open_call)):
-        # With what its webhook says: both or neither.
+        # One transaction for the end and for the webhook about it: both are stored, or neither.
         with transaction.atomic():
             _close(campaign, now)
 
 
 def _close(campaign: Campaign, now: datetime) -> None:
-    """The seed's rule: canceled if paused until the end, failed if no call could be made, else completed."""
-    if campaign.status == S.PAUSED and campaign.expires_at <= now:
+    """End the campaign in the state that Exotel's Campaigns API documentation has for it.
+
+    Canceled when it was paused until its end, failed when no call could be made, else completed.
+    """
+    if campaign.status == Status.PAUSED and campaign.expires_at <= now:
         campaign_states.move(
-            [campaign], S.CANCELED, at=now, reason="paused and never resumed before its end", ended_at=now
+            [campaign], Status.CANCELED, at=now, reason="paused and never resumed before its end", ended_at=now
         )
     elif campaign.calls.filter(was_placed=True).exists():
-        campaign_states.move([campaign], S.COMPLETED, at=now, reason="no call is left", ended_at=now)
+        campaign_states.move([campaign], Status.COMPLETED, at=now, reason="no call is left", ended_at=now)
     else:
-        last_answer = campaign.calls.filter(http_status__isnull=False).order_by("-ended_at", "-id").first()
+        last_refused = campaign.calls.filter(http_status__isnull=False).order_by("-ended_at", "-id").first()
         campaign_states.move(
             [campaign],
-            S.FAILED,
+            Status.FAILED,
             at=now,
             reason="no call could be made",
             ended_at=now,
-            failure_http_status=last_answer.http_status if last_answer else None,
+            failure_http_status=last_refused.http_status if last_refused else None,
         )

@@ -1,4 +1,4 @@
-"""Beat's ticks for campaigns, each an indexed look at what is due; and the loading of CSV files."""
+"""The periodic tasks of campaigns. Each one calls a function that looks up what is due through an index."""
 
 from datetime import timedelta
 
@@ -9,12 +9,13 @@ from campaigns import progress, schedule
 from campaigns.lifecycle import START_DUE
 from core.task_queue import enqueue
 
-# Beat ticks once a second; a start that falls between two ticks gets a doorbell of its own.
+# How far to look ahead. Beat ticks once a second; a start between two ticks gets a message of its own.
 TICK = timedelta(seconds=1.5)
 
 
 @shared_task(name=START_DUE)
 def start_due() -> None:
+    """Start campaigns whose time has come, and enqueue this task again for a start before the next tick."""
     now = timezone.now()
     schedule.start_due(now)
     upcoming = schedule.next_start(now, within=TICK)

@@ -1,4 +1,4 @@
-"""A campaign's life against the table of docs/developer/states.md: whatever is asked for, whatever the clock does."""
+"""Campaigns move as the table in docs/developer/states.md says, whatever people ask for and the clock does."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ STEPS = machines.steps(
 
 @dataclass
 class Life:
-    """What is known of a campaign. `row` is as it was when it was made, like that of somebody who looked long ago."""
+    """What the model knows of a campaign. `row` is as it was at its creation, like that of a page opened long ago."""
 
     row: Campaign
     send_at: datetime
@@ -113,7 +113,7 @@ class Campaigns(RuleBasedStateMachine):
         self.act(life, lifecycle.delete, {"created": "deleted", "paused": "deleted"} if life.may_be_changed else {})
 
     def act(self, life: Life, verb: Any, ways: dict[str, str]) -> None:
-        """The verb leads where the table says, and nowhere with the reason where the table has no way."""
+        """Assert that the verb moves the campaign as `ways` says, and is refused where that has no way."""
         if life.status in ways:
             life.status = ways[life.status]
             assert verb(life.row).status == life.status
@@ -164,7 +164,7 @@ class Campaigns(RuleBasedStateMachine):
         schedule.end_due(now)
         for life in self.known:
             if life.status not in ENDED and life.expires_at <= now:
-                # Nobody was called in any that is still open: `everybody_is_called` ends those.
+                # No campaign that is still open has called anybody: `everybody_is_called` ends those that have.
                 life.status = "canceled" if life.status == "paused" else "failed"
 
     def everybody_is_called(self) -> None:

@@ -1,4 +1,4 @@
-"""The database refuses rows that can't be, whoever writes them."""
+"""The database refuses impossible rows, whatever code writes them."""
 
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 def refused(constraint: str, row: Any, **columns: Any) -> None:
-    """The row is fine as it is, and refused with these columns for this constraint."""
+    """Assert that the row is accepted as it is, and refused with these columns by this constraint."""
     model = type(row)
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         model.objects.filter(pk=row.pk).update(**columns)

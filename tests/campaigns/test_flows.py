@@ -1,4 +1,4 @@
-"""Flows: a small JSON document, validated by the published schema."""
+"""Flow documents are validated by the published schema, and found by the address that a campaign names."""
 
 import json
 

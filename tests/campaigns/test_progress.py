@@ -1,4 +1,4 @@
-"""The tally of calls: whatever is done to them, and whoever does it, it says what a count would say."""
+"""The tally of calls equals a count of the calls, whatever changes them."""
 
 from collections import Counter
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tests.conftest import NUMBERS
 
 
 def counted(campaign):
-    """What a count of the calls themselves says."""
+    """Count the calls themselves."""
     calls = list(Call.objects.filter(campaign=campaign).values_list("status", "attempts_made"))
     return progress.Progress(
         by_status=dict(Counter(status for status, _ in calls)),
@@ -41,7 +41,7 @@ def test_at_every_step_of_a_campaign(rig):
 
 
 @pytest.mark.django_db
-def test_when_numbers_are_changed_and_when_the_campaign_is_deleted(rig):
+def test_after_numbers_are_changed_and_after_the_campaign_is_deleted(rig):
     later = timezone.now() + timedelta(hours=1)
     campaign = rig.campaign(4, send_at=later)
     campaign = lifecycle.change(campaign, now=timezone.now(), numbers=NUMBERS[:2])
@@ -66,7 +66,7 @@ def test_adding_up_changes_no_sum_and_leaves_a_row_for_each_kind(rig):
     assert progress.compact() > 0
     assert [tallied(first), tallied(second)] == before
     assert CallTally.objects.filter(campaign_id=first.pk).count() == len(before[0].by_status)
-    assert progress.compact() == 0, "nothing has come since"
+    assert progress.compact() == 0, "there are no new rows"
 
 
 def test_new_rows_are_reached_however_many_sums_there_are(rig, monkeypatch):

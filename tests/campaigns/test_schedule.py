@@ -1,4 +1,4 @@
-"""The ticks: a start is at most a second late, and running a tick twice, or two at once, does nothing twice."""
+"""The ticks: a start is at most a second late, and a tick that runs twice, or two at once, does nothing twice."""
 
 import threading
 from datetime import timedelta
@@ -11,27 +11,27 @@ from campaigns.models import CampaignHistory
 from tests.conftest import START, states
 
 
-def test_a_start_between_two_ticks_has_a_doorbell_of_its_own(rig, monkeypatch):
-    rung: list[object] = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task, countdown: rung.append((task, countdown)))
+def test_a_start_between_two_ticks_has_a_message_of_its_own(rig, monkeypatch):
+    enqueued: list[object] = []
+    monkeypatch.setattr(tasks, "enqueue", lambda task, countdown: enqueued.append((task, countdown)))
     rig.campaign(send_at=START + timedelta(seconds=0.4))
     tasks.start_due()
-    assert rung == [("campaigns.start_due", 0.4)]
+    assert enqueued == [("campaigns.start_due", 0.4)]
 
 
 def test_a_start_beyond_the_next_tick_is_left_to_it(rig, monkeypatch):
-    rung: list[str] = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task, countdown: rung.append(task))
+    enqueued: list[str] = []
+    monkeypatch.setattr(tasks, "enqueue", lambda task, countdown: enqueued.append(task))
     rig.campaign(send_at=START + timedelta(seconds=5))
     tasks.start_due()
-    assert rung == []
+    assert enqueued == []
 
 
-def test_a_campaign_without_a_schedule_rings_the_start_when_it_is_stored(rig, monkeypatch):
-    rung: list[object] = []
-    monkeypatch.setattr(lifecycle, "enqueue", rung.append)
+def test_a_campaign_without_a_schedule_enqueues_the_start_when_it_is_stored(rig, monkeypatch):
+    enqueued: list[object] = []
+    monkeypatch.setattr(lifecycle, "enqueue", enqueued.append)
     rig.campaign()
-    assert rung == ["campaigns.start_due"]
+    assert enqueued == ["campaigns.start_due"]
 
 
 def test_ten_ticks_at_once_start_a_campaign_once(rig):
@@ -53,7 +53,7 @@ def test_ten_ticks_at_once_start_a_campaign_once(rig):
 
 
 def test_a_campaign_paused_at_the_very_moment_of_its_start_stays_paused(rig, monkeypatch):
-    """The tick has read it as due; the pause is stored before the tick moves it."""
+    """The tick has read it as due, and the pause is stored before the tick moves it."""
     campaign = rig.campaign()
     move = campaign_states.move
 

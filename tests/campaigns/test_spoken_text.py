@@ -1,4 +1,4 @@
-"""The text that a campaign reads: its variables, and the flow that it becomes."""
+"""The text that a campaign reads: its variables, and its conversion to a flow."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rules of the seed, the page that this project was asked for: one test named for each."""
+"""The rules for campaigns that Exotel's Campaigns API documentation states: one test for each."""
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -307,7 +307,7 @@ def test_the_same_number_twice_is_called_once_unless_asked_otherwise(rig):
     assert [call.number for call in twice.calls.order_by("id")] == [A, A]
 
 
-def test_an_account_has_the_defaults_of_the_seed():
+def test_an_account_has_the_limits_of_exotels_campaigns_api_by_default():
     account = Account(sid="acme")
     assert (account.channels, account.starts_per_minute, account.requests_per_minute) == (60, 60, 200)
     assert str(account.calling_hours) == "10:30-21:00 Asia/Kolkata"
