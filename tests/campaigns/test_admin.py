@@ -1,4 +1,4 @@
-"""The admin pages of campaigns, calls and flows: what they show, and that every action passes through lifecycle."""
+"""The admin pages of campaigns, calls and flows: what they show, and that every action goes through lifecycle."""
 
 import html
 import json
@@ -11,9 +11,11 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns import lifecycle
-from campaigns.admin import CALLBACKS, VERBS
+from campaigns.admin.campaigns import CALLBACKS
+from campaigns.lifecycle import VERBS
 from campaigns.models import Call, Campaign, Flow
 from core.errors import InvalidRequest
 from core.ids import wire_id
@@ -44,7 +46,7 @@ STATES: tuple[dict[str, bool], ...] = (
 
 
 def _text(response) -> str:
-    """What a person reads: no tags, single blanks."""
+    """Return what a person reads: no tags, single blanks."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
 
 
@@ -87,7 +89,7 @@ def test_the_list_shows_times_by_the_clock_of_each_account(admin_client):
     assert "2026-03-02 06:00:00 GMT" in page
 
 
-def test_what_is_only_planned_is_told_from_what_has_happened(admin_client):
+def test_planned_times_are_told_from_past_ones(admin_client):
     CampaignFactory(send_at=datetime(2040, 3, 2, 6, 0, tzinfo=UTC), end_at=datetime(2040, 3, 3, 6, 0, tzinfo=UTC))
     assert "due 2040-03-02 11:30:00 IST by 2040-03-03 11:30:00 IST" in _list(admin_client)
 
@@ -127,7 +129,7 @@ def test_the_page_shows_what_the_campaign_is_and_how_far_it_has_come(admin_clien
     assert wire_id(campaign.pk) in page
 
 
-def test_the_history_stands_on_the_page_the_newest_last(admin_client):
+def test_the_page_shows_the_history_with_the_newest_last(admin_client):
     campaign = CampaignFactory(paused=True)
     CampaignHistoryFactory(subject=campaign, reason="the start has come")
     CampaignHistoryFactory(subject=campaign, from_status="in-progress", to_status="paused", reason="paused on request")
@@ -203,7 +205,7 @@ def test_a_button_is_offered_exactly_where_lifecycle_lets_it_through(admin_clien
     campaign = CampaignFactory(**state)
     page = admin_client.get(reverse(PAGE, args=[campaign.pk])).content.decode()
     try:
-        verb.run(campaign)
+        verb(campaign)
     except InvalidRequest:
         allowed = False
     else:
@@ -211,7 +213,16 @@ def test_a_button_is_offered_exactly_where_lifecycle_lets_it_through(admin_clien
     assert (f"/act/{verb.name}/" in page) == allowed
 
 
-def test_who_did_it_is_in_the_log(admin_client, admin_user):
+def test_a_campaign_that_was_paused_past_its_end_offers_no_resume(admin_client):
+    campaign = CampaignFactory(paused=True, expires_at=timezone.now())
+    page = admin_client.get(reverse(PAGE, args=[campaign.pk])).content.decode()
+    assert "/act/complete/" in page
+    assert "/act/resume/" not in page
+    assert "its end has come while it was paused" in _press(admin_client, "resume", campaign)
+    assert Campaign.objects.get().status == "paused"
+
+
+def test_the_log_says_who_did_it(admin_client, admin_user):
     campaign = CampaignFactory(running=True)
     _press(admin_client, "pause", campaign)
     entry = LogEntry.objects.get()
@@ -243,7 +254,7 @@ def test_an_action_is_a_post_with_a_csrf_token(admin_user):
     assert Campaign.objects.get().status == "paused"
 
 
-def test_who_may_only_look_sees_no_buttons_and_can_do_nothing(client, django_user_model):
+def test_a_person_who_may_only_look_sees_no_buttons_and_can_do_nothing(client, django_user_model):
     user = django_user_model.objects.create_user("reader", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_campaign"))
     client.force_login(user)

@@ -1,0 +1,31 @@
+"""The admin page of flows, where their documents are edited."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import models
+from django.forms import Textarea
+from django.http import HttpRequest
+
+from campaigns.models import Flow
+from core.admin_kit import DeletedWhenUnused, PageAdmin, PrettyJSONField
+
+
+@admin.register(Flow)
+class FlowAdmin(DeletedWhenUnused, PageAdmin):
+    list_display = ("flow_id", "account")
+    list_select_related = ("account",)
+    search_fields = ("flow_id", "account__sid")
+    ordering = ("account__sid", "flow_id")
+    autocomplete_fields = ("account",)
+    fields = ("account", "flow_id", "document")
+    formfield_overrides = {
+        models.JSONField: {
+            "form_class": PrettyJSONField,
+            "widget": Textarea(attrs={"rows": 24, "cols": 100, "class": "json", "spellcheck": "false"}),
+        }
+    }
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Flow | None = None) -> Any:
+        """Let only the document of an existing flow change: the flow addresses of campaigns end in its ID."""
+        return [*super().get_readonly_fields(request, obj), *(("account", "flow_id") if obj else ())]
