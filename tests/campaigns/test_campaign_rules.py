@@ -101,7 +101,7 @@ def test_a_paused_campaign_is_completed_when_its_last_calls_up_have_ended(rig):
     campaign = rig.campaign()
     rig.tick()
     lifecycle.pause(campaign)
-    rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex])
+    inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex]))
     rig.tick()
     campaign.refresh_from_db()
     assert campaign.status == "completed"
@@ -153,7 +153,7 @@ def test_no_new_attempt_after_the_end_but_a_call_that_is_up_finishes(rig):
     rig.later(hours=1)
     campaign.refresh_from_db()
     assert campaign.status == "in-progress"
-    rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex])
+    inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex]))
     rig.tick()
     campaign.refresh_from_db()
     assert campaign.status == "completed"
@@ -264,7 +264,7 @@ def test_complete_ends_a_paused_campaign_and_fails_what_is_left(rig):
     lifecycle.pause(campaign)
     assert lifecycle.complete(campaign).status == "completed"
     assert states(campaign) == {A: "failed", B: "in-progress", C: "failed"}
-    rig.carrier.hang_up([rig.carrier.rings[1].attempt_id.hex])
+    inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[1].attempt_id.hex]))
     rig.settle()
     assert states(campaign) == {A: "failed", B: "completed", C: "failed"}
 
