@@ -1,4 +1,4 @@
-"""The Django project: settings, the Celery application, the addresses, and the embedded servers."""
+"""The Django project: settings, the Celery application, URLs, periodic tasks, health and metrics."""
 
 from campaigns_project.celery import app as celery_app
 

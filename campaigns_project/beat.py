@@ -1,4 +1,4 @@
-"""Beat's scheduler, made to outlive a clock that is set back."""
+"""Beat's scheduler, made to survive a clock that is set back."""
 
 import time
 from datetime import datetime
@@ -9,13 +9,16 @@ from django_celery_beat.schedulers import DatabaseScheduler
 
 log = structlog.get_logger(__name__)
 
-# Clocks are corrected by less than this all the time, in seconds, and the ticks come so often at the most.
-UNNOTICED = 2.0
+# Seconds by which the clock may differ before the intervals are restarted. Time synchronisation moves clocks by less
+# than this all the time, and each restart delays every tick by up to its interval.
+TOLERATED_SECONDS = 2.0
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
-    """django-celery-beat's, which counts from the moment of the last run: set back by an hour, it would tick no more
-    for an hour. This one notices, by the clock that only counts, and starts its intervals anew.
+    """django-celery-beat's scheduler, which restarts its intervals when the clock was set.
+
+    That scheduler counts from the time of the last run: with a clock that is set back by an hour, it would send nothing
+    for an hour. This one compares the clock with the monotonic one, which nobody can set.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -24,25 +27,25 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
-        # Set back while no beat was running.
-        self._count_anew(after=self.app.now())
+        # The clock may have been set back while no beat was running.
+        self._restart_intervals(last_run_after=self.app.now())
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         moved = _ahead() - self._ahead
-        if abs(moved) > UNNOTICED:
+        if abs(moved) > TOLERATED_SECONDS:
             log.warning("clock_was_set", seconds=round(moved, 1))
             self._ahead += moved
-            self._count_anew()
-            self._heap = None  # filled anew by the tick
+            self._restart_intervals()
+            self._heap = None  # the next tick fills it
         return float(super().tick(*args, **kwargs))
 
-    def _count_anew(self, after: datetime | None = None) -> None:
-        """For the ticks whose last run was after that moment, or for all."""
+    def _restart_intervals(self, last_run_after: datetime | None = None) -> None:
+        """Count the intervals from now on: of the tasks that last ran after that moment, or of all."""
         for entry in self.schedule.values():
-            if after is None or entry.last_run_at > after:
+            if last_run_after is None or entry.last_run_at > last_run_after:
                 entry.last_run_at = entry.model.last_run_at = self.app.now()
 
 
 def _ahead() -> float:
-    """How far the time of day is ahead of the clock that only counts, in seconds."""
+    """Return how far the time of day is ahead of the monotonic clock, in seconds."""
     return time.time() - time.monotonic()

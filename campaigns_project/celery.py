@@ -1,4 +1,4 @@
-"""The Celery application. Tasks are doorbells: each loads what it needs from PostgreSQL and calls one function."""
+"""The Celery application. A message holds ids only: its task loads what it needs from PostgreSQL."""
 
 import gc
 import os
@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, setup_logging, task_prerun
 
 from campaigns_project import watchdog  # noqa: F401 -- its signal handlers watch this worker
-from core import liveness  # noqa: F401 -- its signal handlers note the progress of beat and the workers
+from core import liveness  # noqa: F401 -- its signal handlers record the progress of beat and the workers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 
@@ -18,10 +18,10 @@ app.autodiscover_tasks()
 
 
 @task_prerun.connect
-def _keep_live_connections(**_: Any) -> None:
-    """What Django does before each request: a connection that is too old or dead is replaced, any other kept.
+def _close_old_connections(**_: Any) -> None:
+    """Do what Django does before each request: close a database connection that is too old or dead, keep any other.
 
-    By itself Celery closes it around every task (see CELERY_DB_REUSE_MAX), and most tasks are shorter than connecting.
+    Celery itself closes it around every task (see CELERY_DB_REUSE_MAX), and most tasks are shorter than connecting.
     """
     from django.db import close_old_connections
 
@@ -29,10 +29,11 @@ def _keep_live_connections(**_: Any) -> None:
 
 
 @celeryd_after_setup.connect
-def collect_garbage_seldom(**_: Any) -> None:
-    """A batch makes thousands of objects and no cycles. By default Python looks for those every 700, in all it has.
+def collect_garbage_rarely(**_: Any) -> None:
+    """Look for reference cycles every 50,000 allocations instead of every 700.
 
-    That took a tenth of a worker's time. What has been imported is left out, and stays shared by the pool's processes.
+    A batch makes thousands of objects and no cycles, and the search took a tenth of a worker's time. Imported modules
+    are left out of it, which also keeps their memory shared between the processes of the pool.
     """
     gc.collect()
     gc.freeze()
@@ -41,7 +42,7 @@ def collect_garbage_seldom(**_: Any) -> None:
 
 @setup_logging.connect
 def _keep_django_logging(**_: Any) -> None:
-    """Workers log the way the web process does; without a receiver Celery would set up handlers of its own."""
+    """Log as the web process does. Without a receiver of this signal, Celery sets up handlers of its own."""
     from logging.config import dictConfig
 
     from django.conf import settings

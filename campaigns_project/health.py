@@ -1,12 +1,14 @@
-"""Whether this server is up and at work: `/healthz` for who restarts processes, `/readyz` for who sends traffic.
+"""`/healthz` for a supervisor: is the web process up? `/readyz` for a load balancer: is the whole server at work?
 
-A worker that is connected but no longer consumes is a known state of Celery over Redis, so progress is what counts:
-`liveness` notes when beat last sent a tick and when a worker of each kind last ran a task.
+A worker that is connected but takes no tasks any more is a known state of Celery over Redis. So progress is what
+counts: `core.liveness` records when beat last sent a message, and when a worker of each queue last took one.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -15,12 +17,12 @@ from redis.exceptions import RedisError
 from campaigns_project import redis_memory
 from core import liveness
 from core.redis_client import redis_client
+from dialer.dialing import CLAIM_KEPT
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
 
-# A claimed call is placed within milliseconds: after so long no dialer is at work.
-CLAIM_WAITS_SECONDS = 10
+Check = Callable[[], str]
 
 
 def healthz(_request: HttpRequest) -> JsonResponse:
@@ -28,36 +30,31 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 when everything that a campaign needs is there, else 503; says what of each, and warns of what may come."""
-    checks = {
-        "database": _check(_database),
-        "redis": _check(_redis),
-        "beat": _check(lambda: _progress(liveness.BEAT)),
-        "control": _check(lambda: _progress("control")),
-        "dial": _check(_dial),
-        "webhooks": _check(lambda: _progress("webhooks")),
-        "load": _check(lambda: _progress("load")),
-    }
-    ready = all(answer == "ok" for answer in checks.values())
-    answer = {"status": "ready" if ready else "not ready", **checks, "warnings": _warnings()}
-    return JsonResponse(answer, status=200 if ready else 503)
+    """Respond 200 when everything that a campaign needs is there, else 503; with "ok" or a problem for each part."""
+    processes = {name: _dial if name == "dial" else partial(_progress, name) for name in settings.MAX_SILENCE_SECONDS}
+    checks: dict[str, Check] = {"database": _database, "redis": _redis, **processes}
+    results = {name: _run(name, check) for name, check in checks.items()}
+    ready = all(result == "ok" for result in results.values())
+    body = {"status": "ready" if ready else "not ready", **results, "warnings": _warnings()}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+def _run(name: str, check: Check) -> str:
+    """Return "ok" or what is wrong: a sentence, or the name of an exception, whose text may hold an address."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 -- any failure is a result here
+        log.warning("readiness_check_failed", check=name, error=str(error))
+        return type(error).__name__
 
 
 def _warnings() -> list[str]:
-    """What stops nothing now. Redis that is away is told as such."""
+    """Return what stops nothing now. That Redis is away is the result of its check, not a warning."""
     try:
         warning = redis_memory.eviction()
     except RedisError:
         return []
     return [warning] if warning else []
-
-
-def _check(probe: Callable[[], str]) -> str:
-    try:
-        return probe()
-    except Exception as error:  # noqa: BLE001 -- whatever it is, it is the answer
-        log.warning("not_ready", error=str(error))
-        return type(error).__name__
 
 
 def _database() -> str:
@@ -72,14 +69,13 @@ def _redis() -> str:
 
 
 def _dial() -> str:
-    """Its progress, and that calls are placed: one that waits for long says that no dialer takes it."""
+    """Check that claimed calls are placed, too: that takes milliseconds, so one that waits has no dialer."""
     claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
     oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
-    waits = (timezone.now() - oldest).total_seconds() if oldest else 0
-    if waits >= CLAIM_WAITS_SECONDS:
-        return f"a call has waited for a dialer for {waits:.0f} s"
+    if oldest and (waits := timezone.now() - oldest) >= CLAIM_KEPT:
+        return f"a call has waited for a dialer for {waits.total_seconds():.0f} s"
     return _progress("dial")
 
 
-def _progress(who: str) -> str:
-    return liveness.problem(who) or "ok"
+def _progress(process: str) -> str:
+    return liveness.problem(process) or "ok"

@@ -1,7 +1,7 @@
-"""`/metrics` in Prometheus's text format: a number for each promise that could be broken, counted when it is asked for.
+"""`/metrics` in Prometheus's text format: a number for each promise that could be broken, counted at each request.
 
-Counted from PostgreSQL and Redis, so every web process answers the same. Every query goes over an index, and counts of
-what may pile up stop at MOST_COUNTED. What each means, and when to be alarmed: docs/operator/operations.md.
+They are counted from PostgreSQL and Redis, so every web process shows the same. Every query uses an index, and counts
+of what may pile up stop at MOST_COUNTED. What each means, and when to be alarmed: docs/operator/operations.md.
 """
 
 import hmac
@@ -14,7 +14,7 @@ from ipaddress import ip_address
 import structlog
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -25,11 +25,12 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from accounts.models import Account, Trunk
-from campaigns.models import Call, Campaign, CampaignHistory
+from campaigns.models import Campaign
 from campaigns_project import redis_memory
+from campaigns_project.idle_campaigns import longest_idle_seconds
 from core import liveness
-from dialer import channels, gate, repair_counts
-from dialer.channels import NO_CAP, Scope
+from dialer import channels, repair_counts
+from dialer.channels import Scope
 from dialer.models import CallAttempt, CarrierEvent, TrunkHealth
 from dialer.recovery import CLAIMED_TOO_LONG, Repairs
 from webhooks import outbox
@@ -38,8 +39,8 @@ from webhooks.models import WebhookDelivery
 log = structlog.get_logger(__name__)
 
 MOST_COUNTED = 100_000
-# Leases and attempts are compared without a lock, so only what has differed for longer than a claim takes is told.
-# Recovery mends it every five seconds: what has lasted longer tells that recovery does not run.
+# Leases and attempts are compared without a lock, so only differences that have lasted longer than a claim takes are
+# shown. Recovery reconciles the two every five seconds: a difference that lasts shows that recovery does not run.
 SETTLED_SECONDS = 10
 
 
@@ -47,12 +48,12 @@ SETTLED_SECONDS = 10
 def metrics(request: HttpRequest) -> HttpResponse:
     if settings.METRICS_TOKEN:
         if not _has_token(request):
-            answer = HttpResponse("Send the token of METRICS_TOKEN: Authorization: Bearer TOKEN\n", status=401)
-            answer["WWW-Authenticate"] = "Bearer"
-            return answer
+            response = HttpResponse("Send the token of METRICS_TOKEN: Authorization: Bearer TOKEN\n", status=401)
+            response["WWW-Authenticate"] = "Bearer"
+            return response
     elif not _is_from_this_machine(request):
-        sentence = "Without METRICS_TOKEN in the server's environment only its own machine may read this\n"
-        return HttpResponse(sentence, status=403, content_type="text/plain")
+        message = "Without METRICS_TOKEN in the server's environment only its own machine may read this\n"
+        return HttpResponse(message, status=403, content_type="text/plain")
     registry = CollectorRegistry()
     registry.register(Trunkline(timezone.now()))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -64,7 +65,7 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _is_from_this_machine(request: HttpRequest) -> bool:
-    """A proxy on this machine brings requests from anywhere, and says so."""
+    # A proxy on this machine forwards requests from anywhere, with a header that says so.
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False
     try:
@@ -74,7 +75,7 @@ def _is_from_this_machine(request: HttpRequest) -> bool:
 
 
 class Trunkline(Collector):
-    """All metrics at one moment. A part that can't be read is missing, and its `trunkline_readable` is 0."""
+    """Collect all metrics at one moment. A part that can't be read is left out; its `trunkline_readable` is 0."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -94,16 +95,16 @@ class Trunkline(Collector):
 
 
 def _leases(_now: datetime) -> Iterator[Metric]:
-    astray = channels.astray(SETTLED_SECONDS)
-    yield _gauge("leases_without_attempt", "Channels that are held for no attempt under way.", astray.leaked)
-    yield _gauge("attempts_without_lease", "Attempts under way that hold no channel.", astray.missing)
+    discrepancies = channels.astray(SETTLED_SECONDS)
+    yield _gauge("leases_without_attempt", "Channels held by no attempt under way.", discrepancies.leaked)
+    yield _gauge("attempts_without_lease", "Attempts under way that hold no channel.", discrepancies.missing)
 
 
 def _attempts(now: datetime) -> Iterator[Metric]:
     unfinished = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED)
     counted = dict(unfinished.values_list("status").annotate(Count("id")))
     by_status = {status.value: counted.get(status, 0) for status in CallAttempt.UNFINISHED}
-    yield _gauges("attempts", "Attempts under way; unknown: the carrier's answer was lost.", "status", by_status)
+    yield _gauges("attempts", "Attempts under way; unknown: the carrier's reply was lost.", "status", by_status)
     late = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED, claimed_at__lt=now - CLAIMED_TOO_LONG)
     yield _gauge("attempts_claimed_too_long", "Claimed attempts that no dialer has taken in time.", _capped(late))
 
@@ -113,8 +114,8 @@ def _campaigns(now: datetime) -> Iterator[Metric]:
     counted = dict(is_open.values_list("status").annotate(Count("id")))
     by_status = {status.value: counted.get(status, 0) for status in Campaign.OPEN}
     yield _gauges("campaigns", "Campaigns that have not ended.", "status", by_status)
-    idle = max(_idle_seconds(now), default=0.0)
-    yield _gauge("due_but_idle_seconds", "For how long due calls have waited with nothing in the way.", idle)
+    idle = longest_idle_seconds(now)
+    yield _gauge("due_but_idle_seconds", "How long due calls have waited with nothing in the way.", idle)
 
 
 def _channels(_now: datetime) -> Iterator[Metric]:
@@ -123,20 +124,20 @@ def _channels(_now: datetime) -> Iterator[Metric]:
     held = channels.held(scopes.values())
     in_use = {sid: held[scope] for sid, scope in scopes.items()}
     yield _gauges("channels_in_use", "Channels that are held.", "account", in_use)
-    yield _gauges("channels", "Channels of the account.", "account", {sid: each.cap for sid, each in scopes.items()})
+    yield _gauges("channels", "Channels of the account.", "account", {sid: scope.cap for sid, scope in scopes.items()})
 
 
 def _trunks(_now: datetime) -> Iterator[Metric]:
     down = set(TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk_id", flat=True))
     up = {name: int(pk not in down) for pk, name in Trunk.objects.values_list("pk", "name")}
-    yield _gauges("trunk_up", "Whether the trunk took the last call that it was given.", "trunk", up)
+    yield _gauges("trunk_up", "Whether the trunk accepted the last call that it was given.", "trunk", up)
 
 
 def _inbox(now: datetime) -> Iterator[Metric]:
     new = CarrierEvent.objects.filter(handled_at=None)
     oldest = new.order_by("id").values_list("received_at", flat=True).first()
-    yield _gauge("inbox_events", "Carriers' events that are not settled yet.", _capped(new))
-    yield _gauge("inbox_lag_seconds", "The age of the oldest of them.", _age(oldest, now))
+    yield _gauge("inbox_events", "Carriers' events that are not applied yet.", _capped(new))
+    yield _gauge("inbox_lag_seconds", "The age of the oldest of those events.", _age(oldest, now))
 
 
 def _webhooks(now: datetime) -> Iterator[Metric]:
@@ -144,19 +145,20 @@ def _webhooks(now: datetime) -> Iterator[Metric]:
     given_up = WebhookDelivery.objects.filter(given_up_at__isnull=False)
     yield _gauge("webhooks_pending", "Webhooks that are not delivered yet.", _capped(pending))
     lag = _age(outbox.due_since(now), now)
-    yield _gauge("webhooks_lag_seconds", "For how long the longest due webhook has waited for its try.", lag)
-    yield _gauge("webhooks_given_up", "Webhooks given up in the last month, and not sent again.", _capped(given_up))
+    yield _gauge("webhooks_lag_seconds", "How long the webhook that has been due longest has waited.", lag)
+    yield _gauge("webhooks_given_up", "Webhooks given up in the last month and not sent again.", _capped(given_up))
 
 
 def _progress(_now: datetime) -> Iterator[Metric]:
-    """Infinite where nothing was ever noted: an alarm on a number goes off, one on a missing line may not."""
-    ages = {who: liveness.seconds_since(who) for who in settings.MAX_SILENCE_SECONDS}
-    known = {who: math.inf if age is None else age for who, age in ages.items()}
-    yield _gauges("progress_age_seconds", "Since the last progress of beat and each kind of worker.", "process", known)
+    # Infinite where no progress is recorded: an alarm on a number goes off, one on a missing line may not.
+    ages = {process: liveness.seconds_since(process) for process in settings.MAX_SILENCE_SECONDS}
+    known = {process: math.inf if age is None else age for process, age in ages.items()}
+    text = "Seconds since the last progress of beat and of each queue's workers."
+    yield _gauges("progress_age_seconds", text, "process", known)
 
 
 def _repairs(_now: datetime) -> Iterator[Metric]:
-    repairs = CounterMetricFamily("trunkline_repairs", "What recovery has mended, by kind.", labels=["kind"])
+    repairs = CounterMetricFamily("trunkline_repairs", "What recovery has repaired, by kind.", labels=["kind"])
     counts = repair_counts.read()
     for kind in (field.name for field in fields(Repairs)):
         repairs.add_metric([kind], counts.get(kind, 0))
@@ -165,7 +167,7 @@ def _repairs(_now: datetime) -> Iterator[Metric]:
 
 def _redis(_now: datetime) -> Iterator[Metric]:
     evicts = int(bool(redis_memory.eviction()))
-    yield _gauge("redis_may_evict", "Whether Redis throws keys away when its memory is full.", evicts)
+    yield _gauge("redis_may_evict", "Whether Redis evicts keys when its memory is full.", evicts)
 
 
 Part = Callable[[datetime], Iterable[Metric]]
@@ -181,48 +183,6 @@ PARTS: tuple[Part, ...] = (
     _repairs,
     _redis,
 )
-
-
-def _idle_seconds(now: datetime) -> Iterator[float]:
-    """Of each campaign with due calls, an open gate, free channels and a start to spare: for how long that was so.
-
-    Counted from the latest of what may have changed it: the call became due, a call was claimed, the campaign was
-    moved, the calling hours opened.
-    """
-    ready = [campaign for campaign in _with_due_calls(now) if gate.check(campaign, now) == gate.Open()]
-    scopes = {scope for each in ready for scope in channels.scopes_of(each) if scope.cap < NO_CAP}
-    held = channels.held(scopes)
-    waits = channels.next_starts({bucket for each in ready for bucket in channels.buckets_of(each)})
-    for campaign in ready:
-        full = any(scope in held and held[scope] >= scope.cap for scope in channels.scopes_of(campaign))
-        paced = any(waits[bucket] for bucket in channels.buckets_of(campaign))
-        if not full and not paced:
-            yield _age(_ready_since(campaign, now), now)
-
-
-def _with_due_calls(now: datetime) -> list[Campaign]:
-    """The running campaigns with calls to dial now, and the moments that say since when. One query."""
-    own = Call.objects.filter(campaign=OuterRef("pk"))
-    retries = own.filter(status=Call.Status.RETRYING).order_by("next_attempt_at").values("next_attempt_at")
-    claims = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-claimed_at").values("claimed_at")
-    moves = CampaignHistory.objects.filter(subject=OuterRef("pk")).order_by("-at").values("at")
-    running = Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS).annotate(
-        has_first_tries=Exists(own.filter(status=Call.Status.CREATED)),
-        retry_at=Subquery(retries[:1]),
-        claimed_at=Subquery(claims[:1]),
-        moved_at=Subquery(moves[:1]),
-    )
-    campaigns = running.select_related("account", "caller_id__trunk__health")
-    return [each for each in campaigns if each.has_first_tries or (each.retry_at and each.retry_at <= now)]
-
-
-def _ready_since(campaign: Campaign, now: datetime) -> datetime:
-    """campaign: of `_with_due_calls`. Calling hours never cross midnight, so the last opening was today's."""
-    hours = campaign.account.calling_hours
-    opened = datetime.combine(now.astimezone(hours.zone).date(), hours.opens, tzinfo=hours.zone)
-    due_at = None if campaign.has_first_tries else campaign.retry_at  # type: ignore[attr-defined]
-    moments = (opened, due_at, campaign.started_at, campaign.claimed_at, campaign.moved_at)  # type: ignore[attr-defined]
-    return max(moment for moment in moments if moment)
 
 
 def _capped(rows: "QuerySet[CallAttempt] | QuerySet[CarrierEvent] | QuerySet[WebhookDelivery]") -> int:

@@ -1,4 +1,4 @@
-"""The request log without what must not be in it, and a short way in for carriers."""
+"""The request log, without secrets, and a short path through the middleware for carriers' requests."""
 
 from collections.abc import Callable
 from typing import cast
@@ -15,7 +15,7 @@ from dialer.urls import CARRIERS_PATHS
 
 
 class RequestLog(RequestMiddleware):
-    """django-structlog's request log without the query, where signatures and carriers' tokens stand."""
+    """django-structlog's request log without query strings, which hold signatures and carriers' tokens."""
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
@@ -23,33 +23,33 @@ class RequestLog(RequestMiddleware):
 
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:
-        """The address that the sign-in limit counts by: what our own proxy says, never what a client says of itself.
+        """Log the address that the sign-in limit counts by: what our own proxy says, never what a client claims.
 
-        django-structlog asks ipware, which believes any of a dozen headers and was most of the request log's CPU.
+        django-structlog asks ipware, which believes any of a dozen headers and took most of the request log's CPU.
         """
         structlog.contextvars.bind_contextvars(ip=client_address(request))
 
 
 class CarriersFirst:
-    """Answers what carriers ask for without the middleware that follows: their requests have no session, no user and no
-    form of ours, only a token that the view checks.
+    """Respond to carriers' requests without the middleware that follows.
 
-    Two events for each call are most of what a web process does, and a token that is refused, which is all but keeping
-    the event, takes a third less CPU this way. The request log is here once more, as the one at the end of MIDDLEWARE
-    sees nothing of it.
+    They have no session, user or form, only a token that the view checks. Two events for each call are most of what a
+    web process does, and this path takes a third less CPU. The request log is applied here once more, as the one at the
+    end of MIDDLEWARE does not see these requests.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._everybody_else = get_response
-        self._carriers = RequestLog(cast(Callable[[HttpRequest], HttpResponse], convert_exception_to_response(_answer)))
+        self._full_path = get_response
+        view = convert_exception_to_response(_call_view)
+        self._short_path = RequestLog(cast(Callable[[HttpRequest], HttpResponse], view))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith(CARRIERS_PATHS):
-            return cast(HttpResponseBase, self._carriers(request))  # awaitable only where `_answer` were
-        return self._everybody_else(request)
+            return cast(HttpResponseBase, self._short_path(request))  # a coroutine only if `_call_view` were one
+        return self._full_path(request)
 
 
-def _answer(request: HttpRequest) -> HttpResponse:
+def _call_view(request: HttpRequest) -> HttpResponse:
     request.resolver_match = match = resolve(request.path_info, "dialer.urls")
-    answer: HttpResponse = match.func(request, *match.args, **match.kwargs)
-    return answer
+    response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+    return response

@@ -277,7 +277,7 @@ _shared_processors: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
-    masking.mask_numbers,
+    masking.mask_event,
 ]
 structlog.configure(
     processors=[

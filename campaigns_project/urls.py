@@ -1,4 +1,4 @@
-"""Every address of this server."""
+"""The URLs of this server."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, which asks less often whether its connection still lives."""
+"""Django's PostgreSQL backend, which checks less often whether its connection is still alive."""

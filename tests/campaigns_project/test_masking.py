@@ -2,11 +2,11 @@
 
 import pytest
 
-from campaigns_project.masking import mask_numbers
+from campaigns_project.masking import mask_event
 
 
 def logged(text: object, field: str = "error") -> object:
-    return mask_numbers(None, "info", {field: text})[field]
+    return mask_event(None, "info", {field: text})[field]
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_what_is_inside_of_lists_dictionaries_and_exceptions_is_masked():
 
 def test_our_own_fields_are_left_alone():
     ours = {"calls": 12345678, "account": "98100123", "timestamp": "2026-03-02T06:00:00.12345678Z"}
-    assert mask_numbers(None, "info", dict(ours)) == ours
+    assert mask_event(None, "info", dict(ours)) == ours

@@ -23,7 +23,7 @@ def test_not_again_within_a_second(transactional_db, monkeypatch):
     connection.ensure_connection()
     assert connection.is_usable()
     assert not asked, "it has only just connected"
-    now[0] += base.ASK_AGAIN_AFTER
+    now[0] += base.ASSUMED_ALIVE_SECONDS
     assert connection.is_usable()
     assert connection.is_usable()
     assert len(asked) == 1

@@ -21,7 +21,7 @@ def watched(redis, monkeypatch):
     def end():
         raise Ended
 
-    monkeypatch.setattr(watchdog, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(watchdog, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(watchdog, "_end", end)
     monkeypatch.setattr(watchdog, "_received_at", time.monotonic())
     return redis
@@ -45,13 +45,13 @@ def looks(monkeypatch, seconds):
 
     monkeypatch.setattr(time, "sleep", step)
     with pytest.raises(Over):
-        watchdog._look(PATIENCE)
+        watchdog._watch(PATIENCE)
 
 
 def test_a_worker_that_takes_nothing_while_beat_ticks_is_ended(watched):
     beats(watched)
     with pytest.raises(Ended):
-        watchdog._look(PATIENCE)
+        watchdog._watch(PATIENCE)
 
 
 def test_a_worker_that_takes_tasks_is_left_alone(watched, monkeypatch):
@@ -59,7 +59,7 @@ def test_a_worker_that_takes_tasks_is_left_alone(watched, monkeypatch):
     has_work = watchdog._has_work
 
     def taking():
-        watchdog._note_task()
+        watchdog._record_task()
         return has_work()
 
     monkeypatch.setattr(watchdog, "_has_work", taking)
