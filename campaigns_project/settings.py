@@ -1,7 +1,7 @@
 """Settings, all from the environment; `.env.example` lists every variable with its unit and default.
 
-Beside a running `make up` nothing has to be set: the addresses of the embedded servers are read from the file that it
-keeps in DATA_DIR. A value that makes no sense stops the start with a sentence.
+While `make up` runs on the same machine nothing has to be set: the addresses of its embedded servers are read from a
+file in DATA_DIR. A value that makes no sense stops the start with a message.
 """
 
 import math
@@ -13,32 +13,31 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from campaigns_project import masking
+from campaigns_project import log_config
 from core import services_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")  # below the real environment, as `make up` reads it too
+environ.Env.read_env(BASE_DIR / ".env")  # variables of the real environment win over it, as in `make up`
 
 
 def _secret_key(data_dir: Path) -> str:
-    """SECRET_KEY, or a random one made once and kept in DATA_DIR; there is no default that two servers could share."""
+    """Return SECRET_KEY, or a random key that is made once and stored in data_dir: no two servers share a default."""
     if given := str(env.str("SECRET_KEY", default="")):
         return given
-    kept = data_dir / "secret_key"
-    if not kept.exists():
+    stored = data_dir / "secret_key"
+    if not stored.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        made = data_dir / f"secret_key.{os.getpid()}"
-        made.touch(mode=0o600)
-        made.write_text(secrets.token_urlsafe(64))
+        new = data_dir / f"secret_key.{os.getpid()}"
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(64))
         # A link appears whole or not at all, and the first of two processes wins.
         with suppress(FileExistsError):
-            os.link(made, kept)
-        made.unlink()
-    return kept.read_text()
+            os.link(new, stored)
+        new.unlink()
+    return stored.read_text()
 
 
 def _positive(name: str, default: float, most: float = math.inf) -> float:
@@ -61,7 +60,7 @@ SANDBOX_PORT = env.int("SANDBOX_PORT", default=8010)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 if _public_host := urlsplit(PUBLIC_URL).hostname:
-    ALLOWED_HOSTS.append(_public_host)  # or every event of a carrier would be turned away
+    ALLOWED_HOSTS.append(_public_host)  # without it every event of a carrier would be refused
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
 
 # Servers -------------------------------------------------------------------------------------------------------------
@@ -75,14 +74,14 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured(
         "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name"
     )
-# Ten minutes keeps a connection over many requests and tasks; the health check survives a restarted server.
+# Ten minutes: a connection serves many requests and tasks. The health check notices a restarted server.
 DATABASES["default"] |= {
     "ENGINE": "campaigns_project.postgresql",
     "CONN_MAX_AGE": 600,
     "CONN_HEALTH_CHECKS": True,
 }
-# A process that died with its machine, or hangs, must not hold a lock that everybody else waits for: its transaction is
-# ended after half a minute, a dead connection is noticed within one, and who waits for a lock gives up and tries again.
+# A process that hangs, or died with its machine, must not hold a lock that all others wait for: an idle transaction is
+# ended after 30 s, a dead connection is noticed within a minute, and a wait for a lock is given up and tried again.
 DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {
     "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
     "keepalives_idle": 10,
@@ -96,32 +95,32 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # How long a phone rings before the carrier gives up, in seconds. Ofcom asks for at least 15.
 RING_TIMEOUT_SECONDS = int(_positive("RING_TIMEOUT_SECONDS", 45, most=600))
-# The longest conversation, in seconds: the carrier is told, leases outlive it, and an attempt whose fate the carrier
-# can't tell is given up after it. Exotel takes no more than four hours.
+# The longest conversation, in seconds. It is sent to the carrier, leases last longer, and an attempt whose fate the
+# carrier can't tell is given up after it. Exotel allows at most four hours.
 MAX_CALL_SECONDS = int(_positive("MAX_CALL_SECONDS", 3600, most=14_400))
-# How long the carrier may take to accept a call, in seconds, before the answer counts as lost.
+# How long the carrier may take to accept a call, in seconds, before its reply counts as lost.
 CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10, most=20)
-# How far a carrier's list of calls may lag behind its calls, in seconds: a call that is missing in it is believed to be
-# missing only so long after the carrier's last chance to take it.
+# How far a carrier's list of calls may lag behind its calls, in seconds. A call that is missing in the list counts as
+# never placed only so long after the last moment at which the carrier could have accepted it.
 CARRIER_LIST_LAG_SECONDS = _positive("CARRIER_LIST_LAG_SECONDS", 15)
-# An attempt that is up and has not been heard of for so long is asked for at the carrier, in seconds.
+# How long a call that is up may go without news, in seconds, before the carrier is asked about it.
 CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
-# The length in seconds of a minute in `interval_mins`. Sixty, save in a demo or a test that can't wait.
+# The length of a minute in `interval_mins`, in seconds. Only a demo or a test sets less than sixty.
 RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
-# How long a link to a report works, in seconds: a week, as links in a webhook are often opened late.
+# How long a link to a report works, in seconds. A week, because links in webhooks are often opened late.
 REPORT_LINK_SECONDS = int(_positive("REPORT_LINK_SECONDS", 7 * 24 * 3600))
-# How long the receiver of a webhook may take to answer, in seconds, all in all. Exotel waits as long.
+# How long the receiver of a webhook may take to respond, in seconds, from connecting to the response. Exotel's limit.
 WEBHOOK_TIMEOUT_SECONDS = _positive("WEBHOOK_TIMEOUT_SECONDS", 15, most=60)
-# How long a webhook is kept trying, in seconds: a day, so that a receiver that fails at night is mended in the morning.
+# How long a webhook is tried, in seconds. A day, so that a receiver that fails at night can be repaired in the morning.
 WEBHOOK_GIVE_UP_SECONDS = _positive("WEBHOOK_GIVE_UP_SECONDS", 24 * 3600, most=30 * 24 * 3600)
-# Whether webhooks may go to private, loopback and link-local addresses. On a server with customers of others, never.
+# Whether webhooks may go to private, loopback and link-local addresses. Never where customers choose the addresses.
 WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.bool("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", default=False)
 # The largest API request, in bytes: 5,000 numbers take about 100 kB.
 MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
-# Wrong credentials that one address may send in any minute: a person who mistypes has enough with a few.
+# Wrong credentials that one address may send in any minute. A person who mistypes needs only a few.
 FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
 
-# What a scraper of /metrics has to show, as a bearer token. Without one, only this machine may read them.
+# The bearer token that a scraper of /metrics must send. Without one, only this machine may read them.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # Django --------------------------------------------------------------------------------------------------------------
@@ -192,14 +191,14 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 
-# Behind TLS (PUBLIC_URL says so) cookies and redirects insist on it.
+# Where PUBLIC_URL is https://, cookies and redirects require TLS.
 SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 SECURE_SSL_REDIRECT = SECURE
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
-# Not for the operator's other subdomains, which this server knows nothing of.
+# HSTS for subdomains and the preload list: the operator's other hosts may have no TLS, and this server can't know.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
@@ -222,7 +221,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "PREPROCESSING_HOOKS": ["api.http.openapi.without_aliases"],
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
-    # The pages come from the package: no other host is asked for anything.
+    # The pages come from the installed package, so that a browser asks no other host.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -233,8 +232,9 @@ SPECTACULAR_SETTINGS = {
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
-# Whatever waits for a carrier stands in a queue of its own: a silent carrier must not hold up dispatch and outcomes.
-# So does what waits for customers' receivers, and the loading of CSV files, which takes up to a minute each.
+# Tasks that wait for a carrier have a queue of their own: a silent carrier must not hold up dispatch and outcomes. So
+# have those that wait for customers' receivers, and the loading of CSV files, which takes up to a minute each. Each
+# queue's name is also that of its process in the Procfile, and of its worker.
 CELERY_TASK_ROUTES = {
     "dialer.dial": {"queue": "dial"},
     "dialer.recover": {"queue": "dial"},
@@ -242,73 +242,32 @@ CELERY_TASK_ROUTES = {
     "contacts.loader_tick": {"queue": "load"},
     "webhooks.deliver": {"queue": "webhooks"},
 }
-# How long beat, and the workers of each queue, may take no task, in seconds, before they count as stopped. Beat and the
-# control queue tick once a second: ten missed ticks are no accident. A batch takes a dialer as long as a silent carrier
-# keeps it, and webhooks take as long as their receivers. A loader takes one file at a time, the largest in a minute.
+# How long beat may send no task, and the workers of each queue take none, in seconds, before they count as stopped.
+# Beat and the control queue tick once a second, so ten missed ticks are no accident. A batch of calls takes as long as
+# a silent carrier, webhooks take as long as their receivers, and the largest CSV file takes a minute.
 MAX_SILENCE_SECONDS = {"beat": 10, "control": 10, "dial": 60, "webhooks": 120, "load": 180}
-# Acknowledged before they run: a message is a doorbell, and running a dial twice is worse than running it late.
+# Acknowledge before running: beat sends every task again, and dialing late is better than dialing twice.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# Tasks before Celery closes a database connection. Out of the way: CONN_MAX_AGE says how old one may be, and
-# campaigns_project.celery has it looked at before each task.
+# After how many tasks Celery closes a database connection: never. CONN_MAX_AGE limits its age, and
+# campaigns_project.celery checks it before each task.
 CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_TASK_EVENTS", default=True)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Ringing a doorbell must not take longer than waiting for the next tick: requests and outcomes wait for it.
+# Enqueueing must not take longer than waiting for the next tick would: requests and outcomes wait for it.
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 if CELERY_BROKER_URL.startswith(("redis", "valkey")):
     CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_connect_timeout": 2, "socket_timeout": 5}
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
-# Database scheduler: looks at its table this often at the least, in seconds, so that an edit in the admin takes effect.
+# How often the database scheduler reads its table at the least, in seconds, so that an edit in the admin takes effect.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
-# Logs are events: a name and fields; JSON in production, text at a desk ----------------------------------------------
+# Logs ----------------------------------------------------------------------------------------------------------------
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
 if LOG_FORMAT not in {"json", "console"}:
     raise ImproperlyConfigured(f"LOG_FORMAT must be json or console, not {LOG_FORMAT}")
-
-_shared_processors: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.format_exc_info,
-    masking.mask_event,
-]
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared_processors,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
-_renderer: Any = (
-    structlog.processors.JSONRenderer() if LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False)
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "events": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processor": _renderer,
-            "foreign_pre_chain": _shared_processors,
-        },
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "events"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        # One line a request or task is the business of a tracer; what matters is logged as an event of its own.
-        "django_structlog": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
-        "django_celery_beat": {"level": "WARNING"},
-    },
-}
+LOGGING = log_config.configure(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
