@@ -15,7 +15,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tools.local import embedded
+from tools.local import services
 
 _PREFIX = "trunkline-tests-"
 
@@ -27,8 +27,8 @@ def _start() -> ExitStack:
     data_dir = Path(tempfile.mkdtemp(prefix=_PREFIX))
     stack.callback(shutil.rmtree, data_dir, ignore_errors=True)
     try:
-        stack.enter_context(embedded.exclusive_use(data_dir))
-        urls = stack.enter_context(embedded.embedded_services(data_dir, durable=False))
+        stack.enter_context(services.exclusive_use(data_dir))
+        urls = stack.enter_context(services.embedded_services(data_dir, durable=False))
     except BaseException:
         stack.close()
         raise
@@ -42,11 +42,11 @@ def _start() -> ExitStack:
 def _remove_leftovers() -> None:
     """Stop and remove the servers of earlier runs that were killed: their lock is free."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(embedded.AlreadyRunning, OSError):
+        with suppress(services.AlreadyRunning, OSError):
             if folder.stat().st_uid != os.geteuid() or not (folder / "up.lock").exists():
                 continue
-            with embedded.exclusive_use(folder):
-                embedded.stop_services(folder)
+            with services.exclusive_use(folder):
+                services.stop_services(folder)
             shutil.rmtree(folder, ignore_errors=True)
 
 

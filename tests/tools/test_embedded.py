@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from core import services_file
-from tools.local import embedded
+from tools.local import services
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_GIVEN: dict[str, str] = {}
@@ -26,18 +26,18 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     """A DATA_DIR in which nothing runs after the test."""
     folder = tmp_path / ".data"
     yield folder
-    embedded.stop_services(folder)
+    services.stop_services(folder)
 
 
 def start(data_dir: Path) -> dict[str, str]:
-    return embedded.start_services(data_dir, environ=NOTHING_GIVEN)
+    return services.start_services(data_dir, environ=NOTHING_GIVEN)
 
 
 def start_and_die(data_dir: Path) -> dict[str, str]:
     """Start both servers in a process that is killed at once; returns the addresses it left behind."""
     program = (
-        "import os, sys; from campaigns_project import embedded;"
-        "embedded.start_services(sys.argv[1], environ={}); os.kill(os.getpid(), 9)"
+        "import os, sys; from tools.local import services;"
+        "services.start_services(sys.argv[1], environ={}); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(data_dir)], cwd=ROOT, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -73,7 +73,7 @@ def test_both_servers_answer_and_are_found_until_they_are_stopped(data_dir: Path
     assert (data_dir / "services.json").stat().st_mode & 0o777 == 0o600
 
     started = pids(data_dir)
-    embedded.stop_services(data_dir)
+    services.stop_services(data_dir)
 
     assert services_file.running_services(data_dir) == {}
     assert not (data_dir / "services.json").exists()
@@ -85,7 +85,7 @@ def test_data_outlives_a_stop(data_dir: Path) -> None:
     query(urls, "CREATE TABLE kept AS SELECT 42 AS answer")
     with redis.Redis.from_url(urls["REDIS_URL"]) as client:
         client.set("kept", "yes")
-    embedded.stop_services(data_dir)
+    services.stop_services(data_dir)
 
     urls = start(data_dir)
 
@@ -101,7 +101,7 @@ def test_upper_and_lower_case_of_every_script_without_the_locales_of_the_machine
 def test_servers_named_in_the_environment_replace_the_embedded_ones(data_dir: Path) -> None:
     given = {"DATABASE_URL": "postgresql://db.example/trunkline", "REDIS_URL": "redis://redis.example/0"}
 
-    with embedded.embedded_services(data_dir, environ=given) as urls:
+    with services.embedded_services(data_dir, environ=given) as urls:
         assert urls == given
         assert services_file.running_services(data_dir) == {}
         assert not (data_dir / "postgres").exists()
@@ -109,7 +109,7 @@ def test_servers_named_in_the_environment_replace_the_embedded_ones(data_dir: Pa
 
 
 def test_only_what_is_missing_is_started(data_dir: Path) -> None:
-    with embedded.embedded_services(data_dir, environ={"DATABASE_URL": "postgresql://db.example/trunkline"}) as urls:
+    with services.embedded_services(data_dir, environ={"DATABASE_URL": "postgresql://db.example/trunkline"}) as urls:
         assert services_file.running_services(data_dir) == {"REDIS_URL": urls["REDIS_URL"]}
 
 
@@ -121,7 +121,7 @@ def test_a_start_adopts_the_servers_of_a_killed_run_and_a_stop_stops_them(data_d
     assert start(data_dir) == left
     assert pids(data_dir) == left_pids
 
-    embedded.stop_services(data_dir)
+    services.stop_services(data_dir)
     assert not any(lives(pid) for pid in left_pids.values())
 
 
@@ -129,7 +129,7 @@ def test_a_stop_alone_stops_the_servers_of_a_killed_run(data_dir: Path) -> None:
     start_and_die(data_dir)
     left_pids = pids(data_dir)
 
-    embedded.stop_services(data_dir)
+    services.stop_services(data_dir)
 
     assert not any(lives(pid) for pid in left_pids.values())
 
@@ -139,7 +139,7 @@ def test_servers_that_were_killed_are_started_anew(data_dir: Path) -> None:
     query(urls, "CREATE TABLE kept AS SELECT 42 AS answer")
     for pid in pids(data_dir).values():
         os.kill(pid, signal.SIGKILL)
-    embedded.stop_services(data_dir)
+    services.stop_services(data_dir)
 
     assert query(start(data_dir), "SELECT answer FROM kept") == (42,)
 
@@ -153,7 +153,7 @@ def test_a_valkey_that_was_killed_is_started_where_it_was(data_dir: Path) -> Non
 
 def test_another_programs_pid_in_the_pid_file_is_not_taken_for_the_server(data_dir: Path) -> None:
     start(data_dir)
-    embedded.stop_services(data_dir)
+    services.stop_services(data_dir)
     pid_file = data_dir / "postgres" / "postmaster.pid"
     pid_file.write_text(f"{os.getpid()}\n{data_dir / 'postgres'}\n0\n5432\n{data_dir / 'postgres'}\n\n0 0\nready\n")
 
@@ -162,16 +162,16 @@ def test_another_programs_pid_in_the_pid_file_is_not_taken_for_the_server(data_d
 
 def test_a_stranger_on_the_recorded_port_is_neither_adopted_nor_stopped(data_dir: Path, tmp_path: Path) -> None:
     only_valkey = {"DATABASE_URL": "postgresql://db.example/trunkline"}
-    with embedded.embedded_services(tmp_path / "other", environ=only_valkey) as other:
+    with services.embedded_services(tmp_path / "other", environ=only_valkey) as other:
         record = json.loads((tmp_path / "other" / "services.json").read_text())
         data_dir.mkdir()
         (data_dir / "services.json").write_text(json.dumps(record))
 
-        assert embedded.start_services(data_dir, environ=only_valkey)["REDIS_URL"] != other["REDIS_URL"]
+        assert services.start_services(data_dir, environ=only_valkey)["REDIS_URL"] != other["REDIS_URL"]
 
-        embedded.stop_services(data_dir)
+        services.stop_services(data_dir)
         (data_dir / "services.json").write_text(json.dumps(record))
-        embedded.stop_services(data_dir)
+        services.stop_services(data_dir)
         with redis.Redis.from_url(other["REDIS_URL"]) as client:
             assert client.ping()
 
@@ -187,7 +187,7 @@ def test_a_data_folder_whose_making_was_cut_short_is_made_anew(data_dir: Path) -
 
 @pytest.mark.parametrize("name", ["x" * 100, "My Projects"], ids=["longer than a socket's path", "with a space"])
 def test_a_data_dir_may_have_an_awkward_path(tmp_path: Path, name: str) -> None:
-    with embedded.embedded_services(tmp_path / name, environ=NOTHING_GIVEN) as urls:
+    with services.embedded_services(tmp_path / name, environ=NOTHING_GIVEN) as urls:
         assert query(urls, "SELECT 1") == (1,)
         with redis.Redis.from_url(urls["REDIS_URL"]) as client:
             assert client.ping()
@@ -197,7 +197,7 @@ def test_a_data_dir_may_have_an_awkward_path(tmp_path: Path, name: str) -> None:
 def test_roots_private_parent_folders_stay_unlisted(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    with embedded.embedded_services(home / "project" / ".data", environ=NOTHING_GIVEN) as urls:
+    with services.embedded_services(home / "project" / ".data", environ=NOTHING_GIVEN) as urls:
         assert query(urls, "SELECT 1") == (1,)
     assert home.stat().st_mode & 0o077 == 0o011
 
@@ -219,9 +219,9 @@ def test_an_unreadable_record_is_no_running_service(tmp_path: Path, content: str
 
 
 def test_one_data_dir_is_for_one_run(tmp_path: Path) -> None:
-    first = embedded.exclusive_use(tmp_path)
-    second = embedded.exclusive_use(tmp_path)
-    with first, pytest.raises(embedded.AlreadyRunning, match=f"process {os.getpid()}"), second:
+    first = services.exclusive_use(tmp_path)
+    second = services.exclusive_use(tmp_path)
+    with first, pytest.raises(services.AlreadyRunning, match=f"process {os.getpid()}"), second:
         pytest.fail("both runs hold the folder")
-    with embedded.exclusive_use(tmp_path):
+    with services.exclusive_use(tmp_path):
         pass  # free again

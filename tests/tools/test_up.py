@@ -178,7 +178,7 @@ def test_a_process_that_ends_without_an_error_is_a_failure_too(project: Project)
 
 
 def test_a_process_that_ends_long_after_its_start_is_started_again(project: Project) -> None:
-    project.has(worker=SLEEPER, beat=SLEEPER)
+    project.has(control=SLEEPER, beat=SLEEPER)
     run = project.up()
     first, other = project.pid("control"), project.pid("beat")
     time.sleep(up.HEALTHY_AFTER + 0.5)

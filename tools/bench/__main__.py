@@ -24,7 +24,7 @@ from tools.bench import charts, figures, page, scaling
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
 from tools.bench.run import Run
-from tools.local.embedded import EmbeddedError
+from tools.local.services import EmbeddedError
 from tools.stack import StackFailed
 
 console = Console(width=None if sys.stdout.isatty() else 180)

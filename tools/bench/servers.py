@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.bench.run import environment
-from tools.local import embedded
+from tools.local import services
 from tools.stack import PROJECT
 
 MIGRATE_SECONDS = 120
@@ -16,7 +16,7 @@ MIGRATE_SECONDS = 120
 @contextmanager
 def migrated(data_dir: Path) -> Iterator[dict[str, str]]:
     """The environment of processes that shall use them; they stop at the end of the `with` block."""
-    with embedded.embedded_services(data_dir, environ={}) as urls:
+    with services.embedded_services(data_dir, environ={}) as urls:
         variables = environment(urls, data_dir)
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(migrate, cwd=PROJECT, env=variables, check=True, timeout=MIGRATE_SECONDS)

@@ -12,7 +12,7 @@ from honcho.environ import parse_procfile
 
 from tools.bench.arithmetic import steady_rate
 from tools.bench.run import Run, environment
-from tools.local import embedded
+from tools.local import services
 from tools.stack import PROJECT
 
 Process = subprocess.Popen[bytes]
@@ -32,7 +32,7 @@ def rate(run: Run, kind: str, count: int) -> float:
     favours the peer. It is the rate of the middle, while no queue has run dry.
     """
     data_dir = run.folder / f"tasks-{kind}"
-    with embedded.embedded_services(data_dir, environ={}) as urls:
+    with services.embedded_services(data_dir, environ={}) as urls:
         variables = environment(urls, data_dir)
         fill = [sys.executable, "-m", "tools.bench.fill_queues", kind, str(count), *QUEUES]
         subprocess.run(fill, cwd=PROJECT, env=variables, check=True, timeout=PATIENCE_SECONDS)

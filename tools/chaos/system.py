@@ -15,7 +15,7 @@ import psutil
 import requests
 from honcho.environ import parse_procfile
 
-from tools.local import embedded, up
+from tools.local import services, up
 from tools.stack import PROJECT, Stack, StackFailed
 
 # Flower only watches, and costs a second of start.
@@ -184,13 +184,13 @@ class System(Stack):
 
         The processes know them from their environment, as under `make up`, also while they are away.
         """
-        addresses = embedded.start_services(self.data_dir, environ={})
+        addresses = services.start_services(self.data_dir, environ={})
         if addresses["REDIS_URL"] != self.environment.setdefault("REDIS_URL", addresses["REDIS_URL"]):
             raise StackFailed("Valkey did not get its port again")
         self.environment |= addresses | {"CELERY_BROKER_URL": addresses["REDIS_URL"]}
 
     def stop_servers(self) -> None:
-        embedded.stop_services(self.data_dir)
+        services.stop_services(self.data_dir)
 
     def stop_valkey(self) -> None:
         """As an operator stops it: with its data kept."""

@@ -38,7 +38,7 @@ from honcho.environ import parse as parse_env
 from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
 
-from tools.local import embedded
+from tools.local import services
 
 KILL_AFTER = 10.0
 """Seconds between SIGTERM and SIGKILL. Celery ends its running tasks in this time, gunicorn its open requests."""
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except UpError as error:
             _say(str(error))
             return error.code
-        except embedded.EmbeddedError as error:
+        except services.EmbeddedError as error:
             if stop.count:  # a signal to the whole process group ends what starts a server, too
                 return 0
             _say(str(error))
@@ -147,13 +147,13 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
         environment.setdefault("LOG_FORMAT", "console")  # for a person to read
     data_dir = Path(environment["DATA_DIR"])
     commands = _commands(options.procfile, options.only)
-    with embedded.exclusive_use(data_dir):
+    with services.exclusive_use(data_dir):
         _end_leftovers(data_dir)
         hosts_and_ports = _free_addresses(commands, environment)
         output = Output(data_dir / "logs" if options.quiet else None, width=max(map(len, commands)))
         family = Family(data_dir, project, environment, output, stop)
         try:
-            environment.update(embedded.start_services(data_dir, environ=environment))
+            environment.update(services.start_services(data_dir, environ=environment))
             environment.setdefault("CELERY_BROKER_URL", environment["REDIS_URL"])
             stop.check()
             for step in SETUP:
@@ -167,7 +167,7 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
             try:
                 family.stop()
             finally:
-                embedded.stop_services(data_dir)
+                services.stop_services(data_dir)
             _say("stopped")
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 RESULTS = PROJECT / "docs" / "operator" / "performance" / "results.json"
 
 

@@ -1,0 +1,32 @@
+"""Ports of this machine: which are free, and which something listens on."""
+
+import random
+import socket
+from contextlib import suppress
+from itertools import islice
+
+# Below those that the system gives to outgoing connections: it is seconds until our processes listen on them.
+PORTS = range(20_000, 32_000)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that are free at the moment, by chance, as several systems may start at once."""
+    candidates = iter(random.sample(PORTS, len(PORTS)))
+    return list(islice((port for port in candidates if is_free("127.0.0.1", port)), count))
+
+
+def is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection lingers and uses nothing
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def accepts_connections(host: str, port: int) -> bool:
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked for, not bound
+    with suppress(OSError), socket.create_connection((anywhere.get(host, host), port), timeout=1):
+        return True
+    return False
