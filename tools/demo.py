@@ -6,14 +6,11 @@ started. Exit status 0 only if every number ended, no attempt rang twice, and ne
 """
 
 import argparse
-import json
 import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import requests
@@ -21,7 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tools.stack import PROJECT, Client, Stack, StackFailed
+from tools.local.project import PROJECT
+from tools.local.signals import interrupt_on_stop_signals
+from tools.stack import Client, Stack, StackFailed
 
 CHANNELS = 60
 MOST_NUMBERS = 5000
@@ -65,7 +64,7 @@ def main() -> int:
     numbers = parser.parse_args().numbers
     if not 1 <= numbers <= MOST_NUMBERS:
         parser.error(f"one campaign takes 1 to {MOST_NUMBERS:,} numbers, not {numbers:,}: make demo N=1000")
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_stop_signals()
     data_dir = Path(os.environ.get("DATA_DIR", PROJECT / ".data")) / "demo"
     shutil.rmtree(data_dir, ignore_errors=True)
     stack = Stack(data_dir, {"RETRY_MINUTE_SECONDS": str(RETRY_MINUTE_SECONDS), "LOG_LEVEL": "WARNING"})
@@ -80,10 +79,6 @@ def main() -> int:
     finally:
         with console.status("stopping every process"):
             stack.stop()
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _run(stack: Stack, numbers: int) -> int:
@@ -113,9 +108,7 @@ def _run(stack: Stack, numbers: int) -> int:
 def _prepare(stack: Stack) -> Client:
     options = ["--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00", "--channels", str(CHANNELS)]
     client = stack.create_account(SID, *options, "--starts-per-minute", "6000")
-    flow = stack.data_dir / "flow.json"
-    flow.write_text(json.dumps(FLOW))
-    stack.manage("create_flow", SID, FLOW_ID, "--file", str(flow))
+    stack.create_flow(SID, FLOW_ID, FLOW)
     stack.script(SCRIPT)
     return client
 

@@ -1,48 +1,28 @@
-"""A whole Trunkline of its own, as separate processes: for the demo, and for tests that must be real."""
+"""A whole Trunkline of its own, as separate processes: for the demo, the bench, and tests that must be real."""
 
 import json
-import os
-import random
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import requests
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tools.local import processes, services, up
+from tools.local.ports import free_ports
+from tools.local.project import PROJECT, own_environment
+
 # From cold: PostgreSQL's first start, the migrations, and the imports of six processes on a busy machine.
 START_SECONDS = 120
-# `up` kills what does not stop within ten seconds.
-STOP_SECONDS = 30
+# `up` kills what does not stop within ten seconds, and then stops the servers.
+STOP_SECONDS = 90
 
 
 class StackFailed(RuntimeError):
     """The processes did not come up; the message holds the end of their output."""
-
-
-# Below those that the system gives to outgoing connections: it is seconds until our processes listen on them.
-PORTS = range(20_000, 32_000)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on at the moment, by chance: several systems may start at once."""
-    candidates = iter(random.sample(PORTS, len(PORTS)))
-    return list(islice(filter(_is_free, candidates), count))
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 class Stack:
@@ -54,61 +34,38 @@ class Stack:
         self.url = f"http://127.0.0.1:{web}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox}"
         self.flower_url = f"http://127.0.0.1:{flower}"
-        # Not the servers of the environment: this one has its own, to be thrown away.
-        inherited = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SERVER}
-        self.environment = inherited | {
-            "DATA_DIR": str(data_dir),
-            "WEB_PORT": str(web),
-            "SANDBOX_PORT": str(sandbox),
-            "FLOWER_PORT": str(flower),
-            **(settings or {}),
-        }
-        self._process: subprocess.Popen[bytes] | None = None
+        ports = {"WEB_PORT": str(web), "SANDBOX_PORT": str(sandbox), "FLOWER_PORT": str(flower)}
+        self.environment = own_environment(data_dir, {**ports, **(settings or {})})
+        self._up: processes.Process | None = None
 
     def start(self) -> None:
-        """Starts the processes; their output goes to data_dir/logs. `wait_until_ready` tells when they are up."""
+        """Start the processes; their output goes to data_dir/logs. `wait_until_ready` tells when they are up."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "up.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tools.local.up", "--quiet"],
-                cwd=PROJECT,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # A Ctrl-C is for the demo, which then stops this in its own time.
-                start_new_session=True,
-            )
+            command = [sys.executable, "-m", "tools.local.up", "--quiet"]
+            self._up = processes.spawn(command, self.environment, stdout=log)
 
     def wait_until_ready(self) -> None:
-        """Returns when /readyz says so. Raises StackFailed when a process ended, or after START_SECONDS."""
-        assert self._process is not None
+        """Return when /readyz says so. Raises StackFailed when `up` ended, or after START_SECONDS."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise StackFailed(f"make up ended with {self._process.returncode}:\n{self.tail()}")
-            try:
+            if self._up is not None and processes.has_ended(self._up):
+                raise StackFailed(f"make up ended with {processes.collect(self._up)}:\n{self.tail()}")
+            with suppress(requests.RequestException):
                 if requests.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
-            except requests.RequestException:
-                pass
             time.sleep(0.1)
         raise StackFailed(f"not ready after {START_SECONDS} s:\n{self.tail()}")
 
-    def stop(self) -> int:
-        """Stops every process; answers the exit status of `up`."""
-        if self._process is None:
-            return 0
-        process, self._process = self._process, None
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            return process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+    def stop(self) -> None:
+        """Stop every process, those too that an `up` which was killed has left."""
+        if self._up is not None:
+            processes.stop([self._up], STOP_SECONDS)
+            processes.end_leftovers(self.data_dir / up.RECORD)
+            services.stop_services(self.data_dir)
 
     def manage(self, *arguments: str) -> str:
-        """Runs a `manage.py` command beside the running server; answers what it printed. Raises StackFailed."""
+        """Run a `manage.py` command beside the running server; returns its output. Raises StackFailed."""
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -116,30 +73,35 @@ class Stack:
         return done.stdout
 
     def create_account(self, sid: str, *options: str) -> "Client":
-        """A new account, and a client that is signed in as it."""
+        """Create an account; returns a client that is signed in as it."""
         made = json.loads(self.manage("create_account", sid, "--json", *options))
         return Client(self.url, sid, made["api_key"], made["api_token"])
 
+    def create_flow(self, sid: str, flow_id: str, document: Mapping[str, Any]) -> None:
+        file = self.data_dir / "flow.json"
+        file.write_text(json.dumps(document))
+        self.manage("create_flow", sid, flow_id, "--file", str(file))
+
     def script(self, script: Mapping[str, Any]) -> None:
-        """Tells the sandbox carrier how callees behave."""
+        """Tell the sandbox carrier how callees behave."""
         requests.put(f"{self.sandbox_url}/_sandbox/script", json=script, timeout=10).raise_for_status()
 
     def rings(self, **filters: str) -> dict[str, Any]:
-        """The sandbox's ring log."""
-        answer = requests.get(f"{self.sandbox_url}/_sandbox/rings", params=filters, timeout=60)
-        answer.raise_for_status()
-        return dict(answer.json())
+        """Return the sandbox's ring log."""
+        response = requests.get(f"{self.sandbox_url}/_sandbox/rings", params=filters, timeout=60)
+        response.raise_for_status()
+        return dict(response.json())
 
     def tail(self, lines: int = 15) -> str:
-        """The end of each process's output."""
+        """Return the end of each process's output."""
         logs = [self.data_dir / "up.log", *sorted((self.data_dir / "logs").glob("*.log"))]
         texts = {log.stem: log.read_text(errors="replace").splitlines()[-lines:] for log in logs if log.exists()}
-        return "\n".join(f"{name:8} | {line}" for name, kept in texts.items() for line in kept)
+        return "\n".join(f"{name:8} | {line}" for name, last in texts.items() for line in last)
 
 
 @contextmanager
 def running(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """A stack that is ready, and stopped at the end whatever happens."""
+    """Run a stack for the length of a `with` block; it is ready at the start."""
     stack = Stack(data_dir, settings)
     try:
         stack.start()
@@ -158,26 +120,16 @@ class Client:
         self.session.auth = (key, token)
 
     def post_campaign(self, campaign: Mapping[str, Any]) -> dict[str, Any]:
-        """Creates the campaign; answers its `data`. Raises requests.HTTPError with the server's sentence."""
+        """Create the campaign; returns its `data`. Raises requests.HTTPError with the server's sentence."""
         return self._data(self.session.post(f"{self.base}/campaigns", json={"campaigns": [campaign]}, timeout=60))
 
     def campaign(self, campaign_id: str) -> dict[str, Any]:
         return self._data(self.session.get(f"{self.base}/campaigns/{campaign_id}", timeout=30))
 
     @staticmethod
-    def _data(answer: requests.Response) -> dict[str, Any]:
-        item = answer.json()["response"][0]
-        if answer.status_code != 200:
-            raise requests.HTTPError(f"{answer.status_code}: {item['error_data']['description']}", response=answer)
+    def _data(response: requests.Response) -> dict[str, Any]:
+        item = response.json()["response"][0]
+        if response.status_code != 200:
+            message = f"{response.status_code}: {item['error_data']['description']}"
+            raise requests.HTTPError(message, response=response)
         return dict(item["data"])
-
-
-_OF_ANOTHER_SERVER = {
-    "DATABASE_URL",
-    "REDIS_URL",
-    "CELERY_BROKER_URL",
-    "PUBLIC_URL",
-    "SANDBOX_URL",
-    "SECRET_KEY",
-    "DJANGO_SETTINGS_MODULE",
-}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.stack import free_ports, running
+from tools.local.ports import free_ports
+from tools.stack import running
 
 SERVER = shutil.which("rabbitmq-server") or "/usr/lib/rabbitmq/bin/rabbitmq-server"
 START_SECONDS = 60

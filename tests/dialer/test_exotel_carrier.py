@@ -28,7 +28,7 @@ from dialer.carriers.base import (
     UnreadableEvent,
 )
 from dialer.carriers.exotel import ExotelCarrier
-from tools.stack import free_ports
+from tools.local.ports import free_ports
 
 CALLER_ID = "+918012345678"
 # Another number for each call: those of earlier tests are still up.

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tools.stack import PROJECT
+from tools.local.project import PROJECT
 
 # One for each kind: a crash at a step, Redis, PostgreSQL, the carrier and the clock, poison.
 ROWS = "1e,4b,5b,6j,10b"

@@ -7,13 +7,11 @@ free ports, and is stopped at the end.
 """
 
 import argparse
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import psycopg
 import redis
@@ -24,7 +22,9 @@ from tools.bench import charts, figures, page, scaling
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
 from tools.bench.run import Run
-from tools.local.services import EmbeddedError
+from tools.local.embedded_server import EmbeddedError
+from tools.local.processes import ProcessEnded
+from tools.local.signals import interrupt_on_stop_signals
 from tools.stack import StackFailed
 
 console = Console(width=None if sys.stdout.isatty() else 180)
@@ -33,6 +33,7 @@ console = Console(width=None if sys.stdout.isatty() else 180)
 FAILURES = (
     StackFailed,
     EmbeddedError,
+    ProcessEnded,
     requests.RequestException,
     psycopg.Error,
     redis.RedisError,
@@ -46,7 +47,7 @@ FAILURES = (
 
 def main() -> int:
     options = _parse()
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_stop_signals()
     chosen = options.only.split(",") if options.only else list(FIGURES)
     with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as folder:
         run = Run(options.scale, Path(folder), say=lambda text: console.log(text, highlight=False))
@@ -75,10 +76,6 @@ def _parse() -> argparse.Namespace:
     if not 0 < options.scale <= 1:
         parser.error("--scale must be above 0 and at most 1")
     return options
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _measure(run: Run, chosen: dict[str, Callable[[Run], list[Row]]]) -> tuple[list[Row], Sequence[str]]:

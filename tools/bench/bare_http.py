@@ -9,7 +9,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,13 +16,12 @@ from uuid import uuid4
 import aiohttp
 import django
 from aiohttp import web
-from honcho.environ import parse_procfile
 
 from tools.bench import servers
 from tools.bench.arithmetic import steady_rate
-from tools.bench.run import Run, environment
-from tools.bench.workers import started
-from tools.stack import PROJECT, free_ports
+from tools.bench.run import Run
+from tools.local.ports import free_ports
+from tools.local.project import own_environment, read_procfile, with_services
 
 # As many calls as one batch of a dialer has, over as many connections.
 AT_ONCE = 100
@@ -43,7 +41,8 @@ def rate(run: Run, calls: int) -> float:
     """Calls a second whose three requests have all been answered, and nothing kept."""
     data_dir = run.folder / "bare-http"
     data_dir.mkdir()
-    return _rate(environment({"REDIS_URL": ""}, data_dir), data_dir, calls, module="tools.bench.bare_http")
+    no_servers = with_services(own_environment(data_dir, servers.SETTINGS), {"REDIS_URL": ""})
+    return _rate(no_servers, data_dir, calls, module="tools.bench.bare_http")
 
 
 def kept_rate(run: Run, calls: int) -> float:
@@ -57,13 +56,11 @@ def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: s
     carrier_port, web_port = free_ports(2)
     # The address for events is made from it, and must be that of no other server.
     variables = {**variables, "WEB_PORT": str(web_port), "PUBLIC_URL": f"http://127.0.0.1:{web_port}"}
-    line = parse_procfile((PROJECT / "Procfile").read_text()).processes["web"]
     commands = {
-        "web": line.replace("campaigns_project.wsgi", module),
+        "web": read_procfile()["web"].replace("campaigns_project.wsgi", module),
         "carrier": f"exec {sys.executable} -m tools.bench.bare_http {carrier_port}",
     }
-    with ExitStack() as stack:
-        stack.enter_context(started(commands, variables, data_dir))
+    with servers.started(commands, variables, data_dir):
         return steady_rate(asyncio.run(_place(f"http://127.0.0.1:{carrier_port}", calls)))
 
 

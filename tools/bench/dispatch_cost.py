@@ -10,14 +10,13 @@ from tools.bench import servers
 from tools.bench.arithmetic import median
 from tools.bench.figures import Row, at_most, row
 from tools.bench.run import Run
-from tools.stack import PROJECT
+from tools.local import processes
 
 NAME = "dispatch-cost"
 FEW, MANY, CAMPAIGNS = 10_000, 1_000_000, 1_000
 # Of 500 attempts each, so that the ten thousand calls suffice.
 ROUNDS, WARM_UP = 18, 3
 PATIENCE_SECONDS = 900
-STOP_SECONDS = 10
 
 
 def measure(run: Run) -> list[Row]:
@@ -31,8 +30,8 @@ def measure(run: Run) -> list[Row]:
     run.say(f"dispatch of one campaign of {FEW:,} calls, of one of {many:,}, and of {campaigns:,} campaigns")
     situations = [(1, FEW), (1, many), (campaigns, FEW // campaigns)]
     with ExitStack() as stack:
-        processes = [stack.enter_context(_situation(run, *each)) for each in situations]
-        rounds = [[_round(process) for process in processes] for _ in range(ROUNDS)]
+        dispatchers = [stack.enter_context(_situation(run, *situation)) for situation in situations]
+        rounds = [[_round(dispatcher) for dispatcher in dispatchers] for _ in range(ROUNDS)]
     few, waiting, running = (median(costs) for costs in zip(*rounds[WARM_UP:], strict=True))
     unit = "ms per attempt"
     return [
@@ -49,18 +48,13 @@ def measure(run: Run) -> list[Row]:
 
 
 @contextmanager
-def _situation(run: Run, campaigns: int, calls: int) -> Iterator["subprocess.Popen[str]"]:
+def _situation(run: Run, campaigns: int, calls: int) -> Iterator[processes.Process]:
     """A process that has so many campaigns of so many calls each and waits for its rounds."""
     data_dir = run.folder / f"dispatch-{campaigns}-{calls}"
     with servers.migrated(data_dir) as variables:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tools.bench.dispatch_rounds", str(campaigns), str(calls)],
-            cwd=PROJECT,
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "tools.bench.dispatch_rounds", str(campaigns), str(calls)]
+        pipe = subprocess.PIPE
+        process = processes.spawn(command, variables, stdin=pipe, stdout=pipe, stderr=None, text=True)
         # Who waits for an answer of a process that hangs reads its end instead.
         patience = Timer(PATIENCE_SECONDS, process.kill)
         patience.start()
@@ -68,11 +62,10 @@ def _situation(run: Run, campaigns: int, calls: int) -> Iterator["subprocess.Pop
             yield process
         finally:
             patience.cancel()
-            process.terminate()
-            process.wait(STOP_SECONDS)
+            processes.stop([process])
 
 
-def _round(process: "subprocess.Popen[str]") -> float:
+def _round(process: processes.Process) -> float:
     """Milliseconds per attempt."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -80,5 +73,5 @@ def _round(process: "subprocess.Popen[str]") -> float:
     process.stdin.flush()
     answer = process.stdout.readline()
     if not answer:
-        raise OSError(f"the process that dispatches has ended with {process.wait(STOP_SECONDS)}")
+        raise OSError(f"the process that dispatches has ended with {processes.collect(process)}")
     return float(answer)

@@ -2,11 +2,12 @@
 
 import os
 
-from tools.bench import workers
+from tools.bench import servers, workers
 from tools.bench.attempts import CALLS, CHANNELS, completed_rate
 from tools.bench.figures import Row, at_least, row
-from tools.bench.run import Run, with_addresses
+from tools.bench.run import Run
 from tools.bench.system import System, system
+from tools.local.project import with_services
 
 NAME = "more-workers"
 UNIT = "attempts/s"
@@ -29,15 +30,15 @@ def _rate(run: Run, processes: int, calls: int) -> float:
     run.say(f"{calls:,} calls with worker processes: {processes}")
     with system(run, f"workers-{processes}", {"CONTROL_CONCURRENCY": "1"}) as whole:
         campaign = whole.campaign(whole.account("bench", channels=CHANNELS, trunk="simulated"), calls)
-        with workers.started(_second_ones() if processes == 2 else {}, _variables(whole), whole.stack.data_dir):
+        with servers.started(_second_ones() if processes == 2 else {}, _variables(whole), whole.stack.data_dir):
             return completed_rate(whole, campaign)
 
 
 def _second_ones() -> dict[str, str]:
     commands = workers.worker_commands()
-    return {f"{name}-2": commands[name].replace("@%%h", "-2@%%h") for name in ("control", "dial")}
+    return {f"{name}-2": commands[name].replace("@%h", "-2@%h") for name in ("control", "dial")}
 
 
 def _variables(whole: System) -> dict[str, str]:
     urls = {"DATABASE_URL": whole.database_url, "REDIS_URL": whole.redis_url}
-    return with_addresses(whole.stack.environment, urls)
+    return with_services(whole.stack.environment, urls)

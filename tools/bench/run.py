@@ -1,8 +1,6 @@
 """One run of the bench: its scale, its folder, and what the figures share."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,23 +27,6 @@ class Run:
     def count(self, full: int, least: int = 1) -> int:
         """So many things at this scale, but no fewer than the figure needs to mean anything."""
         return max(least, round(full * self.scale))
-
-
-def environment(urls: Mapping[str, str], data_dir: Path) -> dict[str, str]:
-    """For processes of ours that are no part of a whole system: their servers are behind these addresses."""
-    ours = {
-        "DATA_DIR": str(data_dir),
-        "LOG_LEVEL": "WARNING",
-        "DJANGO_SETTINGS_MODULE": "campaigns_project.settings",
-    }
-    return with_addresses({**os.environ, **ours}, urls)
-
-
-def with_addresses(variables: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, str]:
-    """The variables with the addresses of the servers, and with the programs of this Python first in the path."""
-    programs = str(Path(sys.executable).absolute().parent)
-    path = os.pathsep.join([programs, variables.get("PATH", os.defpath)])
-    return {**variables, **urls, "CELERY_BROKER_URL": urls["REDIS_URL"], "PATH": path}
 
 
 @dataclass

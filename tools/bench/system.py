@@ -1,6 +1,5 @@
 """A whole Trunkline of real processes to measure: set up through its commands and its API, large data through SQL."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,9 +46,7 @@ class System:
         limits = ["--channels", str(channels), "--starts-per-minute", NO_PACE, "--requests-per-minute", NO_PACE]
         hours = ["--calling-hours", "00:00-24:00"]
         client = self.stack.create_account(sid, *limits, *hours, "--trunk", trunk, "--caller-id", *numbers)
-        flow = self.stack.data_dir / "flow.json"
-        flow.write_text(json.dumps(FLOW))
-        self.stack.manage("create_flow", sid, FLOW_ID, "--file", str(flow))
+        self.stack.create_flow(sid, FLOW_ID, FLOW)
         return client
 
     def campaign(self, client: Client, calls: int, *, first: int = 0, caller_id: str = CALLER_ID) -> str:

@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import django
@@ -24,7 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tools.chaos.result import Result
-from tools.stack import PROJECT
+from tools.local import processes
+from tools.local.signals import interrupt_on_stop_signals
 
 if TYPE_CHECKING:
     from tools.chaos.faults import Row
@@ -33,6 +32,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 # Wide enough for the table, also where nobody looks on.
 # Where there is no bar to look at, a line after so many runs.
 REPORT_EVERY = 25
+# A lane stops its system: its processes within twenty seconds, then the servers.
+STOP_SECONDS = 120
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 Job = tuple[str, int, float]
@@ -40,8 +41,7 @@ Job = tuple[str, int, float]
 
 def main() -> int:
     options = _parse()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupt_on_stop_signals()
     rows = _rows()
     chosen = options.rows.split(",") if options.rows else list(rows)
     if unknown := [number for number in chosen if number not in rows]:
@@ -91,10 +91,6 @@ def _rows() -> "dict[str, Row]":
     return {row.number: row for row in ROWS}
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 class Lanes:
     """Processes that take jobs from one queue, each on a system of its own."""
 
@@ -102,7 +98,7 @@ class Lanes:
         self._count = count
         self._logs = logs or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[processes.Process] = []
         self._closing = threading.Event()
 
     def work(self, jobs: Sequence[Job], results: list[Result]) -> None:
@@ -134,14 +130,7 @@ class Lanes:
     def close(self) -> None:
         """Their systems are stopped by themselves, when their input ends or a signal comes."""
         self._closing.set()
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        processes.stop(self._processes, STOP_SECONDS)
 
     def _lane(self, number: int, waiting: "queue.SimpleQueue[Job]", take: Callable[[Result], None]) -> None:
         """Works until no job waits. A system that can't be mended is thrown away, and the next job gets a new one."""
@@ -153,7 +142,7 @@ class Lanes:
             if process.stdout.readline().strip() != "ready":
                 console.print(f"[red]a lane did not start: {log}", highlight=False)
                 return
-            while process.poll() is None:
+            while not processes.has_ended(process):
                 try:
                     row, seed, seconds = waiting.get_nowait()
                 except queue.Empty:
@@ -169,18 +158,12 @@ class Lanes:
             process.stdin.close()
             process.wait()
 
-    def _start(self, log: Path) -> "subprocess.Popen[str]":
+    def _start(self, log: Path) -> processes.Process:
         data_dir = tempfile.mkdtemp(prefix="tl")  # short: the path of a socket is part of it
         with log.open("a") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tools.chaos.lane", data_dir],
-                cwd=PROJECT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-                start_new_session=True,
-            )
+            command = [sys.executable, "-m", "tools.chaos.lane", data_dir]
+            pipe = subprocess.PIPE
+            process = processes.spawn(command, os.environ, stdin=pipe, stdout=pipe, stderr=output, text=True)
         self._processes.append(process)
         return process
 

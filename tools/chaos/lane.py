@@ -9,25 +9,22 @@ Reads lines `ROW SEED SECONDS` from its standard input and writes a line of JSON
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 import traceback
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
 import django
 
 from tools.chaos.result import Result
 from tools.chaos.system import System
+from tools.local.signals import interrupt_on_stop_signals
 
 
 def main() -> None:
-    # Said aloud: a shell's background job ignores SIGINT, and so would we.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupt_on_stop_signals()
     system = System(Path(sys.argv[1]))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, system.data_dir, ignore_errors=True)
@@ -39,10 +36,6 @@ def main() -> None:
         os.environ.update(system.environment_of_tools, DJANGO_SETTINGS_MODULE="campaigns_project.settings")
         django.setup()
         _work(system)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _work(system: System) -> None:

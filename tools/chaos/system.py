@@ -1,26 +1,26 @@
-"""The processes of a Trunkline, each to be killed, frozen, stopped and started by itself."""
+"""The processes of a Trunkline, each to be killed, frozen, stopped and started on its own."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-import psutil
 import requests
-from honcho.environ import parse_procfile
 
-from tools.local import services, up
-from tools.stack import PROJECT, Stack, StackFailed
+from tools.local import services
+from tools.local.output import Output
+from tools.local.postgres import Postgres
+from tools.local.processes import Supervisor
+from tools.local.project import PROJECT, SETUP, read_procfile, with_services
+from tools.local.valkey import Valkey
+from tools.stack import Stack, StackFailed
 
-# Flower only watches, and costs a second of start.
+# Flower only watches, and costs a second of the start.
 LEFT_OUT = {"flower"}
-# Short enough that a repair takes seconds; each is a setting that an operator has too.
+# Short enough that a repair takes seconds. Operators have the same settings.
 SETTINGS = {
     "CARRIER_TIMEOUT_SECONDS": "2",
     "CARRIER_LIST_LAG_SECONDS": "2",
@@ -51,174 +51,114 @@ FAILPOINTS = (
     "inbox-before-commit",
     "inbox-after-commit",
 )
-# A process that ended is started again after so long, as a supervisor would.
+# Seconds after which a process that ended is started again, as a supervisor of a real system would.
 RESTART_SECONDS = 0.5
-# What a process under test is given beside an operator's settings.
-OURS = {"CHAOS_CLOCK", "FAILPOINT_FILE", "PYTHONPATH"}
+# Environment variables that break a process under test, beside an operator's settings.
+BREAKING = {"CHAOS_CLOCK", "FAILPOINT_FILE", "PYTHONPATH"}
 STOP_SECONDS = 20
 
 
 class System(Stack):
-    """Like `make up`, but what dies is started again, and every process answers to its name in the Procfile.
+    """Like `make up`, but every process can be reached by its name in the Procfile, and is started again at once.
 
     A second process of a kind is called `control-2`.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        clock = data_dir / "clock"
-        paths = [str(Path(__file__).parent / "clock"), str(PROJECT)]
-        super().__init__(
-            data_dir,
-            SETTINGS
-            | {
-                "CHAOS_CLOCK": str(clock),
-                "FAILPOINT_FILE": str(data_dir / "failpoint"),
-                "PYTHONPATH": os.pathsep.join(paths),
-            },
-        )
-        programs = Path(sys.executable).absolute().parent
-        self.environment["PATH"] = os.pathsep.join([str(programs), self.environment.get("PATH", os.defpath)])
-        self._clock = clock
+        self._clock = data_dir / "clock"
         self._failpoint = data_dir / "failpoint"
+        paths = [str(Path(__file__).parent / "clock"), str(PROJECT)]
+        breaking = {
+            "CHAOS_CLOCK": str(self._clock),
+            "FAILPOINT_FILE": str(self._failpoint),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
+        super().__init__(data_dir, SETTINGS | breaking)
         self.ahead = 0.0
-        commands = parse_procfile((PROJECT / "Procfile").read_text()).processes
-        self._commands: dict[str, str] = {name: each for name, each in commands.items() if name not in LEFT_OUT}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._lock = threading.RLock()
-        self._ended = threading.Event()
+        self._commands = {name: command for name, command in read_procfile().items() if name not in LEFT_OUT}
+        self._supervisor = Supervisor(Output(data_dir / "logs"))
+        self._stopping = threading.Event()
 
     def start(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        (self.data_dir / "logs").mkdir(exist_ok=True)
         self.set_clock(0)
         self.start_servers()
-        for step in up.SETUP:
-            self.manage(*step[1:])
+        for step in SETUP:
+            self._supervisor.run(step, self.environment)
         for name in self._commands:
             self.spawn(name)
-        threading.Thread(target=self._supervise, daemon=True).start()
+        threading.Thread(target=self._restart_ended, daemon=True).start()
 
-    def wait_until_ready(self) -> None:
-        # Without a process of its own to look after, which the whole has.
-        self._process = self._processes["web"]
-        super().wait_until_ready()
-
-    def stop(self) -> int:
-        self._ended.set()
-        with self._lock:
-            for process in self._processes.values():
-                _signal_group(process, signal.SIGCONT)
-                process.terminate()
-            for process in self._processes.values():
-                _wait_or_kill(process)
-            self._processes.clear()
-        self.stop_servers()
-        return 0
+    def stop(self) -> None:
+        self._stopping.set()
+        try:
+            self._supervisor.stop(seconds=STOP_SECONDS)
+        finally:
+            services.stop_services(self.data_dir)
 
     # Processes ------------------------------------------------------------------------------------------------------
 
     def spawn(self, name: str) -> None:
-        """Starts the process of that name."""
+        """Start the process of that name."""
         kind, _, number = name.partition("-")
         command = self._commands[kind].replace("@%h", f"{number}@%h")
-        with self._lock, (self.data_dir / "logs" / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                ["/bin/sh", "-c", command],
-                cwd=PROJECT,
-                env=self.environment_of_tools if kind == "sandbox" else self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        environment = self.environment_of_tools if kind == "sandbox" else self.environment
+        self._supervisor.start(name, command, environment)
 
     def arm(self, point: str, nth: int) -> None:
-        """The first process that comes to the failpoint for the nth time dies there."""
+        """The first process that reaches the failpoint for the nth time dies there."""
         if point not in FAILPOINTS:
             raise ValueError(f"there is no failpoint {point}")
-        whole = self._failpoint.with_suffix(".new")
-        whole.write_text(f"{point}:{nth}")
-        whole.replace(self._failpoint)
+        _replace(self._failpoint, f"{point}:{nth}")
 
     def is_armed(self) -> bool:
         return self._failpoint.exists()
 
     def kill(self, *names: str) -> None:
-        """SIGKILL to the process and to the pool that it has started; it is started again."""
+        """Send SIGKILL to each process and to the pool that it has started. It is started again."""
         for name in names:
-            with self._lock:
-                _signal_group(self._processes[name], signal.SIGKILL)
-                self._processes[name].wait()
+            self._supervisor.kill(name)
 
     def freeze(self, name: str) -> None:
-        _signal_group(self._processes[name], signal.SIGSTOP)
+        self._supervisor.signal(name, signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
-        _signal_group(self._processes[name], signal.SIGCONT)
+        self._supervisor.signal(name, signal.SIGCONT)
 
     def shut_down(self, *names: str) -> None:
-        """SIGTERM, as a deploy does: a worker ends its tasks. Not started again."""
-        with self._lock:
-            processes = [self._processes.pop(name) for name in names]
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            _wait_or_kill(process)
+        """Send SIGTERM, as a deploy does: a worker ends its tasks. It is not started again."""
+        self._supervisor.stop(*names, seconds=STOP_SECONDS)
 
-    def pid(self, name: str) -> int:
-        """Of the process of that name: another one after each start."""
-        with self._lock:
-            return self._processes[name].pid if name in self._processes else 0
-
-    def _supervise(self) -> None:
-        while not self._ended.wait(RESTART_SECONDS):
-            with self._lock:
-                for name, process in list(self._processes.items()):
-                    if process.poll() is not None and not self._ended.is_set():
-                        self.spawn(name)
+    def _restart_ended(self) -> None:
+        while not self._stopping.wait(RESTART_SECONDS):
+            self._supervisor.restart_ended()
 
     # Servers --------------------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
-        """PostgreSQL and Valkey, where they do not run: with their data, at their addresses.
+        """Start PostgreSQL and Valkey where they do not run, with their data and at their addresses.
 
-        The processes know them from their environment, as under `make up`, also while they are away.
+        The processes know the addresses from their environment, as under `make up`, also while the servers are away.
         """
-        addresses = services.start_services(self.data_dir, environ={})
-        if addresses["REDIS_URL"] != self.environment.setdefault("REDIS_URL", addresses["REDIS_URL"]):
+        urls = services.start_services(self.data_dir, environ={})
+        if urls["REDIS_URL"] != self.environment.setdefault("REDIS_URL", urls["REDIS_URL"]):
             raise StackFailed("Valkey did not get its port again")
-        self.environment |= addresses | {"CELERY_BROKER_URL": addresses["REDIS_URL"]}
-
-    def stop_servers(self) -> None:
-        services.stop_services(self.data_dir)
+        self.environment = with_services(self.environment, urls)
 
     def stop_valkey(self) -> None:
-        """As an operator stops it: with its data kept."""
-        self._end_server("valkey", signal.SIGTERM)
+        """Stop it as an operator does: its data stays."""
+        Valkey(self.data_dir).end()
 
     def stop_postgres(self, *, crash: bool = False) -> None:
-        """SIGINT ends its sessions and keeps its data; SIGQUIT is its own word for a crash."""
-        self._end_server("postgres", signal.SIGQUIT if crash else signal.SIGINT)
-
-    def _end_server(self, name: str, how: signal.Signals) -> None:
-        pid = json.loads((self.data_dir / "services.json").read_text())[name]["pid"]
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            process.send_signal(how)
-            # A server that this very process has started becomes a zombie, which is gone enough.
-            deadline = time.monotonic() + STOP_SECONDS
-            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                if time.monotonic() > deadline:
-                    raise StackFailed(f"{name} did not stop")
-                time.sleep(0.05)
+        """Stop it as an operator does, or with SIGQUIT, after which it has to recover as from a crash."""
+        Postgres(self.data_dir).end(signal.SIGQUIT if crash else None)
 
     def heal(self) -> None:
-        """Everything as after the start: servers, processes, clock, a carrier that behaves."""
+        """Make everything as after the start: servers, processes, the clock, a carrier that behaves."""
         self.set_clock(0)
         self._failpoint.unlink(missing_ok=True)
         self.start_servers()
         for name in self._commands:
-            if not self.pid(name):
+            if self._supervisor.pid(name) is None:
                 self.spawn(name)
             self.thaw(name)
         self.wait_until_ready()
@@ -231,16 +171,17 @@ class System(Stack):
     # The clock ------------------------------------------------------------------------------------------------------
 
     def set_clock(self, ahead: float) -> None:
-        """Sets our processes' time of day, in seconds beside the machine's; the servers and the sandbox keep theirs."""
+        """Set the time of day of the processes under test, in seconds ahead of the machine's.
+
+        The servers and the sandbox keep the machine's time.
+        """
         self.ahead = ahead
-        whole = self._clock.with_suffix(".new")
-        whole.write_text(str(ahead))
-        whole.replace(self._clock)
-        if "web" in self._processes:
+        _replace(self._clock, str(ahead))
+        if self._supervisor.pid("web") is not None:
             self._wait_for_clock(ahead)
 
     def _wait_for_clock(self, ahead: float) -> None:
-        """The web process stands for all of them: each looks as often. Raises StackFailed where it does not follow."""
+        """Wait until the web process has the time: the others look as often. Raises StackFailed."""
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
             with suppress(requests.RequestException):
@@ -252,17 +193,12 @@ class System(Stack):
 
     @property
     def environment_of_tools(self) -> dict[str, str]:
-        """For a process whose clock is not to be set."""
-        return {name: value for name, value in self.environment.items() if name not in OURS}
+        """The environment of a process that is not under test, such as the judge and the sandbox."""
+        return {name: value for name, value in self.environment.items() if name not in BREAKING}
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
+def _replace(file: Path, text: str) -> None:
+    """Write the file in one step, so that no process reads half of it."""
+    whole = file.with_suffix(".new")
+    whole.write_text(text)
+    whole.replace(file)

@@ -1,7 +1,109 @@
-"""Waiting for processes."""
+"""The supervisor of this project's processes: `make up`, the chaos runs and the bench start and stop them with it.
 
+Each process leads a session and a process group of its own. The terminal's Ctrl-C therefore reaches only the program
+that started it, which passes it on once; and what the process has started can be ended with it. docs/decisions/0007 and
+0021 say why this is neither honcho's Manager nor `supervisor`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from core import services_file
+from tools.local.output import Output
+from tools.local.project import PROJECT
+
+Process = subprocess.Popen[Any]
+Command = str | Sequence[str | Path]
+"""A string is the shell's to expand, a sequence is run as it is."""
+
+KILL_AFTER = 10.0
+"""Seconds between SIGTERM and SIGKILL. Celery ends its running tasks in this time, gunicorn its open requests."""
+
+
+class ProcessEnded(RuntimeError):
+    """A process that must not end has ended; `code` is its exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+# One process --------------------------------------------------------------------------------------------------------
+
+
+def spawn(
+    command: Command,
+    environment: Mapping[str, str],
+    *,
+    cwd: Path = PROJECT,
+    stdin: int = subprocess.DEVNULL,
+    stdout: IO[Any] | int = subprocess.DEVNULL,
+    stderr: IO[Any] | int | None = subprocess.STDOUT,
+    text: bool = False,
+) -> Process:
+    """Start a command as the leader of a session of its own."""
+    arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    return subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        env=environment,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        text=text,
+        start_new_session=True,
+    )
+
+
+def has_ended(process: Process) -> bool:
+    """Whether the process has ended. Its exit is not collected, so that its pid, the group's too, stays its own."""
+    return process.returncode is not None or not services_file.is_alive(process.pid)
+
+
+def signal_group(process: Process, number: signal.Signals) -> None:
+    """Send a signal to the process and to everything in its group."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+
+
+def stop(
+    processes: Iterable[Process], seconds: float = KILL_AFTER, *, at_once: Callable[[], bool] = lambda: False
+) -> None:
+    """Stop processes and everything in their groups.
+
+    SIGTERM goes to each leader alone, as it knows how to end what it started. What is left of a group after `seconds`,
+    or as soon as `at_once` says so, gets SIGKILL.
+    """
+    processes = list(processes)
+    for process in processes:
+        signal_group(process, signal.SIGCONT)  # a process that was frozen would not notice the next one
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGTERM)
+    wait_for(lambda: all(map(has_ended, processes)) or at_once(), seconds)
+    for process in processes:
+        collect(process)
+
+
+def collect(process: Process) -> int:
+    """Kill what is left of the group and collect the exit. Returns the code, or 128 plus the signal that ended it."""
+    signal_group(process, signal.SIGKILL)
+    code = process.wait()
+    return code if code >= 0 else 128 - code
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
@@ -12,3 +114,171 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+# Processes by name --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Child:
+    process: Process
+    reader: threading.Thread | None
+    command: Command
+    environment: Mapping[str, str]
+    started: float
+    is_stopping: bool = False
+
+    def collect(self) -> int:
+        code = collect(self.process)
+        if self.reader is not None:
+            self.reader.join(timeout=2)
+        return code
+
+
+class Supervisor:
+    """Processes by name: started, watched, started again and stopped. May be used by several threads.
+
+    Args:
+        record: file in which the running processes are entered, for `end_leftovers` should this process be killed.
+    """
+
+    def __init__(self, output: Output, *, cwd: Path = PROJECT, record: Path | None = None) -> None:
+        self._output = output
+        self._cwd = cwd
+        self._record = record
+        self._children: dict[str, _Child] = {}
+        self._lock = threading.RLock()
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Run a Python program to its end, under the name `setup`.
+
+        Args:
+            check: called while it runs; what it raises leaves the program to `stop`.
+
+        Raises:
+            ProcessEnded: It failed.
+        """
+        self.start("setup", [sys.executable, *arguments], environment)
+        while not self.has_ended("setup"):
+            check()
+            time.sleep(0.05)
+        with self._lock:
+            code = self._children.pop("setup").collect()
+        if code:
+            words = f"`{' '.join(arguments)}` failed (exit code {code}).{self._output.last_lines('setup')}"
+            raise ProcessEnded(words, code)
+
+    def start(self, name: str, command: Command, environment: Mapping[str, str]) -> None:
+        with self._lock, self._output.target(name) as target:
+            process = spawn(command, environment, cwd=self._cwd, stdout=target)
+            reader = self._output.follow(name, process.stdout) if process.stdout is not None else None
+            self._children[name] = _Child(process, reader, command, environment, time.monotonic())
+            self._enter()
+
+    def has_ended(self, name: str) -> bool:
+        with self._lock:
+            return has_ended(self._children[name].process)
+
+    def pid(self, name: str) -> int | None:
+        """Return the pid of the process of this name, another one after each start; None when it was not started."""
+        with self._lock:
+            return self._children[name].process.pid if name in self._children else None
+
+    def restart_ended(
+        self, healthy_after: float = 0.0, *, check: Callable[[], None] = lambda: None
+    ) -> list[tuple[str, int]]:
+        """Start each process again that has ended. Returns their names and exit codes.
+
+        Args:
+            healthy_after: seconds. A process that ended sooner after its start would only end again.
+            check: called when one has ended, before anything is done about it.
+
+        Raises:
+            ProcessEnded: A process ended within healthy_after seconds. It is not started again.
+        """
+        restarted = []
+        with self._lock:
+            for name, child in list(self._children.items()):
+                if child.is_stopping or not has_ended(child.process):
+                    continue
+                check()
+                del self._children[name]
+                code = child.collect()
+                if time.monotonic() - child.started < healthy_after:
+                    words = f"{name} ended (exit code {code}).{self._output.last_lines(name)}"
+                    raise ProcessEnded(words, code)
+                self.start(name, child.command, child.environment)
+                restarted.append((name, code))
+        return restarted
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to the process and to everything in its group."""
+        with self._lock:
+            signal_group(self._children[name].process, number)
+
+    def kill(self, name: str) -> None:
+        """Kill the process and its group, for `restart_ended` to find."""
+        with self._lock:
+            collect(self._children[name].process)
+
+    def stop(self, *names: str, seconds: float = KILL_AFTER, at_once: Callable[[], bool] = lambda: False) -> None:
+        """Stop the processes of these names, all of them if none is given, as the function `stop` does."""
+        with self._lock:
+            children = {name: self._children[name] for name in names or self._children}
+            for child in children.values():
+                child.is_stopping = True
+        stop((child.process for child in children.values()), seconds, at_once=at_once)
+        with self._lock:
+            for name, child in children.items():
+                child.collect()
+                del self._children[name]
+            self._enter()
+
+    def _enter(self) -> None:
+        if self._record is None:
+            return
+        pids = [child.process.pid for child in self._children.values()]
+        if pids:
+            self._record.write_text(json.dumps([{"pid": pid, "created": _created(pid)} for pid in pids]))
+        else:
+            self._record.unlink(missing_ok=True)
+
+
+# What a run that was killed has left ---------------------------------------------------------------------------------
+
+
+def end_leftovers(record: Path) -> list[int]:
+    """End the processes that a supervisor has entered in this file and did not stop. Returns their pids.
+
+    They would hold the ports and work beside the new ones.
+    """
+    try:
+        rows: list[dict[str, Any]] = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return []
+
+    def left() -> list[int]:
+        return [row["pid"] for row in rows if row["created"] and _created(row["pid"]) == row["created"]]
+
+    found = left()
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    if not wait_for(lambda: not left(), KILL_AFTER):
+        for pid in left():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        wait_for(lambda: not left(), KILL_AFTER)
+    record.unlink(missing_ok=True)
+    return found
+
+
+def _created(pid: int) -> float | None:
+    """When the process was created, which tells it from a later one with the same pid; None when it has ended."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return float(process.create_time())
+    return None
