@@ -1,4 +1,4 @@
-"""Who a campaign calls: its calls, made from numbers or from lists of contacts. Each is one statement, however many."""
+"""The calls of a campaign, made from numbers or from lists of contacts in one statement, however many there are."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ def add_calls(campaign: Campaign, numbers: Sequence[str] = ()) -> None:
     """Make the calls of a campaign, inside the caller's transaction.
 
     Args:
-        campaign: names the lists that its calls come from, or none.
-        numbers: in E.164; ignored where there are lists. Without call_duplicate_numbers each is called once.
+        campaign: stored already, with its list_ids.
+        numbers: in E.164; ignored where there are lists. Each is called once, unless call_duplicate_numbers is set.
 
     Raises:
         InvalidRequest: a list does not exist or is empty.
@@ -28,10 +28,8 @@ def add_calls(campaign: Campaign, numbers: Sequence[str] = ()) -> None:
 
 
 def remove_calls(campaign: Campaign) -> None:
-    """Delete the calls of a campaign that has not started: they have neither attempts nor history.
-
-    Plain SQL, because Django would load all of them first.
-    """
+    """Delete the calls of a campaign that has not started, which have neither attempts nor history."""
+    # Plain SQL, because Django would load all of them first.
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM campaigns_call WHERE campaign_id = %s", [campaign.pk])
 
@@ -48,14 +46,14 @@ def _add_from_lists(campaign: Campaign) -> None:
     A number that is in two lists, or in two rows of a dynamic one, is called once, for its first entry, unless the
     campaign calls duplicates.
     """
-    held = lists.hold(campaign.list_ids)
-    missing = [list_id for list_id in campaign.list_ids if list_id not in held]
+    found = lists.lock_against_deletion(campaign.list_ids)
+    missing = [list_id for list_id in campaign.list_ids if list_id not in found]
     if missing:
         raise InvalidRequest(f"'lists': there is no list {wire_id(missing[0])} in this account")
-    lists.refuse_while_loading(list(held.values()))
+    lists.require_loaded(list(found.values()))
     for list_id in campaign.list_ids:
-        if not held[list_id].entries.exists():
-            raise InvalidRequest(f"'lists': the list {held[list_id].name[:100]} ({wire_id(list_id)}) is empty")
+        if not found[list_id].entries.exists():
+            raise InvalidRequest(f"'lists': the list {found[list_id].name[:100]} ({wire_id(list_id)}) is empty")
     with connection.cursor() as cursor:
         cursor.execute(
             _ADD_FROM_LISTS,

@@ -1,4 +1,4 @@
-"""The address book of an account: adding, changing, deleting and finding contacts. Numbers are E.164 throughout."""
+"""The contacts of an account: add, change and find them. Numbers are E.164 throughout."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,38 +14,50 @@ from accounts.models import Account
 from contacts.models import Contact
 from core.errors import Conflict
 
-TEXTS = ("first_name", "last_name", "company_name", "email", "tag")
+# The columns that hold text about a person. A CSV file may name them.
+TEXT_COLUMNS = ("first_name", "last_name", "company_name", "email", "tag")
 
 
 @dataclass(frozen=True)
-class Added:
-    """The contact of a number, and whether it is new or was there already."""
+class ContactAddition:
+    """The contact that has a number, and whether it was added just now."""
 
     contact: Contact
     is_new: bool
 
 
-def add(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[Added]:
-    """Adds a contact for each of `wanted`, whose keys are columns, `number` among them. In their order.
+def add(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[ContactAddition]:
+    """Add a contact for each number that the account does not have. An existing contact stays as it is.
 
-    A number that the account has already stays as it is; one that stands twice in `wanted` is the first of them.
+    Args:
+        account: owns the contacts.
+        wanted: the columns of each contact, `number` among them. Of two with one number the first counts.
+
+    Returns:
+        A contact for each of `wanted`, in their order.
     """
     first: dict[str, Contact] = {}
-    made = [Contact(account=account, **columns) for columns in wanted]
-    for contact in made:
-        first.setdefault(contact.number, contact)
+    candidates = [Contact(account=account, **columns) for columns in wanted]
+    for candidate in candidates:
+        first.setdefault(candidate.number, candidate)
     Contact.objects.bulk_create(first.values(), ignore_conflicts=True)
-    stored = {row.number: row for row in Contact.objects.filter(account=account, number__in=first)}
-    return [
-        Added(stored[each.number], is_new=stored[each.number].pk == each.pk and first[each.number] is each)
-        for each in made
-    ]
+    stored = {contact.number: contact for contact in Contact.objects.filter(account=account, number__in=first)}
+    additions = []
+    for candidate in candidates:
+        contact = stored[candidate.number]
+        is_new = contact.pk == candidate.pk and first[candidate.number] is candidate
+        additions.append(ContactAddition(contact, is_new))
+    return additions
 
 
 def change(account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]]) -> list[Contact | None]:
-    """Changes columns of contacts; None for one whose new number is another contact's, which stays as it was.
+    """Change columns of contacts.
 
-    Raises Conflict where somebody else takes such a number at the same moment.
+    Returns:
+        The changed contacts, with None for one whose new number is another contact's, and which stays as it was.
+
+    Raises:
+        Conflict: another request gave such a number to a contact at the same moment.
     """
     numbers = {columns["number"] for _, columns in changes if "number" in columns}
     owners = dict(Contact.objects.filter(account=account, number__in=numbers).values_list("number", "pk"))
@@ -62,16 +74,17 @@ def change(account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]
         contact.updated_at = timezone.now()
         changed.append(contact)
     rows = {contact.pk: contact for contact in changed if contact}
+    columns_of_a_contact = ["number", *TEXT_COLUMNS, "custom", "updated_at"]
     try:
         with transaction.atomic():
-            Contact.objects.bulk_update(rows.values(), ["number", *TEXTS, "custom", "updated_at"], batch_size=500)
+            Contact.objects.bulk_update(rows.values(), columns_of_a_contact, batch_size=500)
     except IntegrityError as error:
         raise Conflict("a number was given to another contact at the same moment: send the request again") from error
     return changed
 
 
 def find(account: Account, *, name: str = "", list_ids: Collection[UUID] | None = None) -> "QuerySet[Contact]":
-    """The account's contacts: with this part of a name, first and last together; in any of these lists."""
+    """Return the account's contacts, narrowed to a part of the full name and to those in any of the lists."""
     found = Contact.objects.filter(account=account)
     if name:
         found = found.alias(full_name=Concat("first_name", Value(" "), "last_name")).filter(full_name__icontains=name)

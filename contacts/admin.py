@@ -1,4 +1,4 @@
-"""The admin pages of contacts, lists and CSV uploads. All of them only show: the API makes, fills and deletes lists."""
+"""The admin pages of contacts, lists and CSV uploads. They are read-only: the API creates, fills and deletes lists."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ else:
 
 
 class NumberSearch(_ModelAdmin):
-    """Searches by the exact number only: to find a part of one would read the whole table.
+    """Searches by the whole number only: a search for a part of one would read the whole table.
 
     number_path: the query path from a row to its number.
     """
@@ -42,7 +42,7 @@ class NumberSearch(_ModelAdmin):
 
 
 def as_e164(text: str) -> str:
-    """Write `+91 98100-12345` or `919810012345` as rows have it, `+919810012345`."""
+    """Return `+91 98100-12345` or `919810012345` as rows have it, `+919810012345`."""
     return "+" + re.sub(r"[^0-9]", "", text)
 
 
@@ -66,14 +66,12 @@ class ContactAdmin(NumberSearch, LargeTableAdmin):
 
     @admin.display(description="lists")
     def in_lists(self, contact: Contact) -> SafeString | str:
-        shown = ((link(each),) for each in lists.of_contacts([contact.pk])[contact.pk])
+        shown = ((link(contact_list),) for contact_list in lists.of_contacts([contact.pk])[contact.pk])
         return format_html_join(", ", "{}", shown) or NOTHING
 
 
 @admin.register(ContactList)
 class ContactListAdmin(ReadOnlyAdmin):
-    """Lists are made, filled and deleted through the API; here they are looked at."""
-
     list_display = ("name", "account", "type", "entries", "tag", "created_at")
     list_filter = ("type", "account")
     list_select_related = ("account",)
@@ -138,7 +136,7 @@ class CsvUploadAdmin(ReadOnlyAdmin):
 
 @admin.register(CsvPiece)
 class CsvPieceAdmin(LargeTableAdmin):
-    """Where the parts of files are that wait to be loaded; their content is not shown."""
+    """Shows which parts of files wait to be loaded, without their content."""
 
     account_path = "upload.account"
     list_display = ("upload", "position", "size")

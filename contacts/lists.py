@@ -1,4 +1,4 @@
-"""Lists of contacts: create, rename, fill and delete them."""
+"""Lists of contacts: create, change, fill and delete them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,27 +15,32 @@ from core.errors import Conflict, InvalidRequest
 from core.ids import wire_id
 
 # Exotel takes so many rows in a dynamic list, and 100,000 contacts in a static one; one limit for both is enough here.
-MOST_ENTRIES = 500_000
+MAX_ENTRIES = 500_000
 
 
 @dataclass(frozen=True)
-class Made:
-    """The list of a name, and whether it is new or was there already."""
+class ListCreation:
+    """The list that has a name, and whether it was created just now."""
 
     contact_list: ContactList
     is_new: bool
 
 
-def create(account: Account, name: str, tag: str = "", kind: str = ContactList.Type.STATIC) -> Made:
-    """A new list, or the one that has the name already, as it is. In one statement, so that two requests agree."""
-    made = ContactList(account=account, name=name, tag=tag, type=kind)
-    ContactList.objects.bulk_create([made], ignore_conflicts=True)
+def create(account: Account, name: str, tag: str = "", kind: str = ContactList.Type.STATIC) -> ListCreation:
+    """Create a list, or return the one that has the name already, as it is."""
+    candidate = ContactList(account=account, name=name, tag=tag, type=kind)
+    # One statement, so that of two requests at the same moment the second gets the list of the first.
+    ContactList.objects.bulk_create([candidate], ignore_conflicts=True)
     stored = ContactList.objects.get(account=account, name=name)
-    return Made(stored, stored.pk == made.pk)
+    return ListCreation(stored, stored.pk == candidate.pk)
 
 
 def change(contact_list: ContactList, **columns: str) -> ContactList:
-    """Renames a list, or changes its tag. Raises Conflict where another list has the name."""
+    """Rename a list, or change its tag.
+
+    Raises:
+        Conflict: another list has the name.
+    """
     for column, value in columns.items():
         setattr(contact_list, column, value)
     try:
@@ -47,41 +52,50 @@ def change(contact_list: ContactList, **columns: str) -> ContactList:
 
 
 def delete(contact_list: ContactList) -> None:
-    """Deletes a list; its contacts stay. Raises Conflict while a campaign or an upload needs it."""
+    """Delete a list. Its contacts stay.
+
+    Raises:
+        Conflict: a campaign or an upload needs the list.
+    """
     with transaction.atomic():
-        # Whoever makes a campaign of the list holds a share of this lock until the campaign is there to be seen.
+        # Waits for transactions that create a campaign from the list: they share a lock on its row until the campaign
+        # can be seen here.
         ContactList.objects.select_for_update().get(pk=contact_list.pk)
-        refuse_while_loading([contact_list])
+        require_loaded([contact_list])
         signals.list_deletion_requested.send(ContactList, contact_list=contact_list)
         contact_list.delete()
 
 
 def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID]) -> dict[UUID, bool]:
-    """Puts contacts of the account into a static list. Of each that exists, whether it is new to the list.
+    """Add contacts of the account to a static list.
 
-    Raises InvalidRequest for a dynamic list, and where the list would become too long.
+    Returns:
+        For each contact that exists, whether it is new to the list.
+
+    Raises:
+        InvalidRequest: the list is dynamic, or would become too long.
     """
     if contact_list.type == ContactList.Type.DYNAMIC:
         raise InvalidRequest("a dynamic list is filled by CSV uploads only: each of its rows has values of its own")
     known = Contact.objects.filter(account=contact_list.account_id, pk__in=contact_ids).values_list("pk", flat=True)
     with transaction.atomic():
-        # One at a time: of two that fill the last places of a list, the second must see what the first has added.
+        # One at a time: of two requests that fill the last places, the second must see what the first has added.
         ContactList.objects.select_for_update(no_key=True).get(pk=contact_list.pk)
-        there = set(
+        present = set(
             ListEntry.objects.filter(contact_list=contact_list, contact__in=known).values_list("contact_id", flat=True)
         )
-        new = [contact_id for contact_id in dict.fromkeys(contact_ids) if contact_id in set(known) - there]
-        if contact_list.entries.count() + len(new) > MOST_ENTRIES:
-            raise InvalidRequest(f"the list would have more than {MOST_ENTRIES:,} entries: start another list")
+        new = [contact_id for contact_id in dict.fromkeys(contact_ids) if contact_id in set(known) - present]
+        if contact_list.entries.count() + len(new) > MAX_ENTRIES:
+            raise InvalidRequest(f"the list would have more than {MAX_ENTRIES:,} entries: start another list")
         ListEntry.objects.bulk_create(
             [ListEntry(contact_list=contact_list, contact_id=contact_id) for contact_id in new], ignore_conflicts=True
         )
         _touch(contact_list)
-    return {contact_id: contact_id not in there for contact_id in known}
+    return {contact_id: contact_id not in present for contact_id in known}
 
 
 def remove_contact(contact_list: ContactList, contact_id: UUID) -> bool:
-    """Takes a contact out of the list; False where it was not in it."""
+    """Remove a contact from the list. Returns whether it was in it."""
     removed, _ = ListEntry.objects.filter(contact_list=contact_list, contact=contact_id).delete()
     if removed:
         _touch(contact_list)
@@ -89,7 +103,7 @@ def remove_contact(contact_list: ContactList, contact_id: UUID) -> bool:
 
 
 def sizes(list_ids: Collection[UUID]) -> dict[UUID, int]:
-    """The number of entries of each list, in one query."""
+    """Return the number of entries of each list, in one query."""
     counted = (
         ListEntry.objects.filter(contact_list__in=list_ids).values_list("contact_list").annotate(Count("id")).order_by()
     )
@@ -97,17 +111,17 @@ def sizes(list_ids: Collection[UUID]) -> dict[UUID, int]:
 
 
 def of_contacts(contact_ids: Collection[UUID]) -> dict[UUID, list[ContactList]]:
-    """The lists that each contact is in, in two queries."""
+    """Return the lists that each contact is in, by name, in two queries."""
     pairs = ListEntry.objects.filter(contact__in=contact_ids).values_list("contact_id", "contact_list_id").distinct()
     lists = ContactList.objects.in_bulk({list_id for _, list_id in pairs})
     found: dict[UUID, list[ContactList]] = {contact_id: [] for contact_id in contact_ids}
     for contact_id, list_id in pairs:
         found[contact_id].append(lists[list_id])
-    return {contact_id: sorted(each, key=lambda row: row.name) for contact_id, each in found.items()}
+    return {contact_id: sorted(lists_of_one, key=lambda row: row.name) for contact_id, lists_of_one in found.items()}
 
 
-def hold(list_ids: Sequence[UUID]) -> dict[UUID, ContactList]:
-    """Those of the lists that exist; none of them can be deleted before the end of the transaction."""
+def lock_against_deletion(list_ids: Sequence[UUID]) -> dict[UUID, ContactList]:
+    """Keep the lists from being deleted before the end of the transaction. Returns those that exist, by id."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM contacts_contactlist WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(list_ids)]
@@ -115,7 +129,8 @@ def hold(list_ids: Sequence[UUID]) -> dict[UUID, ContactList]:
     return ContactList.objects.in_bulk(list_ids)
 
 
-def refuse_while_loading(lists: Collection[ContactList]) -> None:
+def require_loaded(lists: Collection[ContactList]) -> None:
+    """Raise Conflict while an upload is still being loaded into one of the lists."""
     loading = CsvUpload.objects.filter(contact_list__in=lists, status=CsvUpload.Status.IN_PROGRESS).select_related(
         "contact_list"
     )

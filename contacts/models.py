@@ -1,7 +1,7 @@
 """Contacts, the lists that campaigns are made from, and the CSV files that fill them.
 
-The status of an upload is written by `csv_upload` alone. The database refuses impossible rows: each constraint's name
-says which.
+`csv_uploads.upload_states` is the only writer of CsvUpload.status. The database refuses impossible rows: the name of
+each constraint says which.
 """
 
 import uuid
@@ -10,7 +10,7 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from uuid_utils.compat import uuid7
 
 from accounts.models import Account
@@ -21,9 +21,9 @@ E164 = RegexValidator(r"\A\+[1-9][0-9]{6,14}\Z", "Use E.164: a plus, the country
 class Contact(models.Model):
     """A person to call, in the address book of an account."""
 
-    # Ordered by time, so that a large upload fills the index page by page.
+    # Version 7 UUIDs are ordered by time, so that a large upload fills the index page by page.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Its index is that of the constraint below, as the list's of an entry: an upload writes half a million rows.
+    # Without an index of its own: the constraint below has one, and an upload writes half a million rows.
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="contacts", db_index=False)
     number = models.CharField(max_length=16, validators=[E164])
     first_name = models.CharField(max_length=255, blank=True)
@@ -31,13 +31,18 @@ class Contact(models.Model):
     company_name = models.CharField(max_length=255, blank=True)
     email = models.CharField(max_length=255, blank=True)
     tag = models.CharField(max_length=255, blank=True)
-    custom = models.JSONField(default=dict, blank=True, help_text="Keys and values of the client's own.")
+    custom = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Keys and values of the client's own.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints: ClassVar = [
-            # Its index is read by whoever adds contacts, too: contacts.add and csv_upload.
+            # Its index is read by address_book.add and csv_uploads.bulk_insert, too.
             models.UniqueConstraint(fields=["account", "number"], name="contact_number_is_unique_in_its_account"),
         ]
         indexes: ClassVar = [
@@ -50,7 +55,7 @@ class Contact(models.Model):
 
 
 class ContactList(models.Model):
-    """Contacts under a name, to make campaigns from."""
+    """Contacts under a name, from which campaigns are made."""
 
     class Type(models.TextChoices):
         STATIC = "static", "static: contacts"
@@ -87,12 +92,13 @@ class ContactList(models.Model):
 
 
 class ListEntry(models.Model):
-    """A contact in a list; in a dynamic list with the values of its row. In the order in which they were added."""
+    """A contact in a list; in a dynamic list with the values of its row. Ordered by id, as they were added."""
 
+    # Without an index of its own, as the account of a contact.
     contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="entries", db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="entries")
     values = models.JSONField(null=True, blank=True, help_text="Of a dynamic list: the row's values, by column.")
-    # MD5 of the values, in hex: a row that stands twice is one entry, two rows of one number are two.
+    # MD5 of the values, in hex: two equal rows are one entry, two different rows of one number are two.
     values_digest = models.CharField(max_length=32, blank=True)
 
     class Meta:
@@ -107,7 +113,7 @@ class ListEntry(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by who makes calls from a list, and by the API's list of its contacts.
+            # Read by campaigns.audience, and by the API's list of its contacts.
             models.Index(fields=["contact_list", "id"], name="list_entry_listed"),
         ]
 
@@ -116,7 +122,7 @@ class ListEntry(models.Model):
 
 
 class CsvUpload(models.Model):
-    """A CSV file on its way into a list: how far it has been read, and what became of its rows."""
+    """A CSV file that is loaded into a list: how far it has been read, and the counts of its rows."""
 
     class Status(models.TextChoices):
         IN_PROGRESS = "in-progress", "in progress"
@@ -134,15 +140,15 @@ class CsvUpload(models.Model):
     rows_loaded = models.PositiveIntegerField(default=0)
     rows_duplicate = models.PositiveIntegerField("duplicates", default=0)
     rows_rejected = models.PositiveIntegerField(default=0)
-    # Where reading goes on, also after a crash: written by the transaction that loads the rows before it.
+    # Where reading continues, also after a crash: written by the transaction that loads the rows before it.
     bytes_read = models.PositiveIntegerField(default=0)
     lines_read = models.PositiveIntegerField(default=0)
-    # When a worker last got on with it; empty while none has begun.
+    # When a worker last loaded a batch or began; empty while none has begun.
     heard_at = models.DateTimeField(null=True, blank=True)
     idle_starts = models.PositiveSmallIntegerField(
-        default=0, help_text="How often a worker has begun since rows were last loaded."
+        default=0, help_text="How often a worker has begun without loading a row."
     )
-    error = models.CharField(max_length=1000, blank=True, help_text="Why it has failed.")
+    error = models.CharField(max_length=1000, blank=True, help_text="Why it failed.")
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -164,7 +170,7 @@ class CsvUpload(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by csv_upload.resume, every ten seconds.
+            # Read by upload_states.resume, every ten seconds.
             models.Index(fields=["heard_at"], name="csv_upload_at_work", condition=Q(status="in-progress")),
             # Read by the admin.
             models.Index(fields=["account", "created_at"], name="csv_upload_listed"),
@@ -175,7 +181,7 @@ class CsvUpload(models.Model):
 
 
 class CsvPiece(models.Model):
-    """A part of an uploaded file, until it has been loaded. Any machine's worker can read it in the database."""
+    """A part of an uploaded file, until the file has been loaded: see `csv_uploads.stored_file`."""
 
     upload = models.ForeignKey(CsvUpload, on_delete=models.CASCADE, related_name="pieces")
     position = models.PositiveIntegerField(help_text="From 0; all pieces but the last are equally long.")

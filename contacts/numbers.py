@@ -1,4 +1,4 @@
-"""Phone numbers as people write them, to E.164."""
+"""Phone numbers: conversion of what people write to E.164, and masking for logs."""
 
 import re
 from collections.abc import Iterable
@@ -7,13 +7,16 @@ from typing import Any
 
 import phonenumbers
 
-# phonenumbers reads letters as keys and `;ext=` as an extension; a campaign can dial neither, so a number is only
-# digits with the usual punctuation. Forty characters leave room for any real number with every separator.
+# phonenumbers reads letters as keys and `;ext=` as an extension. A campaign can dial neither, so a number is only
+# digits with the usual punctuation. Forty characters are enough for any real number with every separator.
 _WRITTEN = re.compile(r"\A\s*\+?[0-9()\-. ]{1,40}\s*\Z", re.ASCII)
 
 
 class InvalidNumber(ValueError):
-    """`number` (as given) can't be called; `position` counts from 1."""
+    """The number can't be called.
+
+    number: as given. position: in its request, from 1.
+    """
 
     def __init__(self, number: str, position: int) -> None:
         super().__init__(f"{number} is not a valid number")
@@ -22,31 +25,39 @@ class InvalidNumber(ValueError):
 
 
 def to_e164(number: str, region: str) -> str | None:
-    """`098100 12345` in IN as `+919810012345`; None for what is no valid number of any country."""
+    """Return `098100 12345` in IN as `+919810012345`; None for a number that is not valid in any country.
+
+    Args:
+        number: as a person wrote it.
+        region: the two-letter country of numbers without a country code.
+    """
     if _is_valid_e164(number):
         return number
     return _parsed(number, region) if _WRITTEN.match(number) else None
 
 
 def _is_valid_e164(number: str) -> bool:
-    """Whether it is a valid number as it stands; False says nothing.
+    """Return True for a number that is valid E.164 as it is; False says nothing.
 
-    Files and requests hold thousands of numbers that need no rewriting. For those of countries that share their code
-    with none, validity is one expression made of phonenumbers' own: a tenth of the time of parsing.
+    Files and requests have thousands of numbers that need no rewriting. For countries that share their code with no
+    other, one regular expression made of phonenumbers' own decides in a tenth of the time of parsing.
     """
     match = _CODE.match(number)
     pattern = _pattern(int(match.group(1))) if match else None
     return pattern is not None and pattern.fullmatch(number) is not None
 
 
-# Country codes are free of prefixes, so the first of these that fits is the number's.
+# No country code is the beginning of another, so the first that matches is the number's.
 _OF_ONE_REGION = [str(code) for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items() if len(regions) == 1]
 _CODE = re.compile(rf"\+({'|'.join(_OF_ONE_REGION)})(?=[1-9])")
 
 
 @cache
 def _pattern(country_code: int) -> re.Pattern[str] | None:
-    """What `is_valid_number` asks of a number of this country, and that no prefix is taken off it before."""
+    """Return an expression for the numbers of this country that `is_valid_number` accepts.
+
+    Without those from which phonenumbers would first remove a national prefix.
+    """
     [region] = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[country_code]
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
     if metadata is None:
@@ -86,7 +97,11 @@ def _parsed(number: str, region: str) -> str | None:
 
 
 def parse_all(numbers: Iterable[str], region: str) -> list[str]:
-    """Every number in E.164, in order. Raises InvalidNumber at the first that is none; the rest is not looked at."""
+    """Return every number in E.164, in order.
+
+    Raises:
+        InvalidNumber: for the first number that is not valid. Those after it are not read.
+    """
     parsed = []
     for position, number in enumerate(numbers, start=1):
         e164 = to_e164(number, region)
@@ -97,5 +112,5 @@ def parse_all(numbers: Iterable[str], region: str) -> list[str]:
 
 
 def masked(number: str) -> str:
-    """For logs: `+91981*****45` leaves six characters and the last two, enough to tell two apart beside an id."""
+    """Return the number for logs, as `+91981*****45`: enough to tell two calls apart beside an id."""
     return number[:6] + "*" * (len(number) - 8) + number[-2:] if len(number) > 8 else "*" * len(number)

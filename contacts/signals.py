@@ -1,7 +1,7 @@
-"""What this app tells the apps above it, which it does not import."""
+"""Signals to the apps above this one, which it does not import."""
 
 from django.dispatch import Signal
 
-# Sent with contact_list, inside the transaction that is about to delete it. A receiver that needs the list raises
+# Argument: contact_list. Sent inside the transaction that is about to delete it. A receiver that needs the list raises
 # Conflict, and the list stays.
 list_deletion_requested = Signal()

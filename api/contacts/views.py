@@ -134,7 +134,7 @@ class ContactListView(ContactView):
         changed = iter(address_book.change(self.account, wanted))
         return bulk.answer(request, [error or self._changed(next(changed), columns) for _, columns, error in checked])
 
-    def _added(self, added: address_book.Added) -> dict[str, Any]:
+    def _added(self, added: address_book.ContactAddition) -> dict[str, Any]:
         if added.is_new:
             return envelope.item(self.data(added.contact))
         description = f"'number': {added.contact.number} is a contact already; its sid is in data"
@@ -176,7 +176,7 @@ def contact_data(contact: Contact, zone: Any, in_lists: list[ContactList] | None
     data = {
         "sid": wire_id(contact.pk),
         "number": contact.number,
-        **{name: getattr(contact, name) for name in address_book.TEXTS},
+        **{name: getattr(contact, name) for name in address_book.TEXT_COLUMNS},
         "custom_field": contact.custom,
         "date_created": local(contact.created_at, zone),
         "date_updated": local(contact.updated_at, zone),

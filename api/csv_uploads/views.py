@@ -13,7 +13,7 @@ from api.csv_uploads import upload_form
 from api.http import envelope
 from api.http.errors import NotFound
 from api.http.parsers import printable
-from contacts import csv_upload, rejected_rows
+from contacts.csv_uploads import intake, rejected_rows
 from contacts.models import ContactList, CsvUpload
 from core import ids
 from core.errors import InvalidRequest
@@ -55,7 +55,7 @@ class CsvUploadView(CsvView):
             raise InvalidRequest("'type': must be static or dynamic")
         if form.file is None:
             raise InvalidRequest("'file_name' is mandatory: send the CSV file itself in this part of the form")
-        upload = csv_upload.receive(self.account, form.file, list_name=name, kind=kind, file_name=form.file.name or "")
+        upload = intake.receive(self.account, form.file, list_name=name, kind=kind, file_name=form.file.name or "")
         summary = {
             "upload_id": wire_id(upload.pk),
             "list_sid": wire_id(upload.contact_list_id),

@@ -90,7 +90,7 @@ class ListListView(ListView):
         serializer = ListSerializer(partial=True)
         return bulk.answer(request, [self._change(body, serializer) for body in bulk.bodies(request, KEY)])
 
-    def _made(self, made: lists.Made) -> dict[str, Any]:
+    def _made(self, made: lists.ListCreation) -> dict[str, Any]:
         (data,) = self.data(made.contact_list)
         if made.is_new:
             return envelope.item(data)

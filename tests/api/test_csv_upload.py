@@ -4,7 +4,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from api.csv_uploads import upload_form
-from contacts import csv_upload
+from contacts.csv_uploads import loading
 from contacts.models import ContactList, CsvPiece, CsvUpload
 from tests.api.client import Answer, Api
 from tests.factories import CsvUploadFactory
@@ -17,7 +17,7 @@ PATH = "/contacts/csv-upload"
 def load(answer: Answer) -> str:
     """What the worker does with an upload; answers its id."""
     upload_id: str = answer.data["summary"]["upload_id"]
-    csv_upload.load(CsvUpload.objects.get(pk=upload_id).pk)
+    loading.load(CsvUpload.objects.get(pk=upload_id).pk)
     return upload_id
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from contacts import csv_upload, lists
+from contacts import lists
+from contacts.csv_uploads import loading
 from contacts.models import Contact, ContactList
 from tests.factories import (
     CampaignFactory,
@@ -107,7 +108,7 @@ class TestLimits:
         assert not ContactList.objects.exists()
 
     def test_a_list_holds_half_a_million_and_a_file_brings_as_many(self):
-        assert (lists.MOST_ENTRIES, csv_upload.MAX_ROWS) == (500_000, 500_000)
+        assert (lists.MAX_ENTRIES, loading.MAX_ROWS) == (500_000, 500_000)
 
 
 class TestMembership:
@@ -144,7 +145,7 @@ class TestMembership:
         assert answer.is_refused(400, "CSV")
 
     def test_a_full_list_takes_nobody(self, api, parents, account, monkeypatch):
-        monkeypatch.setattr("contacts.lists.MOST_ENTRIES", 1)
+        monkeypatch.setattr("contacts.lists.MAX_ENTRIES", 1)
         body = references(*ContactFactory.create_batch(2, account=account))
         assert api.post(f"/lists/{parents.pk.hex}/contacts", body).is_refused(400, "more than 1 entries")
         assert parents.entries.count() == 0

@@ -1,11 +1,13 @@
-"""What a CSV file of contacts may look like: read as people save it, or refused with the line."""
+"""CSV files of contacts are read as people save them, or refused with the line."""
 
 import io
 import re
 
 import pytest
 
-from contacts.csv_file import Refused, Rejected, Row, judge, read_layout, read_records
+from contacts.csv_uploads.header import read_layout
+from contacts.csv_uploads.lines import FileRefused
+from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
 
 NUMBER = "+919810012345"
 
@@ -13,7 +15,7 @@ NUMBER = "+919810012345"
 def rows(content: str | bytes, *, dynamic: bool = False) -> list[Row | Rejected]:
     raw = content.encode() if isinstance(content, str) else content
     layout, lines = read_layout(io.BytesIO(raw), dynamic=dynamic)
-    return [judge(record, layout, "IN") for record in read_records(lines, layout)]
+    return [parse_record(record, layout, "IN") for record in read_records(lines, layout)]
 
 
 def one(content: str | bytes, *, dynamic: bool = False) -> Row | Rejected:
@@ -88,13 +90,13 @@ def test_columns_of_ones_own_keep_their_spelling_in_a_dynamic_list():
     ],
 )
 def test_a_header_that_makes_no_sense_is_refused_with_its_line(content, says):
-    with pytest.raises(Refused, match=f"^line 1: .*{says}"):
+    with pytest.raises(FileRefused, match=f"^line 1: .*{says}"):
         rows(content)
 
 
 def test_six_columns_of_ones_own_are_too_many():
     assert rows("number,first_name,a,b,c,d,e\n", dynamic=True) == []
-    with pytest.raises(Refused, match="line 1: 6 columns"):
+    with pytest.raises(FileRefused, match="line 1: 6 columns"):
         rows("number,a,b,c,d,e,f\n", dynamic=True)
 
 
@@ -127,15 +129,15 @@ def test_a_row_in_another_encoding_is_rejected_and_shown_as_far_as_it_can_be_rea
 
 
 def test_a_quote_that_is_never_closed_is_refused_with_its_line():
-    with pytest.raises(Refused, match="line 3: a quote opens in this row and is not closed"):
+    with pytest.raises(FileRefused, match="line 3: a quote opens in this row and is not closed"):
         rows(f'number,first_name\n{NUMBER},Asha\n{NUMBER},"Asha\n{NUMBER},Mina\n')
 
 
 def test_a_quote_that_runs_on_for_too_long_is_refused_with_its_line():
-    with pytest.raises(Refused, match="line 2: a quote"):
+    with pytest.raises(FileRefused, match="line 2: a quote"):
         rows(f'number,first_name\n{NUMBER},"' + "x\n" * 100_000)
 
 
 def test_a_line_without_an_end_is_refused_before_it_fills_the_memory():
-    with pytest.raises(Refused, match="line 2: is longer than 65,536 bytes"):
+    with pytest.raises(FileRefused, match="line 2: is longer than 65,536 bytes"):
         rows("number\n" + "9" * 70_000)

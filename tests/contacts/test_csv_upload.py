@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from contacts import csv_upload, rejected_rows
+from contacts.csv_uploads import bulk_insert, intake, loading, rejected_rows, stored_file, upload_states
 from contacts.models import Contact, CsvPiece, CsvUpload, ListEntry
 from core import csv_formulas
 from core.errors import Conflict
@@ -33,12 +33,12 @@ def csv_of(rows, header: str = "number") -> str:
 
 
 def receive(account, content: str, *, kind: str = "static", name: str = "parents") -> CsvUpload:
-    return csv_upload.receive(account, io.BytesIO(content.encode()), list_name=name, kind=kind)
+    return intake.receive(account, io.BytesIO(content.encode()), list_name=name, kind=kind)
 
 
 def loaded(account, content: str, **options) -> CsvUpload:
     upload = receive(account, content, **options)
-    csv_upload.load(upload.pk)
+    loading.load(upload.pk)
     upload.refresh_from_db()
     return upload
 
@@ -53,11 +53,11 @@ def listed(upload: CsvUpload) -> list[str]:
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(csv_upload, "BATCH", SMALL)
-    monkeypatch.setattr(csv_upload, "PIECE_BYTES", 7)  # lines and characters are cut by the pieces
+    monkeypatch.setattr(loading, "BATCH", SMALL)
+    monkeypatch.setattr(stored_file, "PIECE_BYTES", 7)  # lines and characters are cut by the pieces
 
 
-def test_contacts_are_made_and_stand_in_the_list_in_the_order_of_the_file(account, small_batches):
+def test_contacts_are_added_and_listed_in_the_order_of_the_file(account, small_batches):
     rows = list(reversed(numbers(10)))
     upload = loaded(account, csv_of([f"{number},अशा" for number in rows], "number,first_name"))
     assert (upload.status, counts(upload)) == ("completed", (10, 10, 0, 0))
@@ -65,10 +65,10 @@ def test_contacts_are_made_and_stand_in_the_list_in_the_order_of_the_file(accoun
     assert set(Contact.objects.values_list("first_name", flat=True)) == {"अशा"}
 
 
-def test_the_file_is_thrown_away_when_it_has_been_loaded(account):
+def test_the_file_is_deleted_when_it_has_been_loaded(account):
     upload = receive(account, csv_of(numbers(2)))
     assert CsvPiece.objects.count() == 1
-    csv_upload.load(upload.pk)
+    loading.load(upload.pk)
     assert CsvPiece.objects.count() == 0
 
 
@@ -128,28 +128,28 @@ def test_rows_before_a_line_that_can_not_be_made_out_are_loaded_and_the_line_is_
 
 
 def test_more_rows_than_the_limit_are_refused_with_the_line(account, small_batches, monkeypatch):
-    monkeypatch.setattr(csv_upload, "MAX_ROWS", 6)
+    monkeypatch.setattr(loading, "MAX_ROWS", 6)
     assert loaded(account, csv_of(numbers(6))).status == "completed"
     upload = loaded(account, csv_of(numbers(7)), name="more")
     assert (upload.status, upload.error.partition(":")[0]) == ("failed", "line 8")
 
 
 def test_a_list_takes_no_more_than_it_may(account, small_batches, monkeypatch):
-    monkeypatch.setattr("contacts.lists.MOST_ENTRIES", 4)
+    monkeypatch.setattr("contacts.lists.MAX_ENTRIES", 4)
     upload = loaded(account, csv_of(numbers(7)))
     assert (upload.status, upload.rows_loaded, upload.contact_list.entries.count()) == ("failed", 3, 3)
     assert "line 5" in upload.error
 
 
 class Killed(BaseException):
-    """As SIGKILL: nothing below catches it."""
+    """As SIGKILL: no code below catches it."""
 
 
 @pytest.fixture
 def killed_in_the_second_batch(account, small_batches, monkeypatch):
-    """An upload whose worker died between two batches: three of its ten rows are loaded."""
+    """Return an upload whose worker died between two batches: three of its ten rows are loaded."""
     upload = receive(account, csv_of([*numbers(5), "+9112", *numbers(4, start=5)]))
-    genuine = csv_upload._store
+    genuine = loading._store
 
     def store(row, *args, **options):
         if row.rows_total:
@@ -157,9 +157,9 @@ def killed_in_the_second_batch(account, small_batches, monkeypatch):
         return genuine(row, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(csv_upload, "_store", store)
+        patch.setattr(loading, "_store", store)
         with pytest.raises(Killed):
-            csv_upload.load(upload.pk)
+            loading.load(upload.pk)
     upload.refresh_from_db()
     assert (upload.status, counts(upload)) == ("in-progress", (3, 3, 0, 0))
     return upload
@@ -170,21 +170,21 @@ def heard_of(upload: CsvUpload, **ago: float) -> None:
 
 
 class TestAKilledWorker:
-    def test_another_goes_on_where_it_stopped(self, killed_in_the_second_batch, monkeypatch):
+    def test_another_continues_where_it_stopped(self, killed_in_the_second_batch, monkeypatch):
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=61)
-        rung = []
-        monkeypatch.setattr(csv_upload, "enqueue", lambda *args: rung.append(args))
-        assert csv_upload.resume(timezone.now()) == 1
-        assert rung == [("contacts.load_csv", upload.pk.hex)]
-        csv_upload.load(upload.pk)
+        enqueued = []
+        monkeypatch.setattr(upload_states, "enqueue", lambda *args: enqueued.append(args))
+        assert upload_states.resume(timezone.now()) == 1
+        assert enqueued == [("contacts.load_csv", upload.pk.hex)]
+        loading.load(upload.pk)
         upload.refresh_from_db()
         assert (upload.status, counts(upload)) == ("completed", (10, 9, 0, 1))
         assert listed(upload) == numbers(9)
         assert upload.rejected.get().line == 7
 
-    def test_the_place_where_another_goes_on_is_that_of_the_rows_stored(self, killed_in_the_second_batch):
-        """And not the reader's, which may have looked further."""
+    def test_the_place_where_another_continues_is_that_of_the_rows_stored(self, killed_in_the_second_batch):
+        """And not that of the reader, which may be further."""
         upload = killed_in_the_second_batch
         assert (upload.bytes_read, upload.lines_read) == (len(csv_of(numbers(3))), 4)
 
@@ -196,43 +196,43 @@ class TestAKilledWorker:
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(csv_upload, "_end", end)
+            patch.setattr(upload_states, "_end", end)
             with pytest.raises(Killed):
-                csv_upload.load(upload.pk)
+                loading.load(upload.pk)
         heard_of(upload, seconds=61)
-        csv_upload.load(upload.pk)
+        loading.load(upload.pk)
         upload.refresh_from_db()
         assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
         assert upload.error.startswith("line 6: a quote")
 
-    def test_such_a_line_is_not_tried_for_ever(self, account, small_batches, monkeypatch):
+    def test_such_a_line_is_not_tried_forever(self, account, small_batches, monkeypatch):
         upload = receive(account, csv_of(['"']))
 
         def end(*_):
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(csv_upload, "_end", end)
+            patch.setattr(upload_states, "_end", end)
             for _ in range(3):
                 with pytest.raises(Killed):
-                    csv_upload.load(upload.pk)
+                    loading.load(upload.pk)
                 heard_of(upload, seconds=61)
         upload.refresh_from_db()
         assert upload.idle_starts == 3
 
-    def test_nobody_goes_on_while_it_may_still_live(self, killed_in_the_second_batch):
+    def test_no_other_continues_while_it_may_still_live(self, killed_in_the_second_batch):
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=50)
-        assert csv_upload.resume(timezone.now()) == 0
-        csv_upload.load(upload.pk)
+        assert upload_states.resume(timezone.now()) == 0
+        loading.load(upload.pk)
         upload.refresh_from_db()
         assert counts(upload) == (3, 3, 0, 0)
 
     def test_a_file_at_which_every_worker_dies_is_given_up(self, killed_in_the_second_batch):
         upload = killed_in_the_second_batch
-        CsvUpload.objects.update(idle_starts=csv_upload.MOST_IDLE_STARTS)
+        CsvUpload.objects.update(idle_starts=upload_states.MAX_IDLE_STARTS)
         heard_of(upload, seconds=61)
-        assert csv_upload.resume(timezone.now()) == 0
+        assert upload_states.resume(timezone.now()) == 0
         upload.refresh_from_db()
         assert upload.status == "failed"
         assert "failed 5 times" in upload.error
@@ -240,44 +240,44 @@ class TestAKilledWorker:
 
     def test_a_worker_that_was_away_for_too_long_loads_nothing_twice(self, account, small_batches, monkeypatch):
         upload = receive(account, csv_of(numbers(10)))
-        genuine = csv_upload._store
+        genuine = loading._store
         overtaken: list[bool] = []
 
         def store(*args, **options):
             if not overtaken:
                 overtaken.append(True)
                 heard_of(upload, seconds=61)
-                csv_upload.load(upload.pk)
+                loading.load(upload.pk)
             return genuine(*args, **options)
 
-        monkeypatch.setattr(csv_upload, "_store", store)
-        csv_upload.load(upload.pk)
+        monkeypatch.setattr(loading, "_store", store)
+        loading.load(upload.pk)
         upload.refresh_from_db()
         assert (upload.status, counts(upload)) == ("completed", (10, 10, 0, 0))
 
-    def test_nor_when_the_one_that_took_over_is_still_at_it(self, account, small_batches, monkeypatch):
+    def test_nor_when_the_worker_that_took_over_is_still_loading(self, account, small_batches, monkeypatch):
         upload = receive(account, csv_of(numbers(10)))
-        genuine = csv_upload._store
+        genuine = loading._store
         batches: list[int] = []
 
         def store(row, *args, **options):
             batches.append(row.rows_total)
-            if len(batches) == 1:  # this one sleeps, while another loads a batch and goes on to the next
+            if len(batches) == 1:  # this one sleeps, while another loads a batch and continues with the next
                 heard_of(upload, seconds=61)
                 with pytest.raises(Killed):
-                    csv_upload.load(upload.pk)
+                    loading.load(upload.pk)
             elif len(batches) == 3:
                 raise Killed
             return genuine(row, *args, **options)
 
-        monkeypatch.setattr(csv_upload, "_store", store)
-        csv_upload.load(upload.pk)
+        monkeypatch.setattr(loading, "_store", store)
+        loading.load(upload.pk)
         upload.refresh_from_db()
         assert (upload.status, counts(upload), len(batches)) == ("in-progress", (3, 3, 0, 0), 3)
 
 
 def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
-    """PostgreSQL, left to itself, prefers that from some ten thousand contacts on."""
+    """PostgreSQL prefers to, by itself, from about ten thousand contacts on."""
     known = 20_000
     template = ContactFactory(account=account)
     columns = "account_id, first_name, last_name, company_name, email, tag, custom, created_at, updated_at"
@@ -290,30 +290,30 @@ def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
         )
         cursor.execute("ANALYZE contacts_contact")
     plans: list[str] = []
-    genuine = csv_upload._add
+    genuine = bulk_insert._insert_copied
 
     def add(cursor, upload):
         cursor.execute(
-            "EXPLAIN " + csv_upload._ADD_ENTRIES, {"account": upload.account_id, "list": upload.contact_list_id}
+            "EXPLAIN " + bulk_insert._INSERT_ENTRIES, {"account": upload.account_id, "list": upload.contact_list_id}
         )
         plans.extend(line for (line,) in cursor.fetchall())
         return genuine(cursor, upload)
 
-    monkeypatch.setattr(csv_upload, "_add", add)
+    monkeypatch.setattr(bulk_insert, "_insert_copied", add)
     loaded(account, csv_of(numbers(5_000)))
     assert plans
     assert not [line for line in plans if "Seq Scan on contacts_contact" in line], "\n".join(plans)
 
 
-def test_an_upload_whose_message_was_lost_is_rung_again(account, monkeypatch):
-    monkeypatch.setattr(csv_upload, "enqueue", lambda *_: None)
+def test_an_upload_whose_message_was_lost_is_enqueued_again(account, monkeypatch):
+    monkeypatch.setattr(upload_states, "enqueue", lambda *_: None)
     receive(account, csv_of(numbers(1)))
-    assert csv_upload.resume(timezone.now()) == 1
+    assert upload_states.resume(timezone.now()) == 1
 
 
-def test_an_upload_is_loaded_once_however_often_it_is_rung(account):
+def test_an_upload_is_loaded_once_however_often_it_is_enqueued(account):
     upload = loaded(account, csv_of(numbers(2)))
-    csv_upload.load(upload.pk)
+    loading.load(upload.pk)
     upload.refresh_from_db()
     assert counts(upload) == (2, 2, 0, 0)
 
@@ -344,9 +344,9 @@ def test_memory_stays_flat_over_fifty_thousand_rows(account, monkeypatch):
         account, csv_of([f"{number},Asha,Rao" for number in numbers(50_000)], "number,first_name,last_name")
     )
     small = receive(account, csv_of(numbers(5_000, start=100_000)), name="warm up")
-    csv_upload.load(small.pk)
+    loading.load(small.pk)
     tracemalloc.start()
-    csv_upload.load(upload.pk)
+    loading.load(upload.pk)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     upload.refresh_from_db()

@@ -16,7 +16,7 @@ NAME = "csv-list"
 ROWS = 500_000
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 900
-BATCH = 5000  # rows in a transaction, as in csv_upload
+BATCH = 5000  # rows in a transaction, as in contacts.csv_uploads.loading
 
 
 def measure(run: Run) -> list[Row]:
@@ -74,7 +74,7 @@ def _load(client: Client, file: Path, expected: int) -> float:
 
 
 def _postgresql_alone(db: Connection, rows: int) -> float:
-    """Seconds to add the loaded rows once more, as csv_upload adds them, when they stand in a table already."""
+    """Seconds to add the loaded rows once more, as bulk_insert does, when they stand in a table already."""
     db.execute(_KEEP)
     db.execute("CREATE INDEX ON kept (line)")
     db.execute("TRUNCATE contacts_contact, contacts_listentry")

@@ -1,4 +1,4 @@
-"""The rows of a CSV upload that were not loaded, as a CSV: their line, why, and what stood in them."""
+"""The rows of a CSV upload that were not loaded, as a CSV file that can be corrected and uploaded again."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ _CHUNK = 2000
 
 
 def stream(upload: CsvUpload) -> Iterator[bytes]:
-    """The lines of the file, in pieces: the upload's columns behind line and reason, the cells as they were."""
+    """Yield the file in parts: line, reason and the upload's own columns, with the cells as they were."""
     yield _lines([("line", "reason", *map(neutral, upload.columns))])
     rows: list[tuple[str, ...]] = []
     for rejected in upload.rejected.order_by("line").iterator(chunk_size=_CHUNK):
