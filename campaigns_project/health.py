@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from campaigns_project import redis_memory
 from core import liveness
 from core.redis_client import redis_client
-from dialer.dialing import CLAIM_KEPT
+from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ def _dial() -> str:
     """Check that claimed calls are placed, too: that takes milliseconds, so one that waits has no dialer."""
     claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
     oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
-    if oldest and (waits := timezone.now() - oldest) >= CLAIM_KEPT:
+    if oldest and (waits := timezone.now() - oldest) >= CLAIM_LIFETIME:
         return f"a call has waited for a dialer for {waits.total_seconds():.0f} s"
     return _progress("dial")
 

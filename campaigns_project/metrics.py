@@ -29,10 +29,11 @@ from campaigns.models import Campaign
 from campaigns_project import redis_memory
 from campaigns_project.idle_campaigns import longest_idle_seconds
 from core import liveness
-from dialer import channels, repair_counts
+from dialer import channels, reconciliation, repair_counts
+from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
 from dialer.models import CallAttempt, CarrierEvent, TrunkHealth
-from dialer.recovery import CLAIMED_TOO_LONG, Repairs
+from dialer.recovery import Repairs
 from webhooks import outbox
 from webhooks.models import WebhookDelivery
 
@@ -95,7 +96,7 @@ class Trunkline(Collector):
 
 
 def _leases(_now: datetime) -> Iterator[Metric]:
-    discrepancies = channels.astray(SETTLED_SECONDS)
+    discrepancies = reconciliation.discrepancies(SETTLED_SECONDS)
     yield _gauge("leases_without_attempt", "Channels held by no attempt under way.", discrepancies.leaked)
     yield _gauge("attempts_without_lease", "Attempts under way that hold no channel.", discrepancies.missing)
 
@@ -105,7 +106,7 @@ def _attempts(now: datetime) -> Iterator[Metric]:
     counted = dict(unfinished.values_list("status").annotate(Count("id")))
     by_status = {status.value: counted.get(status, 0) for status in CallAttempt.UNFINISHED}
     yield _gauges("attempts", "Attempts under way; unknown: the carrier's reply was lost.", "status", by_status)
-    late = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED, claimed_at__lt=now - CLAIMED_TOO_LONG)
+    late = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED, claimed_at__lt=now - CLAIM_LIFETIME)
     yield _gauge("attempts_claimed_too_long", "Claimed attempts that no dialer has taken in time.", _capped(late))
 
 

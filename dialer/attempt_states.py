@@ -1,9 +1,9 @@
-"""The only module that writes CallAttempt.status. Who moves an attempt out of each state: docs/developer/states.md."""
+"""The only module that writes CallAttempt.status. What moves an attempt out of each state: docs/developer/states.md."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,27 +13,33 @@ from campaigns.models import Outcome
 from core.state_machine import Move, StateMachine
 from dialer.models import AttemptHistory, CallAttempt
 
-S = CallAttempt.Status
+Status = CallAttempt.Status
 
-OUTCOMES = frozenset({S.COMPLETED, S.BUSY, S.NO_ANSWER, S.FAILED})
+OUTCOMES = frozenset({Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED})
 
 LEGAL: dict[str, AbstractSet[str]] = {
-    S.CLAIMED: {S.PLACING, S.CANCELED},
-    # An event may overtake the carrier's own answer, so an outcome can come straight from placing.
-    S.PLACING: {S.IN_PROGRESS, S.UNKNOWN, S.CANCELED, *OUTCOMES},
-    S.UNKNOWN: {S.IN_PROGRESS, S.CANCELED, *OUTCOMES},
+    Status.CLAIMED: {Status.PLACING, Status.CANCELED},
+    # An event may overtake the carrier's own reply, so an outcome can follow placing directly.
+    Status.PLACING: {Status.IN_PROGRESS, Status.UNKNOWN, Status.CANCELED, *OUTCOMES},
+    Status.UNKNOWN: {Status.IN_PROGRESS, Status.CANCELED, *OUTCOMES},
     # Back to unknown: a look-up by number had taken another attempt's call for this one's.
-    S.IN_PROGRESS: {S.UNKNOWN, *OUTCOMES},
+    Status.IN_PROGRESS: {Status.UNKNOWN, *OUTCOMES},
 }
 
 _machine = StateMachine(CallAttempt, AttemptHistory, LEGAL)
 
-assert {outcome.value for outcome in Outcome} == {state.value for state in OUTCOMES | {S.CANCELED}}
+assert {outcome.value for outcome in Outcome} == {state.value for state in OUTCOMES | {Status.CANCELED}}
+
+
+# A claim is dialled within milliseconds. One that is older was held up: its message was lost, or no dialer is at work.
+# Recovery enqueues it again, and the dialer that takes it gives it back, because to dial it now would break the pace
+# that it was claimed under. /readyz, /metrics and the diagnosis report it.
+CLAIM_LIFETIME = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A call that is being attempted: the new attempt's id and number (from 1), and whence it goes out."""
+    """A claimed call: the id and number (from 1) of its new attempt, and the trunk to dial over."""
 
     attempt_id: UUID
     call_id: int
@@ -43,16 +49,17 @@ class Claim:
 
 
 def allows(before: str, after: str) -> bool:
+    """Tell whether an attempt in state `before` may move to state `after`."""
     return _machine.allows(before, after)
 
 
 def move(moves: Sequence[Move], *, at: datetime) -> set[Any]:
-    """Makes the moves that are legal; answers the ids of the attempts that moved."""
+    """Make the moves that are legal. Returns the ids of the attempts that moved."""
     return _machine.move(moves, at=at)
 
 
 def claim(claims: Sequence[Claim], *, at: datetime) -> None:
-    """Adds the attempts, in the state claimed. The database refuses a second unfinished attempt for a call."""
+    """Insert the attempts as claimed. The database refuses a second unfinished attempt for a call."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -65,10 +72,10 @@ def claim(claims: Sequence[Claim], *, at: datetime) -> None:
             """,
             [
                 at,
-                [each.attempt_id for each in claims],
-                [each.call_id for each in claims],
-                [each.campaign_id for each in claims],
-                [each.trunk_id for each in claims],
-                [each.number for each in claims],
+                [claim.attempt_id for claim in claims],
+                [claim.call_id for claim in claims],
+                [claim.campaign_id for claim in claims],
+                [claim.trunk_id for claim in claims],
+                [claim.number for claim in claims],
             ],
         )

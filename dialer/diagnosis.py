@@ -17,11 +17,11 @@ from campaigns import progress
 from campaigns.models import Call, Campaign, CampaignHistory
 from core import liveness
 from dialer import channels, gate
+from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import NO_CAP, Scope
-from dialer.dialing import CLAIM_KEPT
 from dialer.models import AttemptHistory, CallAttempt
 
-S = CallAttempt.Status
+Status = CallAttempt.Status
 
 # What a campaign needs at work to dial.
 NEEDED = (liveness.BEAT, "control", "dial")
@@ -179,9 +179,9 @@ def _not_at_work() -> Iterator[Reason]:
 
 def _waiting_for_a_dialer(campaign: Campaign, now: datetime) -> Iterator[Reason]:
     """A claim is dialled within milliseconds; one that waits longer says that no dialer takes it."""
-    claimed = CallAttempt.objects.filter(campaign=campaign, status=S.CLAIMED)
+    claimed = CallAttempt.objects.filter(campaign=campaign, status=Status.CLAIMED)
     counted = claimed.aggregate(count=Count("id"), oldest=Min("claimed_at"))
-    if counted["oldest"] and now - counted["oldest"] > CLAIM_KEPT:
+    if counted["oldest"] and now - counted["oldest"] > CLAIM_LIFETIME:
         waited = _seconds(now - counted["oldest"])
         yield Reason("waiting-for-a-dialer", f"{_calls(counted['count'])} claimed, and no dialer takes them: {waited}")
 
@@ -196,7 +196,7 @@ def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator
 
 
 def _unknown(campaign: Campaign) -> Iterator[Reason]:
-    lost = CallAttempt.objects.filter(campaign=campaign, status=S.UNKNOWN).count()
+    lost = CallAttempt.objects.filter(campaign=campaign, status=Status.UNKNOWN).count()
     if lost:
         answers = f"{_counted(lost, 'answer')} of the carrier lost"
         yield Reason("unknown-attempts", f"{answers}: it is asked what became of them, and nobody is dialled twice")
@@ -299,7 +299,7 @@ def _next_attempt_at(campaign: Campaign, counts: Counts, waits: _Waits, now: dat
 
 def _last_placed_at(campaign: Campaign) -> datetime | None:
     """Attempts are placed in the order of their claims, to within milliseconds."""
-    placed = campaign.attempts.filter(placing_at__isnull=False).exclude(status=S.CANCELED)
+    placed = campaign.attempts.filter(placing_at__isnull=False).exclude(status=Status.CANCELED)
     return placed.order_by("-claimed_at", "-id").values_list("placing_at", flat=True).first()
 
 
@@ -322,7 +322,7 @@ def _why_ended(campaign: Campaign, verdict: gate.Verdict) -> Reason:
 
 def _attempts_of(calls: Iterable[Call]) -> dict[int, list[CallAttempt]]:
     """The attempts of each call that count, and the latest of those that were given back; oldest first."""
-    given_back = Case(When(status=S.CANCELED, then=1), default=0)
+    given_back = Case(When(status=Status.CANCELED, then=1), default=0)
     place = Window(RowNumber(), partition_by="call", order_by=[given_back.asc(), "-claimed_at", "-id"])
     rows = CallAttempt.objects.filter(call__in=[call.pk for call in calls]).annotate(place=place)
     by_call: dict[int, list[CallAttempt]] = {}
@@ -333,7 +333,7 @@ def _attempts_of(calls: Iterable[Call]) -> dict[int, list[CallAttempt]]:
 
 def _steps_of(attempts: Iterable[CallAttempt]) -> dict[UUID, list[Step]]:
     """The claim makes the row; every move after it is in the history."""
-    steps = {each.pk: [Step(S.CLAIMED, each.claimed_at, "")] for each in attempts}
+    steps = {each.pk: [Step(Status.CLAIMED, each.claimed_at, "")] for each in attempts}
     for row in AttemptHistory.objects.filter(subject__in=list(steps)).order_by("id"):
         steps[row.subject_id].append(Step(row.to_status, row.at, row.reason))
     return steps
@@ -341,11 +341,11 @@ def _steps_of(attempts: Iterable[CallAttempt]) -> dict[UUID, list[Step]]:
 
 def _so_far(attempts: Sequence[CallAttempt]) -> Iterator[str]:
     """`rung 3 times: busy, busy, no-answer`; an attempt that was given back counts for nothing."""
-    ended = [each for each in attempts if each.ended_at and each.status != S.CANCELED]
+    ended = [each for each in attempts if each.ended_at and each.status != Status.CANCELED]
     if ended:
         times = {1: "once", 2: "twice"}.get(len(ended), f"{len(ended)} times")
         # A failed attempt may have been refused before any phone rang.
-        verb = "tried" if any(each.status == S.FAILED for each in ended) else "rung"
+        verb = "tried" if any(each.status == Status.FAILED for each in ended) else "rung"
         yield f"{verb} {times}: {', '.join(each.status for each in ended)}"
 
 
@@ -376,16 +376,16 @@ def _unless(campaign: Campaign, at: datetime) -> str:
 
 
 _UNDER_WAY = {
-    S.CLAIMED: "waits for a dialer",
-    S.PLACING: "is being offered to the carrier",
-    S.IN_PROGRESS: "is up",
-    S.UNKNOWN: "may have rung: the carrier's answer was lost, and it is being asked",
+    Status.CLAIMED: "waits for a dialer",
+    Status.PLACING: "is being offered to the carrier",
+    Status.IN_PROGRESS: "is up",
+    Status.UNKNOWN: "may have rung: the carrier's answer was lost, and it is being asked",
 }
 
 
 def _under_way(attempt: CallAttempt, now: datetime) -> str:
     since = attempt.answered_at or attempt.placing_at or attempt.claimed_at
-    return f"attempt {attempt.number} {_UNDER_WAY[S(attempt.status)]}, {_seconds(now - since)}"
+    return f"attempt {attempt.number} {_UNDER_WAY[Status(attempt.status)]}, {_seconds(now - since)}"
 
 
 # Words ---------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Placing a batch of claimed attempts: ask the gate once more, commit the intent, ask the carrier, keep its answers.
+"""Place a batch of claimed attempts: ask the gate once more, commit the intent, ask the carrier, store its replies.
 
 The carrier is asked outside any transaction. A crash before the intent leaves an attempt `claimed`, one after it leaves
-`placing`: `recovery` knows what to do with both.
+`placing`. `recovery` repairs both.
 """
 
 from collections import defaultdict
@@ -22,28 +22,26 @@ from core import batches, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
 from dialer import attempt_states, gate, inbox, links, outcomes, trunk_health
+from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.carriers import carrier_of
-from dialer.carriers.base import Accepted, Ambiguous, Answer, CallRequest, RawEvent, Refused, TooLate, Unavailable
+from dialer.carriers.base import Accepted, Ambiguous, CallRequest, RawEvent, Refused, Reply, TooLate, Unavailable
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
 
 log = structlog.get_logger(__name__)
 
-S = CallAttempt.Status
+Status = CallAttempt.Status
 
-
-# A claim is dialled within milliseconds. One that has waited longer was held up somewhere; dialling it now would break
-# the pace that it was claimed under, so it is given back and claimed anew.
-CLAIM_KEPT = timedelta(seconds=10)
 # How long after the intent the carrier may still be asked. Far below the half minute after which recovery believes a
 # carrier that knows no such call.
 ASKED_WITHIN = timedelta(seconds=5)
 
 
 def dial(attempt_ids: Sequence[UUID]) -> None:
-    """Places those of the attempts that are still claimed: a second delivery of the same batch finds nothing to do.
+    """Place those of the attempts that are still claimed: a second delivery of the same batch finds nothing to do.
 
-    Attempts of one trunk (messages.enqueue_dial sends no others): a slow one would hold up the rest for too long.
+    Args:
+        attempt_ids: of one trunk, as messages.enqueue_dial sends them. A slow trunk would hold up another for too long.
     """
     if not attempt_ids:
         return
@@ -59,27 +57,27 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
 
 def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
     failpoints.reached("placing")
-    answers = _ask(trunk, requests)
+    replies = _ask(trunk, requests)
     failpoints.reached("carrier-answered")
-    inbox.append(trunk.carrier, _events(answers))
+    inbox.append(trunk.carrier, _events(replies))
     try:
-        _keep(trunk, answers, timezone.now())
+        _store(trunk, replies, timezone.now())
     except batches.TRANSIENT_ERRORS:
         raise
     except Exception:
         # Recovery asks the carrier for those that are left in `placing`, one by one.
-        log.exception("answers_not_kept", trunk=trunk.name, attempts=len(answers))
+        log.exception("replies_not_stored", trunk=trunk.name, attempts=len(replies))
     failpoints.reached("answer-kept")
 
 
-def _events(answers: Mapping[UUID, Answer]) -> list[RawEvent]:
+def _events(replies: Mapping[UUID, Reply]) -> list[RawEvent]:
     """Return the events that came with the carrier's replies."""
-    accepted = ((pk, answer) for pk, answer in answers.items() if isinstance(answer, Accepted))
-    return [(attempt_id, event) for attempt_id, answer in accepted for event in answer.events]
+    accepted = ((pk, reply) for pk, reply in replies.items() if isinstance(reply, Accepted))
+    return [(attempt_id, event) for attempt_id, reply in accepted for event in reply.events]
 
 
 class Claimed(NamedTuple):
-    """An attempt that is to be placed."""
+    """An attempt to place."""
 
     attempt_id: UUID
     campaign_id: UUID
@@ -90,14 +88,14 @@ class Claimed(NamedTuple):
 
 
 def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[CallRequest]]:
-    """Moves those that may be dialled to placing, gives the others back; answers what to ask the carriers for."""
+    """Move the attempts that may be dialled to placing and give the others back. Returns what to ask the carriers."""
     with transaction.atomic():
         claims, campaigns = _claimed(attempt_ids)
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         refusals = {pk: because for pk, because in why_not.items() if because}
         columns = {"placing_at": now, "heard_at": now}
-        moves = [Move(pk, S.PLACING, "", columns) for pk, because in why_not.items() if not because]
+        moves = [Move(pk, Status.PLACING, "", columns) for pk, because in why_not.items() if not because]
         placing = attempt_states.move(moves, at=now)
     outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
     return _requests([claim for claim in claims if claim.attempt_id in placing], campaigns, now)
@@ -119,12 +117,12 @@ def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk
 
 
 def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Campaign]]:
-    """The attempts that are still claimed, and their campaigns with all that the gate and the requests ask of them.
+    """Return the attempts that are still claimed, and their campaigns with all that the gate and the requests need.
 
-    The campaigns can't be paused or ended until the intent is committed. A batch is of few, so each is loaded once.
+    The campaigns can't be paused or ended until the intent is committed. A batch has few, so each is loaded once.
     """
     campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=attempt_ids).values("campaign_id"))
-    rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=S.CLAIMED).values_list(
+    rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=Status.CLAIMED).values_list(
         "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at"
     )
     claims = [Claimed(*row) for row in rows]
@@ -133,13 +131,13 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
 
 
 def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:
-    """Why this claim must not be dialled any more: the gate may have shut since. "" when it may."""
+    """Return why this claim must not be dialled any more, for instance a gate that has shut since; "" when it may."""
     if not isinstance(verdict, gate.Open):
         return verdict.because
-    return "no dialer took it in time" if now - claim.claimed_at > CLAIM_KEPT else ""
+    return "no dialer took it in time" if now - claim.claimed_at > CLAIM_LIFETIME else ""
 
 
-def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
+def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
     try:
         return carrier_of(trunk).place(requests)
     except UnreadableSecret as error:
@@ -160,7 +158,7 @@ def _requests(
 
 
 def _trunks(trunk_ids: Set[int], campaigns: Iterable[Campaign]) -> dict[int, Trunk]:
-    """With their health. A trunk is loaded only where the caller ID has gone to another one since the claim."""
+    """Return the trunks with their health. One is loaded only where its caller ID has left it since the claim."""
     loaded = {campaign.caller_id.trunk_id: campaign.caller_id.trunk for campaign in campaigns}
     if missing := trunk_ids - loaded.keys():
         loaded |= Trunk.objects.select_related("health").in_bulk(missing)
@@ -186,36 +184,36 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
 
 
 def _ask_before(campaign: Campaign, now: datetime) -> datetime:
-    """Until when the request may be sent: not beyond a moment at which the gate will be shut, to the second."""
+    """Return until when the request may be sent: not beyond a moment at which the gate will be shut, to the second."""
     latest = now + ASKED_WITHIN
     while latest > now and not isinstance(gate.check(campaign, latest), gate.Open):
         latest -= timedelta(seconds=1)
     return latest
 
 
-def _keep(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) -> None:
-    """Stores what the carrier said: in one statement for the calls that it took."""
-    accepted = {pk: answer.carrier_ref for pk, answer in answers.items() if isinstance(answer, Accepted)}
-    lost = {pk: answer for pk, answer in answers.items() if isinstance(answer, Ambiguous)}
-    noted = outcomes.note_accepted(accepted, now)
+def _store(trunk: Trunk, replies: Mapping[UUID, Reply], now: datetime) -> None:
+    """Store the carrier's replies: in one statement for the calls that it took."""
+    accepted = {pk: reply.carrier_ref for pk, reply in replies.items() if isinstance(reply, Accepted)}
+    lost = {pk: reply for pk, reply in replies.items() if isinstance(reply, Ambiguous)}
+    stored = outcomes.store_accepted(accepted, now)
     # The carrier is asked by recovery, within seconds.
-    attempt_states.move([Move(pk, S.UNKNOWN, answer.reason) for pk, answer in lost.items()], at=now)
-    outcomes.end([end for pk, answer in answers.items() if (end := _end(pk, answer))], now)
-    if unheard := {pk: ref for pk, ref in accepted.items() if pk not in noted}:
-        _hang_up_strays(trunk, unheard)
-    _judge_trunk(trunk, answers, now)
+    attempt_states.move([Move(pk, Status.UNKNOWN, reply.reason) for pk, reply in lost.items()], at=now)
+    outcomes.end([end for pk, reply in replies.items() if (end := _end(pk, reply))], now)
+    if left := {pk: ref for pk, ref in accepted.items() if pk not in stored}:
+        _hang_up_strays(trunk, left)
+    _judge_trunk(trunk, replies, now)
 
 
 def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
-    """A call that was taken for an attempt which has been given back meanwhile: this process was away for too long."""
-    given_back = CallAttempt.objects.filter(pk__in=list(accepted), status=S.CANCELED).values_list("pk", flat=True)
+    """Hang up calls whose attempts have been given back meanwhile: this process was away for too long."""
+    given_back = CallAttempt.objects.filter(pk__in=list(accepted), status=Status.CANCELED).values_list("pk", flat=True)
     if strays := [accepted[pk] for pk in given_back]:
         log.error("calls_taken_too_late", trunk=trunk.name, calls=len(strays))
         inbox.append(trunk.carrier, carrier_of(trunk).hang_up(strays))
 
 
-def _end(attempt_id: UUID, answer: Answer) -> Ended | None:
-    match answer:
+def _end(attempt_id: UUID, reply: Reply) -> Ended | None:
+    match reply:
         case Refused(reason, http_status):
             return Ended(attempt_id, Outcome.FAILED, http_status=http_status, reason=reason, refused=True)
         case Unavailable(reason, http_status):
@@ -225,10 +223,10 @@ def _end(attempt_id: UUID, answer: Answer) -> Ended | None:
     return None
 
 
-def _judge_trunk(trunk: Trunk, answers: Mapping[UUID, Answer], now: datetime) -> None:
-    """A trunk is well when it answers, even with a refusal; it rests when it could not take all that it was given."""
-    unavailable = [answer for answer in answers.values() if isinstance(answer, Unavailable)]
-    if any(isinstance(answer, Accepted | Refused) for answer in answers.values()):
+def _judge_trunk(trunk: Trunk, replies: Mapping[UUID, Reply], now: datetime) -> None:
+    """Mark the trunk as up when it replies, even with a refusal; let it rest when it did not take every call."""
+    unavailable = [reply for reply in replies.values() if isinstance(reply, Unavailable)]
+    if any(isinstance(reply, Accepted | Refused) for reply in replies.values()):
         trunk_health.took_a_call(trunk)
     if unavailable:
         trunk_health.took_no_call(trunk.pk, unavailable[0].reason, now)

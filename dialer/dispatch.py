@@ -1,4 +1,4 @@
-"""Finds an account's calls that are due and turns them into attempts: gate, leases, claim, doorbell of the dialers.
+"""Find an account's due calls and turn them into attempts: gate, leases, claim, messages to the dialers.
 
 Safe to run any number of times at once: the leases are taken in one step, the calls with SKIP LOCKED.
 """
@@ -6,7 +6,7 @@ Safe to run any number of times at once: the leases are taken in one step, the c
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -23,9 +23,9 @@ from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
 from core import batches, failpoints
 from core.state_machine import Move
-from dialer import attempt_states, channels, gate, messages, trunk_health
+from dialer import attempt_states, channels, gate, messages, reconciliation, trunk_health
 from dialer.attempt_states import Claim
-from dialer.channels import Bucket, Scope, Wish
+from dialer.channels import Bucket, LeaseRequest, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -34,14 +34,14 @@ T = TypeVar("T")
 # The most calls that one run claims; the next run follows at once when it was not enough.
 MOST_AT_ONCE = 500
 
-Leased = Sequence[tuple[Wish, Campaign]]
-# Claims due calls for leases; answers the claims with the numbers to dial.
+Leased = Sequence[tuple[LeaseRequest, Campaign]]
+# Claims due calls for leases and returns the claims with the numbers to dial.
 Claiming = Callable[[Leased, datetime], dict[Claim, str]]
 
 
 @dataclass(frozen=True)
 class Ready(Generic[T]):
-    """A campaign with `due` calls to dial now, and `up` of its calls up."""
+    """A campaign, and how many of its calls are due now and how many are up."""
 
     campaign: T
     due: int
@@ -49,7 +49,7 @@ class Ready(Generic[T]):
 
 
 def dispatch(account_id: int, now: datetime) -> int:
-    """Claims as many due calls of the account as there is room for, and rings the dialers; answers how many."""
+    """Claim as many due calls of the account as there is room for, and enqueue them for dialing. Returns how many."""
     claimed, wait_seconds = batches.together(
         "claim calls",
         lambda: _claim_due(account_id, now, _claim),
@@ -69,7 +69,7 @@ def _enqueue_dial(claims: dict[Claim, str]) -> None:
 
 
 def accounts_at_work() -> list[int]:
-    """The accounts that have a campaign in progress."""
+    """Return the ids of the accounts that have a campaign in progress."""
     running = Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS)
     return list(running.order_by("account_id").values_list("account_id", flat=True).distinct())
 
@@ -79,15 +79,15 @@ def _claim_due(account_id: int, now: datetime, claim: Claiming) -> tuple[int, fl
     try:
         return _lease_and_claim(account_id, now, claim)
     except channels.LeasesLost as lost:
-        repaired = channels.restore()
-        log.warning("leases_restored", because=str(lost), leaked=repaired.leaked, missing=repaired.missing)
+        corrected = reconciliation.rebuild()
+        log.warning("leases_rebuilt", because=str(lost), leaked=corrected.leaked, missing=corrected.missing)
         return _lease_and_claim(account_id, now, claim)
 
 
 def _lease_and_claim(account_id: int, now: datetime, claim: Claiming) -> tuple[int, float | None]:
     with transaction.atomic():
-        # Redis is asked inside the transaction, against the habit: the shared lock must be held from the lease to the
-        # commit of its attempt. Usually that is a millisecond; with Redis away, until its time-out.
+        # Redis is asked inside the transaction, which we avoid elsewhere: the shared lock must be held from the lease
+        # to the commit of its attempt. That takes a millisecond, or with Redis away as long as its time-out.
         channels.hold_shared()
         leased, wait_seconds = _lease(*_ready(account_id, now))
         if leased:
@@ -97,8 +97,8 @@ def _lease_and_claim(account_id: int, now: datetime, claim: Claiming) -> tuple[i
             claims = claim(leased, now)
         finally:
             used = {claim.attempt_id for claim in claims}
-            unused = [wish for wish, _ in leased if wish.holder not in used]
-            channels.release((wish.holder, [scope.key for scope in wish.scopes]) for wish in unused)
+            unused = [request for request, _ in leased if request.holder not in used]
+            channels.release((request.holder, [scope.key for scope in request.scopes]) for request in unused)
         transaction.on_commit(lambda: _enqueue_dial(claims))
     if claims:
         log.info("calls_claimed", account=account_id, calls=len(claims))
@@ -106,7 +106,7 @@ def _lease_and_claim(account_id: int, now: datetime, claim: Claiming) -> tuple[i
 
 
 def _ready(account_id: int, now: datetime) -> tuple[list[Ready[Campaign]], int]:
-    """The campaigns that may dial now, and how many channels of the account are free."""
+    """Return the campaigns that may dial now, and how many channels of the account are free."""
     ready, up = [], 0
     for due in _due_campaigns(account_id, now):
         up += due.up
@@ -118,32 +118,37 @@ def _ready(account_id: int, now: datetime) -> tuple[list[Ready[Campaign]], int]:
     return ready, min(free, MOST_AT_ONCE)
 
 
-def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[Wish, Campaign]], float | None]:
-    """Leases for up to `free` calls, the campaigns taking turns; and the seconds until the pace allows another.
+def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[LeaseRequest, Campaign]], float | None]:
+    """Lease for up to `free` calls, the campaigns taking turns. Returns also the seconds until the pace allows another.
 
     A campaign that is held back by a limit of its own (its throttle, its caller ID, its trunk) leaves its turns to the
     others: they are asked again without it.
     """
     limits = cache(_limits)
-    leased: list[tuple[Wish, Campaign]] = []
+    leased: list[tuple[LeaseRequest, Campaign]] = []
     waits = []
     while free > 0 and ready:
-        wishes = [(Wish(uuid7(), *limits(campaign)), campaign) for campaign in take_turns(ready, free)]
-        granted = channels.lease([wish for wish, _ in wishes])
-        leased += [(wish, campaign) for wish, campaign in wishes if wish.holder in granted.holders]
+        asked = [(LeaseRequest(uuid7(), *limits(campaign)), campaign) for campaign in take_turns(ready, free)]
+        granted = channels.lease([request for request, _ in asked])
+        got = [(request, campaign) for request, campaign in asked if request.holder in granted.holders]
+        leased += got
         if granted.wait_seconds is not None:
             waits.append(granted.wait_seconds)
-        refused = {campaign.pk for wish, campaign in wishes if wish.holder not in granted.holders}
+        refused = {campaign.pk for request, campaign in asked if request.holder not in granted.holders}
         if not refused:
             break
-        got = Counter(campaign.pk for wish, campaign in wishes if wish.holder in granted.holders)
-        ready = [
-            Ready(each.campaign, each.due - got[each.campaign.pk], each.up + got[each.campaign.pk])
-            for each in ready
-            if each.campaign.pk not in refused
-        ]
-        free -= len(granted.holders)
+        ready = _without(refused, ready, Counter(campaign.pk for _, campaign in got))
+        free -= len(got)
     return leased, min(waits, default=None)
+
+
+def _without(refused: Set[UUID], ready: list[Ready[Campaign]], leased: Counter[UUID]) -> list[Ready[Campaign]]:
+    """Return the campaigns that were refused nothing, with their new leases counted as calls that are up."""
+    return [
+        Ready(row.campaign, row.due - leased[row.campaign.pk], row.up + leased[row.campaign.pk])
+        for row in ready
+        if row.campaign.pk not in refused
+    ]
 
 
 def _limits(campaign: Campaign) -> tuple[tuple[Scope, ...], tuple[Bucket, ...]]:
@@ -151,11 +156,11 @@ def _limits(campaign: Campaign) -> tuple[tuple[Scope, ...], tuple[Bucket, ...]]:
 
 
 def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
-    """Gives `places` out one by one, each to the campaign that has the fewest calls up and still has some due.
+    """Give out `places` one by one, each to the campaign with the fewest calls up that still has some due.
 
     Equal shares in the end: a campaign of a hundred calls is not kept waiting by one of a hundred thousand.
     """
-    queue = [(each.up, order, each.due, each.campaign) for order, each in enumerate(ready) if each.due > 0]
+    queue = [(row.up, order, row.due, row.campaign) for order, row in enumerate(ready) if row.due > 0]
     heapq.heapify(queue)
     while queue and places > 0:
         up, order, due, campaign = heapq.heappop(queue)
@@ -166,15 +171,15 @@ def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
 
 
 def _due_campaigns(account_id: int, now: datetime) -> list[Ready[Campaign]]:
-    """The account's campaigns in progress. Due calls are counted to MOST_AT_ONCE, so a million of them cost no more."""
+    """Return the account's campaigns in progress. Due calls are counted up to MOST_AT_ONCE: a million cost no more."""
     campaigns: list[Any] = list(Campaign.objects.raw(_DUE, {"account": account_id, "now": now, "most": MOST_AT_ONCE}))
     _share(account_id, campaigns)
-    # Between campaigns with equally many calls up chance decides, so that a pace of one start a second is shared too.
+    # Chance decides between campaigns with equally many calls up, so that a pace of one start a second is shared too.
     random.shuffle(campaigns)
     return [Ready(campaign, campaign.due, campaign.up) for campaign in campaigns]
 
 
-# Of the campaign, what the gate asks of one in progress and what its limits are made of.
+# Columns of the campaign: what the gate reads of one in progress, and what its limits are made of.
 _DUE = """
     SELECT campaign.id, account_id, caller_id_id, status, expires_at, mode, throttle,
         (SELECT count(*) FROM (SELECT 1 FROM campaigns_call WHERE campaign_id = campaign.id
@@ -188,7 +193,7 @@ _DUE = """
 
 
 def _share(account_id: int, campaigns: Sequence[Campaign]) -> None:
-    """Gives the campaigns their account and caller IDs: what a thousand of them have in common is loaded once."""
+    """Give the campaigns their account and caller IDs: what a thousand of them have in common is loaded once."""
     if not campaigns:
         return
     account = Account.objects.get(pk=account_id)
@@ -199,7 +204,7 @@ def _share(account_id: int, campaigns: Sequence[Campaign]) -> None:
 
 
 def _claim(leased: Leased, now: datetime) -> dict[Claim, str]:
-    """Claims a due call for each lease where there is one; answers the claims with the numbers to dial."""
+    """Claim a due call for each lease where there is one. Returns the claims with the numbers to dial."""
     claims = _match(leased, now)
     if claims:
         _store(list(claims), now)
@@ -218,13 +223,14 @@ def _claim_one_by_one(leased: Leased, now: datetime) -> dict[Claim, str]:
 
 
 def _match(leased: Leased, now: datetime) -> dict[Claim, str]:
-    """A due call for each lease where there is one, locked; with its number."""
+    """Lock a due call for each lease where there is one. Returns the claims with the numbers to dial."""
     holders: dict[UUID, list[UUID]] = {}
     trunks = {campaign.pk: campaign.caller_id.trunk_id for _, campaign in leased}
-    for wish, campaign in leased:
-        holders.setdefault(campaign.pk, []).append(wish.holder)
+    for request, campaign in leased:
+        holders.setdefault(campaign.pk, []).append(request.holder)
+    wanted = Counter(campaign.pk for _, campaign in leased)
     claims = {}
-    for call_id, campaign_id, number, attempts_made in _lock_due_calls(Counter(c.pk for _, c in leased), now):
+    for call_id, campaign_id, number, attempts_made in _lock_due_calls(wanted, now):
         attempt_id = holders[campaign_id].pop()
         claims[Claim(attempt_id, call_id, campaign_id, trunks[campaign_id], attempts_made + 1)] = number
     return claims
@@ -240,7 +246,7 @@ def _store(claims: Sequence[Claim], now: datetime) -> None:
 
 
 def _fail(claim: Claim, error: Exception, now: datetime) -> None:
-    """The call ends here. The tick that ends campaigns closes its campaign, where it was the last."""
+    """End the call. The tick that ends campaigns closes its campaign where it was the last."""
     reason = f"a fault of this server: {type(error).__name__}"
     end = call_states.end_columns(at=now, reason=reason)
     if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, end)], at=now):
@@ -249,9 +255,13 @@ def _fail(claim: Claim, error: Exception, now: datetime) -> None:
 
 
 def _lock_due_calls(wanted: Counter[UUID], now: datetime) -> list[tuple[int, UUID, str, int]]:
-    """Locks up to so many due calls of each campaign, first tries and retries by turns, skipping what others hold.
+    """Lock due calls, first tries and retries by turns, skipping those that another dispatch has locked.
 
-    A campaign that was paused since its wish was made yields none.
+    Args:
+        wanted: the most calls of each campaign. One that was paused since it asked for leases yields none.
+
+    Returns:
+        Of each call its id, its campaign's id, its number and the attempts made.
     """
     if not wanted:
         return []

@@ -27,7 +27,7 @@ from dialer.retry_policy import RetryPolicy
 
 log = structlog.get_logger(__name__)
 
-S = CallAttempt.Status
+Status = CallAttempt.Status
 
 Row = TypeVar("Row", CallAttempt, Call)
 
@@ -55,7 +55,7 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
     """Applies events, in their order, to their attempts; answers how many attempts ended."""
     ended: dict[UUID, Ended] = {}
     for attempt_id, event in news:
-        if event.status != S.IN_PROGRESS:
+        if event.status != Status.IN_PROGRESS:
             # The first end counts: what a carrier says after it is news of nothing.
             ended.setdefault(attempt_id, Ended(attempt_id, event.status, event, reason=event.reason))
     up = {attempt_id: event for attempt_id, event in reversed(news) if attempt_id not in ended}
@@ -66,12 +66,12 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
         return _end(ended, _lock_unfinished(ended), now)
 
 
-def note_accepted(refs: Mapping[UUID, str], now: datetime) -> set[UUID]:
+def store_accepted(refs: Mapping[UUID, str], now: datetime) -> set[UUID]:
     """The carrier took these calls, under these ids of its own; answers those of which that was news.
 
     No campaign is locked: nothing is decided over a call, so an end or a pause may as well come in between.
     """
-    moves = [Move(pk, S.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in refs.items()]
+    moves = [Move(pk, Status.IN_PROGRESS, "", {"carrier_ref": ref, "heard_at": now}) for pk, ref in refs.items()]
     try:
         with transaction.atomic():
             return attempt_states.move(moves, at=now)
@@ -126,7 +126,7 @@ def give_up(attempt_id: UUID, error: Exception, now: datetime) -> None:
     that.
     """
     for attempt in CallAttempt.objects.filter(pk=attempt_id, status__in=CallAttempt.UNFINISHED):
-        outcome = Outcome.CANCELED if attempt.status == S.CLAIMED else Outcome.FAILED
+        outcome = Outcome.CANCELED if attempt.status == Status.CLAIMED else Outcome.FAILED
         log.error("call_given_up", attempt=attempt_id.hex, error=f"{type(error).__name__}: {error}")
         end([Ended(attempt_id, outcome, reason=f"a fault of this server: {type(error).__name__}", final=True)], now)
 
@@ -192,8 +192,8 @@ _ENDED_BY = (
 def _note_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], now: datetime) -> None:
     """The carrier has these calls; the first news of an answer counts. known: what `_lock` said of them."""
     _take_back(_new_refs({pk: (known[pk][1], event) for pk, event in up.items() if pk in known}), now)
-    overtaken = [pk for pk in up if pk in known and known[pk][0] != S.IN_PROGRESS]
-    attempt_states.move([Move(pk, S.IN_PROGRESS, "", {"heard_at": now}) for pk in overtaken], at=now)
+    overtaken = [pk for pk in up if pk in known and known[pk][0] != Status.IN_PROGRESS]
+    attempt_states.move([Move(pk, Status.IN_PROGRESS, "", {"heard_at": now}) for pk in overtaken], at=now)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -239,7 +239,7 @@ def _take_back(refs: Mapping[UUID, str], now: datetime) -> None:
     if wrong:
         log.warning("call_was_anothers", attempts=[pk.hex for pk in wrong])
         attempt_states.move(
-            [Move(pk, S.UNKNOWN, "its call turned out to be another attempt's") for pk in wrong], at=now
+            [Move(pk, Status.UNKNOWN, "its call turned out to be another attempt's") for pk in wrong], at=now
         )
         CallAttempt.objects.filter(pk__in=wrong).update(carrier_ref="")
 

@@ -1,8 +1,8 @@
-"""Repairs what crashes, lost messages and silent carriers leave behind, every few seconds. Safe to run twice at once.
+"""Repair what crashes, lost messages and silent carriers leave behind, every few seconds. Safe to run twice at once.
 
-An attempt that was never offered to a carrier is offered again. One that may have rung is never dialled again before
-the carrier has been asked; where it can't tell, the attempt is parked, and given up (spent) when the longest possible
-call has passed.
+An attempt that was never offered to a carrier is offered again. After one that may have rung, the number is not dialled
+again before the carrier has been asked. Where the carrier can't tell, the attempt is parked, and given up (spent) when
+the longest possible call has passed.
 """
 
 from collections import defaultdict
@@ -21,7 +21,8 @@ from accounts.models import Trunk
 from campaigns.models import Outcome
 from core import batches
 from core.state_machine import Move
-from dialer import attempt_states, channels, dialing, inbox, messages, outcomes, repair_counts
+from dialer import attempt_states, channels, dialing, inbox, messages, outcomes, reconciliation, repair_counts
+from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
@@ -29,25 +30,25 @@ from dialer.outcomes import Ended
 
 log = structlog.get_logger(__name__)
 
-S = CallAttempt.Status
+Status = CallAttempt.Status
 
-# A dial message is answered within milliseconds; after so long it is taken for lost.
-CLAIMED_TOO_LONG = timedelta(seconds=10)
-# Beyond the carrier's own time-out, for storing its answer.
+# Beyond the carrier's own time-out, for storing its reply.
 SPARE = timedelta(seconds=5)
-# A call that is still up after the longest allowed has been told to hang up; after so long it is given up all the same.
+# A call that is up for longer than allowed is hung up; when that does not help for so long, the attempt is given up.
 HANG_UP_GRACE = timedelta(minutes=5)
-# Asked for in one sweep at the most, so that a sweep takes seconds. Those in doubt come first.
+# The most that one sweep asks for, so that a sweep takes seconds. Attempts in doubt come first.
 MOST_LOOK_UPS = 200
+# The most dial messages that one sweep enqueues again, counted in attempts.
+MOST_RESENT = 1000
 # One sweep at a time: a number of our own, next to that of the channels.
 LOCK = channels.LOCK + 1
 
 
 @dataclass
 class Repairs:
-    """What one sweep mended, in attempts; leaked is leases."""
+    """What one sweep repaired, in attempts; leaked counts leases."""
 
-    dialled_again: int = 0
+    messages_resent: int = 0
     adopted: int = 0
     ended: int = 0
     given_back: int = 0
@@ -58,81 +59,84 @@ class Repairs:
 
 
 def recover(now: datetime) -> Repairs:
-    """One sweep; answers what it mended. Does nothing while another sweep is at it: a silent carrier makes it slow."""
+    """Make one sweep and return what it repaired. Does nothing while another runs: a silent carrier makes it slow."""
     repairs = Repairs()
-    with _alone() as first:
-        if not first:
+    with _alone() as is_alone:
+        if not is_alone:
             return repairs
-        _mend_leases(repairs)
-        _ring_again(repairs, now)
+        _reconcile_leases(repairs)
+        _resend_dial_messages(repairs, now)
         for trunk, attempts in _to_look_up(now).items():
             try:
                 _look_up(trunk, attempts, repairs, now)
             except Exception:
-                # One trunk's trouble is not the others': the next sweep asks again.
+                # A problem of one trunk must not stop the look-ups of the others. The next sweep asks again.
                 log.exception("look_up_failed", trunk=trunk.name)
-    mended = {name: count for name, count in asdict(repairs).items() if count}
-    if mended:
-        log.warning("recovered", **mended)
-        repair_counts.add(mended)
+    repaired = {kind: count for kind, count in asdict(repairs).items() if count}
+    if repaired:
+        log.warning("recovered", **repaired)
+        repair_counts.add(repaired)
     return repairs
 
 
-def _mend_leases(repairs: Repairs) -> None:
+def _reconcile_leases(repairs: Repairs) -> None:
     try:
-        leases = channels.mend()
+        corrected = reconciliation.reconcile()
     except OperationalError as error:
-        # Somebody has been leasing for too long: the lost calls are not to wait for that as well.
-        log.warning("leases_not_mended", error=str(error))
+        # A dispatch holds the lock for too long. The rest of the sweep must not wait for that as well.
+        log.warning("leases_not_reconciled", error=str(error))
     else:
-        repairs.leaked, repairs.missing = leases.leaked, leases.missing
+        repairs.leaked, repairs.missing = corrected.leaked, corrected.missing
 
 
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """Whether no other sweep is running; none begins while this one does."""
+    """Tell whether no other sweep runs. None begins while this one does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        [[first]] = cursor.fetchall()
+        [[is_alone]] = cursor.fetchall()
         try:
-            yield first
+            yield is_alone
         finally:
-            if first:
+            if is_alone:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def believed_after() -> timedelta:
-    """From the intent to the moment at which "no such call" is believed: by then the request can't be on its way any
-    more, and what the carrier took stands in its list.
+    """Return the time from the intent after which "no such call" is believed.
+
+    By then the request can't be on its way any more, and a call that the carrier took is in its list.
     """
-    answered = dialing.ASKED_WITHIN + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS)
-    return answered + timedelta(seconds=settings.CARRIER_LIST_LAG_SECONDS)
+    replied = dialing.ASKED_WITHIN + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS)
+    return replied + timedelta(seconds=settings.CARRIER_LIST_LAG_SECONDS)
 
 
 def longest_call() -> timedelta:
-    """From the dial to the end of the longest possible call, and some spare."""
+    """Return the time from the dial to the end of the longest possible call, and some spare."""
     return timedelta(seconds=settings.RING_TIMEOUT_SECONDS + settings.MAX_CALL_SECONDS) + 6 * SPARE
 
 
-def _ring_again(repairs: Repairs, now: datetime) -> None:
-    claimed = CallAttempt.objects.filter(status=S.CLAIMED, claimed_at__lt=now - CLAIMED_TOO_LONG)
-    lost = list(claimed.order_by("claimed_at").values_list("id", "trunk_id", "call__number")[:1000])
+def _resend_dial_messages(repairs: Repairs, now: datetime) -> None:
+    """Enqueue the attempts again whose message seems lost. The dialer gives them back: they are claimed again."""
+    claimed = CallAttempt.objects.filter(status=Status.CLAIMED, claimed_at__lt=now - CLAIM_LIFETIME)
+    lost = list(claimed.order_by("claimed_at").values_list("id", "trunk_id", "call__number")[:MOST_RESENT])
     messages.enqueue_dial(lost)
-    repairs.dialled_again = len(lost)
+    repairs.messages_resent = len(lost)
 
 
 def _to_look_up(now: datetime) -> dict[Trunk, list[CallAttempt]]:
-    unanswered = now - timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS) - SPARE
+    """Return the attempts that the carriers have to be asked for, the most urgent first."""
+    no_reply = now - timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS) - SPARE
     unheard = now - timedelta(seconds=settings.CARRIER_POLL_AFTER_SECONDS)
     doubtful = (
-        Q(status=S.UNKNOWN)
-        | Q(status=S.PLACING, placing_at__lt=unanswered)
-        | Q(status=S.IN_PROGRESS, heard_at__lt=unheard)
+        Q(status=Status.UNKNOWN)
+        | Q(status=Status.PLACING, placing_at__lt=no_reply)
+        | Q(status=Status.IN_PROGRESS, heard_at__lt=unheard)
     )
     attempts = CallAttempt.objects.filter(doubtful).select_related("call", "trunk", "campaign__caller_id")
     by_trunk: dict[Trunk, list[CallAttempt]] = defaultdict(list)
     # A call in doubt is more urgent than one that is known to be up and merely long.
-    up = Case(When(status=S.IN_PROGRESS, then=1), default=0)
+    up = Case(When(status=Status.IN_PROGRESS, then=1), default=0)
     for attempt in attempts.order_by(up, "heard_at", "id")[:MOST_LOOK_UPS]:
         by_trunk[attempt.trunk].append(attempt)
     return by_trunk
@@ -156,7 +160,7 @@ def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, no
     over_time = [
         look_up.carrier_ref
         for attempt, look_up in applied.items()
-        if isinstance(look_up, Event) and look_up.status == S.IN_PROGRESS and _age(attempt, now) > longest_call()
+        if isinstance(look_up, Event) and look_up.status == Status.IN_PROGRESS and _age(attempt, now) > longest_call()
     ]
     if over_time:
         log.warning("calls_over_time", trunk=trunk.name, calls=len(over_time))
@@ -175,9 +179,9 @@ def _apply_unless_ambiguous(attempt: CallAttempt, look_up: LookUp, repairs: Repa
 
 
 def _apply(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:
-    """What the carrier said of one attempt, or did not say."""
+    """Apply the carrier's reply, or the lack of one, to the attempt."""
     age = _age(attempt, now)
-    if isinstance(look_up, Event) and look_up.status != S.IN_PROGRESS:
+    if isinstance(look_up, Event) and look_up.status != Status.IN_PROGRESS:
         repairs.ended += outcomes.settle([(attempt.pk, look_up)], now)
     elif isinstance(look_up, Event) and age <= longest_call() + HANG_UP_GRACE:
         repairs.adopted += _adopt(attempt, look_up, now)
@@ -191,8 +195,8 @@ def _apply(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetim
 
 
 def _believe(attempt: CallAttempt, repairs: Repairs, now: datetime) -> None:
-    """The carrier knows no such call."""
-    if attempt.status == S.IN_PROGRESS:
+    """Apply that the carrier knows no such call."""
+    if attempt.status == Status.IN_PROGRESS:
         # It took the call and has forgotten it. A phone may have rung, so the attempt is spent.
         repairs.ended += _spend(attempt, "the carrier no longer knows the call", now)
     else:
@@ -201,23 +205,23 @@ def _believe(attempt: CallAttempt, repairs: Repairs, now: datetime) -> None:
 
 
 def _adopt(attempt: CallAttempt, event: Event, now: datetime) -> int:
-    """The carrier has the call: it goes on."""
+    """Let the attempt go on: the carrier has its call."""
     columns = {"carrier_ref": event.carrier_ref, "heard_at": now}
-    adopted = attempt_states.move([Move(attempt.pk, S.IN_PROGRESS, "found at the carrier", columns)], at=now)
-    CallAttempt.objects.filter(pk=attempt.pk, status=S.IN_PROGRESS).update(heard_at=now)
+    adopted = attempt_states.move([Move(attempt.pk, Status.IN_PROGRESS, "found at the carrier", columns)], at=now)
+    CallAttempt.objects.filter(pk=attempt.pk, status=Status.IN_PROGRESS).update(heard_at=now)
     return len(adopted)
 
 
 def _spend(attempt: CallAttempt, reason: str, now: datetime) -> int:
-    """A phone may have rung: the attempt counts as failed, and the retry policy decides what follows."""
+    """Count the attempt as failed, because a phone may have rung. The retry policy decides what follows."""
     return outcomes.end([Ended(attempt.pk, Outcome.FAILED, reason=reason)], now)
 
 
 def _park(attempt: CallAttempt, reason: str, now: datetime) -> int:
-    """Keeps its channel, and is asked for again. One that is known to be up stays in progress."""
+    """Leave the attempt its channel, to be asked for again. One that is known to be up stays in progress."""
     parked = 0
-    if attempt.status == S.PLACING:
-        parked = len(attempt_states.move([Move(attempt.pk, S.UNKNOWN, reason)], at=now))
+    if attempt.status == Status.PLACING:
+        parked = len(attempt_states.move([Move(attempt.pk, Status.UNKNOWN, reason)], at=now))
     CallAttempt.objects.filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED).update(heard_at=now)
     return parked
 
@@ -229,17 +233,17 @@ def _age(attempt: CallAttempt, now: datetime) -> timedelta:
 
 @dataclass
 class Neighbours:
-    """The attempts at one number over one trunk: the carrier's ids of them, and those under way."""
+    """The attempts at one number over one trunk: the carrier's ids of them, and our ids of those under way."""
 
     refs: set[str] = field(default_factory=set)
     under_way: set[UUID] = field(default_factory=set)
 
 
 def _neighbours(trunk: Trunk, attempts: Sequence[CallAttempt]) -> dict[str, Neighbours]:
-    """By number; only for attempts without the carrier's id, which have to be asked for by their number."""
+    """Return the neighbours by number, of attempts without the carrier's id, which are asked for by their number."""
     lost = {attempt.call.number for attempt in attempts if not attempt.carrier_ref}
     neighbours: dict[str, Neighbours] = defaultdict(Neighbours)
-    others = CallAttempt.objects.filter(trunk=trunk, call__number__in=lost).exclude(status=S.CLAIMED)
+    others = CallAttempt.objects.filter(trunk=trunk, call__number__in=lost).exclude(status=Status.CLAIMED)
     for pk, number, ref, status in others.values_list("pk", "call__number", "carrier_ref", "status"):
         if ref:
             neighbours[number].refs.add(ref)
@@ -249,6 +253,7 @@ def _neighbours(trunk: Trunk, attempts: Sequence[CallAttempt]) -> dict[str, Neig
 
 
 def _is_contested(attempt: CallAttempt, neighbours: Mapping[str, Neighbours]) -> bool:
+    """Tell whether the carrier's call of this attempt may have been taken for that of another one at the number."""
     return not attempt.carrier_ref and bool(neighbours[attempt.call.number].under_way - {attempt.pk})
 
 

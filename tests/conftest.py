@@ -12,7 +12,7 @@ from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core.redis_client import redis_client
-from dialer import channels, dialing, dispatch, inbox, recovery
+from dialer import channels, dialing, dispatch, inbox, reconciliation, recovery
 from dialer.carriers import _carrier, carrier_of
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
@@ -105,7 +105,7 @@ class Rig:
 def rig(transactional_db: None, clock: time_machine.Traveller, redis: Any) -> Rig:
     """Real PostgreSQL with real commits, real Valkey, the simulated carrier."""
     _carrier.cache_clear()
-    channels.restore()
+    reconciliation.rebuild()
     return Rig(clock)
 
 

@@ -82,7 +82,7 @@ class Ambiguous:
     reason: str
 
 
-Answer = Accepted | Refused | Unavailable | TooLate | Ambiguous
+Reply = Accepted | Refused | Unavailable | TooLate | Ambiguous
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Carrier(ABC):
         """Return a driver for a trunk. Called once in a process for equal settings; sends nothing."""
 
     @abstractmethod
-    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
+    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
         """Asks for all these calls at once; answers for each attempt. Never raises for what the carrier does."""
 
     @abstractmethod

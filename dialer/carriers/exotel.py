@@ -27,7 +27,6 @@ from dialer.carriers.base import (
     Accepted,
     Access,
     Ambiguous,
-    Answer,
     CallRequest,
     CantTell,
     Carrier,
@@ -37,6 +36,7 @@ from dialer.carriers.base import (
     Placed,
     RawEvent,
     Refused,
+    Reply,
     TooLate,
     Unavailable,
     UnreadableEvent,
@@ -78,7 +78,7 @@ class ExotelCarrier(Carrier):
     def connect(cls, access: Access) -> "ExotelCarrier":
         return cls(access.base_url, access.account_sid, access.api_key, access.api_token)
 
-    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
+    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
         return http_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))
 
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
@@ -98,7 +98,7 @@ class ExotelCarrier(Carrier):
             return replace(event, answered_at=_moment(payload.get("DateUpdated")))
         return event
 
-    async def _connect_safely(self, request: CallRequest) -> Answer:
+    async def _connect_safely(self, request: CallRequest) -> Reply:
         """What one answer does to this driver must not lose those of the rest of the batch."""
         try:
             return await self._connect(request)
@@ -113,7 +113,7 @@ class ExotelCarrier(Carrier):
             log.exception("carrier_answer_not_understood", attempt=placed.attempt_id.hex)
             return CantTell(f"the answer was not understood: {type(fault).__name__}")
 
-    async def _connect(self, request: CallRequest) -> Answer:
+    async def _connect(self, request: CallRequest) -> Reply:
         form = {
             "From": request.number,
             "CallerId": request.caller_id,

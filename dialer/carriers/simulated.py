@@ -19,7 +19,6 @@ from dialer.carriers.base import (
     Accepted,
     Access,
     Ambiguous,
-    Answer,
     CallRequest,
     CantTell,
     Carrier,
@@ -29,6 +28,7 @@ from dialer.carriers.base import (
     Placed,
     RawEvent,
     Refused,
+    Reply,
     TooLate,
     Unavailable,
     UnreadableEvent,
@@ -51,8 +51,8 @@ class SimulatedCarrier(Carrier):
         self.answers_look_ups = True
         self._asked: Counter[str] = Counter()
 
-    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Answer]:
-        answers: dict[UUID, Answer] = {}
+    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
+        answers: dict[UUID, Reply] = {}
         for request in requests:
             if timezone.now() > request.ask_before:
                 answers[request.attempt_id] = TooLate()
@@ -87,7 +87,7 @@ class SimulatedCarrier(Carrier):
         )
 
     @staticmethod
-    def _answer(request: CallRequest, entry: str) -> Answer:
+    def _answer(request: CallRequest, entry: str) -> Reply:
         match entry:
             case "refused":
                 return Refused("the script refuses this number", 403)

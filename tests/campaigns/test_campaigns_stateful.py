@@ -13,7 +13,7 @@ from campaigns import lifecycle, schedule
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, Campaign
 from core.errors import InvalidRequest, WrongState
-from dialer import channels
+from dialer import reconciliation
 from dialer.carriers import _carrier
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
@@ -64,7 +64,7 @@ class Campaigns(RuleBasedStateMachine):
         redis.flushdb()
         clock.move_to(START)
         _carrier.cache_clear()
-        channels.restore()
+        reconciliation.rebuild()
         self.rig = Rig(clock)
         self.known: list[Life] = []
 

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from campaigns import schedule
 from campaigns_project import metrics
 from core import liveness
-from dialer import channels, recovery, repair_counts, trunk_health
+from dialer import channels, reconciliation, recovery, repair_counts, trunk_health
 from dialer.channels import Scope
 from tests.conftest import NUMBERS, Rig
 from tests.factories import (
@@ -107,7 +107,7 @@ def test_an_attempt_without_a_lease_is_counted_and_one_with_its_lease_is_not(rea
     CallAttemptFactory(id=old_id(15), in_progress=True)
     CallAttemptFactory(id=old_id(15), completed=True)
     assert read()["attempts_without_lease"] == 1
-    channels.restore()
+    reconciliation.rebuild()
     assert (read()["attempts_without_lease"], read()["leases_without_attempt"]) == (0, 0)
 
 
@@ -126,7 +126,7 @@ def test_channels_of_each_account(read):
     account = AccountFactory(sid="acme", channels=7)
     AccountFactory(sid="gone", is_active=False)
     CallAttemptFactory(call__campaign__account=account, in_progress=True)
-    channels.restore()
+    reconciliation.rebuild()
     told = read()
     assert (told["channels_in_use", "acme"], told["channels", "acme"]) == (1, 7)
     assert ("channels", "gone") not in told
@@ -183,8 +183,8 @@ def test_who_is_held_back_by_the_pace_or_by_its_trunk_is_not_idle(rig: Rig, idle
     assert idle() == 0
     rig.account.starts_per_minute = 10_000_000
     rig.account.save()
-    for key in channels._client().scan_iter("channels:starts:*"):
-        channels._client().delete(key)
+    for key in channels.client().scan_iter("channels:starts:*"):
+        channels.client().delete(key)
     assert idle() == 40
     trunk_health.took_no_call(rig.trunk.pk, "503", timezone.now())
     assert idle() == 0
@@ -251,7 +251,7 @@ def test_campaigns_trunks_progress_and_repairs(read, redis):
 
 
 def test_a_sweep_that_mends_something_is_counted(read, redis):
-    channels.restore()
+    reconciliation.rebuild()
     redis.zadd(Scope("account", 1, 0).key, {old_id(15).hex: 4_000_000_000_000})
     recovery.recover(timezone.now())
     assert read()["repairs_total", "leaked"] == 1

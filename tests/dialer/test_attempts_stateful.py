@@ -21,9 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core.errors import WrongState
-from dialer import attempt_states, channels, dialing, inbox
+from dialer import attempt_states, channels, dialing, inbox, reconciliation
 from dialer.carriers import _carrier
-from dialer.carriers.base import Accepted, Answer, CallRequest
+from dialer.carriers.base import Accepted, CallRequest, Reply
 from dialer.models import CallAttempt, CarrierEvent
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
@@ -85,7 +85,7 @@ class Dialer(RuleBasedStateMachine):
         self.place = self.rig.carrier.place
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
 
-    def place_watched(self, requests: Sequence[CallRequest]) -> dict[UUID, Answer]:
+    def place_watched(self, requests: Sequence[CallRequest]) -> dict[UUID, Reply]:
         """What must hold at the very moment at which the carrier is asked for calls."""
         now = timezone.now()
         for attempt in CallAttempt.objects.filter(pk__in=[request.attempt_id for request in requests]):
@@ -128,7 +128,7 @@ class Dialer(RuleBasedStateMachine):
                 NUMBERS[5:12], retries=retries[1], end_at=end_at, caller_id=other, caller_id_given=other.number
             ),
         ]
-        channels.restore()
+        reconciliation.rebuild()
         self.clock_ticks()
 
     @rule(step=STEPS)
@@ -178,7 +178,7 @@ class Dialer(RuleBasedStateMachine):
             self.rig.dial()
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
 
-    def events_come_by_themselves(self, answers: dict[UUID, Answer]) -> None:
+    def events_come_by_themselves(self, answers: dict[UUID, Reply]) -> None:
         for attempt_id, answer in answers.items():
             if isinstance(answer, Accepted):
                 inbox.append("simulated", [(attempt_id, event) for event in answer.events])

@@ -8,8 +8,8 @@ import pytest
 import time_machine
 from uuid_utils.compat import uuid7
 
-from dialer import channels
-from dialer.channels import NO_CAP, Bucket, LeasesLost, Scope, Wish
+from dialer import channels, reconciliation
+from dialer.channels import NO_CAP, Bucket, LeaseRequest, LeasesLost, Scope
 from tests.factories import CallAttemptFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,15 +19,15 @@ ACCOUNT, TRUNK = Scope("account", 1, 2), Scope("trunk", 1, NO_CAP)
 
 @pytest.fixture(autouse=True)
 def complete(redis, transactional_db):
-    channels.restore()
+    reconciliation.rebuild()
 
 
-def wish(*scopes: Scope, buckets: tuple[Bucket, ...] = ()) -> Wish:
-    return Wish(uuid4(), scopes or (ACCOUNT, TRUNK), buckets)
+def request(*scopes: Scope, buckets: tuple[Bucket, ...] = ()) -> LeaseRequest:
+    return LeaseRequest(uuid4(), scopes or (ACCOUNT, TRUNK), buckets)
 
 
-def lease(*wishes: Wish) -> frozenset[UUID]:
-    return channels.lease(list(wishes)).holders
+def lease(*requests: LeaseRequest) -> frozenset[UUID]:
+    return channels.lease(list(requests)).holders
 
 
 def held(redis, scope: Scope) -> set[str]:
@@ -35,32 +35,32 @@ def held(redis, scope: Scope) -> set[str]:
 
 
 def test_no_more_leases_than_the_cap(redis):
-    wishes = [wish() for _ in range(5)]
-    assert lease(*wishes) == {wishes[0].holder, wishes[1].holder}
-    assert lease(wish()) == frozenset()
+    requests = [request() for _ in range(5)]
+    assert lease(*requests) == {requests[0].holder, requests[1].holder}
+    assert lease(request()) == frozenset()
 
 
-def test_the_tightest_scope_decides_and_a_refused_wish_holds_nothing(redis):
+def test_the_tightest_scope_decides_and_a_refused_request_holds_nothing(redis):
     trunk = Scope("trunk", 9, 1)
-    first, second = wish(ACCOUNT, trunk), wish(ACCOUNT, trunk)
+    first, second = request(ACCOUNT, trunk), request(ACCOUNT, trunk)
     assert lease(first, second) == {first.holder}
     assert held(redis, ACCOUNT) == held(redis, trunk) == {first.holder.hex}
 
 
 def test_a_release_frees_that_holder_and_no_other(redis):
-    first, second = wish(), wish()
+    first, second = request(), request()
     lease(first, second)
     channels.release([(first.holder, [ACCOUNT.key, TRUNK.key])])
     channels.release([(first.holder, [ACCOUNT.key, TRUNK.key])])
     assert held(redis, ACCOUNT) == held(redis, TRUNK) == {second.holder.hex}
-    assert len(lease(wish(), wish())) == 1
+    assert len(lease(request(), request())) == 1
 
 
 def test_a_lease_expires_when_nobody_gives_it_up(redis):
-    lease(wish(), wish())
+    lease(request(), request())
     for holder in held(redis, ACCOUNT):
         redis.zadd(ACCOUNT.key, {holder: 1})
-    assert len(lease(wish())) == 1
+    assert len(lease(request())) == 1
 
 
 def test_two_threads_race_for_the_last_channel_and_one_gets_it(redis):
@@ -71,7 +71,7 @@ def test_two_threads_race_for_the_last_channel_and_one_gets_it(redis):
         won: list[int] = []
 
         def race(barrier=barrier, won=won):
-            mine = wish(one)
+            mine = request(one)
             barrier.wait()
             won.append(len(lease(mine)))
 
@@ -83,37 +83,37 @@ def test_two_threads_race_for_the_last_channel_and_one_gets_it(redis):
         assert sorted(won) == [0, 1]
 
 
-def test_nobody_is_let_in_after_a_flush_until_the_leases_are_restored(redis):
+def test_nothing_is_leased_after_a_flush_until_the_leases_are_rebuilt(redis):
     redis.flushdb()
     with pytest.raises(LeasesLost):
-        lease(wish())
-    channels.restore()
-    assert len(lease(wish())) == 1
+        lease(request())
+    reconciliation.rebuild()
+    assert len(lease(request())) == 1
 
 
-def test_nobody_is_let_in_after_a_restart_with_old_data_until_the_leases_are_restored(redis):
+def test_nothing_is_leased_after_a_restart_with_old_data_until_the_leases_are_rebuilt(redis):
     redis.script_flush()  # what a restart or a fail-over does too: scripts are no data
     with pytest.raises(LeasesLost):
-        lease(wish())
-    channels.restore()
-    assert len(lease(wish())) == 1
+        lease(request())
+    reconciliation.rebuild()
+    assert len(lease(request())) == 1
 
 
-@pytest.mark.parametrize("mend", [channels.restore, channels.mend])
+@pytest.mark.parametrize("repair", [reconciliation.rebuild, reconciliation.reconcile])
 @pytest.mark.parametrize("forget", ["flushdb", "script_flush"])
-def test_whoever_comes_first_restores_what_redis_forgot(redis, forget, mend):
+def test_whatever_runs_first_rebuilds_what_redis_forgot(redis, forget, repair):
     getattr(redis, forget)()
-    mend()
-    assert len(lease(wish())) == 1
+    repair()
+    assert len(lease(request())) == 1
 
 
-@pytest.mark.parametrize("compare", [channels.restore, channels.mend])
+@pytest.mark.parametrize("compare", [reconciliation.rebuild, reconciliation.reconcile])
 def test_a_lease_with_half_its_time_left_is_renewed_and_a_young_one_is_not(redis, compare):
     """By the clock of Redis alone: the attempt's id may come from a clock that is wrong."""
     attempts = old, young = [CallAttemptFactory(id=uuid7()) for _ in range(2)]
-    channels.mend()
-    full = redis.time()[0] * 1000 + channels._ttl_ms()
-    soon, later = full - channels._ttl_ms() // 2 - 5000, full - channels._ttl_ms() // 2 + 60_000
+    reconciliation.reconcile()
+    full = redis.time()[0] * 1000 + channels.ttl_ms()
+    soon, later = full - channels.ttl_ms() // 2 - 5000, full - channels.ttl_ms() // 2 + 60_000
     keys = {
         each: [key for key in redis.keys(f"{channels.PREFIX}*") if redis.zscore(key, each.pk.hex)] for each in attempts
     }
@@ -128,7 +128,7 @@ def test_a_lease_with_half_its_time_left_is_renewed_and_a_young_one_is_not(redis
 def test_starts_are_paced_one_by_one(redis):
     bucket = Bucket("account", 1, 60)
     many = Scope("account", 3, 100)
-    granted = channels.lease([wish(many, buckets=(bucket,)) for _ in range(5)])
+    granted = channels.lease([request(many, buckets=(bucket,)) for _ in range(5)])
     assert len(granted.holders) == 1
     assert granted.wait_seconds == pytest.approx(1, abs=0.1)
 
@@ -136,7 +136,7 @@ def test_starts_are_paced_one_by_one(redis):
 def test_a_refused_start_takes_no_channel_and_a_refused_channel_no_start(redis):
     bucket = Bucket("account", 1, 60)
     full, free = Scope("account", 4, 0), Scope("account", 5, 10)
-    assert lease(wish(full, buckets=(bucket,)), wish(free, buckets=(bucket,)), wish(free, buckets=(bucket,)))
+    assert lease(request(full, buckets=(bucket,)), request(free, buckets=(bucket,)), request(free, buckets=(bucket,)))
     assert redis.zcard(free.key) == 1
 
 
@@ -154,6 +154,6 @@ def test_the_bucket_keeps_its_pace_whatever_is_asked_of_it(redis):
     moments: Counter[int] = Counter()
     with time_machine.travel(0, tick=True):  # our own clock is of no account: Redis's is
         for _ in range(200):
-            moments[redis.time()[0]] += len(lease(*[wish(many, buckets=(bucket,)) for _ in range(20)]))
+            moments[redis.time()[0]] += len(lease(*[request(many, buckets=(bucket,)) for _ in range(20)]))
     elapsed = max(moments) - min(moments) + 1
     assert sum(moments.values()) <= bucket.burst + elapsed * 101

@@ -1,4 +1,4 @@
-"""Channels against a dictionary of sets: whatever is leased, released, leaked, forgotten and restored, in any order."""
+"""Channels against a dictionary of sets: whatever is leased, released, leaked, forgotten and rebuilt, in any order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaigns.models import Call, Campaign
-from dialer import attempt_states, channels
+from dialer import attempt_states, channels, reconciliation
 from dialer.attempt_states import Claim
-from dialer.channels import LeasesLost, Repaired, Scope, Wish
+from dialer.channels import LeaseRequest, LeasesLost, Scope
 from dialer.models import CallAttempt
+from dialer.reconciliation import Discrepancies
 from tests import machines
 from tests.factories import AccountFactory, CallerIdFactory, CallFactory, CampaignFactory, TrunkFactory
 
@@ -30,8 +31,8 @@ STEPS = machines.steps(
     ("ended_attempt_is_released_once_more", WHICH),
     ("stranger_is_released", CAMPAIGNS),
     ("cap_is_changed", st.sampled_from(["account", "trunk", "caller_id"]), CAMPAIGNS, CAPS),
-    *2 * [("restore",)],
-    *2 * [("mend",)],
+    *2 * [("rebuild",)],
+    *2 * [("reconcile",)],
     *[("redis_is_flushed",), ("redis_restarts_with_its_data",)],
     *[("redis_saves_its_data",), ("redis_restarts_with_old_data",)],
 )
@@ -62,7 +63,7 @@ class Channels(RuleBasedStateMachine):
             for way, cap in zip([ways[0], ways[0], ways[1]], caller_ids, strict=True)
         ]
         self.campaigns = [CampaignFactory(account=owner, running=True, caller_id=numbers[n]).pk for n in (0, 0, 1, 2)]
-        self.restore()
+        self.rebuild()
 
     @rule(step=STEPS)
     def step(self, step: tuple[Any, ...]) -> None:
@@ -74,21 +75,23 @@ class Channels(RuleBasedStateMachine):
     def room(self, scope: Scope) -> int:
         return scope.cap - len(self.held.get(scope.key, ()))
 
-    def lease(self, wanted: list[int]) -> list[tuple[Wish, Campaign]]:
+    def lease(self, wanted: list[int]) -> list[tuple[LeaseRequest, Campaign]]:
         """Leases for these campaigns, after a look at whether just those were granted that there was room for."""
-        asked = [(Wish(uuid4(), channels.scopes_of(campaign)), campaign) for campaign in map(self.campaign, wanted)]
+        asked = [
+            (LeaseRequest(uuid4(), channels.scopes_of(campaign)), campaign) for campaign in map(self.campaign, wanted)
+        ]
         if not self.remembers:
             with pytest.raises(LeasesLost):
-                channels.lease([wish for wish, _ in asked])
+                channels.lease([request for request, _ in asked])
             return []
-        granted = channels.lease([wish for wish, _ in asked]).holders
-        for wish, _ in asked:
-            has_room = all(self.room(scope) > 0 for scope in wish.scopes)
-            assert (wish.holder in granted) is has_room, [(scope, self.room(scope)) for scope in wish.scopes]
-            for scope in wish.scopes if has_room else ():
-                self.held.setdefault(scope.key, set()).add(wish.holder.hex)
+        granted = channels.lease([request for request, _ in asked]).holders
+        for request, _ in asked:
+            has_room = all(self.room(scope) > 0 for scope in request.scopes)
+            assert (request.holder in granted) is has_room, [(scope, self.room(scope)) for scope in request.scopes]
+            for scope in request.scopes if has_room else ():
+                self.held.setdefault(scope.key, set()).add(request.holder.hex)
                 self.highest[scope.key] = max(scope.cap, self.highest.get(scope.key, 0))
-        return [(wish, campaign) for wish, campaign in asked if wish.holder in granted]
+        return [(request, campaign) for request, campaign in asked if request.holder in granted]
 
     def release(self, holder: UUID, campaign: Campaign) -> None:
         keys = [scope.key for scope in channels.scopes_of(campaign)]
@@ -101,10 +104,10 @@ class Channels(RuleBasedStateMachine):
         with transaction.atomic():
             channels.hold_shared()
             leased = self.lease(wanted)
-            for wish, campaign in leased[:kept]:
-                self.claim(wish.holder, campaign)
-            for wish, campaign in leased[kept:]:
-                self.release(wish.holder, campaign)
+            for request, campaign in leased[:kept]:
+                self.claim(request.holder, campaign)
+            for request, campaign in leased[kept:]:
+                self.release(request.holder, campaign)
 
     def claim(self, holder: UUID, campaign: Campaign) -> None:
         call = CallFactory(campaign=campaign, status=Call.Status.IN_PROGRESS)
@@ -166,21 +169,21 @@ class Channels(RuleBasedStateMachine):
         self.redis.script_flush()
         self.held, self.remembers = {key: set(holders) for key, holders in self.old[1].items()}, False
 
-    def restore(self) -> None:
-        self.compare(channels.restore)
+    def rebuild(self) -> None:
+        self.compare(reconciliation.rebuild)
 
-    def mend(self) -> None:
-        self.compare(channels.mend)
+    def reconcile(self) -> None:
+        self.compare(reconciliation.reconcile)
 
-    def compare(self, compare: Callable[[], Repaired]) -> None:
+    def compare(self, compare: Callable[[], Discrepancies]) -> None:
         wanted: dict[str, set[str]] = {}
         for holder, campaign in self.in_flight.items():
             for scope in channels.scopes_of(campaign):
                 wanted.setdefault(scope.key, set()).add(holder.hex)
-        repaired = compare()
+        corrected = compare()
         held, needed = pairs(self.held), pairs(wanted)
-        assert repaired.leaked == len({holder for _, holder in held - needed})
-        assert repaired.missing == len({holder for _, holder in needed - held})
+        assert corrected.leaked == len({holder for _, holder in held - needed})
+        assert corrected.missing == len({holder for _, holder in needed - held})
         self.held, self.remembers = wanted, True
 
     def redis_keys(self) -> list[str]:

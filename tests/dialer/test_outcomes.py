@@ -180,7 +180,7 @@ def test_a_freed_channel_rings_the_accounts_dispatch_at_once(rig, monkeypatch):
 @pytest.mark.parametrize(
     "news",
     [
-        lambda pk, now: outcomes.note_accepted({pk: "X"}, now),
+        lambda pk, now: outcomes.store_accepted({pk: "X"}, now),
         lambda pk, now: outcomes.settle([(pk, Event("in-progress", carrier_ref="X"))], now),
         lambda pk, now: outcomes.settle([(pk, Event("busy", carrier_ref="X"))], now),
     ],

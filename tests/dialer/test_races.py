@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from campaigns import campaign_lock, lifecycle, schedule
 from campaigns.models import Campaign, Outcome
-from dialer import channels, dispatch, outcomes, recovery
+from dialer import channels, dispatch, outcomes, reconciliation, recovery
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.outcomes import Ended
@@ -33,7 +33,7 @@ def in_thread(work, *args):
     return thread
 
 
-@pytest.mark.parametrize("compare", [channels.restore, channels.mend])
+@pytest.mark.parametrize("compare", [reconciliation.rebuild, reconciliation.reconcile])
 def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig, monkeypatch, compare):
     rig.campaign(1)
     schedule.start_due(timezone.now())
@@ -67,7 +67,7 @@ def silent_call(rig):
 def sweep_while_somebody_leases():
     with transaction.atomic():
         channels.hold_shared()
-        sweep = in_thread(channels.mend)
+        sweep = in_thread(reconciliation.reconcile)
         sweep.join(1)
         assert not sweep.is_alive()
 
@@ -80,14 +80,14 @@ def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
 
 def test_what_ends_between_two_looks_of_a_sweep_is_nothing_to_mend(rig, monkeypatch):
     attempt = silent_call(rig)
-    look = channels._leases_in_flight
+    look = reconciliation._leases_in_flight
 
     def look_after_its_end(among=None):
         if among is None:
             outcomes.end([Ended(attempt.pk, Outcome.BUSY)], timezone.now())
         return look(among)
 
-    monkeypatch.setattr(channels, "_leases_in_flight", look_after_its_end)
+    monkeypatch.setattr(reconciliation, "_leases_in_flight", look_after_its_end)
     sweep_while_somebody_leases()
     assert leases(rig.account) == 0
 
@@ -101,7 +101,7 @@ def test_a_sweep_that_may_not_mend_the_leases_looks_after_the_calls_all_the_same
         channels.hold_shared()
         sweep = in_thread(lambda: repaired.append(recovery.recover(timezone.now())))
         sweep.join(10)
-    assert [(each.leaked, each.dialled_again) for each in repaired] == [(0, 1)], attempt
+    assert [(repairs.leaked, repairs.messages_resent) for repairs in repaired] == [(0, 1)], attempt
 
 
 def test_of_two_batches_with_the_last_two_calls_one_closes_the_campaign(rig, monkeypatch):

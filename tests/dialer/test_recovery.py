@@ -44,9 +44,9 @@ def test_a_lost_dial_message_is_sent_again(rig, monkeypatch):
     schedule.start_due(timezone.now())
     rig.dispatch()
     monkeypatch.setattr(messages, "enqueue", lambda task, *args, **_: rung.append((task, args)))
-    assert rig.recover().dialled_again == 0
+    assert rig.recover().messages_resent == 0
     rig.clock.shift(11)
-    assert rig.recover().dialled_again == 1
+    assert rig.recover().messages_resent == 1
     assert rung == [("dialer.dial", ([attempt().pk.hex],))]
 
 
@@ -205,7 +205,7 @@ def test_a_sweep_does_nothing_while_another_is_at_it(rig):
 
     def sweep():
         try:
-            found.append(rig.recover().dialled_again)
+            found.append(rig.recover().messages_resent)
         finally:
             connections.close_all()
 
@@ -215,7 +215,7 @@ def test_a_sweep_does_nothing_while_another_is_at_it(rig):
         thread.start()
         thread.join()
     assert found == [0]
-    assert rig.recover().dialled_again == 1
+    assert rig.recover().messages_resent == 1
 
 
 def test_a_leaked_lease_is_dropped_and_a_missing_one_taken_again(rig, redis):

@@ -21,7 +21,7 @@ from accounts.models import Account, CallerId, Trunk  # noqa: E402
 from campaigns import lifecycle, schedule  # noqa: E402
 from campaigns.models import Call, Campaign, Flow  # noqa: E402
 from campaigns_project.celery import collect_garbage_rarely  # noqa: E402
-from dialer import channels, dialing, dispatch, inbox  # noqa: E402
+from dialer import dialing, dispatch, inbox, reconciliation  # noqa: E402
 from dialer.models import CallAttempt  # noqa: E402
 from tools.bench.system import clone, number, number_sql  # noqa: E402
 
@@ -32,7 +32,7 @@ CHANNELS = 500
 def main(campaigns: int, calls: int) -> None:
     """Milliseconds of dispatch per attempt, a line for each line of the standard input."""
     collect_garbage_rarely()  # as workers do
-    channels.restore()
+    reconciliation.rebuild()
     account = _account(campaigns, calls)
     for _ in sys.stdin:
         print(_round(account.pk), flush=True)
