@@ -1,6 +1,7 @@
-"""Which addresses a webhook may go to: the internet's, not those of the networks that this server stands in.
+"""Which addresses webhooks may go to: those of the public internet, not those of this server's own networks.
 
-Without this a customer could make the server speak to databases, metadata services and routers that only it can reach.
+Otherwise a customer could make the server send requests to databases, metadata services and routers that only it can
+reach (OWASP: Server-Side Request Forgery).
 """
 
 import ipaddress
@@ -12,21 +13,21 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-# A request to the API waits no longer for a name: every delivery checks again, and that is the check that counts.
+# How long an API request waits for a name to resolve. That may fail: the check that counts is the one at delivery.
 LOOKUP_SECONDS = 2
-# How long what was found is believed there, in seconds: hundreds of campaigns of one request name one host.
-BELIEVED_SECONDS = 60
+# How long API requests reuse a resolved name, in seconds: hundreds of campaigns of one request name the same host.
+CACHED_SECONDS = 60
 _lookups = ThreadPoolExecutor(max_workers=4, thread_name_prefix="webhook-names")
 
 
 class PrivateAddress(OSError):
-    """The address is not one of the public internet."""
+    """The address does not belong to the public internet."""
 
 
 def is_public(text: str) -> bool:
-    """Whether the IP address is reachable by anybody: not private, loopback, link-local, shared, multicast, reserved.
+    """Return whether an IP address is not private, loopback, link-local, shared, multicast or reserved.
 
-    An IPv6 address that carries an IPv4 one (mapped, or 6to4) is as public as that.
+    An IPv6 address that contains an IPv4 address (mapped, or 6to4) is public if that is.
     """
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
@@ -39,23 +40,26 @@ def is_public(text: str) -> bool:
 
 
 def is_refused(url: str) -> bool:
-    """Whether the address of a webhook leads, as far as can be told now, into private networks only.
+    """Return whether the URL of a webhook leads to private networks only, as far as can be told now.
 
-    A name that resolves to nothing is not refused: it may be there by the time of the first event.
+    A name that does not resolve is not refused: it may exist by the time of the first event.
     """
     if settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES:
         return False
     try:
         host = urlsplit(url).hostname
     except ValueError:
-        return False  # no address at all, which is for others to say
-    addresses = _resolve(host, int(time.monotonic() / BELIEVED_SECONDS)) if host else ()
+        return False  # the validator of URLs refuses it
+    addresses = _resolve(host, int(time.monotonic() / CACHED_SECONDS)) if host else ()
     return bool(addresses) and not any(is_public(address) for address in addresses)
 
 
 @lru_cache(maxsize=1000)
-def _resolve(host: str, _when: int) -> tuple[str, ...]:
-    """The IP addresses of a name, or of a literal in any spelling (`127.1`, `0x7f000001`); () if not found in time."""
+def _resolve(host: str, _minute: int) -> tuple[str, ...]:
+    """Return the IP addresses of a name, or of a literal in any spelling (`127.1`, `0x7f000001`); () if none in time.
+
+    _minute: part of the cache's key, so that results expire.
+    """
     looked_up = _lookups.submit(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
     try:
         return tuple(str(entry[4][0]) for entry in looked_up.result(LOOKUP_SECONDS))
@@ -64,9 +68,9 @@ def _resolve(host: str, _when: int) -> tuple[str, ...]:
 
 
 def open_socket(info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
-    """A socket for this very address, one entry of getaddrinfo. Raises PrivateAddress.
+    """Return a socket for one entry of getaddrinfo. Raises PrivateAddress.
 
-    The connection is made to what was checked: no name is resolved in between, so it can't change its meaning.
+    The connection goes to the address that was checked: no name is resolved in between, whose meaning could change.
     """
     family, kind, protocol, _, address = info
     if not (settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES or is_public(str(address[0]))):

@@ -1,4 +1,4 @@
-"""The admin pages of the webhooks: what was sent to whom and what came of it, and sending it again."""
+"""The admin pages of webhooks: what was sent where, the result of each try, and sending it again."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -101,7 +101,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
     # Sending again ---------------------------------------------------------------------------------------------------
 
     def has_redeliver_permission(self, request: HttpRequest) -> bool:
-        """What the program wrote can't be changed here, so the right to change it is the right to send it again."""
+        """Let the right to change a webhook be the right to send it again: nothing else in it can be changed here."""
         return request.user.has_perm("webhooks.change_webhookdelivery")
 
     @admin.action(description="Redeliver the selected webhooks", permissions=["redeliver"])
@@ -109,12 +109,12 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
         self._send_again(request, queryset)
 
     def get_urls(self) -> Any:
-        again = path(
+        redeliver = path(
             "<path:object_id>/redeliver/",
             self.admin_site.admin_view(require_POST(self.redeliver_view)),
             name="webhooks_webhookdelivery_redeliver",
         )
-        return [again, *super().get_urls()]
+        return [redeliver, *super().get_urls()]
 
     def redeliver_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         delivery = self.get_object(request, unquote(object_id))
@@ -187,6 +187,6 @@ class WebhookTryAdmin(LargeTableAdmin):
 
 
 def without_secrets(url: str) -> str:
-    """The address without its query and without a user and password, which may be keys of the receiver's."""
+    """Return the address without its query, user and password, which may be keys of the receiver."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,7 +1,7 @@
-"""The outbox of the webhooks, which is also their log.
+"""The outbox of webhooks, which is also their log.
 
-A row is written by the transaction that makes the change it tells of, so there is no event without its webhook and no
-webhook without its event. Rows of one queue go out one after another, in the order of their keys.
+A row is inserted by the transaction that makes the change it tells of: no event is without its webhook, and no webhook
+without its event. The rows of a queue are sent one after another, in the order of their keys.
 """
 
 from typing import ClassVar
@@ -16,11 +16,11 @@ from campaigns.models import Campaign
 
 
 class WebhookDelivery(models.Model):
-    """One webhook on its way to one address."""
+    """One webhook for one address."""
 
     class Kind(models.TextChoices):
         CALL_STATUS = "call-status", "call status: an attempt has ended"
-        CALL_SCHEDULE = "call-schedule", "call schedule: a number is over, retries included"
+        CALL_SCHEDULE = "call-schedule", "call schedule: a number has ended, its retries included"
         CAMPAIGN_STATUS = "campaign-status", "campaign status: it has started or ended"
 
     class State(models.TextChoices):
@@ -28,23 +28,27 @@ class WebhookDelivery(models.Model):
         DELIVERED = "delivered", "delivered"
         GIVEN_UP = "given-up", "given up"
 
-    # The key is the order: it is drawn while the campaign's row is locked, so a campaign's events keep theirs.
+    # The primary key is the order. It is drawn while the campaign is locked, so a campaign's events keep their order.
     webhook_id = models.UUIDField(
-        "webhook ID", default=uuid7, unique=True, editable=False, help_text="The same in every try: the receiver's key."
+        "webhook ID",
+        default=uuid7,
+        unique=True,
+        editable=False,
+        help_text="The same in every try, so that a receiver can tell a repeat.",
     )
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="webhook_deliveries", db_index=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="webhook_deliveries", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind)
     url = models.CharField("address", max_length=2048)
     payload = models.JSONField()
-    # Campaign and address, or the row alone once it is sent again: a queue has one webhook on its way at a time.
+    # Of campaign and address, or of this row alone once it is redelivered. A queue sends one webhook at a time.
     queue = models.UUIDField(editable=False)
     created_at = models.DateTimeField()
-    # From when on the time until it is given up counts: its creation, or the last request to send it again.
+    # The start of the time after which it is given up: its creation, or the last request to send it again.
     queued_at = models.DateTimeField()
-    # While it is on its way, the moment at which its sender counts as dead.
+    # While it is being sent: when the worker that sends it counts as dead.
     next_try_at = models.DateTimeField(null=True, help_text="Empty once it is delivered or given up.")
-    tries = models.PositiveIntegerField(default=0, help_text="Begun since it was queued.")
+    tries = models.PositiveIntegerField(default=0, help_text="Tries begun since it was queued.")
     delivered_at = models.DateTimeField(null=True)
     given_up_at = models.DateTimeField(null=True)
     last_status = models.PositiveSmallIntegerField("last HTTP status", null=True)
@@ -65,7 +69,7 @@ class WebhookDelivery(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by outbox.claim, at each tick and after each delivery: the oldest pending row of each queue.
+            # Read by tries.claim, at each tick and after each delivery: the oldest pending row of each queue.
             models.Index(fields=["queue", "id"], name="webhook_pending", condition=Q(next_try_at__isnull=False)),
             # Read by the list of the API.
             models.Index(fields=["account", "id"], name="webhook_of_account"),
@@ -88,14 +92,14 @@ class WebhookDelivery(models.Model):
 
 
 class WebhookTry(models.Model):
-    """One POST of a webhook and what came of it. A try whose sender died has no row, and was made again."""
+    """One POST of a webhook and its result. A try whose worker died has no row, and was repeated."""
 
     delivery = models.ForeignKey(WebhookDelivery, on_delete=models.CASCADE, related_name="log")
-    at = models.DateTimeField(help_text="When it began.")
-    duration_ms = models.PositiveIntegerField("duration", help_text="Until the answer or the error, in milliseconds.")
+    at = models.DateTimeField(help_text="When the try began.")
+    duration_ms = models.PositiveIntegerField("duration", help_text="Until the response or the error, in milliseconds.")
     http_status = models.PositiveSmallIntegerField("HTTP status", null=True)
     error = models.CharField(max_length=255, blank=True)
-    response = models.TextField(blank=True, help_text="The beginning of the receiver's answer.")
+    response = models.TextField(blank=True, help_text="The beginning of the receiver's response.")
 
     class Meta:
         verbose_name_plural = "webhook tries"
@@ -105,5 +109,5 @@ class WebhookTry(models.Model):
 
 
 def queue_of(campaign_id: UUID, url: str) -> UUID:
-    """The queue of a campaign's webhooks to one address. A digest: an address is too long for an index."""
+    """Return the queue of a campaign's webhooks to one address: a digest, as an address is too long for an index."""
     return uuid5(campaign_id, url)

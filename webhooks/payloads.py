@@ -1,7 +1,7 @@
-"""What the three webhooks of a campaign say.
+"""The bodies of the three webhooks of a campaign.
 
-The shapes are those of Exotel's Campaigns API v2; where its pages are silent, docs/user/webhooks.md says
-what was chosen.
+The shapes are those of Exotel's Campaigns API v2. Where its documentation says nothing, docs/user/webhooks.md has what
+was chosen.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,13 @@ from core.ids import wire_id
 from core.times import rfc3339
 from dialer.models import CallAttempt
 from reports import links
-from webhooks.models import WebhookDelivery
 
-S = Campaign.Status
-Kind = WebhookDelivery.Kind
-
-ENDS = (S.COMPLETED, S.FAILED, S.CANCELED)
+# The ends that are told. A deleted campaign never was, and an archived one ended before.
+ENDS = (Campaign.Status.COMPLETED, Campaign.Status.FAILED, Campaign.Status.CANCELED)
 
 
 def call_status(attempt: CallAttempt) -> dict[str, Any]:
-    """One dial is over, whether or not another follows. attempt: with its call, campaign and account loaded."""
+    """Tell that an attempt has ended, whether or not a retry follows."""
     account = attempt.campaign.account
     return {
         "campaign_sid": wire_id(attempt.campaign_id),
@@ -34,7 +31,10 @@ def call_status(attempt: CallAttempt) -> dict[str, Any]:
 
 
 def call_schedule(call: Call, attempts: Sequence[CallAttempt]) -> dict[str, Any]:
-    """One number is over. attempts: those that count, in their order; none where it was never dialled."""
+    """Tell that a number has ended.
+
+    attempts: those that count, in their order; empty when the number was never dialled.
+    """
     campaign = call.campaign
     return {
         "campaign_sid": wire_id(campaign.pk),
@@ -48,9 +48,9 @@ def call_schedule(call: Call, attempts: Sequence[CallAttempt]) -> dict[str, Any]
 
 
 def campaign_status(campaign: Campaign) -> dict[str, Any]:
-    """The campaign has started, or ended; then `reports` is the link to its report, and so is `report_url`."""
-    ended = campaign.status in ENDS
-    report = links.report_url(campaign.pk) if ended else None
+    """Tell that a campaign has started or ended. At its end `reports` and `report_url` are the link to its report."""
+    has_ended = campaign.status in ENDS
+    report = links.report_url(campaign.pk) if has_ended else None
     return {
         "campaign_sid": wire_id(campaign.pk),
         "date_created": rfc3339(campaign.created_at, campaign.account.zone),
@@ -58,5 +58,5 @@ def campaign_status(campaign: Campaign) -> dict[str, Any]:
         "date_started": rfc3339(campaign.started_at, campaign.account.zone),
         "status": campaign.status,
         "reports": report,
-        **({"report_url": report} if ended else {}),
+        **({"report_url": report} if has_ended else {}),
     }

@@ -1,4 +1,4 @@
-"""The tasks of the webhooks: beat's ticks and the doorbell. Each calls one function, and the rules live there."""
+"""The Celery tasks of webhooks, sent by beat and when webhooks are added. Each calls one function."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -7,11 +7,11 @@ from core import task_queue
 from webhooks import delivery, outbox
 
 
-@shared_task(name=outbox.TASK)
+@shared_task(name=outbox.DELIVER)
 def deliver_webhooks() -> None:
-    task_queue.taken(outbox.BELL)
+    task_queue.taken(outbox.DELIVER)
     if delivery.deliver_due():
-        task_queue.enqueue_once(outbox.BELL, outbox.TASK)
+        outbox.enqueue_delivery()
 
 
 @shared_task(name="webhooks.purge")

@@ -33,7 +33,7 @@ from reports.links import report_url
 from tests.api.client import Api
 from tests.conftest import NUMBERS
 from tests.webhook_receiver import Receiver
-from webhooks import delivery
+from webhooks import delivery, sender
 from webhooks.models import WebhookDelivery
 
 OURS = (
@@ -173,7 +173,7 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
         async def post(delivery: Any, *_: Any) -> Any:
             raise ValueError(f"{delivery.url} {delivery.payload} {delivery.account.webhook_secret.reveal()}")
 
-        patch.setattr(delivery, "_ask", post)
+        patch.setattr(sender, "_post", post)
         WebhookDelivery.objects.filter(delivered_at=None).update(next_try_at=timezone.now(), given_up_at=None)
         delivery.deliver_due()
     with monkeypatch.context() as patch:
@@ -221,8 +221,8 @@ def test_no_number_and_no_secret_is_logged_whatever_goes_wrong(rig, api, receive
     events = set(re.findall(r'"event": "(\w+)"', text))
     assert events >= {
         *("calls_claimed", "call_attempt_ended", "trunk_down", "calls_not_taken", "look_up_failed", "event_unreadable"),
-        *("batch_failed", "batch_item_failed", "carrier_answer_not_understood", "webhook_not_taken", "webhook_broke"),
-        *("task_not_enqueued", "request_finished", "request_failed"),
+        *("batch_failed", "batch_item_failed", "carrier_answer_not_understood", "webhook_try_failed"),
+        *("webhook_not_sent", "task_not_enqueued", "request_finished", "request_failed"),
     }, "what is silent tells no secrets, but this test wants to hear it"
     assert "Internal Server Error" in text
     assert A_NUMBER.findall(text) == []

@@ -29,7 +29,7 @@ from tests.factories import (
     TrunkHealthFactory,
     WebhookDeliveryFactory,
 )
-from webhooks import outbox
+from webhooks import tries
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_the_webhooks(read):
     now = timezone.now()
     first = WebhookDeliveryFactory(next_try_at=now + timedelta(minutes=1))
     WebhookDeliveryFactory(campaign=first.campaign, next_try_at=now - timedelta(hours=1))
-    assert outbox.due_since(now) is None, "one waits for its next try, the other behind it"
+    assert tries.due_since(now) is None, "one waits for its next try, the other behind it"
     assert read()["webhooks_lag_seconds"] == 0
     WebhookDeliveryFactory(next_try_at=now - timedelta(seconds=20))
     WebhookDeliveryFactory(given_up=True)

@@ -13,9 +13,9 @@ from standardwebhooks import WebhookVerificationError
 from accounts.webhook_secrets import new_secret
 from tests.conftest import NUMBERS
 from tests.factories import CampaignFactory, WebhookDeliveryFactory
-from webhooks import delivery, outbox
+from webhooks import delivery, outbox, sender, tries
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of
-from webhooks.outbox import WAITS, Answer
+from webhooks.tries import WAITS, Result
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private_allowed")]
 
@@ -27,7 +27,7 @@ def queue_up(receiver, *paths, campaign=None, **columns):
 
 
 def failing():
-    return Answer(timezone.now(), 0.1, 500, "answered 500")
+    return Result(timezone.now(), 0.1, 500, "answered 500")
 
 
 def test_a_webhook_is_json_with_a_signature_that_the_standard_library_verifies(receiver, deliver):
@@ -100,15 +100,15 @@ def test_two_notifiers_at_once_send_each_webhook_once_and_in_order(receiver, del
 
 def test_a_worker_that_dies_after_the_post_costs_a_repeat_and_never_a_loss(receiver, deliver, monkeypatch):
     first, second = queue_up(receiver, "/", "/")
-    note = outbox.note
+    record = tries.record
 
     def killed(*_):
         raise SystemExit
 
-    monkeypatch.setattr(outbox, "note", killed)
+    monkeypatch.setattr(tries, "record", killed)
     with pytest.raises(SystemExit):
         deliver()
-    monkeypatch.setattr(outbox, "note", note)
+    monkeypatch.setattr(tries, "record", record)
     deliver()
     assert len(receiver.received) == 1, "it counts as on its way"
     first.refresh_from_db()
@@ -123,8 +123,8 @@ def test_waits_grow_to_an_hour_and_after_a_day_it_is_given_up(clock):
     row = WebhookDeliveryFactory(created_at=timezone.now())
     waits, began = [], timezone.now()
     while True:
-        [claimed] = outbox.claim(10, timezone.now())
-        outbox.note(claimed, failing(), timezone.now())
+        [claimed] = tries.claim(10, timezone.now())
+        tries.record(claimed, failing(), timezone.now())
         row.refresh_from_db()
         if row.next_try_at is None:
             break
@@ -151,14 +151,14 @@ def test_the_next_of_the_queue_goes_on_after_one_is_given_up(receiver, deliver, 
 
 def test_a_failure_that_is_told_late_changes_nothing(clock):
     row = WebhookDeliveryFactory(created_at=timezone.now())
-    [stale] = outbox.claim(1, timezone.now())
+    [stale] = tries.claim(1, timezone.now())
     clock.shift(60)
-    [claimed] = outbox.claim(1, timezone.now())
-    outbox.note(stale, failing(), timezone.now())
+    [claimed] = tries.claim(1, timezone.now())
+    tries.record(stale, failing(), timezone.now())
     row.refresh_from_db()
     assert row.next_try_at == claimed.next_try_at
-    outbox.note(claimed, Answer(timezone.now(), 0.1, 200), timezone.now())
-    outbox.note(stale, failing(), timezone.now())
+    tries.record(claimed, Result(timezone.now(), 0.1, 200), timezone.now())
+    tries.record(stale, failing(), timezone.now())
     row.refresh_from_db()
     assert row.state == "delivered"
 
@@ -220,7 +220,7 @@ def test_of_a_long_answer_the_beginning_is_kept(receiver, deliver):
     deliver()
     [tried] = row.log.all()
     assert tried.response.startswith("\ufffdxxx")
-    assert len(tried.response) <= delivery.RESPONSE_BYTES
+    assert len(tried.response) <= sender.RESPONSE_BYTES
 
 
 def test_nobody_listening_is_an_error_like_any_other(deliver):
@@ -251,7 +251,7 @@ def test_what_is_kept_and_logged_of_an_error_holds_no_address(receiver, deliver,
     deliver()
     row.refresh_from_db()
     assert row.last_error == "no answer: Bad status line:"
-    assert "webhook_not_taken" in caplog.text
+    assert "webhook_try_failed" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -321,10 +321,10 @@ def test_thousands_behind_a_receiver_that_is_down_cost_nothing():
     moments = {"created_at": now, "queued_at": now, "next_try_at": now}
     rows = [WebhookDelivery(queue=queue_of(campaign.pk, url), **columns, **moments) for _ in range(20_000)]
     WebhookDelivery.objects.bulk_create(rows)
-    assert len(outbox.claim(50, now)) == 1
+    assert len(tries.claim(50, now)) == 1
     began = time.perf_counter()
     for _ in range(20):
-        assert outbox.claim(50, now) == []
+        assert tries.claim(50, now) == []
     # A fifth of a millisecond at a desk. Looking at each of the 20,000 would take a hundred times as long.
     assert (time.perf_counter() - began) / 20 < 0.01
 

@@ -92,6 +92,6 @@ def test_no_attempt_call_or_campaign_that_was_handed_over_is_loaded_again(rig):
 def test_a_campaign_that_is_stopped_is_told_of_in_slices(rig, monkeypatch):
     """In the order of its numbers, each once, whatever the sizes of slices."""
     monkeypatch.setattr(ended_calls, "SLICE", 3)
-    monkeypatch.setattr(outbox, "WRITTEN_AT_ONCE", 4)
+    monkeypatch.setattr(outbox, "INSERT_ROWS", 4)
     stop_campaign(rig, 10, call_schedule_callback=CALLBACKS["call_schedule_callback"])
     assert [row.payload["to"] for row in WebhookDelivery.objects.order_by("id")] == NUMBERS[:10]

@@ -1,0 +1,106 @@
+"""Send one webhook: signed JSON by HTTP POST, to public addresses only."""
+
+import json
+import os
+import time
+from datetime import datetime
+
+import aiohttp
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from standardwebhooks import Webhook as Signature
+
+from core import http_loop
+from core.encryption import UnreadableSecret
+from webhooks import addresses
+from webhooks.addresses import PrivateAddress
+from webhooks.models import WebhookDelivery
+from webhooks.tries import Result
+
+log = structlog.get_logger(__name__)
+
+# Bytes of a response that are stored with its try.
+RESPONSE_BYTES = 1024
+
+# By process id: a session belongs to the loop of its process.
+_sessions: dict[int, aiohttp.ClientSession] = {}
+
+
+async def send(delivery: WebhookDelivery) -> Result:
+    """Try once to deliver a webhook, whose account is loaded. Never raises: every failure is a result."""
+    at, started = timezone.now(), time.monotonic()
+    status, error, response = None, "", ""
+    try:
+        status, response = await _post(delivery, at)
+        error = _refusal(status)
+    except TimeoutError:
+        error = f"no answer within {settings.WEBHOOK_TIMEOUT_SECONDS:g} s"
+    except aiohttp.ClientConnectorError as failure:
+        error = _why_no_connection(failure)
+    except aiohttp.InvalidURL:
+        error = "this address can't be used"
+    except (aiohttp.ClientError, OSError) as failure:
+        error = f"no answer: {_without_address(failure)}"
+    except UnreadableSecret as failure:
+        error = f"the account's webhook secret can't be read: {failure}"
+    except Exception as failure:
+        # One that can't be sent must not hold up the others, nor be claimed every half minute for ever.
+        log.exception("webhook_not_sent", webhook=delivery.webhook_id.hex)
+        error = f"it could not be sent: {type(failure).__name__}"
+    return Result(at, time.monotonic() - started, status, error.replace("\0", ""), response)
+
+
+async def _post(delivery: WebhookDelivery, at: datetime) -> tuple[int, str]:
+    """Return the status and the beginning of the response."""
+    body = json.dumps(delivery.payload, ensure_ascii=False, separators=(",", ":"))
+    headers = _signed(delivery, body, at) | {"Content-Type": "application/json", "User-Agent": "Trunkline-Webhooks"}
+    timeout = aiohttp.ClientTimeout(total=settings.WEBHOOK_TIMEOUT_SECONDS)
+    # No redirects: nobody has checked where one leads, and a payload holds phone numbers.
+    request = _session().post(delivery.url, data=body.encode(), headers=headers, timeout=timeout, allow_redirects=False)
+    async with request as response:
+        beginning = await response.content.read(RESPONSE_BYTES)
+        return response.status, beginning.decode(errors="replace").replace("\0", "")
+
+
+def _signed(delivery: WebhookDelivery, body: str, at: datetime) -> dict[str, str]:
+    """Return the three headers of Standard Webhooks. Raises UnreadableSecret."""
+    webhook_id = delivery.webhook_id.hex
+    signature = Signature(delivery.account.webhook_secret.reveal()).sign(webhook_id, at, body)
+    return {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": signature,
+    }
+
+
+def _refusal(status: int) -> str:
+    if 200 <= status < 300:
+        return ""
+    return f"answered {status}; redirects are not followed" if 300 <= status < 400 else f"answered {status}"
+
+
+def _why_no_connection(error: aiohttp.ClientConnectorError) -> str:
+    cause = error.os_error
+    return f"refused: {cause}" if isinstance(cause, PrivateAddress) else f"can't connect: {cause.strerror or cause}"
+
+
+def _without_address(error: Exception) -> str:
+    """Return what happened without the address that many of these errors print: it may hold the receiver's key."""
+    message = str(getattr(error, "message", "") or getattr(error, "strerror", "") or type(error).__name__)
+    return message.splitlines()[0]
+
+
+def _session() -> aiohttp.ClientSession:
+    """Return the one session of this process, so that connections are used again. Call it in the HTTP loop."""
+    process = os.getpid()
+    if process not in _sessions:
+        _sessions[process] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=addresses.open_socket),
+            # Tenants share the session: a cookie of one receiver must not be sent to another.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A response is only read for the log: a small compressed one must not become a large one.
+            auto_decompress=False,
+        )
+        http_loop.close_at_exit(_sessions[process].close)
+    return _sessions[process]
