@@ -9,15 +9,18 @@ from campaigns.models import Campaign
 from dialer.models import CallAttempt
 
 
-def of(campaign: Campaign, statuses: Sequence[str]) -> "QuerySet[CallAttempt]":
-    """The campaign's attempts that were offered to a carrier, in these statuses or any; with their calls."""
+def attempts_of(campaign: Campaign, statuses: Sequence[str]) -> "QuerySet[CallAttempt]":
+    """Return the campaign's attempts that were offered to a carrier and not given back, with their calls.
+
+    statuses: only attempts in one of these; empty: in any.
+    """
     attempts = CallAttempt.objects.filter(campaign=campaign, placing_at__isnull=False)
     attempts = attempts.filter(status__in=statuses) if statuses else attempts
     return attempts.exclude(status=CallAttempt.Status.CANCELED).select_related("call")
 
 
 def at_the_carrier(campaign_ids: Collection[UUID]) -> dict[UUID, int]:
-    """How many attempts of each campaign were offered to a carrier and have not ended; absent where there is none."""
+    """Count the attempts of each campaign that were offered to a carrier and have not ended; no key means none."""
     offered = set(CallAttempt.UNFINISHED) - {CallAttempt.Status.CLAIMED}
     attempts = CallAttempt.objects.filter(campaign__in=campaign_ids, status__in=offered)
     return dict(attempts.values_list("campaign_id").annotate(Count("id")))

@@ -1,6 +1,6 @@
-"""The report of a campaign: a CSV with a line for every number, dialled or not.
+"""The report of a campaign: a CSV file with a line for every number, dialled or not.
 
-PostgreSQL writes the CSV itself (COPY … TO STDOUT) and this process hands the pieces on, so memory stays flat and a
+PostgreSQL writes the CSV itself (COPY … TO STDOUT) and this process forwards the pieces, so memory stays flat and a
 million lines cost little more than reading them. Why COPY and not a server-side cursor: docs/decisions/.
 """
 
@@ -17,18 +17,16 @@ HEADER = (
     "recording_url,reason\n"
 )
 
-_MOMENT = "to_char({0} AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI:SS')"
 
-
-def _moment(expression: str) -> str:
-    return _MOMENT.format(expression)
+def _local_time(expression: str) -> str:
+    return f"to_char({expression} AT TIME ZONE %(zone)s, 'YYYY-MM-DD HH24:MI:SS')"
 
 
 _QUERY = f"""
     COPY (
         SELECT call.number, {neutral_sql("call.name")}, call.status, call.last_outcome, call.attempts_made,
             made.call_sids, {neutral_sql("made.digits")}, made.duration,
-            {_moment("made.start_time")}, {_moment("made.end_time")},
+            {_local_time("made.start_time")}, {_local_time("made.end_time")},
             %(caller_id)s::text, {neutral_sql("%(custom_field)s::text")}, {neutral_sql("made.recording_url")},
             {neutral_sql("call.end_reason")}
         FROM campaigns_call AS call
@@ -46,7 +44,10 @@ _QUERY = f"""
 
 
 def stream(campaign: Campaign) -> Iterator[bytes]:
-    """The lines of the report, in pieces as PostgreSQL sends them. Times are the account's local time."""
+    """Yield the report in pieces as PostgreSQL sends them. Times are the account's local time.
+
+    campaign: with account, caller_id and custom_field loaded.
+    """
     custom_field = getattr(campaign, "custom_field", None)
     params = {
         "campaign": campaign.pk,

@@ -1,4 +1,4 @@
-"""Links to reports: whoever holds one needs no other credentials, for REPORT_LINK_SECONDS."""
+"""Links to reports. A link works for REPORT_LINK_SECONDS and needs no other credentials."""
 
 from uuid import UUID
 

@@ -10,7 +10,7 @@ from reports import csv_report, links
 
 @require_GET
 def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
-    """Streams the campaign's CSV to who holds a link."""
+    """Stream the campaign's CSV file to the holder of a link."""
     if not links.is_signed(campaign_id, request.GET.get("signature", "")):
         message = "this link is not valid, or no longer: get the campaign again for a new report_url\n"
         return HttpResponse(message, status=403, content_type="text/plain")

@@ -152,7 +152,7 @@ class CallDetailsView(AccountView):
     def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:
         campaign = self.campaign(campaign_id)
         query = queries.parse(queries.PageQuery, request)
-        made = call_details.of(campaign, statuses_of(query.get("status") or []))
+        made = call_details.attempts_of(campaign, statuses_of(query.get("status") or []))
         total, offset, limit = made.count(), query["offset"], query["limit"]
         page = made.order_by(query["sort_by"], "id")[offset : offset + limit]
         items = [envelope.item(call_data(attempt, campaign)) for attempt in page]
