@@ -22,11 +22,11 @@ from core import batches, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
 from dialer import attempt_states, gate, inbox, links, outcomes, trunk_health
+from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Accepted, Ambiguous, CallRequest, RawEvent, Refused, Reply, TooLate, Unavailable
 from dialer.models import CallAttempt
-from dialer.outcomes import Ended
 
 log = structlog.get_logger(__name__)
 

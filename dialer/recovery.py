@@ -22,11 +22,11 @@ from campaigns.models import Outcome
 from core import batches
 from core.state_machine import Move
 from dialer import attempt_states, channels, dialing, inbox, messages, outcomes, reconciliation, repair_counts
+from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
-from dialer.outcomes import Ended
 
 log = structlog.get_logger(__name__)
 

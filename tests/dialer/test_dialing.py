@@ -10,10 +10,10 @@ from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
 from dialer import dialing, outcomes, trunk_health
+from dialer.attempt_ends import Ended
 from dialer.carriers.base import TooLate
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt, TrunkHealth
-from dialer.outcomes import Ended
 from tests.conftest import NUMBERS, leases, states
 from tests.factories import CallerIdFactory, TrunkFactory
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from campaigns.models import Call, Campaign
 from dialer import inbox, messages, outcomes
+from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent
-from dialer.outcomes import Ended
 from tests.conftest import NUMBERS, leases
 
 A, B, C = NUMBERS[:3]

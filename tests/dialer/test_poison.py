@@ -96,7 +96,7 @@ def test_news_of_an_answer_that_stumbles_does_not_fail_the_call(rig, monkeypatch
     rig.tick()
     attempt = CallAttempt.objects.get()
     with monkeypatch.context() as patch:
-        patch.setattr(outcomes, "_note_up", lambda *_: 1 / 0)
+        patch.setattr(outcomes, "_mark_up", lambda *_: 1 / 0)
         inbox.append("simulated", [(attempt.pk, {"status": "in-progress"})])
         rig.settle()
     inbox.append("simulated", [(attempt.pk, {"status": "completed"})])

@@ -11,9 +11,9 @@ from django.utils import timezone
 from campaigns import campaign_lock, lifecycle, schedule
 from campaigns.models import Campaign, Outcome
 from dialer import channels, dispatch, outcomes, reconciliation, recovery
+from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
-from dialer.outcomes import Ended
 from tests.conftest import NUMBERS, leases
 
 A_WHILE = 0.3  # seconds; long enough for a thread that does not wait to be done

@@ -10,8 +10,8 @@ from django.utils import timezone
 from campaigns import lifecycle
 from campaigns.models import Call, Campaign
 from dialer import inbox, outcomes
+from dialer.attempt_ends import Ended
 from dialer.models import CallAttempt
-from dialer.outcomes import Ended
 from tests.conftest import NUMBERS
 from webhooks.models import WebhookDelivery
 

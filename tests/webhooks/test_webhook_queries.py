@@ -12,8 +12,8 @@ from django.utils import timezone
 from campaigns import ended_calls, lifecycle, schedule
 from campaigns.models import Campaign
 from dialer import outcomes
+from dialer.attempt_ends import Ended
 from dialer.models import CallAttempt
-from dialer.outcomes import Ended
 from tests.conftest import NUMBERS, Rig
 from webhooks import outbox
 from webhooks.models import WebhookDelivery

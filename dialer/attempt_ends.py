@@ -1,0 +1,138 @@
+"""What an attempt's end means for the attempt and for its call: pure decisions, without a query.
+
+`outcomes` stores them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+
+from campaigns import call_states
+from campaigns.models import Call, Campaign, Outcome
+from core.state_machine import Move
+from dialer import retry_policy
+from dialer.carriers.base import Event
+from dialer.models import CallAttempt
+from dialer.retry_policy import RetryPolicy
+
+NO_EVENT = Event(status="")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An attempt's end, from an event, a refusal, or a decision of ours.
+
+    Attributes:
+        outcome: canceled gives the attempt back: no phone rang and it counts for nothing.
+        refused: the carrier will not place this call, so no phone rang and there is no retry.
+        final: the call fails with it, whatever retries are left.
+    """
+
+    attempt_id: UUID
+    outcome: str
+    event: Event = NO_EVENT
+    http_status: int | None = None
+    reason: str = ""
+    refused: bool = False
+    final: bool = False
+
+
+class Fate(NamedTuple):
+    """The call's next status, why, and when its retry is due, where it waits for one."""
+
+    status: str
+    reason: str
+    next_attempt_at: datetime | None = None
+
+
+def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
+    """Return the move that ends the attempt."""
+    event = ended.event
+    ended_at = _ended_at(attempt, ended, now)
+    earliest = attempt.placing_at or attempt.claimed_at
+    answered_at = min(max(event.answered_at, earliest), ended_at) if event.answered_at else attempt.answered_at
+    return Move(
+        attempt.pk,
+        ended.outcome,
+        ended.reason,
+        {
+            "ended_at": ended_at,
+            "heard_at": now,
+            "answered_at": answered_at,
+            "duration_seconds": event.duration_seconds,
+            "digits": event.digits,
+            "recording_url": event.recording_url,
+            "carrier_ref": event.carrier_ref or attempt.carrier_ref,
+            "http_status": ended.http_status,
+            "reason": ended.reason[:255],
+        },
+    )
+
+
+def call_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
+    """Return the move of the attempt's call: to its end, to a retry, or back to where it was.
+
+    Args:
+        attempt: with its call and campaign loaded.
+    """
+    call = attempt.call
+    counts = ended.outcome != Outcome.CANCELED
+    fate = _fate(attempt, ended, now)
+    if fate.status in Call.ENDED:
+        end = call_states.end_columns(at=now, reason=fate.reason)
+    else:
+        end = call_states.open_columns(next_attempt_at=fate.next_attempt_at)
+    columns = {
+        "attempts_made": call.attempts_made + counts,
+        "last_outcome": ended.outcome if counts else call.last_outcome,
+        "was_placed": call.was_placed or (counts and not ended.refused),
+        "http_status": ended.http_status or call.http_status,
+        **end,
+    }
+    return Move(call.pk, fate.status, fate.reason, columns)
+
+
+def _ended_at(attempt: CallAttempt, ended: Ended, now: datetime) -> datetime:
+    """A carrier's moments are whole seconds of another clock: no call ends before it was dialled, or in the future."""
+    return min(max(ended.event.ended_at or now, attempt.placing_at or attempt.claimed_at), now)
+
+
+def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
+    campaign = attempt.campaign
+    if ended.outcome == Outcome.COMPLETED:
+        return Fate(Call.Status.COMPLETED, "answered")
+    if ended.refused or ended.final:
+        return Fate(Call.Status.FAILED, ended.reason)
+    over = _why_over(campaign, now)
+    if ended.outcome == Outcome.CANCELED:
+        return _given_back(attempt.call, campaign, over, now)
+    if over:
+        return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}")
+    policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
+    retry_at = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, _ended_at(attempt, ended, now))
+    if retry_at is None:
+        return Fate(Call.Status.FAILED, f"{ended.outcome}; no retry is left")
+    return Fate(Call.Status.RETRYING, ended.outcome, retry_at)
+
+
+def _given_back(call: Call, campaign: Campaign, over: str, now: datetime) -> Fate:
+    """Return the call to where it was before the attempt, or end it where the campaign makes no more attempts."""
+    if call.attempts_made:
+        if over:
+            return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}")
+        return Fate(Call.Status.RETRYING, "the attempt was given back", now)
+    if over:
+        # Time that ran out cancels a call; a person who ended or paused the campaign fails it.
+        ran_out = campaign.status == Campaign.Status.IN_PROGRESS
+        return Fate(Call.Status.CANCELED if ran_out else Call.Status.FAILED, over)
+    return Fate(Call.Status.CREATED, "the attempt was given back")
+
+
+def _why_over(campaign: Campaign, now: datetime) -> str:
+    """Return why the campaign makes no more attempts, or "" while it may."""
+    if not campaign.is_open:
+        return f"the campaign is {campaign.status}"
+    return "the campaign's end came first" if campaign.expires_at <= now else ""

@@ -1,0 +1,127 @@
+"""What has become of a call."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Case, When, Window
+from django.db.models.functions import RowNumber
+
+from campaigns.models import Call, Campaign
+from dialer import gate
+from dialer.diagnosis.campaigns import Diagnosis, loaded
+from dialer.diagnosis.reasons import seconds
+from dialer.models import AttemptHistory, CallAttempt
+
+Status = CallAttempt.Status
+
+# The most attempts of a call that are shown. One that is given back again and again may have hundreds.
+MOST_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of a history."""
+
+    status: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class CallDiagnosis:
+    """What has become of a call, as one sentence, and its latest attempts with the moves of each, oldest first."""
+
+    call: Call
+    summary: str
+    attempts: tuple[tuple[CallAttempt, tuple[Step, ...]], ...]
+
+
+def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list[CallDiagnosis]:
+    """Diagnose calls in three queries, however many they are.
+
+    Args:
+        calls: of one campaign.
+        diagnosis: that campaign's.
+    """
+    if not calls:
+        return []
+    campaign = loaded(calls[0].campaign)
+    attempts = _attempts_of(calls)
+    steps = _steps_of([attempt for own in attempts.values() for attempt in own])
+    made = []
+    for call in calls:
+        own = attempts.get(call.pk, [])
+        parts = [*_so_far(own), *_what_next(call, own, campaign, diagnosis, now)]
+        histories = tuple((attempt, tuple(steps[attempt.pk])) for attempt in own)
+        made.append(CallDiagnosis(call, "; ".join(parts), histories))
+    return made
+
+
+def _attempts_of(calls: Iterable[Call]) -> dict[int, list[CallAttempt]]:
+    """Return of each call the attempts that count, and the latest of those that were given back, oldest first."""
+    given_back = Case(When(status=Status.CANCELED, then=1), default=0)
+    place = Window(RowNumber(), partition_by="call", order_by=[given_back.asc(), "-claimed_at", "-id"])
+    rows = CallAttempt.objects.filter(call__in=[call.pk for call in calls]).annotate(place=place)
+    by_call: dict[int, list[CallAttempt]] = {}
+    for attempt in rows.filter(place__lte=MOST_ATTEMPTS).order_by("claimed_at", "id"):
+        by_call.setdefault(attempt.call_id, []).append(attempt)
+    return by_call
+
+
+def _steps_of(attempts: Iterable[CallAttempt]) -> dict[UUID, list[Step]]:
+    """Return each attempt's moves. The claim makes its row; every move after it is in the history."""
+    steps = {attempt.pk: [Step(Status.CLAIMED, attempt.claimed_at, "")] for attempt in attempts}
+    for row in AttemptHistory.objects.filter(subject__in=list(steps)).order_by("id"):
+        steps[row.subject_id].append(Step(row.to_status, row.at, row.reason))
+    return steps
+
+
+def _so_far(attempts: Sequence[CallAttempt]) -> Iterator[str]:
+    """Yield `rung 3 times: busy, busy, no-answer`. An attempt that was given back counts for nothing."""
+    ended = [attempt for attempt in attempts if attempt.ended_at and attempt.status != Status.CANCELED]
+    if ended:
+        times = {1: "once", 2: "twice"}.get(len(ended), f"{len(ended)} times")
+        # A failed attempt may have been refused before any phone rang.
+        verb = "tried" if any(attempt.status == Status.FAILED for attempt in ended) else "rung"
+        yield f"{verb} {times}: {', '.join(attempt.status for attempt in ended)}"
+
+
+def _what_next(
+    call: Call, attempts: Sequence[CallAttempt], campaign: Campaign, diagnosis: Diagnosis, now: datetime
+) -> Iterator[str]:
+    match call.status:
+        case Call.Status.CREATED:
+            yield f"not dialled yet: {diagnosis.summary}"
+        case Call.Status.RETRYING if call.next_attempt_at:
+            retry, at = f"retry {call.attempts_made}", gate.clock(call.next_attempt_at, campaign)
+            if call.next_attempt_at <= now:
+                yield f"{retry} due since {at}: {diagnosis.summary}"
+            else:
+                yield f"{retry} at {at}{_unless(campaign, call.next_attempt_at)}"
+        case Call.Status.IN_PROGRESS if attempts:
+            yield _under_way(attempts[-1], now)
+        case Call.Status.FAILED:
+            yield f"failed: {call.end_reason}"
+        case Call.Status.CANCELED:
+            yield f"never dialled: {call.end_reason}"
+
+
+def _unless(campaign: Campaign, at: datetime) -> str:
+    """Return what the gate says of that moment already: calling hours, a pause, an end."""
+    verdict = gate.check(campaign, at)
+    return "" if isinstance(verdict, gate.Open) else f", but {verdict.because}"
+
+
+_UNDER_WAY = {
+    Status.CLAIMED: "waits for a dialer",
+    Status.PLACING: "is being offered to the carrier",
+    Status.IN_PROGRESS: "is up",
+    Status.UNKNOWN: "may have rung: the carrier's answer was lost, and it is being asked",
+}
+
+
+def _under_way(attempt: CallAttempt, now: datetime) -> str:
+    since = attempt.answered_at or attempt.placing_at or attempt.claimed_at
+    return f"attempt {attempt.number} {_UNDER_WAY[Status(attempt.status)]}, {seconds(now - since)}"

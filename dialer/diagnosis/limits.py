@@ -1,0 +1,70 @@
+"""The limits that hold a campaign back: channels that are busy, and the pace of call starts."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q
+from redis.exceptions import RedisError
+
+from campaigns.models import Campaign
+from dialer import channels
+from dialer.channels import NO_CAP, Scope
+from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, counted
+from dialer.models import CallAttempt
+
+# The most campaigns of the account that are named as holders of a limit, the largest first.
+MOST_NAMED = 3
+
+
+def limits(campaign: Campaign, now: datetime) -> Iterator[Reason]:
+    """Yield the scopes without a free channel, and the paces that have no start to spare."""
+    try:
+        yield from _full_scopes(campaign)
+        yield from _pace(campaign, now)
+    except RedisError:
+        yield REDIS_IS_AWAY
+
+
+def _full_scopes(campaign: Campaign) -> Iterator[Reason]:
+    capped = [scope for scope in channels.scopes_of(campaign) if scope.cap < NO_CAP]
+    for scope, held in channels.held(capped).items():
+        if held >= scope.cap:
+            shares = ", ".join(
+                [f"{held} of {scope.cap} channels{_where(scope, campaign)} busy", *_held_by(campaign, scope, held)]
+            )
+            yield Reason(f"{scope.kind}-full", shares)
+
+
+def _where(scope: Scope, campaign: Campaign) -> str:
+    caller_id = campaign.caller_id
+    places = {"trunk": f" of the trunk {caller_id.trunk.name}", "caller-id": f" of the caller ID {caller_id.number}"}
+    return places.get(scope.kind, "")
+
+
+def _held_by(campaign: Campaign, full: Scope, held: int) -> Iterator[str]:
+    """Yield `41 by “Renewals”`, `12 by this one`, `7 by other accounts`. Campaigns of other accounts are not named."""
+    sharing = {
+        "account": Q(),
+        "trunk": Q(trunk=campaign.caller_id.trunk_id),
+        "caller-id": Q(campaign__caller_id=campaign.caller_id_id),
+    }
+    # The leases are those of the attempts in flight.
+    in_flight = CallAttempt.objects.filter(
+        sharing[full.kind], campaign__account=campaign.account_id, status__in=CallAttempt.UNFINISHED
+    )
+    by_campaign = in_flight.values_list("campaign_id", "campaign__name").annotate(up=Count("id"))
+    counts = list(by_campaign.order_by("-up", "campaign_id"))
+    for pk, name, count in counts[:MOST_NAMED]:
+        yield f"{count} by {'this one' if pk == campaign.pk else f'“{name}”'}"
+    if rest := sum(count for _, _, count in counts[MOST_NAMED:]):
+        yield f"{rest} by other campaigns"
+    others = held - sum(count for _, _, count in counts)
+    if full.kind == "trunk" and others > 0:
+        yield f"{others} by other accounts"
+
+
+def _pace(campaign: Campaign, now: datetime) -> Iterator[Reason]:
+    for bucket, wait in channels.next_starts(channels.buckets_of(campaign)).items():
+        if wait > 0:
+            pace = f"the {bucket.kind}'s pace is {counted(bucket.per_minute, 'start')} a minute"
+            yield Reason(f"{bucket.kind}-pace", f"{pace}: the next in {wait:.1f} s", now + timedelta(seconds=wait))
