@@ -1,4 +1,4 @@
-"""The admin pages of the tenants, their keys and caller IDs, and of the trunks."""
+"""The admin pages of accounts, API keys, caller IDs and trunks."""
 
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, cast
@@ -71,7 +71,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(PageAdmin):
-    """Keys are made by `accounts.credentials`, which answers the token once; nothing here can show it again."""
+    """Creates keys through `accounts.credentials`, and shows each token once. It is not stored."""
 
     list_display = ("key", "name", "account_link", "in_use", "last_used_at", "created_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
@@ -91,7 +91,7 @@ class ApiKeyAdmin(PageAdmin):
         return [*super().get_readonly_fields(request, obj), "account_link", "key", "in_use"]
 
     def has_delete_permission(self, *_: Any) -> bool:
-        """A key is revoked, not deleted: its row says until when it worked."""
+        """Forbid deletion. A key is revoked instead, and its row says until when it worked."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
@@ -117,7 +117,7 @@ class ApiKeyAdmin(PageAdmin):
 
     @admin.action(description="Rotate the selected keys", permissions=["add", "change"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """A new key beside each; the old ones go on working for a day."""
+        """Create a new key beside each. The old ones still work for a day."""
         for key in queryset:
             try:
                 made = credentials.rotate(key, now=timezone.now())
@@ -138,7 +138,7 @@ class ApiKeyAdmin(PageAdmin):
 
 class CallerIdForm(_ModelForm):
     def clean(self) -> dict[str, Any]:
-        """Stored in one spelling, so that a campaign finds it however the API was given it."""
+        """Store the number in one spelling, so that the API finds it however a client writes it."""
         cleaned = super().clean() or self.cleaned_data
         if self.instance.pk is None and cleaned.get("account") and cleaned.get("number"):
             cleaned["number"] = caller_ids.canonical(cleaned["number"], cleaned["account"].region)
@@ -160,12 +160,12 @@ class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
         return super().get_queryset(request).defer("trunk__api_token")
 
     def get_readonly_fields(self, request: HttpRequest, obj: CallerId | None = None) -> Any:
-        """Campaigns refer to it, so it stays what it is; only how it is used can change."""
+        """Keep account and number of an existing caller ID, which campaigns refer to."""
         return [*super().get_readonly_fields(request, obj), *(("account", "number") if obj else ())]
 
 
 class TrunkForm(_ModelForm):
-    """The carrier's token goes in and never comes out: not into the page, and it isn't even read from the database."""
+    """Takes the carrier's token and never shows it: the page does not even load it."""
 
     new_api_token = forms.CharField(
         label="API token",
@@ -202,7 +202,7 @@ class TrunkAdmin(DeletedWhenUnused, PageAdmin):
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trunk]:
-        """Without the token, so that this page still opens to enter it again after a change of SECRET_KEY."""
+        """Leave the token out, so that the page still opens to enter it again after a change of SECRET_KEY."""
         return super().get_queryset(request).defer("api_token")
 
     def save_model(self, request: HttpRequest, obj: Trunk, form: Any, change: bool) -> None:

@@ -1,10 +1,15 @@
-"""How a caller ID is written: in E.164 where it is a telephone number, else as bare digits."""
+"""The stored spelling of caller IDs: E.164 for a telephone number, bare digits for anything else."""
 
 import phonenumbers
 
 
 def canonical(number: str, region: str) -> str:
-    """`080 1234 5678` in IN as `+918012345678`; what only exists inside a country, such as 1408888, as digits."""
+    """Return `080 1234 5678` in IN as `+918012345678`, and what is no telephone number, such as 1408888, as digits.
+
+    Args:
+        number: as a person wrote it.
+        region: the two-letter country of numbers without a country code.
+    """
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:

@@ -1,4 +1,4 @@
-"""When people may be called: from an opening to a closing time by the wall clock of one time zone."""
+"""The hours in which people may be called: from an opening to a closing time on the clocks of one time zone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class CallingHours:
         return self.opens <= wall and (self.closes == MIDNIGHT or wall < self.closes)
 
     def next_open(self, at: datetime) -> datetime:
-        """The first moment (UTC) not before `at` at which the window is open; `at` itself where it is open now."""
+        """Return the first moment (UTC) from `at` on at which the window is open: `at` itself where it is open then."""
         if self.is_open(at):
             return at.astimezone(UTC)
         today = at.astimezone(self.zone).date()
-        # Two days suffice; a third covers zones that once skipped a whole date.
+        # Two days are enough; more cover zones that once skipped a whole date.
         for days in range(4):
             for opening in self._openings(datetime.combine(today + timedelta(days), self.opens)):
                 if opening >= at and self.is_open(opening):
@@ -33,10 +33,11 @@ class CallingHours:
         raise ValueError(f"the calling hours {self} never open")
 
     def _openings(self, wall: datetime) -> Iterator[datetime]:
-        """The moments that a clock on the wall of this zone shows `wall`, or first passes it.
+        """Yield the moments (UTC) at which clocks in this zone show `wall`.
 
-        One on most days. Two on the day that clocks go back over it. On the day that clocks jump over it the wall
-        never shows it, so the answer is the end of the jump, found to the minute: every zone's jumps are whole minutes.
+        There is one on most days, and there are two on the day that clocks go back over it. On the day that clocks jump
+        forward over it they never show it, and the end of the jump is yielded instead, found to the minute, as every
+        zone jumps by whole minutes.
         """
         earlier, later = sorted(wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         if earlier.astimezone(self.zone).replace(tzinfo=None, fold=0) == wall:
@@ -52,7 +53,11 @@ class CallingHours:
 
 
 def parse_calling_hours(text: str) -> tuple[time, time]:
-    """`10:30-21:00` as two times; `24:00` closes at the end of the day. Raises ValueError with a sentence."""
+    """Return `10:30-21:00` as two times. `24:00` closes at the end of the day, and is midnight.
+
+    Raises:
+        ValueError: with a sentence for a person.
+    """
     try:
         opens, closes = (part.strip() for part in text.split("-"))
         window = time.fromisoformat(opens), MIDNIGHT if closes == "24:00" else time.fromisoformat(closes)

@@ -1,4 +1,4 @@
-"""API keys: making, rotating and revoking them, and telling whose a pair of user and password is."""
+"""API keys: create, rotate and revoke them, and find the account that a user and a password belong to."""
 
 import hashlib
 import secrets
@@ -12,41 +12,51 @@ from django.utils import timezone
 
 from accounts.models import Account, ApiKey
 
-# The last use is known to the minute: a write for every request would cost more than the request.
-NOTED_EVERY = timedelta(minutes=1)
-# How long a rotated key goes on working: a working day to bring the new one to every machine that uses it.
+# The last use is recorded to the minute: a write for every request would cost more than the request.
+USE_PRECISION = timedelta(minutes=1)
+# How long a rotated key still works: a working day to bring the new one to every machine that uses it.
 OVERLAP = timedelta(hours=24)
 
 
 class Revoked(ValueError):
-    """The key works no longer, so there is nothing to rotate: create a new one."""
+    """The key no longer works, so it can't be rotated: create a new one."""
 
 
 def digest(token: str) -> str:
-    """SHA-256 in hex. Enough for random tokens of 256 bits, which no dictionary holds, and cheap on every request."""
+    """Return the SHA-256 in hex.
+
+    A slow hash would protect guessable passwords. Tokens are 256 random bits, and each request computes a digest.
+    """
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A key and its token, the only moment that the token can be seen."""
+    """A key with its token, which nothing can show again later."""
 
     key: str
     token: str
 
 
 def create_key(account: Account, *, name: str = "", key: str = "", token: str = "") -> Credentials:
-    """Stores a new key of the account; what is not given is random. Raises IntegrityError where the key exists."""
+    """Store a new key of the account. Key and token are random where they are not given.
+
+    Raises:
+        IntegrityError: the key exists already.
+    """
     made = Credentials(key or secrets.token_hex(16), token or secrets.token_urlsafe(32))
     ApiKey.objects.create(account=account, name=name, key=made.key, token_digest=digest(made.token))
     return made
 
 
 def rotate(key: ApiKey, *, now: datetime, overlap: timedelta = OVERLAP) -> Credentials:
-    """A new key beside the old one, which goes on working for the overlap; an earlier end that it has stays.
+    """Create a new key beside the old one, which ends after the overlap, or earlier if it already had an end.
 
-    Two keys, not two tokens of one key: the last use of each then tells which clients have changed over, and a client
-    that signs in with the account's SID may use either. Raises Revoked.
+    Two keys, not two tokens of one key: the last use of each shows which clients have changed over, and a client that
+    signs in with the account's SID may use either.
+
+    Raises:
+        Revoked: the old key has ended.
     """
     with transaction.atomic():
         old = ApiKey.objects.select_for_update().select_related("account").get(pk=key.pk)
@@ -57,7 +67,7 @@ def rotate(key: ApiKey, *, now: datetime, overlap: timedelta = OVERLAP) -> Crede
 
 
 def revoke(key: ApiKey, *, now: datetime) -> bool:
-    """At once. False, and nothing changed, where it was revoked before."""
+    """End the key now. Returns False, and changes nothing, where it had ended before."""
     with transaction.atomic():
         old = ApiKey.objects.select_for_update().get(pk=key.pk)
         if not old.works(now):
@@ -67,9 +77,9 @@ def revoke(key: ApiKey, *, now: datetime) -> bool:
 
 
 def find_account(user: str, token: str) -> Account | None:
-    """The active account that signs in with key:token, or, as old clients do, with sid:token; else None.
+    """Return the active account that signs in with key:token or, as old clients do, with sid:token; else None.
 
-    Notes that the key was used.
+    Records that the key was used.
     """
     now = timezone.now()
     given = digest(token)
@@ -79,19 +89,19 @@ def find_account(user: str, token: str) -> Account | None:
     matching = [candidate for candidate in candidates if compare_digest(candidate.token_digest, given)]
     if not matching:
         return None
-    _note_use(matching[0], now)
+    _record_use(matching[0], now)
     return matching[0].account
 
 
-def _note_use(key: ApiKey, now: datetime) -> None:
-    """At most one write a minute and key, however many requests come at once: the first makes the others' untrue."""
-    stale = now - NOTED_EVERY
+def _record_use(key: ApiKey, now: datetime) -> None:
+    """Write at most once a minute for each key. Of many requests at once, only the first finds the old time."""
+    stale = now - USE_PRECISION
     if key.last_used_at is None or key.last_used_at < stale:
-        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=stale)
-        ApiKey.objects.filter(unnoted, pk=key.pk).update(last_used_at=now)
+        is_stale = Q(last_used_at=None) | Q(last_used_at__lt=stale)
+        ApiKey.objects.filter(is_stale, pk=key.pk).update(last_used_at=now)
 
 
 def _end(key: ApiKey, at: datetime) -> None:
-    """An end that comes sooner stays."""
+    """Let the key end at this moment, or earlier if it already had an end."""
     key.revoked_at = min(at, key.revoked_at or at)
     key.save(update_fields=["revoked_at"])

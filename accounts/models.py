@@ -18,7 +18,7 @@ from core.encryption import SecretField
 
 
 def validate_time_zone(name: str) -> None:
-    """Refuses what the IANA database does not know, such as `Asia/Kolkatta`."""
+    """Refuse names that the IANA database does not have, such as `Asia/Kolkatta`."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
@@ -27,7 +27,7 @@ def validate_time_zone(name: str) -> None:
 
 
 def validate_region(code: str) -> None:
-    """Refuses what is not a two-letter country that has phone numbers, such as `UK` (it is `GB`)."""
+    """Refuse codes that are not a country with phone numbers, such as `UK`, which is `GB`."""
     if code not in phonenumbers.SUPPORTED_REGIONS:
         raise ValidationError(f"{code} is not a country with phone numbers; use a code such as IN, US or GB")
 
@@ -136,9 +136,9 @@ class Account(models.Model):
 
 
 class ApiKey(models.Model):
-    """What a client signs in with. The token is shown once, when the key is made; only its digest is stored.
+    """The credentials of a client. The token is shown once, when the key is created; only its digest is stored.
 
-    A key is rotated by a new one beside it, and by a moment to come in `revoked_at` of the old.
+    Rotation creates a new key, and sets `revoked_at` of the old one to a moment in the future.
     """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_keys")
@@ -147,7 +147,7 @@ class ApiKey(models.Model):
     token_digest = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
-    revoked_at = models.DateTimeField(null=True, blank=True, help_text="From then on it signs nobody in.")
+    revoked_at = models.DateTimeField(null=True, blank=True, help_text="From this moment on the key is refused.")
 
     class Meta:
         verbose_name = "API key"
@@ -156,7 +156,7 @@ class ApiKey(models.Model):
         return self.name or self.key
 
     def works(self, now: datetime) -> bool:
-        """Whether it is not revoked yet. Its account may be inactive all the same."""
+        """Return whether the key has not been revoked yet. Its account may be inactive nevertheless."""
         return self.revoked_at is None or self.revoked_at > now
 
 

@@ -9,5 +9,5 @@ BYTES = 32
 
 
 def new_secret() -> str:
-    """`whsec_` and random bytes in base64, as the libraries of Standard Webhooks read it."""
+    """Return `whsec_` and random bytes in base64, as the libraries of Standard Webhooks read them."""
     return PREFIX + base64.b64encode(secrets.token_bytes(BYTES)).decode()

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('token_digest', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('last_used_at', models.DateTimeField(blank=True, help_text='To the minute.', null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, help_text='From then on it signs nobody in.', null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, help_text='From this moment on the key is refused.', null=True)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to='accounts.account')),
             ],
             options={

@@ -19,7 +19,7 @@ TRUNK = {"name": "main", "carrier": "sandbox", "base_url": "", "account_sid": ""
 
 
 def _text(response) -> str:
-    """What a person reads: no tags, single blanks."""
+    """Return what a person reads: no tags, single blanks."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
 
 
@@ -67,7 +67,7 @@ def test_a_webhook_secret_is_shown_when_asked_for_and_on_no_page_by_itself(admin
     assert LogEntry.objects.latest("pk").get_change_message() == "The webhook secret was shown."
 
 
-def test_a_new_webhook_secret_takes_the_place_of_the_old_even_of_one_that_can_not_be_read(admin_client):
+def test_a_new_webhook_secret_replaces_the_old_one_even_one_that_can_not_be_read(admin_client):
     account = AccountFactory()
     before = account.webhook_secret.reveal()
     Account.objects.update(webhook_secret=Secret("made with another SECRET_KEY"))
@@ -131,7 +131,7 @@ def test_only_the_name_of_a_key_can_be_changed(admin_client):
     assert (changed.key, changed.account, changed.token_digest) == (key.key, key.account, key.token_digest)
 
 
-def test_a_revoked_key_is_kept_and_signs_nobody_in(admin_client):
+def test_a_revoked_key_stays_listed_and_is_refused(admin_client):
     key = ApiKeyFactory(token="secret token")
     assert credentials.find_account(key.key, "secret token") == key.account
     address = reverse("admin:accounts_apikey_changelist")

@@ -1,4 +1,4 @@
-"""The calling window: 10:30-21:00 by the wall clock of the account's zone, also on the days that clocks change."""
+"""Calling hours: 10:30-21:00 on the clocks of the account's zone, also on the days on which these change."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -60,13 +60,13 @@ def test_midnight_to_midnight_never_closes():
 
 
 def test_opening_skipped_by_the_clocks_is_when_they_have_jumped():
-    """On 8 March 2026 New York's clocks jump from 02:00 to 03:00: nothing ever shows 02:30."""
+    """On 8 March 2026 New York's clocks jump from 02:00 to 03:00, and never show 02:30."""
     hours = CallingHours(time(2, 30), time(6), NEW_YORK)
     assert hours.next_open(utc("2026-03-08T05:00")) == utc("2026-03-08T07:00")  # 03:00 EDT
 
 
 def test_opening_shown_twice_counts_both_times():
-    """On 1 November 2026 01:30 comes at 05:30 UTC and, an hour later, again: between them 01:10 is before it."""
+    """On 1 November 2026 it is 01:30 at 05:30 UTC and again an hour later; between them 01:10 is before the opening."""
     hours = CallingHours(time(1, 30), time(6), NEW_YORK)
     assert hours.next_open(utc("2026-11-01T05:00")) == utc("2026-11-01T05:30")
     assert hours.next_open(utc("2026-11-01T06:10")) == utc("2026-11-01T06:30")

@@ -40,15 +40,15 @@ def run(command: str, *arguments: str) -> str:
 # The last use ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_use_is_noted_and_at_most_once_a_minute(clock):
+def test_the_last_use_is_recorded_at_most_once_a_minute(clock):
     key = ApiKeyFactory()
-    noted = []
+    recorded = []
     for seconds in (0, 1, 59, 2, 58):  # 0, 1, 60, 62 and 120 seconds after the start
         clock.shift(seconds)
         assert signs_in(key)
         key.refresh_from_db()
-        noted.append((key.last_used_at - START).total_seconds())
-    assert noted == [0, 0, 0, 62, 62]
+        recorded.append((key.last_used_at - START).total_seconds())
+    assert recorded == [0, 0, 0, 62, 62]
 
 
 def test_signing_in_writes_nothing_within_a_minute_of_the_last_use(clock, django_assert_num_queries):

@@ -1,6 +1,5 @@
-"""`manage.py create_account SID`: a tenant with its first API key, caller IDs and limits."""
+"""`manage.py create_account SID`: create a tenant with its first API key, caller IDs and limits."""
 
-import json
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -9,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import caller_ids, carriers, credentials
 from accounts.calling_hours import parse_calling_hours
+from accounts.management.command_kit import add_json_option, print_result
 from accounts.models import Account, CallerId, Trunk
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--channels", type=int, default=60, help="the most calls at once (default: 60)")
         parser.add_argument("--starts-per-minute", type=int, default=60, help="call starts (default: 60)")
         parser.add_argument("--requests-per-minute", type=int, default=200, help="API requests (default: 200)")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        add_json_option(parser)
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
@@ -42,17 +42,14 @@ class Command(BaseCommand):
             raise CommandError(f"the API key {options['api_key']} is taken; choose another") from error
         except ValueError as error:
             raise CommandError(str(error)) from error
-        answer = {
+        result = {
             "account_sid": account.sid,
             "api_key": made.key,
             "api_token": made.token,
             "webhook_secret": account.webhook_secret.reveal(),
             "caller_ids": [caller_id.number for caller_id in account.caller_ids.all()],
         }
-        if options["json"]:
-            self.stdout.write(json.dumps(answer))
-        else:
-            self.stdout.write("\n".join(f"{name:12} {value}" for name, value in answer.items()))
+        print_result(self.stdout, result, as_json=options["json"])
 
 
 def _create(options: dict[str, Any]) -> Account:

@@ -1,4 +1,4 @@
-"""`manage.py create_trunk NAME`: a way out to the telephone network."""
+"""`manage.py create_trunk NAME`: create a way out to the telephone network."""
 
 import getpass
 import sys

@@ -1,4 +1,4 @@
-"""`manage.py list_keys`: API keys with their last use."""
+"""`manage.py list_keys`: show API keys with their last use."""
 
 from datetime import datetime
 from typing import Any

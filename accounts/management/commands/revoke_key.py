@@ -1,4 +1,4 @@
-"""`manage.py revoke_key KEY`: from now on the key signs nobody in."""
+"""`manage.py revoke_key KEY`: end an API key now."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts import credentials
-from accounts.management.key_commands import find
+from accounts.management.command_kit import find_key
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("key", help="the key, or the start of it")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        key = find(options["key"])
+        key = find_key(options["key"])
         if not credentials.revoke(key, now=timezone.now()):
             raise CommandError(f"the key {key.key} is revoked already")
         self.stdout.write(f"revoked: {key.key}")

@@ -1,4 +1,4 @@
-"""`manage.py rotate_key KEY`: a new API key beside an old one, which ends soon."""
+"""`manage.py rotate_key KEY`: create a new API key beside an old one, which ends soon."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts import credentials
-from accounts.management.key_commands import add_json, find, say
+from accounts.management.command_kit import add_json_option, find_key, print_result
 from accounts.models import ApiKey
 
 
@@ -20,10 +20,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--overlap-hours", type=float, default=hours, help=f"the old key works so much longer ({hours:g})"
         )
-        add_json(parser)
+        add_json_option(parser)
 
     def handle(self, *_: Any, **options: Any) -> None:
-        old = find(options["key"])
+        old = find_key(options["key"])
         if not 0 <= options["overlap_hours"] <= 24 * 365:
             raise CommandError("the overlap is from 0 hours to a year")
         overlap = timedelta(hours=options["overlap_hours"])
@@ -33,5 +33,5 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         ends = ApiKey.objects.get(pk=old.pk).revoked_at
         assert ends is not None
-        answer = {"api_key": made.key, "api_token": made.token, "old_key": old.key, "old_key_ends": ends.isoformat()}
-        say(self.stdout, answer, as_json=options["json"])
+        result = {"api_key": made.key, "api_token": made.token, "old_key": old.key, "old_key_ends": ends.isoformat()}
+        print_result(self.stdout, result, as_json=options["json"])

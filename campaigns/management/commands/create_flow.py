@@ -1,4 +1,4 @@
-"""`manage.py create_flow SID FLOW_ID --file flow.json`: what an answered call does, under an id."""
+"""`manage.py create_flow SID FLOW_ID --file flow.json`: store what an answered call does under an id."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.models import Account
+from accounts.management.command_kit import find_account
 from campaigns.models import Flow
 
 
@@ -20,10 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--file", required=True, type=Path, help="the flow as JSON")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        try:
-            account = Account.objects.get(sid=options["sid"])
-        except Account.DoesNotExist as error:
-            raise CommandError(f"there is no account {options['sid']}; make it with create_account") from error
+        account = find_account(options["sid"])
         flow = Flow.objects.filter(account=account, flow_id=options["flow_id"]).first()
         flow = flow or Flow(account=account, flow_id=options["flow_id"])
         try:
