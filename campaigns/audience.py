@@ -11,7 +11,7 @@ from core.ids import wire_id
 
 
 def add_calls(campaign: Campaign, numbers: Sequence[str] = ()) -> None:
-    """Make the calls of a campaign, inside the caller's transaction.
+    """Create the calls of a campaign, inside the caller's transaction.
 
     Args:
         campaign: stored already, with its list_ids.

@@ -3,7 +3,7 @@
 So the batches of one campaign do not wait for each other, and a batch that decides about a retry sees a pause or an end
 either before or after that change, never halfway. It is an advisory lock of PostgreSQL, held to the end of the
 transaction, and not a lock on the row, because it is fair: the next holder is the one that has waited longest. On a row
-that one batch after another keeps locked, a person's request to pause would wait for ever.
+that one batch after another keeps locked, a person's request to pause might never get its turn.
 
 Take it before locking any row of the campaign.
 """

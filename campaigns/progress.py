@@ -1,4 +1,4 @@
-"""How far campaigns have come: their calls counted by status, from the tally that the database keeps."""
+"""The progress of campaigns: their calls counted by status, from the tally that a trigger keeps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +9,22 @@ from django.db.models import Sum
 
 from campaigns.models import Call, CallTally
 
-S = Call.Status
+Status = Call.Status
 
-# New rows of the tally that are added up at once.
+# New rows of the tally that one compaction takes.
 COMPACT_BATCH = 10_000
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Calls by status. untried: of those that failed or were canceled, without one attempt; retrying_live: of those in
-    progress, at a retry; attempts: those that have ended and counted."""
+    """The calls of a campaign, counted.
+
+    Attributes:
+        by_status: calls in each status that has any.
+        untried: those that failed or were canceled without a single attempt.
+        retrying_live: those in progress whose attempt is a retry.
+        attempts: attempts that have ended and counted, of all calls.
+    """
 
     by_status: dict[str, int] = field(default_factory=dict)
     untried: int = 0
@@ -34,27 +40,29 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        return self.count(S.COMPLETED, S.FAILED, S.CANCELED)
+        return self.count(Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
 def of(campaign_ids: Iterable[UUID]) -> dict[UUID, Progress]:
-    """The progress of each of these campaigns, in one query."""
+    """Return the progress of each of these campaigns, in one query."""
     ids = list(campaign_ids)
     rows = (
         CallTally.objects.filter(campaign_id__in=ids)
         .values_list("campaign_id", "status", "tried")
         .annotate(Sum("calls"), Sum("attempts"))
     )
-    counted: dict[UUID, list[Counted]] = {}
+    sums: dict[UUID, list[_Sum]] = {}
     for campaign_id, *row in rows:
-        counted.setdefault(campaign_id, []).append(Counted(*row))
-    return {campaign_id: _progress(counted.get(campaign_id, [])) for campaign_id in ids}
+        sums.setdefault(campaign_id, []).append(_Sum(*row))
+    return {campaign_id: _progress(sums.get(campaign_id, [])) for campaign_id in ids}
 
 
 def compact() -> int:
-    """Adds up the tally of campaigns with new rows, to one for each status and `tried`; answers how many rows it saved.
+    """Replace the tally's rows of campaigns with new ones by their sums, one for each status and `tried`.
 
-    Readers see the rows before or after, never half of it. Two at once take different rows.
+    One statement, so readers see the rows either before or after it. Two compactions at once take different rows.
+
+    Returns the number of rows saved.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -81,8 +89,8 @@ def compact() -> int:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A campaign's calls in one status, those with an attempt that counted apart from those without."""
+class _Sum:
+    """A campaign's calls in one status, either those with an attempt that counted or those without."""
 
     status: str
     tried: bool
@@ -90,13 +98,13 @@ class Counted:
     attempts: int
 
 
-def _progress(counted: Sequence[Counted]) -> Progress:
+def _progress(sums: Sequence[_Sum]) -> Progress:
     by_status: dict[str, int] = {}
-    for each in counted:
-        by_status[each.status] = by_status.get(each.status, 0) + each.calls
+    for row in sums:
+        by_status[row.status] = by_status.get(row.status, 0) + row.calls
     return Progress(
         by_status={status: calls for status, calls in by_status.items() if calls},
-        untried=sum(each.calls for each in counted if each.status in {S.FAILED, S.CANCELED} and not each.tried),
-        retrying_live=sum(each.calls for each in counted if each.status == S.IN_PROGRESS and each.tried),
-        attempts=sum(each.attempts for each in counted),
+        untried=sum(row.calls for row in sums if row.status in {Status.FAILED, Status.CANCELED} and not row.tried),
+        retrying_live=sum(row.calls for row in sums if row.status == Status.IN_PROGRESS and row.tried),
+        attempts=sum(row.attempts for row in sums),
     )

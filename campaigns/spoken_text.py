@@ -1,4 +1,4 @@
-"""The text that a campaign reads instead of running a flow: its `@@Header` variables, and the flow that it becomes."""
+"""The text that a campaign reads instead of running a flow: its `@@Header` variables, and its conversion to a flow."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -7,27 +7,30 @@ from typing import Any
 from campaigns.models import Campaign
 
 MARK = "@@"
-LONGEST = 4000  # what a flow says at once, by flow.schema.json
-# A person who hears a menu presses any of these; which one is in the report.
+LONGEST = 4000  # characters that a flow can say in one step, by flow.schema.json
+# A menu accepts any of these keys; the report says which one was pressed.
 KEYS = "0123456789*#"
 # How much of an unknown variable an error shows.
 _SHOWN = re.compile(r"\w+|.{1,20}", re.DOTALL)
 
 
 class UnknownColumn(ValueError):
-    """The text asks for a column that its list does not have; the message is the column's name."""
+    """The text names a column that its list does not have. The message is the column's name."""
 
 
 def check(text: str, columns: Collection[str]) -> None:
-    """Raises UnknownColumn for the first variable in the text that is none of the columns."""
+    """Raise UnknownColumn for the first variable in the text that is not one of the columns."""
     fill(text, dict.fromkeys(columns, ""))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with the value in the place of each `@@Header`, whose header is spelled exactly as in the list.
+    """Return the text with a value in the place of each `@@Header`.
 
-    The longest header that fits counts, and it must end where a word ends: `@@Fees` does not ask for `Fee`. A value
-    that holds `@@` is text like any other. Raises UnknownColumn.
+    A header is spelled exactly as in the list, and must end where a word ends: `@@Fees` does not name `Fee`. Where
+    several headers match, the longest counts. An `@@` in a value is text like any other.
+
+    Raises:
+        UnknownColumn: a variable has no value.
     """
     names = sorted(values, key=len, reverse=True)
     known = re.compile("|".join(rf"{re.escape(name)}(?!\w)" for name in names)) if names else None
@@ -43,9 +46,13 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def document(campaign: Campaign, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The flow of a campaign that reads a text; variables: of one of its calls, where it is dynamic.
+    """Return the flow document of a campaign that reads a text.
 
-    A greeting is read once. A menu waits for one key after it, and is read again as often as the campaign says.
+    A greeting is read once. A menu then waits for one key, and is repeated as often as the campaign says.
+
+    Args:
+        campaign: has a text.
+        variables: of one of its calls, where the campaign is dynamic.
     """
     say = {"say": fill(campaign.text, variables or {})}
     if campaign.flow_type == Campaign.FlowType.GREETING:

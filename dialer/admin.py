@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from accounts import carriers
 from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
-from contacts.admin import as_e164
+from contacts.admin import NumberSearch
 from core.admin_kit import (
     ChoiceFilter,
     LargeTableAdmin,
@@ -102,7 +102,8 @@ class AttemptHistoryInline(ReadOnlyInline):
 
 
 @admin.register(CallAttempt)
-class CallAttemptAdmin(AttemptParts, LargeTableAdmin):
+class CallAttemptAdmin(AttemptParts, NumberSearch, LargeTableAdmin):
+    number_path = "call__number"
     account_path = "campaign.account"
     list_display = (
         "called",
@@ -118,7 +119,6 @@ class CallAttemptAdmin(AttemptParts, LargeTableAdmin):
     )
     list_filter = ("status", "trunk", CampaignFilter)
     list_select_related = ("call", "campaign__account", "trunk")
-    search_fields = ("id",)
     search_help_text = "The attempt's ID, the carrier's ID, or + and the whole number."
     inlines = (AttemptHistoryInline,)
     fieldsets = (
@@ -134,14 +134,12 @@ class CallAttemptAdmin(AttemptParts, LargeTableAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CallAttempt], search_term: str
     ) -> tuple[QuerySet[CallAttempt], bool]:
-        """What was typed says what is meant, so each search is one comparison that an index can answer."""
-        if not search_term:
-            return queryset, False
+        """Tell by the form of the term which column it is for, so that each search is one comparison with an index."""
         if attempt_id := as_uuid(search_term):
             return queryset.filter(pk=attempt_id), False
-        if search_term.startswith("+"):
-            return queryset.filter(call__number=as_e164(search_term)), False
-        return queryset.filter(carrier_ref=search_term), False
+        if search_term and not search_term.startswith("+"):
+            return queryset.filter(carrier_ref=search_term), False
+        return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="number")
     def called(self, attempt: CallAttempt) -> str:

@@ -46,7 +46,7 @@ class CampaignAdmin(VerbActions, PageAdmin):
     list_display = ("name", "account", "state", "progress", "start", "end", "created_at")
     list_filter = ("status", "account", "send_at", "created_at")
     list_select_related = ("account",)
-    # Each row's progress is counted from its calls, up to five thousand: a page of 25 stays quick.
+    # The progress of each row is a sum over its calls' tally: a page of 25 stays quick.
     list_per_page = 25
     search_fields = ("name", "account__sid")
     search_help_text = "A part of the name or of the account's SID, or the whole campaign ID."
@@ -79,7 +79,7 @@ class CampaignAdmin(VerbActions, PageAdmin):
         ("Row", {"fields": ("created_at", "updated_at"), "classes": ("collapse",)}),
     )
 
-    # Permissions ------------------------------------------------------------------------------------------------------
+    # Permissions -------------------------------------------------------------------------------------------------
 
     def has_add_permission(self, *_: Any) -> bool:
         return False
