@@ -1,116 +1,147 @@
-"""Phone numbers: conversion of what people write to E.164, and masking for logs."""
+"""Phone numbers as people write them, to E.164.
 
-import re
+The digits that go out are the digits that came in, with the country code in place of a trunk prefix, or the number is
+refused: a wrong reading rings a stranger.
+"""
+
 from collections.abc import Iterable
-from functools import cache
-from typing import Any
 
 import phonenumbers
 
-# phonenumbers reads letters as keys and `;ext=` as an extension. A campaign can dial neither, so a number is only
-# digits with the usual punctuation. Forty characters are enough for any real number with every separator.
-_WRITTEN = re.compile(r"\A\s*\+?[0-9()\-. ]{1,40}\s*\Z", re.ASCII)
+from contacts import e164_patterns, number_text
+from contacts.number_text import Unclear
+
+# A run like this is what people type when they have no number. Written with + and the country code it is taken.
+_RUNS = ("01234567890123456789", "98765432109876543210")
 
 
 class InvalidNumber(ValueError):
-    """The number can't be called.
+    """`number` (as given) can't be called, and why; `position` counts from 1, where it is one of several."""
 
-    number: as given. position: in its request, from 1.
-    """
-
-    def __init__(self, number: str, position: int) -> None:
-        super().__init__(f"{number} is not a valid number")
+    def __init__(self, number: str, reason: str = "", position: int = 1) -> None:
+        super().__init__(f"{number} is not a valid number" + (f": {reason}" if reason else ""))
         self.number = number
+        self.reason = reason
         self.position = position
 
 
-def to_e164(number: str, region: str) -> str | None:
-    """Return `098100 12345` in IN as `+919810012345`; None for a number that is not valid in any country.
+def read(number: str, region: str) -> str:
+    """Return `098100 12345` in IN as `+919810012345`.
 
     Args:
-        number: as a person wrote it.
-        region: the two-letter country of numbers without a country code.
+        number: as given, in any script's digits, with the usual punctuation.
+        region: the two letters of the country whose national numbers it may be.
+
+    Raises:
+        InvalidNumber: it is not a valid number of any country, or its text has more than one reading.
     """
-    if _is_valid_e164(number):
+    if e164_patterns.is_valid(number):
         return number
-    return _parsed(number, region) if _WRITTEN.match(number) else None
-
-
-def _is_valid_e164(number: str) -> bool:
-    """Return True for a number that is valid E.164 as it is; False says nothing.
-
-    Files and requests have thousands of numbers that need no rewriting. For countries that share their code with no
-    other, one regular expression made of phonenumbers' own decides in a tenth of the time of parsing.
-    """
-    match = _CODE.match(number)
-    pattern = _pattern(int(match.group(1))) if match else None
-    return pattern is not None and pattern.fullmatch(number) is not None
-
-
-# No country code is the beginning of another, so the first that matches is the number's.
-_OF_ONE_REGION = [str(code) for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items() if len(regions) == 1]
-_CODE = re.compile(rf"\+({'|'.join(_OF_ONE_REGION)})(?=[1-9])")
-
-
-@cache
-def _pattern(country_code: int) -> re.Pattern[str] | None:
-    """Return an expression for the numbers of this country that `is_valid_number` accepts.
-
-    Without those from which phonenumbers would first remove a national prefix.
-    """
-    [region] = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[country_code]
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    if metadata is None:
-        return None
-    prefix = f"(?!{metadata.national_prefix_for_parsing})" if metadata.national_prefix_for_parsing else ""
-    kinds = "|".join(_described(getattr(metadata, kind)) for kind in _KINDS if _is_described(getattr(metadata, kind)))
-    return re.compile(rf"\+{country_code}{prefix}(?={_described(metadata.general_desc)}\Z)(?:{kinds})", re.ASCII)
-
-
-_KINDS = (
-    "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "pager", "uan",
-    "voicemail",
-)  # fmt: skip
-
-
-def _is_described(kind: Any) -> bool:
-    return bool(kind and kind.national_number_pattern)
-
-
-def _described(kind: Any) -> str:
-    lengths = "|".join(f"[0-9]{{{length}}}" for length in kind.possible_length if length > 0)
-    return (
-        rf"(?:(?=(?:{lengths})\Z)(?:{kind.national_number_pattern}))"
-        if lengths
-        else f"(?:{kind.national_number_pattern})"
-    )
-
-
-def _parsed(number: str, region: str) -> str | None:
     try:
-        parsed = phonenumbers.parse(number, region)
-    except phonenumbers.NumberParseException:
+        text = number_text.plain(number)
+        return _international(text) if text.startswith("+") else _national(text, region)
+    except Unclear as unclear:
+        raise InvalidNumber(number, str(unclear)) from unclear
+
+
+def to_e164(number: str, region: str) -> str | None:
+    """Return what `read` does, or None where it raises."""
+    try:
+        return read(number, region)
+    except InvalidNumber:
         return None
-    if not phonenumbers.is_valid_number(parsed):
-        return None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 def parse_all(numbers: Iterable[str], region: str) -> list[str]:
-    """Return every number in E.164, in order.
-
-    Raises:
-        InvalidNumber: for the first number that is not valid. Those after it are not read.
-    """
+    """Return every number in E.164, in order. Raises InvalidNumber at the first invalid one and looks no further."""
     parsed = []
     for position, number in enumerate(numbers, start=1):
-        e164 = to_e164(number, region)
-        if e164 is None:
-            raise InvalidNumber(number, position)
-        parsed.append(e164)
+        try:
+            parsed.append(read(number, region))
+        except InvalidNumber as invalid:
+            raise InvalidNumber(number, invalid.reason, position) from invalid
     return parsed
 
 
 def masked(number: str) -> str:
-    """Return the number for logs, as `+91981*****45`: enough to tell two calls apart beside an id."""
+    """Return `+91981*****45` for logs: six characters and the last two tell two numbers apart beside an id."""
     return number[:6] + "*" * (len(number) - 8) + number[-2:] if len(number) > 8 else "*" * len(number)
+
+
+def _international(text: str) -> str:
+    """Read a number with its country code. The `(0)` of `+44 (0)20 …` is for callers at home and is left out."""
+    text = text.replace("(0)", "", 1)
+    parsed = _valid(text, None)
+    if parsed is None:
+        raise Unclear("")
+    e164 = _written(parsed)
+    if e164 != f"+{_digits(text)}":
+        raise Unclear(f"it would be dialed as {e164}: write that, if it is meant")
+    return e164
+
+
+def _national(text: str, region: str) -> str:
+    """Read a number without a plus: a national one, or one that has lost its plus in a spreadsheet."""
+    digits = _digits(text)
+    if _is_placeholder(digits):
+        raise Unclear("it looks like a placeholder: write it with + and the country code, if it is meant")
+    national = _valid(text, region)
+    if national and not _is_same_number(digits, national, region):
+        national = None
+    own_code = phonenumbers.country_code_for_region(region)
+    lost_plus = _valid(f"+{digits}", None) if own_code and digits.startswith(str(own_code)) else None
+    if lost_plus and _written(lost_plus) != f"+{digits}":
+        lost_plus = None
+    readings = {_written(reading): reading for reading in (national, lost_plus) if reading}
+    if len(readings) > 1 and national and not _has_its_trunk_prefix(digits, national, region):
+        return f"+{digits}"
+    if len(readings) > 1:
+        raise Unclear(f"it can be read as {' or '.join(readings)}: write it with + and the country code")
+    if not readings:
+        raise Unclear("")
+    return next(iter(readings))
+
+
+def _valid(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    return parsed if phonenumbers.is_valid_number(parsed) else None
+
+
+def _is_same_number(digits: str, parsed: phonenumbers.PhoneNumber, region: str) -> bool:
+    """Tell whether only a prefix was taken off.
+
+    Countries with a transform rule (Argentina: 011 15 … becomes 9 11 …) rewrite the inside by their numbering plan.
+    """
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    rewrites = metadata is not None and metadata.national_prefix_transform_rule is not None
+    return rewrites or digits.endswith(phonenumbers.national_significant_number(parsed))
+
+
+def _has_its_trunk_prefix(digits: str, parsed: phonenumbers.PhoneNumber, region: str) -> bool:
+    """Tell whether a national reading is written as its country writes it: with the trunk prefix, where one is usual.
+
+    Germans write 030 …, so `4930…` is no national number there; Italians have no trunk prefix at all.
+    """
+    prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True)
+    national = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    if prefix is None or not _digits(national).startswith(prefix):
+        return True
+    return digits.startswith(prefix)
+
+
+def _is_placeholder(digits: str) -> bool:
+    subscriber = digits.removeprefix("0") if len(digits) > 10 else digits
+    return len(digits) >= 7 and (
+        len(set(subscriber)) == 1 or any(digits in run for run in _RUNS) or any(subscriber in run for run in _RUNS)
+    )
+
+
+def _written(parsed: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdecimal, text))
