@@ -71,13 +71,19 @@ def parse_record(record: Record, layout: Layout, region: str) -> Row | Rejected:
     if not reason:
         values = layout.blank | dict(zip(layout.columns, map(str.strip, record.cells), strict=False))
         values.pop("", None)
-        # Spreadsheets, and our own file of rejected rows, put an apostrophe before a number to keep it text.
-        given = values.pop("number").removeprefix("'")
-        e164 = numbers.to_e164(given, region)
-        if e164:
-            return Row(record.line, e164, values)
-        reason = f"not a valid number: {given[:64]}" if given else "the number is missing"
+        given = values.pop("number")
+        try:
+            return Row(record.line, numbers.read(given, region), values)
+        except numbers.InvalidNumber as invalid:
+            reason = _why_not(given, invalid)
     return Rejected(record.line, reason[:255], [storable(cell) for cell in record.cells])
+
+
+def _why_not(given: str, invalid: numbers.InvalidNumber) -> str:
+    if not given:
+        return "the number is missing"
+    reason = f"; {invalid.reason}" if invalid.reason else ""
+    return f"not a valid number: {given[:64]}{reason}"
 
 
 def _problem(cells: Sequence[str], layout: Layout) -> str:

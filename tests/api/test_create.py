@@ -116,13 +116,13 @@ class TestNumbers:
 
     def test_numbers_after_the_first_invalid_one_are_not_looked_at(self, api, monkeypatch):
         looked_at = []
-        genuine = numbers.to_e164
+        genuine = numbers.read
 
         def watched(number, region):
             looked_at.append(number)
             return genuine(number, region)
 
-        monkeypatch.setattr(numbers, "to_e164", watched)
+        monkeypatch.setattr(numbers, "read", watched)
         api.create(numbers=["+919810012345", "+9112", "+9113", "+919810012346"])
         assert looked_at == ["+919810012345", "+9112"]
 
