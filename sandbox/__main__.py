@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def main() -> None:
-    """Serve until SIGINT or SIGTERM; then end at once, dropping live calls."""
+    """Serve until SIGINT or SIGTERM, then end at once and drop live calls."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="A stand-in carrier; see sandbox/README.md.")
     port = os.environ.get("SANDBOX_PORT") or DEFAULT_PORT
     parser.add_argument("--port", type=int, default=port, help="default: SANDBOX_PORT, or %(default)s; 0: any free one")

@@ -1,4 +1,4 @@
-"""StatusCallbacks: what they say, and how they are delivered."""
+"""StatusCallbacks: their fields, and how they are delivered."""
 
 import asyncio
 import json
@@ -15,20 +15,20 @@ from sandbox.phone_numbers import to_exotel
 
 log = structlog.get_logger()
 
-# Seconds before the second to the sixth try. They bridge a restart of the receiver and are real seconds, not scaled:
-# restarts do not become quicker with the script.
+# Seconds before the second to the sixth try: long enough for the receiver to restart. They are real seconds, not
+# scaled, because a restart does not become faster with the script.
 RETRY_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
 POST_TIMEOUT = aiohttp.ClientTimeout(total=10)
 MAX_POSTS_AT_ONCE = 100
-# Calls with callbacks still to deliver. Reached only when the receiver hangs under load; later callbacks are then
-# dropped, which Exotel's clients must bear anyway (reference, section 11).
+# Calls with callbacks still to deliver. Reached only when the receiver hangs under load. Further callbacks are then
+# dropped, as any carrier's may be: clients must be able to ask for the call instead.
 MAX_PENDING = 100_000
 COPIES_WHEN_REPEATED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One callback to send: so many copies, after so many seconds."""
+    """One callback to send: how many copies, after how many seconds."""
 
     url: str
     body: bytes
@@ -38,7 +38,7 @@ class Delivery:
 
 
 def callback_fields(call: Call, event: str) -> dict[str, str]:
-    """The fields of a callback; event is `answered` or `terminal`. What is not known yet is left out."""
+    """Return the fields of a callback without those that are not known yet. event: `answered` or `terminal`."""
     ring = call.ring
     fields = {
         "CallSid": call.sid,
@@ -63,7 +63,7 @@ def callback_fields(call: Call, event: str) -> dict[str, str]:
 
 
 class CallbackSender:
-    """Sends callbacks; those of one call in order, each finished (or given up) before the next."""
+    """Send callbacks: those of one call in order, each accepted or given up before the next one."""
 
     def __init__(self, session: aiohttp.ClientSession, retry_waits: tuple[float, ...] = RETRY_WAITS) -> None:
         self._session = session
@@ -74,7 +74,7 @@ class CallbackSender:
         self._held_back: dict[str, Delivery] = {}
 
     def send(self, call: Call, event: str, faults: Faults) -> None:
-        """Send the callback of an event, if the call's request asked for it. The terminal one needs no asking."""
+        """Send the callback of an event, if the call's request asked for it. Exotel always sends the terminal one."""
         request = call.request
         if not request.status_callback:
             return
@@ -90,7 +90,7 @@ class CallbackSender:
         self._enqueue(call.sid, deliveries)
 
     def close(self) -> None:
-        """Drop what is still to deliver."""
+        """Drop the callbacks that are not delivered yet."""
         for task in self._pending.values():
             task.cancel()
 
@@ -139,7 +139,7 @@ class CallbackSender:
             log.error("callback_given_up", url=delivery.url.partition("?")[0], tries=len(self._retry_waits) + 1)
 
     async def _post(self, delivery: Delivery) -> bool:
-        """Whether the receiver took it: answered 2xx."""
+        """Return whether the receiver accepted it, with a status of 2xx."""
         async with self._slots:
             try:
                 async with self._session.post(
@@ -150,7 +150,7 @@ class CallbackSender:
                     allow_redirects=False,
                 ) as response:
                     return response.status // 100 == 2
-            except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: a URL that is none
+            except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: not a URL
                 return False
 
 
@@ -159,7 +159,7 @@ def _json(fields: dict[str, str]) -> tuple[bytes, str]:
 
 
 def _multipart(fields: dict[str, str]) -> tuple[bytes, str]:
-    # By hand, because a general multipart writer costs more than everything else a short call does.
+    # Written by hand: a general multipart writer costs more than all other work for a short call.
     boundary = uuid.uuid4().hex
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

@@ -1,4 +1,4 @@
-"""Calls as Exotel shows them, and the book they are looked up in."""
+"""Calls as Exotel shows them, and the book in which they are found."""
 
 import asyncio
 import uuid
@@ -14,7 +14,7 @@ from sandbox.script import CallPlan
 
 STATUSES = ("queued", "ringing", "in-progress", "completed", "failed", "busy", "no-answer")
 
-# About a kilobyte and a half each. Long enough for a client to ask after a call whose answer it lost.
+# About a kilobyte and a half each. Enough for a client to find a call whose response it has lost.
 MAX_FINISHED_CALLS = 500_000
 
 
@@ -23,7 +23,7 @@ class CallRequest:
     """A checked connect request.
 
     number is E.164; time_limit and ring_timeout are seconds before the time scale. callback_events is None when the
-    request named none, which decides how much a callback tells.
+    request names no events; a callback then has fewer fields.
     """
 
     account_sid: str
@@ -40,7 +40,7 @@ class CallRequest:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call; its ring holds the times, its plan what is to come."""
+    """One call. Its ring holds the times, its plan what will happen."""
 
     request: CallRequest
     ring: Ring
@@ -61,12 +61,12 @@ class Call:
 
     @property
     def conversation_seconds(self) -> int:
-        """Whole seconds between answer and end, by the wall clock; 0 until both are known."""
+        """Return the whole seconds between answer and end, by the wall clock; 0 until both are known."""
         ring = self.ring
         return 0 if ring.answer is None or ring.end is None else round(ring.end - ring.answer)
 
     def as_json(self, *, details: bool = False) -> dict[str, object]:
-        """The `Call` object (reference, section 11). CustomField and Digits are extensions."""
+        """Return the `Call` object of Exotel's v1 API. CustomField and Digits are extensions of the sandbox."""
         ring, request = self.ring, self.request
         shown: dict[str, object] = {
             "Sid": self.sid,
@@ -98,7 +98,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls are asked for; None asks for all. Times are Unix seconds, both ends included."""
+    """Conditions of a list of calls; None matches all. Times are Unix seconds, both ends included."""
 
     account_sid: str
     number: str | None = None
@@ -124,7 +124,7 @@ def new_call_sid() -> str:
 
 
 class CallBook:
-    """Calls by sid and by number. Live calls are all here; of the finished ones the newest."""
+    """Calls by sid and by number: all live calls, and the newest of the finished ones."""
 
     def __init__(self, max_finished: int = MAX_FINISHED_CALLS) -> None:
         self._max_finished = max_finished
@@ -137,7 +137,7 @@ class CallBook:
         self._by_number.setdefault(call.request.number, deque()).append(call)
 
     def finished(self, call: Call) -> None:
-        """Note that a call has ended; the one that ended longest ago may be dropped for it."""
+        """Record that a call has ended. The one that ended longest ago may be dropped for it."""
         self._finished.append(call)
         if len(self._finished) > self._max_finished:
             self._drop(self._finished.popleft())
@@ -150,7 +150,7 @@ class CallBook:
         return [call for call in self._by_sid.values() if call.is_live]
 
     def find(self, wanted: CallFilter) -> list[Call]:
-        """The calls asked for, newest first. Quick by number; by date it walks back to created_from."""
+        """Return the calls that match, newest first. Fast by number; otherwise it walks back to created_from."""
         newest_first: Iterable[Call]
         if wanted.number is not None:
             newest_first = reversed(self._by_number.get(wanted.number, ()))

@@ -16,7 +16,7 @@ BATCH = 2_000
 
 
 class ControlApi:
-    """Handlers of `/_sandbox`. No authentication: the server listens on loopback unless told otherwise."""
+    """Handlers of `/_sandbox`. Without authentication: by default the server listens on loopback."""
 
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
@@ -31,7 +31,7 @@ class ControlApi:
         ]
 
     async def put_script(self, request: web.Request) -> web.StreamResponse:
-        """Replace the whole script; on 400 nothing has changed."""
+        """Replace the whole script. A response of 400 means that nothing has changed."""
         try:
             self._switchboard.script = parse_script(json.loads(await request.read()))
         except ScriptError as error:
@@ -44,10 +44,10 @@ class ControlApi:
         return web.json_response(self._switchboard.script.document)
 
     async def get_rings(self, request: web.Request) -> web.StreamResponse:
-        """The totals and the rings, of all or of those asked for.
+        """Respond with the totals and the rings, all of them or those that match the query.
 
-        Rings are streamed in batches. Calls go on meanwhile: a ring that ends during a long answer may show its end
-        though the totals, taken first, count it as live.
+        Rings are streamed in batches. Calls go on meanwhile: a ring that ends during a long response may show its end
+        although the totals, which are taken first, count it as live.
         """
         query = request.query
         wanted = RingFilter(query.get("number"), query.get("attempt_id"), query.get("caller_id"))
@@ -63,7 +63,7 @@ class ControlApi:
         return await _stream(request, totals, rings)
 
     async def delete_rings(self, request: web.Request) -> web.StreamResponse:
-        """Forget finished rings and totals. Rings still up stay; look-ups of calls are not affected."""
+        """Forget finished rings and totals. Live rings stay; finding calls over `/v1` is not affected."""
         self._switchboard.ring_log.forget()
         return web.json_response({"totals": self._switchboard.ring_log.totals.as_json()})
 
@@ -83,7 +83,7 @@ async def _stream(request: web.Request, totals: dict[str, object], rings: list[R
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     text = f'{{"totals": {json.dumps(totals)}, "rings": ['
     separator = ""
-    # The first batch is written out before anything is awaited, so that in a short log rings and totals agree.
+    # The first batch is rendered before anything is awaited, so that in a short log rings and totals agree.
     for batch in _batches(rings):
         text += separator + ",".join(json.dumps(ring.as_json()) for ring in batch)
         separator = ","

@@ -1,4 +1,4 @@
-"""Exotel's v1 API, as far as placing and following calls goes (reference, section 11)."""
+"""The part of Exotel's v1 API that places and follows calls (developer.exotel.com/api/make-a-call-api)."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ MAX_PAGE_SIZE = 100
 CALLBACK_EVENTS = frozenset({"answered", "terminal"})
 CALLBACK_CONTENT_TYPES = ("multipart/form-data", "application/json")
 
-# What the client sees of the faults that refuse a call. The 503 is one Exotel was seen to give.
+# The responses of the faults that refuse a call. The 503 is one that Exotel has sent.
 REFUSALS: dict[str, tuple[int, str, int | None]] = {
     "http-400": (400, "Bad Request: the call is refused", None),
     "http-429": (429, "Too Many Requests", None),
@@ -31,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class BadRequest(ValueError):
-    """The request is answered 400; the message is for its author."""
+    """The request gets status 400; the message is for its author."""
 
 
 class ExotelApi:
@@ -51,9 +51,9 @@ class ExotelApi:
         ]
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """Place one call. 200 means accepted, not answered."""
+        """Place one call. Status 200 means that it is accepted, not that anybody answers."""
         call_request = parse_connect(request.match_info["account_sid"], await _form(request))
-        # After the checks, so that a fault with `times` is not spent on a request that would be refused anyway.
+        # After the checks, so that a fault with `times` is not used up by a request that is refused anyway.
         fault = self._switchboard.script.faults.strike(*CONNECT_FAULTS)
         name = fault.name if fault else None
         seconds = fault.seconds * self._switchboard.script.time_scale if fault else 0
@@ -77,7 +77,7 @@ class ExotelApi:
         return web.json_response({"Call": call.as_json(details=request.query.get("details") == "true")})
 
     async def list_calls(self, request: web.Request) -> web.StreamResponse:
-        """Calls by number, caller ID, status and date, newest first; one page, Total says how many there are."""
+        """List calls by number, caller ID, status and date, newest first. One page only; Total counts all."""
         page_size = _whole_number(request.query, "PageSize", MAX_PAGE_SIZE) or PAGE_SIZE
         found = self._switchboard.calls.find(parse_call_filter(request.match_info["account_sid"], request.query))
         metadata = {
@@ -90,7 +90,7 @@ class ExotelApi:
         return web.json_response({"Metadata": metadata, "Calls": [call.as_json() for call in found[:page_size]]})
 
     async def end_call(self, request: web.Request) -> web.StreamResponse:
-        """Hang up a live call: form field Status=completed. An extension; Exotel documents no such request."""
+        """Hang up a live call (form field Status=completed). An extension: Exotel documents no such request."""
         call = self._call(request)
         if call is None:
             return _no_such_call()
@@ -104,7 +104,7 @@ class ExotelApi:
         return self._switchboard.calls.get(request.match_info["account_sid"], call_sid)
 
     def _entered(self, handler: Handler) -> Handler:
-        """What every request of /v1 passes first: the `down` fault, then authentication."""
+        """Wrap a handler of /v1: first the `down` fault, then authentication."""
 
         async def entered(request: web.Request) -> web.StreamResponse:
             if self._switchboard.script.faults.strike("down"):
@@ -120,7 +120,7 @@ class ExotelApi:
 
 
 def rest_exception(status: int, message: str, code: int | None = None) -> web.Response:
-    """An error in Exotel's shape. Code may be missing there too."""
+    """Return an error in Exotel's shape, where Code may be missing too."""
     body: dict[str, object] = {"Status": status, "Message": message}
     if code is not None:
         body["Code"] = code
@@ -128,7 +128,7 @@ def rest_exception(status: int, message: str, code: int | None = None) -> web.Re
 
 
 def has_credentials(authorization: str) -> bool:
-    """Whether a Basic Authorization header carries some key and some token. Which ones does not matter here."""
+    """Return whether a Basic Authorization header holds any key and any token."""
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() != "basic":
         return False
@@ -209,7 +209,7 @@ def _whole_number(fields: Mapping[str, str], name: str, most: int) -> int | None
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The form fields, urlencoded or multipart. Of a repeated field all values are kept, numbered `name[n]`."""
+    """Return the fields of a urlencoded or multipart form. Values of a repeated field are numbered `name[n]`."""
     try:
         posted = await request.post()
     except ValueError as error:

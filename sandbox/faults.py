@@ -1,4 +1,4 @@
-"""What goes wrong between the carrier and its client, as the script orders it."""
+"""Faults between the carrier and its client, as the script orders them."""
 
 import random
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ CONNECT_FAULTS = frozenset(
 class Fault:
     """One ordered fault.
 
-    rate is the share of the occasions it strikes; times_left the strikes still allowed (None: no limit); seconds is how
-    long it takes, before the time scale. Which occasions are struck follows from the seed and their order of arrival.
+    rate is the share of occasions that it strikes; times_left counts the strikes that are left (None: no limit);
+    seconds is how long it takes, before the time scale. Which occasions it strikes depends on the seed and their order.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Faults:
         self._faults = faults
 
     def strike(self, *names: str) -> Fault | None:
-        """The first fault of these names that strikes this occasion, or None."""
+        """Return the first fault of these names that strikes this occasion, or None."""
         for fault in self._faults:
             if fault.name in names and fault.strikes():
                 return fault

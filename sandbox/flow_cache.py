@@ -1,4 +1,4 @@
-"""Fetches flow documents: one request per URL at a time, kept for a few seconds."""
+"""Fetch flow documents: one request per URL at a time, cached for a few seconds."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from sandbox.flow_runner import NotAFlow, Step, parse_flow
 
 log = structlog.get_logger()
 
-KEPT_SECONDS = 5.0  # a changed flow is in use after this long; at 1,000 answers a second, 5,000 requests become one
-FAILURE_KEPT_SECONDS = 1.0  # a flow that was briefly out of reach should not stay so
+CACHED_SECONDS = 5.0  # after this a changed flow is in use; at 1,000 answered calls a second it saves 4,999 requests
+FAILURE_CACHED_SECONDS = 1.0  # a flow that was unavailable for a moment should not stay so
 FETCH_TIMEOUT_SECONDS = 5.0
 MAX_ENTRIES = 1000
 
@@ -32,20 +32,20 @@ class FlowCache:
         self._entries: dict[str, _Entry] = {}
 
     async def get(self, url: str) -> list[Step] | None:
-        """The steps of the flow at url; None, and a warning in the log, when there is none or it is out of reach."""
+        """Return the steps of the flow at url; None, with a warning in the log, when it is missing or unavailable."""
         now = asyncio.get_running_loop().time()
         entry = self._entries.get(url)
         if entry is None or entry.expires <= now:
             if len(self._entries) >= MAX_ENTRIES:
-                self._entries = {known: kept for known, kept in self._entries.items() if kept.expires > now}
+                self._entries = {known: cached for known, cached in self._entries.items() if cached.expires > now}
             entry = self._entries[url] = _Entry(asyncio.create_task(self._fetch(url)))
-            entry.fetch.add_done_callback(lambda _: self._keep(entry))
-        # Shielded: many calls wait for one fetch, and one of them being cut off must not take it from the others.
+            entry.fetch.add_done_callback(lambda _: self._set_expiry(entry))
+        # Shielded: many calls wait for one fetch, and a call that is cut off must not cancel it for the others.
         return await asyncio.shield(entry.fetch)
 
-    def _keep(self, entry: _Entry) -> None:
+    def _set_expiry(self, entry: _Entry) -> None:
         found = not entry.fetch.cancelled() and entry.fetch.result() is not None
-        entry.expires = asyncio.get_running_loop().time() + (KEPT_SECONDS if found else FAILURE_KEPT_SECONDS)
+        entry.expires = asyncio.get_running_loop().time() + (CACHED_SECONDS if found else FAILURE_CACHED_SECONDS)
 
     async def _fetch(self, url: str) -> list[Step] | None:
         try:
@@ -53,7 +53,7 @@ class FlowCache:
             async with self._session.get(url, timeout=timeout) as response:
                 response.raise_for_status()
                 return parse_flow(json.loads(await response.read()))
-        # ValueError: a URL that is none, a body that is not JSON, and NotAFlow.
+        # ValueError: not a URL, not JSON, or NotAFlow.
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             log.warning(
                 "flow_unusable", url=url.partition("?")[0], not_a_flow=isinstance(error, NotAFlow), reason=str(error)

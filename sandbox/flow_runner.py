@@ -1,7 +1,7 @@
-"""Flows: read a flow document, and work out how a conversation through it goes.
+"""Flows: parse a flow document, and compute how a conversation through it goes.
 
-Nothing waits here. A conversation is worked out at once, as its length and the moment of each key; the switchboard then
-needs one timer per call, and a call that is cut short reports the keys pressed until then.
+Nothing waits here. A conversation is computed at once, as its length and the moment of each key. So the switchboard
+needs one timer per call, and a call that is cut short reports the keys that were pressed by then.
 """
 
 import random
@@ -34,7 +34,7 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Ask for keys, then branch on them. digits is how many keys at most; timeout, in seconds, waits for the next."""
+    """Ask for keys, then branch on them. digits: keys at the most; timeout: seconds to wait for the next key."""
 
     prompt: list["Step"]
     digits: int
@@ -49,29 +49,29 @@ Step = Talk | HangUp | Gather
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """How a conversation goes: its length, and each key with the second (from the answer) it is pressed at."""
+    """How a conversation goes: its length, and each key with the seconds from the answer to its press."""
 
     seconds: float
     keys: list[tuple[float, str]]
 
     def cut_to(self, seconds: float) -> "Conversation":
-        """The same keys in a conversation of exactly this length: keys that would come later come at its end."""
+        """Return a conversation of exactly this length with the same keys; later ones are pressed at its end."""
         return Conversation(seconds, [(min(at, seconds), key) for at, key in self.keys])
 
     def pressed_by(self, seconds: float) -> str:
-        """The keys pressed in the first so many seconds."""
+        """Return the keys that are pressed in the first so many seconds."""
         return "".join(key for at, key in self.keys if at <= seconds)
 
 
 class Callee:
-    """The person at the other end: presses scripted keys in order, or, without a script, valid ones by chance."""
+    """The person at the other end, who presses scripted keys in order, or without a script valid ones by chance."""
 
     def __init__(self, digits: str | None, seed: str) -> None:
         self._left = digits
         self._chance = random.Random(seed)
 
     def press(self, gather: Gather) -> str:
-        """The keys for one round of a gather; none when the scripted ones are used up."""
+        """Return the keys for one round of a gather; "" when the scripted ones are used up."""
         if self._left is not None:
             pressed, self._left = self._left[: gather.digits], self._left[gather.digits :]
             return pressed
@@ -81,7 +81,7 @@ class Callee:
 
 
 def run_flow(steps: list[Step], callee: Callee) -> Conversation:
-    """Work out the conversation of this callee with this flow."""
+    """Compute the conversation of a callee with a flow."""
     run = _Run(callee)
     run.steps(steps)
     return Conversation(run.at, run.keys)
@@ -119,7 +119,7 @@ class _Run:
 
 
 def parse_flow(document: object) -> list[Step]:
-    """Read a flow document, `{"steps": [...]}`. Keys beside `steps` are its owner's affair. Raises NotAFlow."""
+    """Parse a flow document, `{"steps": [...]}`. Keys other than `steps` are ignored. Raises NotAFlow."""
     if not isinstance(document, dict):
         raise NotAFlow("a flow is an object with steps")
     return _parse_steps("steps", document.get("steps"), MAX_DEPTH)

@@ -1,4 +1,4 @@
-"""One spelling per number inside (E.164), Exotel's spelling on the wire."""
+"""Phone numbers: E.164 inside, Exotel's spelling on the wire."""
 
 import re
 
@@ -8,10 +8,10 @@ INDIAN_NATIONAL_DIGITS = 10
 
 
 def to_e164(written: str) -> str | None:
-    """The number in E.164, or None if it cannot be one.
+    """Return the number in E.164, or None if it can't be one.
 
     Spaces, dashes and brackets are dropped. A leading 0, or ten bare digits, mean an Indian number. Other bare digits
-    are taken to have lost their plus: `?number=+91…` reaches a server as ` 91…` when the plus was not escaped.
+    are assumed to have lost their plus: `?number=+91…` reaches a server as ` 91…` when the plus is not escaped.
     """
     digits = SEPARATORS.sub("", written)
     if digits.startswith("0"):
@@ -22,11 +22,12 @@ def to_e164(written: str) -> str | None:
 
 
 def to_exotel(e164: str) -> str:
-    """The number as Exotel answers it: Indian numbers with a leading 0 instead of +91 (reference, section 11)."""
+    """Return the number as Exotel's v1 API writes it: Indian numbers with a leading 0 instead of +91."""
     return "0" + e164[3:] if e164.startswith("+91") else e164
 
 
 def same_number(one: str, other: str) -> bool:
-    """Whether two spellings mean the same number. What is no phone number (a caller ID may be a name) is compared
-    as it stands."""
+    """Return whether two spellings mean the same number. Other texts, such as the name of a caller ID, are compared as
+    they are.
+    """
     return one == other or (to_e164(one) or one) == (to_e164(other) or other)

@@ -1,6 +1,6 @@
-"""The ring log: who was rung, when, for which attempt, and how many at once.
+"""The ring log: which numbers were rung, when, for which attempt, and how many at once.
 
-It is the judge in reliability tests. A ring is in it before the client that asked for it has an answer, and stays.
+It is the judge in reliability tests. A ring is in it before the client gets a response, and stays.
 """
 
 import re
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from sandbox.phone_numbers import same_number
 from sandbox.script import OUTCOMES
 
-# About half a kilobyte each. Beyond it the oldest leave the list; the totals keep counting.
+# About half a kilobyte each. Beyond this the oldest are dropped from the list; the totals still count them.
 MAX_RINGS = 2_000_000
 
 ATTEMPT_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -20,7 +20,7 @@ ATTEMPT_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 
 @dataclass(slots=True, eq=False)
 class Ring:
-    """One ring. Times are Unix seconds; concurrent is the calls up when it started, itself included."""
+    """One ring. Times are Unix seconds; concurrent counts the live calls when it started, itself included."""
 
     number: str
     caller_id: str
@@ -54,22 +54,22 @@ class Totals:
 
 
 def attempt_id_of(status_callback: str | None) -> str | None:
-    """The client's own id of the attempt: the last path segment of its StatusCallback URL, if that is a UUID.
+    """Return the client's id of the attempt: the last path segment of its StatusCallback URL, if that is a UUID.
 
-    This is an agreement with Trunkline (`…/carrier-events/<attempt id>?token=…`), not something Exotel knows of. A
-    last segment of another shape names an endpoint, not an attempt, and is no id.
+    This is an agreement with Trunkline (`…/carrier-events/<attempt id>?token=…`), which Exotel does not know. A last
+    segment of another shape names an endpoint, not an attempt.
     """
     if not status_callback:
         return None
     try:
         segment = urlsplit(status_callback).path.rpartition("/")[2]
-    except ValueError:  # no URL at all, such as http://[
+    except ValueError:  # not a URL, such as http://[
         return None
     return segment if ATTEMPT_ID.fullmatch(segment) else None
 
 
 def plain_id(attempt_id: str) -> str:
-    """One spelling for comparing ids, which come with and without dashes."""
+    """Return the id without dashes and in lower case, to compare ids in any spelling."""
     return attempt_id.replace("-", "").lower()
 
 
@@ -104,7 +104,7 @@ class RingLog:
         self.totals.by_outcome[outcome] += 1
 
     def forget(self) -> None:
-        """Forget the rings that have ended, and the totals; rings still up stay and are counted."""
+        """Forget the rings that have ended, and the totals. Live rings stay and are counted."""
         live = [ring for ring in self._rings if ring.end is None]
         self._rings.clear()
         self._rings_of_attempt.clear()
@@ -113,7 +113,7 @@ class RingLog:
         self.totals = totals_of(live)
 
     def snapshot(self) -> list[Ring]:
-        """The rings of this moment, in the order they started."""
+        """Return the rings as of now, in the order they started."""
         return list(self._rings)
 
     def _append(self, ring: Ring) -> None:
@@ -128,7 +128,7 @@ class RingLog:
         oldest = self._rings.popleft()
         if oldest.attempt_id is None:
             return
-        # The ids go with their rings, so that memory stays bounded: a double ring is noticed as far back as the log.
+        # The ids go with their rings, so that memory stays bounded. Only rings of the list count as double.
         attempt = plain_id(oldest.attempt_id)
         self._rings_of_attempt[attempt] -= 1
         if not self._rings_of_attempt[attempt]:
@@ -137,7 +137,7 @@ class RingLog:
 
 @dataclass(frozen=True, slots=True)
 class RingFilter:
-    """Which rings are asked for; None asks for all. Numbers and ids match in any spelling."""
+    """Conditions of a list of rings; None matches all. Numbers and ids match in any spelling."""
 
     number: str | None = None
     attempt_id: str | None = None

@@ -25,7 +25,7 @@ EMPTY_SCRIPT: dict[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One scripted fate of one ring. Seconds are before the time scale; None means: drawn from the seed."""
+    """What the script says of one ring. Seconds are before the time scale; None means drawn from the seed."""
 
     outcome: str
     ring: float | None
@@ -36,9 +36,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What will become of one call, settled the moment it is placed.
+    """How one call will go, decided when it is placed.
 
-    Seconds are before the time scale. talk None: as long as the flow takes. digits None: valid keys drawn from
+    Seconds are before the time scale. talk None: as long as the flow takes. digits None: valid keys, drawn from
     digits_seed.
     """
 
@@ -50,9 +50,9 @@ class CallPlan:
 
 
 class Script:
-    """A checked script, and how often it has rung each number.
+    """A checked script, and how often each number was rung under it.
 
-    The counts grow with the distinct numbers rung, about a hundred bytes each, until the next script.
+    The counts take about a hundred bytes for each number rung, until the next script.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Script:
         self._rings_of: dict[str, int] = {}
 
     def next_plan(self, number: str, ring_timeout: float | None) -> CallPlan:
-        """Settle the next ring of a number (E.164); ring_timeout is the request's TimeOut in seconds.
+        """Decide the next ring of a number (E.164). ring_timeout: the request's TimeOut, in seconds.
 
-        Depends on the seed, the number and how often it was rung, and on nothing else: a run repeats, in whatever
-        order its numbers are dialled. A line that would ring longer than ring_timeout is given up as no-answer.
+        The result depends only on the seed, the number and how often it was rung: a run repeats, whatever the order in
+        which its numbers are dialled. A call that would ring longer than ring_timeout ends as no-answer.
         """
         nth = self._rings_of.get(number, 0)
         self._rings_of[number] = nth + 1
@@ -100,7 +100,7 @@ def _usual_ring(outcome: str, ring_timeout: float | None, chance: random.Random)
 
 
 def parse_script(document: object) -> Script:
-    """Read and check a script; missing keys take the values of EMPTY_SCRIPT. Raises ScriptError."""
+    """Parse and check a script. Missing keys take the values of EMPTY_SCRIPT. Raises ScriptError."""
     settings = {**EMPTY_SCRIPT, **an_object("script", document, EMPTY_SCRIPT)}
     seed = an_integer("seed", settings["seed"])
     return Script(

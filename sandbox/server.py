@@ -1,4 +1,4 @@
-"""Puts the parts together and listens."""
+"""The server: builds the parts of a sandbox and listens."""
 
 import aiohttp
 from aiohttp import web
@@ -11,7 +11,7 @@ from sandbox.switchboard import Switchboard
 
 MAX_BODY_BYTES = 256 * 1024 * 1024  # a script may name a million numbers
 BACKLOG = 2048  # connections waiting to be accepted: clients dial a thousand calls a second
-SHUTDOWN_SECONDS = 0.1  # for requests under way; those that hang on purpose would hold the exit up
+SHUTDOWN_SECONDS = 0.1  # for requests under way; those that hang on purpose would delay the exit
 
 
 class Server:
@@ -21,7 +21,7 @@ class Server:
         self._retry_waits = retry_waits
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port listened on, which matters when the one asked for is 0 (any free one)."""
+        """Listen. Return the port, which matters when the given one is 0 (any free port)."""
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._callbacks = CallbackSender(self._session, self._retry_waits)
         self._switchboard = Switchboard(FlowCache(self._session), self._callbacks)

@@ -1,6 +1,6 @@
 """The switchboard: places calls and takes each through ring, conversation and end.
 
-A call up is one timer, not one task: a thousand of them cost next to nothing.
+A live call is one timer, not one task: a thousand of them cost almost nothing.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ TALK_SECONDS_WITHOUT_FLOW = 5.0
 
 
 class Switchboard:
-    """All calls. The script may be replaced at any time; calls that are up keep the plan they were placed with."""
+    """All calls. The script may be replaced at any time; live calls keep the plan they were placed with."""
 
     def __init__(self, flows: FlowCache, callbacks: CallbackSender) -> None:
         self.script = parse_script(EMPTY_SCRIPT)
@@ -29,7 +29,7 @@ class Switchboard:
         self._conversations: set[asyncio.Task[None]] = set()
 
     def place(self, request: CallRequest) -> Call:
-        """Ring a number. The ring is in the log when this returns; the call is still `queued`, and rings at once."""
+        """Place a call. When this returns the ring is in the log and the call is `queued`; it rings at once."""
         at = clock.now()
         plan = self.script.next_plan(request.number, request.ring_timeout)
         attempt_id = attempt_id_of(request.status_callback)
@@ -78,7 +78,7 @@ class Switchboard:
         task.add_done_callback(self._conversations.discard)
 
     async def _converse(self, call: Call, answered: float) -> None:
-        """Find out how long the conversation lasts and set its end. answered is on the loop's clock."""
+        """Compute how long the conversation lasts and set its end. answered: a time of the loop's clock."""
         conversation = await self._conversation(call)
         if not call.is_live:
             return  # hung up while the flow was being fetched
@@ -102,7 +102,7 @@ class Switchboard:
         call.timer = self._loop.call_at(answered + seconds * call.time_scale, self._hang_up_after, call, seconds)
 
     def _hang_up_after(self, call: Call, seconds: float) -> None:
-        """End an answered call after this much conversation, before the time scale: keys due by then were pressed."""
+        """End an answered call with the keys that are pressed in so many seconds, before the time scale."""
         self._end(call, "completed", call.conversation.pressed_by(seconds))
 
     def _end(self, call: Call, outcome: str, digits: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Checks for the script: every refusal is one sentence that says where."""
+"""Checks for the script. Every error is one sentence that says where the mistake is."""
 
 import json
 import math
@@ -12,13 +12,13 @@ class ScriptError(ValueError):
 
 
 def shown(value: object) -> str:
-    """The value as it stood in the JSON, for the message; long ones are cut."""
+    """Return the value as JSON for a message, cut if it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
 
 
 def an_object(where: str, value: object, keys: Collection[str]) -> dict[str, object]:
-    """The value as an object that has no other keys than these."""
+    """Return the value as an object. Raises ScriptError for keys other than these."""
     if not isinstance(value, dict):
         raise ScriptError(f"{where}: must be an object, not {shown(value)}")
     for key in value:
@@ -42,7 +42,7 @@ def one_of(where: str, value: object, choices: Collection[str]) -> str:
 
 
 def a_number(where: str, value: object, *, above: float | None = None, least: float = 0, most: float = 1e9) -> float:
-    """A finite number in range; `above` excludes its bound, `least` and `most` include theirs."""
+    """Return a finite number in range; `above` excludes its bound, `least` and `most` include theirs."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ScriptError(f"{where}: must be a number, not {shown(value)}")
     if above is not None and value <= above:
