@@ -1,6 +1,6 @@
 """What must hold after every run, whatever broke in it: docs/operator/guarantees.md, one check each.
 
-The judges are the sandbox's ring log, which knows who was rung and when, and the database.
+The judges are the sandbox's ring log, which knows when each number was rung, and the database.
 """
 
 import time
@@ -18,24 +18,29 @@ from tools.chaos.result import Result
 from tools.chaos.run import CHANNELS, RETRIES, Posted, Run
 from webhooks.models import WebhookDelivery
 
-# What a run leaves behind is cleared within two sweeps of recovery; webhooks wait up to half a minute between tries.
+# Seconds. Recovery clears what a run leaves behind within two sweeps; webhooks wait up to half a minute between tries.
 CLEARED_WITHIN = 60.0
 
 
-def judge(fault: str, run: Run, began: float, trouble: str = "") -> Result:
-    """Waits until nothing is left over, and looks at everything."""
-    log = run.system.rings(caller_id=run.caller_id.number)
-    rings = log["rings"]
+def judge(fault: str, run: Run, began: float, problem: str = "") -> Result:
+    """Wait until nothing is left over, and check everything.
+
+    Args:
+        began: Unix time of the run's start.
+        problem: why the run did not come to its end, if it did not.
+    """
+    ring_log = run.system.rings(caller_id=run.caller_id.number)
+    rings = ring_log["rings"]
     attempts = {attempt.pk: attempt for attempt in CallAttempt.objects.filter(campaign__account=run.account)}
     lost = list(_lost(run))
-    excess = max(0, log["totals"]["most_at_once"] - CHANNELS)
+    excess = max(0, ring_log["totals"]["most_at_once"] - CHANNELS)
     violations = [
-        *([trouble] if trouble else []),
+        *([problem] if problem else []),
         *run.notes,
         *lost,
         *_twice(rings),
         *_too_often(rings),
-        *_not_in_the_books(rings, attempts),
+        *_unrecorded(rings, attempts),
         *([f"{excess} calls up beyond the cap of {CHANNELS}"] if excess else []),
         *_out_of_bounds(rings, run),
         *_left_over(run),
@@ -45,7 +50,7 @@ def judge(fault: str, run: Run, began: float, trouble: str = "") -> Result:
         fault=fault,
         seed=run.seed,
         rings=len(rings),
-        double_rings=log["totals"]["double_rings"],
+        double_rings=ring_log["totals"]["double_rings"],
         lost=len(lost),
         cap_excess=excess,
         stall=_stall(rings, run.campaigns.get("main")),
@@ -56,7 +61,7 @@ def judge(fault: str, run: Run, began: float, trouble: str = "") -> Result:
 
 
 def _lost(run: Run) -> Iterator[str]:
-    """Numbers without an end, or with one that says not why; campaigns that are missing, doubled or open."""
+    """Calls without an end or without a reason for it; campaigns that are missing, doubled or open."""
     for posted in run.campaigns.values():
         campaigns = Campaign.objects.filter(account=run.account, name=posted.name)
         if len(campaigns) != 1:
@@ -78,14 +83,14 @@ def _twice(rings: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _too_often(rings: list[dict[str, Any]]) -> Iterator[str]:
-    """A number may stand in two campaigns of a run only by a chance of one in a million, so it is not looked at."""
+    """Numbers with more rings than attempts. That one is in two campaigns of a run happens once in a million runs."""
     for number, count in Counter(ring["number"] for ring in rings).items():
         if count > 1 + RETRIES:
             yield f"{number} was rung {count} times"
 
 
-def _not_in_the_books(rings: list[dict[str, Any]], attempts: dict[UUID, CallAttempt]) -> Iterator[str]:
-    """Rings of attempts that we do not know or take for never rung, and attempts that claim a ring there never was."""
+def _unrecorded(rings: list[dict[str, Any]], attempts: dict[UUID, CallAttempt]) -> Iterator[str]:
+    """Rings of attempts that are unknown or recorded as never rung, and attempts whose recorded ring never happened."""
     rung = {UUID(ring["attempt_id"]) for ring in rings}
     for attempt_id in rung:
         attempt = attempts.get(attempt_id)
@@ -106,7 +111,7 @@ def _out_of_bounds(rings: list[dict[str, Any]], run: Run) -> Iterator[str]:
 
 
 def _left_over(run: Run) -> Iterator[str]:
-    """Channels that nobody gives back, events and webhooks that nobody takes up."""
+    """Channels that are not released, events that are not handled, webhooks that are not delivered."""
     key = channels.Scope("account", run.account.pk, 0).key
     leftovers: dict[str, Callable[[], int]] = {
         "channels are still leased": lambda: int(redis_client().zcard(key)),
@@ -123,7 +128,7 @@ def _pending(run: Run) -> int:
 
 
 def _untold(run: Run) -> Iterator[str]:
-    """Every event has its webhook, and every webhook was taken, or is shown as given up."""
+    """Events without a webhook, and webhooks that were neither received nor given up."""
     of_run = WebhookDelivery.objects.filter(account=run.account)
     for delivery in of_run:
         if delivery.delivered_at and delivery.webhook_id.hex not in run.receiver.taken:
@@ -135,7 +140,7 @@ def _untold(run: Run) -> Iterator[str]:
     wanted = {
         "call-status": attempts.filter(status__in=["completed", "busy", "no-answer", "failed"]).count(),
         "call-schedule": Call.objects.filter(campaign__in=ids).count(),
-        # Its end, and its start where that came before its end.
+        # One for its end, and one for its start if it started.
         "campaign-status": len(ids) + Campaign.objects.filter(pk__in=ids).exclude(started_at=None).count(),
     }
     written = Counter(of_run.values_list("kind", flat=True))
@@ -145,7 +150,7 @@ def _untold(run: Run) -> Iterator[str]:
 
 
 def _stall(rings: list[dict[str, Any]], main: Posted | None) -> float:
-    """The longest silence between two rings of the campaign that the fault struck."""
+    """Return the longest time, in seconds, between two rings of the campaign that the fault struck."""
     own = set(main.numbers) if main else set()
     starts = sorted(ring["start"] for ring in rings if ring["number"] in own)
     return max((later - earlier for earlier, later in pairwise(starts)), default=0.0)

@@ -1,4 +1,4 @@
-"""One lane: a process with a running system of its own, that makes the runs it is told and prints each result.
+"""One lane: a process with a running system of its own, which makes the runs that it is given and prints each result.
 
     python -m tools.chaos.lane DATA_DIR
 
@@ -15,12 +15,16 @@ import traceback
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 
 from tools.chaos.result import Result
 from tools.chaos.system import System
 from tools.local.signals import interrupt_on_stop_signals
+
+if TYPE_CHECKING:
+    from tools.chaos.run import Fault
 
 
 def main() -> None:
@@ -41,35 +45,40 @@ def main() -> None:
 def _work(system: System) -> None:
     # Models can be imported only now.
     from tools.chaos.faults import ROWS
-    from tools.chaos.judge import judge
     from tools.chaos.random_faults import rampage
-    from tools.chaos.receiver import Receiver
-    from tools.chaos.run import Run
 
-    rows = {row.number: row for row in ROWS}
-
-    def make(number: str, seed: int) -> Result:
-        receiver = Receiver()
-        run, began, trouble = Run(system, seed, receiver), time.time(), ""
-        run.order()
-        try:
-            run.make(rows[number].fault)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it is the run's result
-            trouble = f"{type(error).__name__}: {error}"
-            traceback.print_exc()
-        receiver.behave()
-        try:
-            return judge(number, run, began, trouble)
-        finally:
-            receiver.close()
-            run.clean_up()
-            system.heal()
-
+    faults = {row.number: row.fault for row in ROWS}
     print("ready", flush=True)
     for line in sys.stdin:
         number, seed, seconds = line.split()
-        made = rampage(system, int(seed), float(seconds)) if number == "random" else make(number, int(seed))
-        print(json.dumps(asdict(made)), flush=True)
+        if number == "random":
+            result = rampage(system, int(seed), float(seconds))
+        else:
+            result = _make_run(system, number, faults[number], int(seed))
+        print(json.dumps(asdict(result)), flush=True)
+
+
+def _make_run(system: System, number: str, fault: "Fault", seed: int) -> Result:
+    """Make one run, judge it, and heal the system."""
+    from tools.chaos.judge import judge
+    from tools.chaos.receiver import Receiver
+    from tools.chaos.run import Run
+
+    receiver = Receiver()
+    run, began, problem = Run(system, seed, receiver), time.time(), ""
+    run.order()
+    try:
+        run.make(fault)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, it is the run's result
+        problem = f"{type(error).__name__}: {error}"
+        traceback.print_exc()
+    receiver.behave()
+    try:
+        return judge(number, run, began, problem)
+    finally:
+        receiver.close()
+        run.clean_up()
+        system.heal()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The second mode: a steady load, and one fault after another, chosen by the seed, for a given time."""
+"""The second mode: for a given time a steady load, and one fault after another, chosen by the seed."""
 
 import random
 import sys
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from django.db import connection
 
 from core.redis_client import redis_client
-from tools.chaos.faults import terminate_connections
+from tools.chaos.faults.servers import terminate_connections
 from tools.chaos.judge import judge
 from tools.chaos.receiver import Receiver
 from tools.chaos.result import Result
@@ -18,7 +18,7 @@ from tools.chaos.system import System
 
 # A wave is a run's three campaigns on an account of its own; so many are dialled at once.
 WAVE_EVERY_SECONDS = 12.0
-# A process that is frozen for longer could send a request after recovery has taken it for lost
+# A process that is frozen for longer could send a request after recovery has given it up
 # (docs/operator/guarantees.md).
 LONGEST_FREEZE = 3.0
 CARRIER_FAULTS = (
@@ -30,7 +30,7 @@ Break = Callable[[System, random.Random], str]
 
 
 def rampage(system: System, seed: int, seconds: float) -> Result:
-    """One line for all waves together. Each fault is mended before the next one comes."""
+    """Dial wave after wave while faults strike, each repaired before the next; returns one result for all waves."""
     chance, began = random.Random(seed), time.time()
     receiver = Receiver()
     system.script(SCRIPT | {"seed": seed})
@@ -49,23 +49,23 @@ def rampage(system: System, seed: int, seconds: float) -> Result:
     return Result(
         fault="random",
         seed=seed,
-        rings=sum(each.rings for each in results),
-        double_rings=max(each.double_rings for each in results),
-        lost=sum(each.lost for each in results),
-        cap_excess=max(each.cap_excess for each in results),
-        stall=max(each.stall for each in results),
+        rings=sum(result.rings for result in results),
+        double_rings=max(result.double_rings for result in results),
+        lost=sum(result.lost for result in results),
+        cap_excess=max(result.cap_excess for result in results),
+        stall=max(result.stall for result in results),
         recovery=None,
         seconds=time.time() - began,
-        violations=tuple(f"wave {each.seed}: {words}" for each in results for words in each.violations),
+        violations=tuple(f"wave {result.seed}: {violation}" for result in results for violation in result.violations),
     )
 
 
 class Wave:
-    """A run without a fault of its own, in a thread."""
+    """A run in a thread, without a fault of its own."""
 
     def __init__(self, system: System, seed: int, receiver: Receiver, seconds: float) -> None:
         self.began = time.time()
-        self._trouble = ""
+        self._problem = ""
         self._arguments = (system, seed, receiver, seconds + PATIENCE_SECONDS)
         self._run: Run | None = None
         self._thread = threading.Thread(target=self._make)
@@ -73,8 +73,8 @@ class Wave:
 
     def result(self) -> Result:
         self._thread.join()
-        assert self._run is not None, self._trouble
-        judged = judge("random", self._run, self.began, self._trouble)
+        assert self._run is not None, self._problem
+        judged = judge("random", self._run, self.began, self._problem)
         self._run.clean_up()
         return judged
 
@@ -83,7 +83,7 @@ class Wave:
             self._run = Run(*self._arguments)
             self._run.make(_nothing)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the wave's result
-            self._trouble = f"{type(error).__name__}: {error}"
+            self._problem = f"{type(error).__name__}: {error}"
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""A customer's receiver of webhooks, on loopback, that can be told to misbehave."""
+"""A customer's receiver of webhooks, on loopback, which can be told to misbehave."""
 
 import threading
 import time
@@ -8,13 +8,13 @@ from typing import Any
 
 
 class Receiver:
-    """Takes every webhook and notes its id. `answer` decides the status, `seconds` how late it comes."""
+    """Takes every webhook and records its id. `status` decides the HTTP status, `seconds` the delay of the response."""
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
         self.redirected = 0
         self.seconds = 0.0
-        self.answer: Callable[[], int] = lambda: 200
+        self.status: Callable[[], int] = lambda: 200
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -24,7 +24,7 @@ class Receiver:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 time.sleep(receiver.seconds)
-                status = receiver.answer()
+                status = receiver.status()
                 if self.path == "/private":
                     receiver.redirected += 1
                 elif 200 <= status < 300:
@@ -36,7 +36,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                """Nothing: a line for each webhook helps nobody."""
+                """Print nothing: a line for each webhook would fill the log."""
 
         self._handler = Handler
         self._server = self._open(0)
@@ -46,15 +46,15 @@ class Receiver:
         return f"http://127.0.0.1:{self._port}{path}"
 
     def behave(self) -> None:
-        self.seconds, self.answer = 0.0, lambda: 200
+        self.seconds, self.status = 0.0, lambda: 200
 
     def close(self) -> None:
-        """Down: nobody listens there any more."""
+        """Go down: nothing listens at the address."""
         self._server.shutdown()
         self._server.server_close()
 
     def open(self) -> None:
-        """Back, at the same address."""
+        """Come back, at the same address."""
         self._server = self._open(self._port)
 
     def _open(self, port: int) -> ThreadingHTTPServer:
@@ -64,7 +64,7 @@ class Receiver:
             daemon_threads = True
 
             def handle_error(self, *_: Any) -> None:
-                """A sender that gave up waiting."""
+                """Print nothing: a sender gave up waiting."""
 
         server = Server(("127.0.0.1", port), self._handler)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a run comes to."""
+"""The result of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """A run's line: counts of rings and of what must be zero, times in seconds, and what went wrong in words."""
+    """Counts of rings and of what must be zero, times in seconds, and a sentence for each thing that went wrong."""
 
     fault: str
     seed: int
@@ -22,10 +22,10 @@ class Result:
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Result":
-        """From the JSON that a lane writes."""
+        """Return a result from the JSON object that a lane writes."""
         return cls(**{**fields, "violations": tuple(fields["violations"])})
 
     @classmethod
     def of_broken_system(cls, fault: str, seed: int, log: str) -> "Result":
-        """Of a run after which the system did not get well again: nobody could judge it."""
-        return cls(fault, seed, 0, 0, 0, 0, 0.0, None, 0.0, (f"the system did not get well again: {log}",))
+        """Return the result of a run that could not be judged, as the system did not recover."""
+        return cls(fault, seed, 0, 0, 0, 0, 0.0, None, 0.0, (f"the system did not recover: {log}",))

@@ -1,9 +1,9 @@
-"""One run: a fresh account with three campaigns on a running system, one fault, and the wait for the end of everything.
+"""One run: a new account with three campaigns on a running system, one fault, and the wait until all has ended.
 
-- `main` is dialled while the fault strikes;
-- `held` is paused a moment after its start, before the fault, and resumed when `main` has ended: nobody may be rung
-  in between;
-- `ending` has an end that comes while the fault is at work: nobody may be rung after it.
+- `main` is dialled while the fault strikes.
+- `held` is paused a moment after its start, before the fault, and resumed when `main` has ended: no phone may ring
+  in between.
+- `ending` has an `end_at` that comes while the fault is at work: no phone may ring after it.
 """
 
 import random
@@ -31,7 +31,7 @@ T = TypeVar("T")
 CHANNELS = 10
 RETRIES = 1
 NUMBERS = {"main": 50, "held": 12, "ending": 16}
-# Calls last about a second at this pace, so that some are up at every moment of a run that takes some seconds.
+# At this pace calls last about a second, so that some are up at every moment of a run of some seconds.
 SCRIPT: dict[str, Any] = {
     "time_scale": 0.1,
     "default": [
@@ -43,21 +43,21 @@ SCRIPT: dict[str, Any] = {
     ],
 }
 ENDS_AFTER = timedelta(seconds=6)
-# The longest that anything here may take: the longest outage and the longest repair come far before it.
+# The longest that a run may take; the longest outage and the longest repair together are far shorter.
 PATIENCE_SECONDS = 150.0
-# A request that was on its way when a campaign was paused may still ring (docs/operator/guarantees.md); after its end
-# none may, but for the way to the carrier.
+# Seconds. A request that was on its way when a campaign was paused may still ring (docs/operator/guarantees.md). After
+# a campaign's end only the way to the carrier is allowed.
 STILL_AFTER_PAUSE = dialing.ASKED_WITHIN.total_seconds() + 0.5
 STILL_AFTER_END = 0.5
 POLL_SECONDS = 0.2
 
-# A fault breaks something before the campaigns are posted, and goes on at its `yield` when they are: so it can do both.
+# A fault is a generator: it may break something before the campaigns are posted, and goes on from its `yield` after.
 Fault = Callable[["Run"], Iterator[None]]
 
 
 @dataclass
 class Posted:
-    """A campaign of a run, and when, in the harness's Unix time, nobody of it may be rung any more: from, until."""
+    """A campaign of a run. `silences` are the times in which it may ring nobody: (from, until) in Unix time."""
 
     id: UUID
     name: str
@@ -67,7 +67,7 @@ class Posted:
 
 
 class Run:
-    """What a fault has to do with: the system, chance by the seed, the campaigns once they are posted."""
+    """What a fault works with: the system, a random generator of the seed, the campaigns once they are posted."""
 
     def __init__(self, system: System, seed: int, receiver: Receiver, patience: float = PATIENCE_SECONDS) -> None:
         self.system = system
@@ -82,33 +82,33 @@ class Run:
         self.affected: set[UUID] = set()
         self.recovered_at: float | None = None
         self.notes: list[str] = []
-        # What is to be undone, or looked at, once everything has ended.
+        # What to undo or check once everything has ended.
         self.at_end: list[Callable[[], None]] = []
 
     # For faults -----------------------------------------------------------------------------------------------------
 
     def order(self, *faults: dict[str, Any], **script: Any) -> None:
-        """Tells the carrier to misbehave; without any, to stop it. Numbers keep their fates."""
+        """Tell the carrier to misbehave, or without faults to behave. The outcomes of single numbers stay."""
         self.script |= {"faults": list(faults)} | script
         self.system.script(self.script)
 
     def wait_a_moment(self, least: float = 0.3, most: float = 2.5) -> None:
-        """The moment at which the fault strikes."""
+        """Wait until the moment at which the fault strikes."""
         time.sleep(self.chance.uniform(least, most))
 
     def strike(self, break_it: Callable[[], Any]) -> None:
-        """Breaks something, and notes the attempts that were under way: their end is the recovery."""
+        """Break something, and remember the attempts that were under way: their end is the recovery."""
         self.affected = set(self.under_way())
         self.struck_at = time.time()
         break_it()
 
     def strikes_at(self, point: str, most: int = 3) -> Iterator[None]:
-        """The first process that comes to the failpoint for the nth time dies; nothing else is done."""
+        """Kill the first process that reaches the failpoint for the nth time; nothing else is broken."""
         nth = self.chance.randint(1, most)
         self.system.arm(point, nth)
         yield
         if not self.wait_for(lambda: not self.system.is_armed(), 30):
-            self.notes.append(f"no process came to {point} for the {nth}. time")
+            self.notes.append(f"no process reached {point} for the {nth}. time")
         self.struck_at = time.time()
         self.affected = set(self.under_way())
 
@@ -122,13 +122,13 @@ class Run:
 
     def under_way(self) -> list[UUID]:
         attempts = CallAttempt.objects.filter(campaign__account=self.account, status__in=CallAttempt.UNFINISHED)
-        return self.ask(lambda: list(attempts.values_list("pk", flat=True)), [])
+        return self.query(lambda: list(attempts.values_list("pk", flat=True)), [])
 
     @staticmethod
-    def ask(question: Callable[[], T], otherwise: T) -> T:
-        """The database's answer, or `otherwise` while it is away."""
+    def query(ask: Callable[[], T], otherwise: T) -> T:
+        """Return the result of a query, or `otherwise` while the database is away."""
         try:
-            return question()
+            return ask()
         except DatabaseError:
             connection.close()
             return otherwise
@@ -136,7 +136,7 @@ class Run:
     # The run --------------------------------------------------------------------------------------------------------
 
     def make(self, fault: Fault) -> None:
-        """From the first campaign to the end of everything. Raises TimeoutError where something never ends."""
+        """Post the campaigns, let the fault strike, and wait until everything has ended. Raises TimeoutError."""
         strikes = fault(self)
         next(strikes)
         self._post("held")
@@ -153,7 +153,7 @@ class Run:
             last()
 
     def _post_ending(self) -> None:
-        """Until it is taken: its end may pass while the server is away."""
+        """Post it until it is accepted: its end may pass while the server is away."""
         while True:
             ends_at = datetime.now(UTC) + ENDS_AFTER
             try:
@@ -180,7 +180,7 @@ class Run:
             "call_schedule_callback": self.receiver.url(f"/{name}/number"),
             **parameters,
         }
-        # One key for all tries, as a careful client has it: a server that dies in between must not make two campaigns.
+        # One key for all tries, as a careful client does: a server that dies in between must not make two campaigns.
         self.client.session.headers["Idempotency-Key"] = uuid4().hex
         try:
             made = self.persist(lambda: self.client.post_campaign(wanted))
@@ -189,14 +189,14 @@ class Run:
         self.campaigns[name] = Posted(UUID(made["id"]), name, list(dict.fromkeys(numbers)))
 
     def persist(self, request: Callable[[], Any]) -> Any:
-        """The request's answer, tried until the server is there to give one."""
+        """Send the request until the server responds; returns what `request` returns."""
         deadline = time.monotonic() + self.patience
         while True:
             try:
                 return request()
             except (requests.RequestException, ValueError) as error:
-                answer = getattr(error, "response", None)
-                is_final = answer is not None and answer.status_code < 500 and answer.status_code != 409
+                response = getattr(error, "response", None)
+                is_final = response is not None and response.status_code < 500 and response.status_code != 409
                 if is_final or time.monotonic() > deadline:
                     raise
             time.sleep(0.1)
@@ -206,16 +206,16 @@ class Run:
         body = {"campaigns": [{"action": action}]}
 
         def put() -> None:
-            answer = self.client.session.put(address, json=body, timeout=30)
+            response = self.client.session.put(address, json=body, timeout=30)
             # A repeated request may find it done.
-            if answer.status_code not in {200, 400}:
-                answer.raise_for_status()
+            if response.status_code not in {200, 400}:
+                response.raise_for_status()
 
         self.persist(put)
 
     def _pause_held(self) -> None:
         self.act("held", "pause")
-        # The first of its silences: a fault may know of others.
+        # The first of its silences: a fault may add others.
         self.campaigns["held"].silences.insert(0, (time.time() + STILL_AFTER_PAUSE, float("inf")))
 
     def _resume_held(self) -> None:
@@ -228,21 +228,21 @@ class Run:
         ids = [self.campaigns[name].id for name in names]
         still_open = Campaign.objects.filter(pk__in=ids, status__in=Campaign.OPEN)
         while True:
-            self._note_recovery()
-            if not self.ask(still_open.exists, True):
+            self._record_recovery()
+            if not self.query(still_open.exists, True):
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not ended after {self.patience:g} s: {', '.join(names)}")
             time.sleep(POLL_SECONDS)
 
-    def _note_recovery(self) -> None:
+    def _record_recovery(self) -> None:
         if self.recovered_at is None and self.struck_at is not None:
             unfinished = CallAttempt.objects.filter(pk__in=self.affected, status__in=CallAttempt.UNFINISHED)
-            if not self.ask(unfinished.exists, True):
+            if not self.query(unfinished.exists, True):
                 self.recovered_at = time.time()
 
     def clean_up(self) -> None:
-        """Nothing of this run may disturb the next, not even where it never ended."""
+        """Keep what is left of this run, even if it never ended, from disturbing the next one."""
         Account.objects.filter(pk=self.account.pk).update(is_active=False)
         TrunkHealth.objects.all().delete()
         with connection.cursor() as cursor:
