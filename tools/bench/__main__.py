@@ -1,9 +1,9 @@
-"""`make bench`: measures every figure beside its limit, prints the table, writes docs/operator/performance.
+"""`make bench`: measure every figure beside its limit, print the table, write docs/operator/performance.
 
     python -m tools.bench [--only NAME,NAME] [--scale 0.01]
 
-With --only or another scale it is a try: nothing is written. Everything runs on loopback, in a temporary folder, on
-free ports, and is stopped at the end.
+With --only or another scale it is a trial: nothing is written. Everything runs on loopback, in a temporary folder and
+on free ports, and is stopped at the end.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tools.stack import StackFailed
 
 console = Console(width=None if sys.stdout.isatty() else 180)
 
-# What may go wrong in one figure and must not cost the others.
+# What may go wrong in one figure without costing the others.
 FAILURES = (
     StackFailed,
     EmbeddedError,
@@ -40,7 +40,7 @@ FAILURES = (
     subprocess.SubprocessError,
     ArithmeticError,
     LookupError,
-    OSError,  # a time-out among them
+    OSError,  # TimeoutError among them
     ValueError,
 )
 
@@ -79,15 +79,15 @@ def _parse() -> argparse.Namespace:
 
 
 def _measure(run: Run, chosen: dict[str, Callable[[Run], list[Row]]]) -> tuple[list[Row], Sequence[str]]:
-    """The rows, and the names of the figures that could not be measured."""
+    """Return the rows, and the names of the figures that could not be measured."""
     rows: list[Row] = []
     failed = []
     for name, measure in chosen.items():
         console.rule(name)
         try:
             rows += measure(run)
-        except FAILURES as fault:
-            console.log(f"{type(fault).__name__}: {fault}", style="red", markup=False, highlight=False)
+        except FAILURES as error:
+            console.log(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
             failed.append(name)
     return rows, failed
 

@@ -1,4 +1,4 @@
-"""The arithmetic of the figures, apart from everything that measures."""
+"""The arithmetic of the figures, without anything that measures."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ Span = tuple[float, float]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that at least this share of them does not exceed (nearest rank); share is 0 to 1."""
+    """Return the smallest value that at least this share (0 to 1) of the values does not exceed: the nearest rank."""
     if not values:
         raise ValueError("there is no percentile of nothing")
     ordered = sorted(values)
@@ -21,9 +21,10 @@ def median(values: Sequence[float]) -> float:
 
 
 def steady_rate(counted: Sequence[tuple[float, float]], low: float = 0.1, high: float = 0.9) -> float:
-    """Things a second, in the middle of a run: between the moments when `low` and `high` of them were done.
+    """Return the rate per second in the middle of a run, between the shares `low` and `high` of what was done.
 
-    counted: (seconds, done so far), in order. What starts up and what runs out is left out.
+    Args:
+        counted: (seconds, done so far), in order. The start and the end of the run are left out.
     """
     total = counted[-1][1]
     began = next(point for point in counted if point[1] >= low * total)
@@ -34,7 +35,10 @@ def steady_rate(counted: Sequence[tuple[float, float]], low: float = 0.1, high: 
 
 
 def live(spans: Sequence[Span]) -> Iterator[tuple[float, int]]:
-    """How many are up from each moment of change on. A call that ends as another starts makes room for it first."""
+    """Yield the moments of change, each with the number of calls up from then on.
+
+    A call that ends as another starts makes room for it first.
+    """
     changes = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
     up = 0
     for moment, change in changes:
@@ -43,7 +47,7 @@ def live(spans: Sequence[Span]) -> Iterator[tuple[float, int]]:
 
 
 def mean_live(spans: Sequence[Span], since: float, until: float) -> float:
-    """How many were up on average between the two moments, weighted by time."""
+    """Return the mean number of calls up between the two moments, weighted by time."""
     if until <= since:
         raise ValueError("there is no time between the two moments")
     seconds = sum(max(0.0, min(end, until) - max(start, since)) for start, end in spans)
@@ -55,10 +59,10 @@ def most_live(spans: Sequence[Span]) -> int:
 
 
 def busy_time(spans: Sequence[Span], cap: int) -> Span:
-    """From the first moment when all `cap` channels were taken to the last start, until which work was waiting.
+    """Return the time in which work was waiting: from the first moment with all `cap` channels taken to the last start.
 
-    Where they were never all taken, from the length of the longest call after the first start: by then a dialer that
-    keeps up has filled them.
+    If they were never all taken, it begins one longest call after the first start: by then a dialer that keeps up has
+    filled them.
     """
     first = min(start for start, _ in spans)
     ramp = first + max(end - start for start, end in spans)
@@ -67,7 +71,7 @@ def busy_time(spans: Sequence[Span], cap: int) -> Span:
 
 
 def freed_to_next(spans: Sequence[Span], since: float, until: float) -> list[float]:
-    """Seconds from each end within the time to the start that took its place, first freed, first taken."""
+    """Return the seconds from each end within the time to the start that took its place: first freed, first taken."""
     # As in `live`, an end comes before a start of the same moment.
     changes = sorted([(start, 1) for start, _ in spans] + [(end, 0) for _, end in spans])
     free: deque[float] = deque()

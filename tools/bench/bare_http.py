@@ -1,8 +1,8 @@
-"""The limits of calls over HTTP in Python: the three requests of a call between the same servers, and nothing else.
+"""The limits of calls over HTTP in Python: the three requests of a call between the same servers, nothing else.
 
-A client of aiohttp asks a carrier of aiohttp for a call; the carrier tells a gunicorn as the Procfile starts it of the
-answer and of the end. Either that reads both and keeps neither, without Django, database and broker; or it is this
-system's own web process, which keeps both in the inbox, where nobody takes them out. No flow, no worker.
+An aiohttp client asks an aiohttp carrier for a call; the carrier reports the answer and the end to a gunicorn that is
+started as in the Procfile. It either reads both events and stores neither, without Django, database and broker; or it
+is this system's own web process, which stores both in the inbox, where no worker applies them. No flow is read.
 """
 
 import asyncio
@@ -23,38 +23,38 @@ from tools.bench.run import Run
 from tools.local.ports import free_ports
 from tools.local.project import own_environment, read_procfile, with_services
 
-# As many calls as one batch of a dialer has, over as many connections.
+# Calls at once, over as many connections: as many as in one batch of a dialer.
 AT_ONCE = 100
 PATIENCE_SECONDS = 120
-# Of the length of the sandbox's own callbacks.
+# As long as the sandbox's own callbacks.
 EVENT = {"CallSid": "0" * 32, "Status": "completed", "Details": "x" * 300}
 
 
 def application(environ: Mapping[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-    """What gunicorn serves."""
+    """Serve the bare events, under gunicorn."""
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     start_response("204 No Content", [])
     return []
 
 
 def rate(run: Run, calls: int) -> float:
-    """Calls a second whose three requests have all been answered, and nothing kept."""
+    """Return calls a second whose three requests are all done, with nothing stored."""
     data_dir = run.folder / "bare-http"
     data_dir.mkdir()
     no_servers = with_services(own_environment(data_dir, servers.SETTINGS), {"REDIS_URL": ""})
     return _rate(no_servers, data_dir, calls, module="tools.bench.bare_http")
 
 
-def kept_rate(run: Run, calls: int) -> float:
-    """The same, and both events kept."""
-    data_dir = run.folder / "kept-events"
+def stored_rate(run: Run, calls: int) -> float:
+    """Return the same, with both events stored."""
+    data_dir = run.folder / "stored-events"
     with servers.migrated(data_dir) as variables:
         return _rate(variables, data_dir, calls, module="campaigns_project.wsgi")
 
 
 def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: str) -> float:
     carrier_port, web_port = free_ports(2)
-    # The address for events is made from it, and must be that of no other server.
+    # The address for events is made from PUBLIC_URL, and must not be that of another server.
     variables = {**variables, "WEB_PORT": str(web_port), "PUBLIC_URL": f"http://127.0.0.1:{web_port}"}
     commands = {
         "web": read_procfile()["web"].replace("campaigns_project.wsgi", module),
@@ -65,21 +65,21 @@ def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: s
 
 
 async def _place(carrier: str, calls: int) -> list[tuple[float, float]]:
-    """(seconds, calls that are over so far)."""
+    """Return (seconds, calls that are over so far)."""
     done: list[tuple[float, float]] = []
     free = asyncio.Semaphore(AT_ONCE)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS)) as session:
         await _until_ready(session, carrier)
 
         async def place() -> None:
-            async with free, session.post(carrier, data={"From": "+919810000000", "Url": "x" * 100}) as answer:
-                await answer.json()
+            async with free, session.post(carrier, data={"From": "+919810000000", "Url": "x" * 100}) as response:
+                await response.json()
 
-        await asyncio.gather(*(_noted(place(), done) for _ in range(calls)))
+        await asyncio.gather(*(_recorded(place(), done) for _ in range(calls)))
     return done
 
 
-async def _noted(call: Any, done: list[tuple[float, float]]) -> None:
+async def _recorded(call: Any, done: list[tuple[float, float]]) -> None:
     await call
     done.append((time.monotonic(), float(len(done) + 1)))
 
@@ -88,23 +88,23 @@ async def _until_ready(session: aiohttp.ClientSession, carrier: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
-            async with session.post(carrier) as answer:
-                answer.raise_for_status()
+            async with session.post(carrier) as response:
+                response.raise_for_status()
                 return
         except aiohttp.ClientError:
             await asyncio.sleep(0.1)
-    raise TimeoutError("the bare servers do not answer")
+    raise TimeoutError("the bare servers do not respond")
 
 
 def _carrier(events_url: str) -> web.Application:
-    """Answers a call when both its events have been taken: then the rate is that of whole calls."""
+    """Respond to a call when both its events have been accepted, so that the rate is that of whole calls."""
     app = web.Application()
 
     async def take_call(request: web.Request) -> web.Response:
         await request.post()
         for _ in ("answered", "terminal"):
-            async with app["session"].post(events_url, json=EVENT) as answer:
-                answer.raise_for_status()
+            async with app["session"].post(events_url, json=EVENT) as response:
+                response.raise_for_status()
         return web.json_response({"Call": {"Sid": "0" * 32, "Status": "in-progress"}})
 
     async def begin(app: web.Application) -> None:
@@ -116,7 +116,7 @@ def _carrier(events_url: str) -> web.Application:
 
 
 def main(port: int) -> None:
-    """The carrier, with the address for events that this system would give it."""
+    """Run the carrier, with the address for events that this system would give it."""
     django.setup()
     from dialer import links
 

@@ -1,4 +1,4 @@
-"""The limit of whatever takes numbers in: parse and validate each with phonenumbers, and nothing else."""
+"""The limit of everything that takes numbers in: parse and validate each with phonenumbers, nothing else."""
 
 import time
 from collections.abc import Iterable

@@ -14,8 +14,9 @@ SAMPLES = 200
 
 
 def measure(run: Run) -> list[Row]:
-    """p50 and p95 over HTTP on one connection; a campaign in progress with a tenth of its calls done, the others
-    waiting. Those that are done were really dialled, over the simulated carrier; then its caller ID was switched off.
+    """Measure p50 and p95 over HTTP on one connection, of a campaign in progress with a tenth of its calls done.
+
+    Those were really dialled, over the simulated carrier; then the caller ID was switched off, and the others wait.
     """
     calls = run.count(CALLS, least=2_000)
     run.say(f"a tenth of a campaign of {calls:,} calls is dialled")

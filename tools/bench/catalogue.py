@@ -19,8 +19,8 @@ from tools.bench.figures import Row
 from tools.bench.run import Run
 
 FIGURES: dict[str, Callable[[Run], list[Row]]] = {
-    each.NAME: each.measure
-    for each in (
+    module.NAME: module.measure
+    for module in (
         attempts,
         channels_in_use,
         starting,

@@ -1,4 +1,4 @@
-"""How full the channels are kept, and how soon a free one is used again: by the carrier's ring log, not by us."""
+"""How full the channels are kept, and how soon a free one is used again, by the carrier's ring log."""
 
 import os
 import time
@@ -12,8 +12,8 @@ NAME = "channels"
 # (cap, calls): two minutes each at ten calls a second for every sixty channels.
 CAPS = ((60, 1_200), (1_000, 20_000))
 PATIENCE_SECONDS = 900
-# Calls of 2 to 10 seconds, one second of it ringing, as likely one as the other. To the tenth of a second: people don't
-# hang up on the stroke of it, and calls of whole seconds would end together for as long as the campaign runs.
+# Calls of 2 to 10 seconds, one of them ringing, all equally likely. To the tenth of a second, as calls of whole seconds
+# would go on ending together for as long as the campaign runs.
 SCRIPT = {
     "seed": 1,
     "default": [{"outcome": "completed", "ring": 1, "talk": tenths / 10, "weight": 1} for tenths in range(10, 91)],
@@ -22,9 +22,9 @@ CHART_POINTS = 2_000
 
 
 def measure(run: Run) -> list[Row]:
-    """Campaigns over HTTP through the sandbox, one after the other, each in an account with so many channels.
+    """Measure campaigns over HTTP through the sandbox, one after the other, each in an account with `cap` channels.
 
-    The mean is weighted by time, over the time in which work was waiting; the waits are from the end of a call to the
+    The mean is weighted by time and covers the time in which work was waiting. A wait is from the end of a call to the
     start of the one that took its channel.
     """
     rows: list[Row] = []
@@ -41,17 +41,17 @@ def measure(run: Run) -> list[Row]:
             spans = whole.spans(caller_id=caller_id)
             on = f"cap {cap:,}, {calls:,} calls of 2 to 10 s over HTTP to the sandbox"
             rows += [*_rows(spans, cap, on), row(f"cores in use, {on}", cores, "cores", NAME, limit=os.cpu_count())]
-            _keep(run, spans, cap)
+            _add_series(run, spans, cap)
     return rows
 
 
 def _cores_in_use(whole: System, campaign: str) -> float:
-    """By all processes of the system, its servers and the sandbox included, from the campaign's start to its end."""
-    everybody = [process for processes in whole.parts().values() for process in processes]
-    used, began = cpu_seconds(everybody), time.monotonic()
+    """Run the campaign; returns the cores that all processes used, servers and sandbox included."""
+    processes = [process for part in whole.parts().values() for process in part]
+    used, began = cpu_seconds(processes), time.monotonic()
     whole.start(campaign)
     whole.wait_until_ended(campaign, PATIENCE_SECONDS)
-    return (cpu_seconds(everybody) - used) / (time.monotonic() - began)
+    return (cpu_seconds(processes) - used) / (time.monotonic() - began)
 
 
 def _rows(spans: list[Span], cap: int, on: str) -> list[Row]:
@@ -66,7 +66,7 @@ def _rows(spans: list[Span], cap: int, on: str) -> list[Row]:
     ]
 
 
-def _keep(run: Run, spans: list[Span], cap: int) -> None:
+def _add_series(run: Run, spans: list[Span], cap: int) -> None:
     since, until = busy_time(spans, cap)
     first = min(start for start, _ in spans)
     changes = [(moment - first, up / cap) for moment, up in live(spans)]

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
+import matplotlib
 
-mpl.use("Agg")  # files only; there may be no screen
+matplotlib.use("Agg")  # files only; there may be no screen
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -19,9 +19,9 @@ MET, NOT_MET, PLAIN = "#3a7d44", "#b23a48", "#4c6a92"
 
 
 def draw(rows: Sequence[Row], series: Mapping[str, Series], folder: Path) -> list[Path]:
-    """Draws what there is data for; answers the files."""
-    judged = [each for each in rows if each.met is not None]
-    rates = [each for each in rows if each.command.endswith(f" {attempts.NAME}")]
+    """Draw every chart that there is data for; returns the files."""
+    judged = [row for row in rows if row.met is not None]
+    rates = [row for row in rows if row.command.endswith(f" {attempts.NAME}")]
     in_use = _named(series, "channels in use")
     waits = _named(series, "free channel") | _named(series, "request to")
     charts: dict[str, tuple[bool, float, Callable[[Axes], None]]] = {
@@ -43,22 +43,22 @@ def _drawn(path: Path, inches: float, chart: Callable[[Axes], None]) -> Path:
     return path
 
 
-def headroom(each: Row) -> float:
-    """How far a row is on the good side of its target: 1 just meets it, 2 is twice as good."""
-    assert each.target is not None
-    assert each.value is not None
-    kind, bound = each.target.rsplit(" ", 1)
-    reached = each.value if each.ratio is None else each.ratio
+def headroom(row: Row) -> float:
+    """Return how far a row is on the good side of its target: 1 just meets it, 2 is twice as good."""
+    assert row.target is not None
+    assert row.value is not None
+    kind, bound = row.target.rsplit(" ", 1)
+    reached = row.value if row.ratio is None else row.ratio
     return reached / float(bound) if kind == "at least" else float(bound) / max(reached, 1e-9)
 
 
 def _targets(axes: Axes, rows: Sequence[Row]) -> None:
     rows = list(reversed(rows))
-    shares = [min(max(headroom(each), 0.02), 50) for each in rows]
-    # By position: two figures may begin alike.
+    shares = [min(max(headroom(row), 0.02), 50) for row in rows]
+    # By position, as two figures may begin alike.
     places = range(len(rows))
-    axes.barh(places, shares, color=[MET if each.met else NOT_MET for each in rows])
-    axes.set_yticks(places, [_short(each) for each in rows])
+    axes.barh(places, shares, color=[MET if row.met else NOT_MET for row in rows])
+    axes.set_yticks(places, [_short(row) for row in rows])
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=1)
     axes.tick_params(axis="y", labelsize=7)
@@ -67,10 +67,10 @@ def _targets(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _rates(axes: Axes, rows: Sequence[Row]) -> None:
     bars: dict[str, float] = {}
-    for each in rows:
-        what, _, beside = each.figure.partition(": beside ")
-        bars["Trunkline, " + what.split(", ")[1]] = each.value or 0
-        bars[beside] = each.limit or 0
+    for row in rows:
+        what, _, beside = row.figure.partition(": beside ")
+        bars["Trunkline, " + what.split(", ")[1]] = row.value or 0
+        bars[beside] = row.limit or 0
     ordered = sorted(bars.items(), key=lambda bar: bar[1])
     drawn = axes.barh([name for name, _ in ordered], [rate for _, rate in ordered], color=PLAIN)
     axes.bar_label(drawn, fmt="{:,.0f}", padding=3)
@@ -102,5 +102,5 @@ def _named(series: Mapping[str, Series], beginning: str) -> dict[str, Series]:
     return {name: points for name, points in series.items() if name.startswith(beginning)}
 
 
-def _short(each: Row, most: int = 110) -> str:
-    return each.figure if len(each.figure) <= most else each.figure[: most - 1] + "…"
+def _short(row: Row, most: int = 110) -> str:
+    return row.figure if len(row.figure) <= most else row.figure[: most - 1] + "…"

@@ -15,9 +15,9 @@ ROUNDS = 11
 
 
 def measure(run: Run) -> list[Row]:
-    """Median of the whole request over HTTP beside the median of the loop, taken by turns on the idle system.
+    """Measure the median of the whole request over HTTP beside that of the loop, taking turns on the idle system.
 
-    The campaigns start in a year, so nothing is dialled meanwhile.
+    The campaigns start in 300 days, so nothing is dialled meanwhile.
     """
     count = run.count(NUMBERS, least=100)
     run.say(f"{ROUNDS} campaigns of {count:,} numbers")
@@ -27,7 +27,7 @@ def measure(run: Run) -> list[Row]:
     requests, loops = [], []
     with system(run, "creating") as whole:
         client = whole.account("bench", channels=60)
-        client.post_campaign(body)  # the first one loads what the later ones find loaded
+        client.post_campaign(body)  # the first request also imports and connects
         for _ in range(ROUNDS):
             began = time.perf_counter()
             client.post_campaign(body)

@@ -1,6 +1,6 @@
 """A CSV file of 500,000 rows into a list, over HTTP and the real processes, beside the bare loop over its numbers.
 
-What keeps it from that loop stands beside it: PostgreSQL alone, which adds the same rows from a table of its own.
+Beside it stands what PostgreSQL alone takes to add the same rows from a table of its own.
 """
 
 import time
@@ -20,10 +20,10 @@ BATCH = 5000  # rows in a transaction, as in contacts.csv_uploads.loading
 
 
 def measure(run: Run) -> list[Row]:
-    """From the request to the last row loaded, times the cores in use; and the memory it took.
+    """Measure the time from the request to the last row, times the cores in use, and the memory that it takes.
 
-    The cores of the loader and of PostgreSQL are counted, and never less than one, so that waiting counts too. Memory
-    is of the web processes, which take the file, and of the loader together.
+    The cores are those of the loader and PostgreSQL, at least one, so that waiting counts too. The memory is that of
+    the web processes, which take the file, and the loader together.
     """
     rows = run.count(ROWS, least=1_000)
     run.say(f"a CSV file of {rows:,} rows")
@@ -31,7 +31,7 @@ def measure(run: Run) -> list[Row]:
     with system(run, "csv-list") as whole:
         client = whole.account("bench", channels=60)
         file = run.folder / "people.csv"
-        file.write_text("number,first_name\n" + "".join(f"{each},Name {n}\n" for n, each in enumerate(numbers)))
+        file.write_text("number,first_name\n" + "".join(f"{called},Name {n}\n" for n, called in enumerate(numbers)))
         loaders = whole.processes("load@")
         workers = [*loaders, *whole.parts()["PostgreSQL"]]
         used = cpu_seconds(workers)
@@ -56,7 +56,7 @@ def measure(run: Run) -> list[Row]:
 
 
 def _load(client: Client, file: Path, expected: int) -> float:
-    """Seconds from the request to the last row."""
+    """Return the seconds from the request to the last row."""
     began = time.monotonic()
     with file.open("rb") as rows:
         files, form = {"file_name": rows}, {"list_name": "people"}
@@ -74,9 +74,9 @@ def _load(client: Client, file: Path, expected: int) -> float:
 
 
 def _postgresql_alone(db: Connection, rows: int) -> float:
-    """Seconds to add the loaded rows once more, as bulk_insert does, when they stand in a table already."""
-    db.execute(_KEEP)
-    db.execute("CREATE INDEX ON kept (line)")
+    """Return the seconds to add the loaded rows once more, as bulk_insert does, from a table that holds them."""
+    db.execute(_COPY_ROWS)
+    db.execute("CREATE INDEX ON loaded (line)")
     db.execute("TRUNCATE contacts_contact, contacts_listentry")
     began = time.monotonic()
     for first in range(1, rows + 1, BATCH):
@@ -89,25 +89,25 @@ def _postgresql_alone(db: Connection, rows: int) -> float:
     return time.monotonic() - began
 
 
-_KEEP = """
-    CREATE TEMPORARY TABLE kept AS
+_COPY_ROWS = """
+    CREATE TEMPORARY TABLE loaded AS
     SELECT row_number() OVER (ORDER BY entry.id) AS line, contact, entry.contact_list_id, entry.values, values_digest
     FROM contacts_listentry AS entry JOIN contacts_contact AS contact ON contact.id = entry.contact_id
     ORDER BY line
 """
 
 _ADD_CONTACTS = """
-    INSERT INTO contacts_contact SELECT (contact).* FROM kept WHERE line BETWEEN %s AND %s
+    INSERT INTO contacts_contact SELECT (contact).* FROM loaded WHERE line BETWEEN %s AND %s
     ORDER BY (contact).number, line
     ON CONFLICT (account_id, number) DO NOTHING
 """
 
 _ADD_ENTRIES = """
     INSERT INTO contacts_listentry (contact_list_id, contact_id, values, values_digest)
-    SELECT kept.contact_list_id, found.id, kept.values, kept.values_digest
-    FROM kept CROSS JOIN LATERAL (
+    SELECT loaded.contact_list_id, found.id, loaded.values, loaded.values_digest
+    FROM loaded CROSS JOIN LATERAL (
         SELECT id FROM contacts_contact
-        WHERE account_id = (kept.contact).account_id AND number = (kept.contact).number LIMIT 1
+        WHERE account_id = (loaded.contact).account_id AND number = (loaded.contact).number LIMIT 1
     ) AS found
     WHERE line BETWEEN %s AND %s ORDER BY line
     ON CONFLICT (contact_list_id, contact_id, values_digest) DO NOTHING

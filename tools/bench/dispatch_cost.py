@@ -20,11 +20,11 @@ PATIENCE_SECONDS = 900
 
 
 def measure(run: Run) -> list[Row]:
-    """dispatch.dispatch alone, without workers, 500 channels free: milliseconds per attempt with a million calls that
-    wait beside ten thousand, and with a thousand campaigns in progress beside one.
+    """Measure dispatch.dispatch alone, without workers and with 500 channels free, in milliseconds per attempt.
 
-    Each situation has a process, a PostgreSQL and a Valkey of its own; they take turns, so that what else the machine
-    does falls on all of them.
+    A million waiting calls stand beside ten thousand, and a thousand campaigns in progress beside one. Each situation
+    has a process, a PostgreSQL and a Valkey of its own. They take turns, so that other load of the machine falls on
+    all of them.
     """
     many, campaigns = run.count(MANY, least=2 * FEW), run.count(CAMPAIGNS, least=20)
     run.say(f"dispatch of one campaign of {FEW:,} calls, of one of {many:,}, and of {campaigns:,} campaigns")
@@ -49,13 +49,13 @@ def measure(run: Run) -> list[Row]:
 
 @contextmanager
 def _situation(run: Run, campaigns: int, calls: int) -> Iterator[processes.Process]:
-    """A process that has so many campaigns of so many calls each and waits for its rounds."""
+    """Start a process with so many campaigns of so many calls each, which waits for its rounds."""
     data_dir = run.folder / f"dispatch-{campaigns}-{calls}"
     with servers.migrated(data_dir) as variables:
         command = [sys.executable, "-m", "tools.bench.dispatch_rounds", str(campaigns), str(calls)]
         pipe = subprocess.PIPE
         process = processes.spawn(command, variables, stdin=pipe, stdout=pipe, stderr=None, text=True)
-        # Who waits for an answer of a process that hangs reads its end instead.
+        # If the process hangs, waiting for its line ends with its output.
         patience = Timer(PATIENCE_SECONDS, process.kill)
         patience.start()
         try:
@@ -66,12 +66,12 @@ def _situation(run: Run, campaigns: int, calls: int) -> Iterator[processes.Proce
 
 
 def _round(process: processes.Process) -> float:
-    """Milliseconds per attempt."""
+    """Let the process dispatch once; returns milliseconds per attempt."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
+    line = process.stdout.readline()
+    if not line:
         raise OSError(f"the process that dispatches has ended with {processes.collect(process)}")
-    return float(answer)
+    return float(line)

@@ -1,7 +1,7 @@
-"""`python -m tools.bench.dispatch_rounds CAMPAIGNS CALLS`: times dispatch alone, a round for each line that it is sent.
+"""`python -m tools.bench.dispatch_rounds CAMPAIGNS CALLS`: time dispatch alone, a round for each line of its input.
 
-All in one process, without workers. A round is a dispatch, which is timed, and what the workers would then do, which is
-not: the calls are placed over the simulated carrier and their events settled, so that the next round finds the channels
+All happens in one process, without workers. A round is a dispatch, which is timed, and the work of the workers, which
+is not: calls are placed over the simulated carrier and their events applied, so that the next round finds the channels
 free.
 """
 
@@ -25,12 +25,12 @@ from dialer import dialing, dispatch, inbox, reconciliation  # noqa: E402
 from dialer.models import CallAttempt  # noqa: E402
 from tools.bench.system import clone, number, number_sql  # noqa: E402
 
-# As many as one dispatch takes at the most.
+# As many as one dispatch takes at most.
 CHANNELS = 500
 
 
 def main(campaigns: int, calls: int) -> None:
-    """Milliseconds of dispatch per attempt, a line for each line of the standard input."""
+    """Print milliseconds of dispatch per attempt, a line for each line of the standard input."""
     collect_garbage_rarely()  # as workers do
     reconciliation.rebuild()
     account = _account(campaigns, calls)
@@ -39,7 +39,7 @@ def main(campaigns: int, calls: int) -> None:
 
 
 def _account(campaigns: int, calls: int) -> Account:
-    """An account with so many campaigns in progress, of so many calls each."""
+    """Create an account with so many campaigns in progress, of so many calls each."""
     trunk = Trunk.objects.create(name="simulated", carrier="simulated")
     account = Account.objects.create(
         sid="bench", opens_at="00:00", closes_at="00:00", channels=CHANNELS, starts_per_minute=10_000_000
@@ -54,7 +54,7 @@ def _account(campaigns: int, calls: int) -> Account:
         _fill(campaign, calls - 1)
     schedule.start_due(timezone.now())
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")  # or the server would begin it in the middle of a round
+        cursor.execute("VACUUM ANALYZE")  # or autovacuum would begin in the middle of a round
     return account
 
 
@@ -65,7 +65,7 @@ def _fill(campaign: Campaign, calls: int) -> None:
 
 
 def _round(account_id: int) -> float:
-    """Milliseconds per attempt."""
+    """Return milliseconds per attempt."""
     began = time.perf_counter()
     claimed = dispatch.dispatch(account_id, timezone.now())
     took = time.perf_counter() - began

@@ -18,8 +18,9 @@ LARGE_FIRST = 500_000
 
 
 def measure(run: Run) -> list[Row]:
-    """How long a campaign of 100 calls takes, from its start to its last call, while one of 100,000 has all 60 channels
-    of their account, beside the time that it takes alone. Over HTTP to the sandbox; the calls are the same both times.
+    """Measure how long a campaign of 100 calls takes beside one of 100,000 that has all 60 channels of their account.
+
+    The limit is the time that it takes alone. Both over HTTP to the sandbox, with the same calls.
     """
     large = run.count(LARGE, least=1_000)
     with system(run, "fair-share") as whole:
@@ -37,7 +38,7 @@ def measure(run: Run) -> list[Row]:
 
 
 def _seconds(whole: System, client: Client) -> float:
-    whole.stack.script(SCRIPT)  # put again, it begins again: the numbers meet the same fate
+    whole.stack.script(SCRIPT)  # starts the script again, so that the numbers get the same outcomes
     campaign = whole.campaign(client, SMALL)
     whole.start(campaign)
     whole.wait_until_ended(campaign, PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""A figure beside what it is compared with: the rows, their table in the terminal, and results.json."""
+"""A figure beside its limit: the rows, their table in the terminal, and results.json."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure must reach: its ratio to the limit, or the figure itself where it has none."""
+    """What a figure must reach: its ratio to the limit, or the figure itself if it has no limit."""
 
     bound: float
     at_least: bool
@@ -32,10 +32,12 @@ def at_most(bound: float) -> Target:
 
 @dataclass(frozen=True)
 class Row:
-    """figure says what is measured and on what. value and limit are in `unit`, ratio is value ÷ limit.
+    """One figure.
 
-    limit and ratio are None where the figure stands alone; target and met where nothing is asked of it; value where
-    this machine can't tell, and then `figure` says why.
+    figure: what is measured, and on what; if value is None, also why this machine cannot measure it.
+    value, limit: in `unit`. limit and ratio are None if the figure stands alone.
+    ratio: value ÷ limit.
+    target, met: None if the figure has no target.
     """
 
     figure: str
@@ -51,7 +53,7 @@ class Row:
 def row(
     figure: str, value: float | None, unit: str, name: str, *, limit: float | None = None, target: Target | None = None
 ) -> Row:
-    """A row; name is the module's, which `--only` takes."""
+    """Return a row; `name` is the one that `--only` takes."""
     ratio = None if value is None or limit is None else value / limit
     judged = value if limit is None else ratio
     return Row(
@@ -67,7 +69,7 @@ def row(
 
 
 def number(value: float | None) -> str:
-    """For people: as many digits as mean something."""
+    """Return the value for people, with its significant digits."""
     if value is None:
         return ""
     if abs(value) >= 100:
@@ -78,16 +80,16 @@ def number(value: float | None) -> str:
 HEADINGS = ("figure", "value", "beside", "ratio", "must be", "met", "command")
 
 
-def cells(each: Row) -> tuple[str, ...]:
-    """The row as a line of a table."""
+def cells(row: Row) -> tuple[str, ...]:
+    """Return the row as a line of a table."""
     return (
-        each.figure,
-        f"{number(each.value)} {each.unit}" if each.value is not None else "not measured",
-        f"{number(each.limit)} {each.unit}" if each.limit is not None else "",
-        number(each.ratio),
-        each.target or "",
-        {True: "yes", False: "no", None: ""}[each.met],
-        each.command,
+        row.figure,
+        f"{number(row.value)} {row.unit}" if row.value is not None else "not measured",
+        f"{number(row.limit)} {row.unit}" if row.limit is not None else "",
+        number(row.ratio),
+        row.target or "",
+        {True: "yes", False: "no", None: ""}[row.met],
+        row.command,
     )
 
 
@@ -97,15 +99,15 @@ def table(rows: Sequence[Row]) -> Table:
     )
     for heading in HEADINGS[:-1]:
         drawn.add_column(heading, justify="left" if heading == "figure" else "right")
-    for each in rows:
-        style = {True: "green", False: "red", None: ""}[each.met]
-        drawn.add_row(*cells(each)[:-1], style=style)
+    for line in rows:
+        style = {True: "green", False: "red", None: ""}[line.met]
+        drawn.add_row(*cells(line)[:-1], style=style)
     return drawn
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    path.write_text(json.dumps([asdict(each) for each in rows], indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps([asdict(line) for line in rows], indent=2, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> list[Row]:
-    return [Row(**each) for each in json.loads(path.read_text())]
+    return [Row(**fields) for fields in json.loads(path.read_text())]

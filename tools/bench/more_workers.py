@@ -11,12 +11,12 @@ from tools.local.project import with_services
 
 NAME = "more-workers"
 UNIT = "attempts/s"
-# PostgreSQL, Valkey, the first worker, its dialer and beat are at work: a second worker needs cores beyond theirs.
+# PostgreSQL, Valkey, the first worker, its dialer and beat need cores; a second worker needs more.
 CORES = 6
 
 
 def measure(run: Run) -> list[Row]:
-    """Completed attempts a second of the simulated carrier, with one worker and dialer process and with two of each."""
+    """Measure completed attempts a second, with one control and one dial process, and with two of each."""
     cores = len(os.sched_getaffinity(0))
     figure, target = "completed attempts, simulated carrier, two worker processes beside one", at_least(1.8)
     if cores < CORES:

@@ -17,14 +17,14 @@ GB = 1024**3
 
 
 def publish(rows: Sequence[Row], charts: Sequence[Path]) -> None:
-    """Writes results.json, and the page with the same figures."""
+    """Write results.json, and the page with the same figures."""
     figures.write(rows, FOLDER / "results.json")
     page = FOLDER / "README.md"
     page.write_text(with_figures(page.read_text(), f"{machine()}\n\n{markdown(rows)}\n\n{_images(charts)}"))
 
 
 def with_figures(page: str, text: str) -> str:
-    """The page with this text between its marks; the prose around stays. Raises ValueError where there are no marks."""
+    """Return the page with this text between its marks. Raises ValueError if it has no marks."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -34,13 +34,13 @@ def with_figures(page: str, text: str) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     lines = [_line(HEADINGS), _line(["---"] * len(HEADINGS))]
-    lines += [_line([*cells(each)[:-1], f"`{each.command}`"]) for each in rows]
-    met = [each.met for each in rows if each.met is not None]
+    lines += [_line([*cells(row)[:-1], f"`{row.command}`"]) for row in rows]
+    met = [row.met for row in rows if row.met is not None]
     return "\n".join([*lines, "", f"{sum(met)} of {len(met)} targets met."])
 
 
 def machine() -> str:
-    """What it was measured on, and when."""
+    """Return the sentence that says on what machine it was measured, and when."""
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory().total / GB
     python = platform.python_version()

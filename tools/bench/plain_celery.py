@@ -1,10 +1,10 @@
-"""What one would build instead: the dialer of the textbooks, in a hundred lines.
+"""The peer: the dialer that tutorials build, in a hundred lines.
 
 One Celery task per call, `countdown` for the retries, a counter in Redis as the semaphore of the channels, and a model
-that Django saves at each step. It is meant well: the carrier answers at once and its event is handled where it arises,
-so that it pays for no inbox, no history, no second task, and no recovery. It loses calls with its worker, and channels.
+that Django saves at each step. It is at an advantage: the carrier replies at once and its event is handled in place, so
+that it pays for no inbox, no history, no second task and no recovery. It loses calls and channels with its worker.
 
-The table is this module's own and made by hand: the product has no such app and no migration for it.
+The table is this module's own and created by hand: the product has no such app and no migration for it.
 """
 
 import uuid
@@ -20,7 +20,7 @@ CHANNELS = 1000
 CHANNELS_IN_USE = "plain:channels"
 RETRIES = 3
 RETRY_SECONDS = 600
-# No channel is free: so long until the next try, as people write it.
+# Seconds until the next try when no channel is free, as tutorials have it.
 BUSY_SECONDS = 1
 
 _redis: "Redis" = Redis.from_url(settings.REDIS_URL)
@@ -47,7 +47,7 @@ class PlainCall(models.Model):
 
 @shared_task(bind=True, name="bench.plain_dial", max_retries=None)
 def plain_dial(self: "Task[[int], None]", call_id: int) -> None:
-    """Dials one call."""
+    """Dial one call."""
     if _redis.incr(CHANNELS_IN_USE) > CHANNELS:
         _redis.decr(CHANNELS_IN_USE)
         raise self.retry(countdown=BUSY_SECONDS)
@@ -61,12 +61,12 @@ def plain_dial(self: "Task[[int], None]", call_id: int) -> None:
 
 
 def _place(_number: str) -> str:
-    """The carrier: takes the call at once, as the simulated one does."""
+    """Stand in for the carrier, which takes the call at once, as the simulated one does."""
     return uuid.uuid4().hex
 
 
 def _take_event(call: PlainCall, outcome: str) -> None:
-    """The carrier's only event; a retry is a task with a countdown."""
+    """Apply the carrier's only event; a retry is a task with a countdown."""
     _redis.decr(CHANNELS_IN_USE)
     if outcome != "completed" and call.attempts <= RETRIES:
         call.status = "retrying"
@@ -79,7 +79,7 @@ def _take_event(call: PlainCall, outcome: str) -> None:
 
 
 def make_calls(count: int) -> list[int]:
-    """Makes the table with so many calls in it; answers their ids."""
+    """Create the table with so many calls in it; returns their ids."""
     with connection.schema_editor() as editor:
         editor.create_model(PlainCall)
     calls = [PlainCall(number=f"+91{9_810_000_000 + position}") for position in range(count)]

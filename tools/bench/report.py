@@ -17,10 +17,10 @@ PATIENCE_SECONDS = 120
 
 
 def measure(run: Run) -> list[Row]:
-    """Rows a second of a download over HTTP, beside those of the very statement that the server sends for it, read by
-    a client that throws it away; and the memory of the web processes, after a first small report.
+    """Measure rows a second of a download over HTTP, and the memory of the web processes after a first report.
 
-    The rows are copies of one call, completed at its first attempt.
+    The limit is the very statement that the server sends for it, read by a client that discards the rows, which are
+    copies of one call, completed at its first attempt.
     """
     rows = run.count(ROWS, least=1_000)
     run.say(f"a report of {rows:,} rows")
@@ -42,7 +42,7 @@ def measure(run: Run) -> list[Row]:
 
 
 def _campaign(whole: System, rows: int) -> str:
-    """The address of the report of a campaign that has completed so many calls."""
+    """Make a campaign that has completed so many calls; returns the address of its report."""
     client = whole.account("bench", channels=60, trunk="simulated")
     campaign = whole.campaign(client, 1)
     whole.start(campaign)
@@ -52,28 +52,28 @@ def _campaign(whole: System, rows: int) -> str:
 
 
 def _add_completed(whole: System, campaign: str, more: int) -> None:
-    """Adds as many calls, each with one attempt, as copies of the campaign's first, which has completed."""
+    """Add so many calls, each with one attempt, as copies of the campaign's first, which has completed."""
     call = whole.value("SELECT id FROM campaigns_call WHERE campaign_id = %s", campaign)
     attempt = whole.value("SELECT id FROM dialer_callattempt WHERE campaign_id = %s", campaign)
     clone(whole.db, "campaigns_call", call, more, number=number_sql(1))
-    # The new calls' ids follow the first one without a gap: nobody else adds any.
+    # The new calls' ids follow the first one without a gap, as nothing else adds calls.
     columns = {"id": "uuidv7()", "call_id": f"{call} + n", "carrier_ref": "'bench-' || n"}
     clone(whole.db, "dialer_callattempt", attempt, more, **columns)
     whole.db.execute("ANALYZE campaigns_call, dialer_callattempt")
 
 
 def _download(url: str) -> tuple[float, int]:
-    """Seconds and lines."""
+    """Return the seconds it took, and the number of lines."""
     began, lines = time.perf_counter(), 0
-    with requests.get(url, stream=True, timeout=PATIENCE_SECONDS) as answer:
-        answer.raise_for_status()
-        for piece in answer.iter_content(PIECE):
+    with requests.get(url, stream=True, timeout=PATIENCE_SECONDS) as response:
+        response.raise_for_status()
+        for piece in response.iter_content(PIECE):
             lines += piece.count(b"\n")
     return time.perf_counter() - began, lines
 
 
 def _copy(whole: System, statements: Sequence[str]) -> float:
-    """Seconds that the statements of one report take."""
+    """Return the seconds that the statements of one report take."""
     if not statements:
         raise LookupError("the report was made without COPY: there is nothing to compare it with")
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One run of the bench: its scale, its folder, and what the figures share."""
+"""One run of the bench: its scale, its folder, and measurements that figures share."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,7 +9,7 @@ from threading import Event, Thread
 import psutil
 
 MB = 1024 * 1024
-# Resident memory is looked at so often: a peak that is shorter holds no more than this time can allocate.
+# How often resident memory is read. A shorter peak holds no more than can be allocated in this time.
 SAMPLE_SECONDS = 0.05
 
 Series = list[tuple[float, float]]
@@ -17,7 +17,7 @@ Series = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Run:
-    """scale shrinks the data, for a quick try; folder is thrown away at the end; series are drawn by the charts."""
+    """scale shrinks the data for a quick trial; folder is removed at the end; series are drawn by the charts."""
 
     scale: float
     folder: Path
@@ -25,26 +25,26 @@ class Run:
     series: dict[str, Series] = field(default_factory=dict)
 
     def count(self, full: int, least: int = 1) -> int:
-        """So many things at this scale, but no fewer than the figure needs to mean anything."""
+        """Return the count at this scale, but no less than the figure needs to mean anything."""
         return max(least, round(full * self.scale))
 
 
 @dataclass
 class Memory:
-    """Resident memory of some processes and their children, together, in bytes."""
+    """Resident memory of some processes and their children together, in bytes."""
 
     idle: int
     peak: int
 
     @property
     def above_idle(self) -> float:
-        """Megabytes."""
+        """Return the peak above idle, in megabytes."""
         return (self.peak - self.idle) / MB
 
 
 @contextmanager
 def watched(processes: Sequence[psutil.Process]) -> Iterator[Memory]:
-    """Follows the memory for the length of the `with` block. Pages that they share count once for each of them."""
+    """Follow the memory for the length of the `with` block. A shared page counts once for each process that has it."""
     idle = _resident(processes)
     memory, over = Memory(idle, idle), Event()
 
@@ -62,17 +62,17 @@ def watched(processes: Sequence[psutil.Process]) -> Iterator[Memory]:
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """What these processes and their children have used since they began, those that have ended included."""
-    return float(sum(sum(each.cpu_times()[:4]) for each in _family(processes)))
+    """Return what these processes and their children have used since they began, ended children included."""
+    return float(sum(sum(process.cpu_times()[:4]) for process in _with_children(processes)))
 
 
 def _resident(processes: Sequence[psutil.Process]) -> int:
     resident = 0
-    for process in _family(processes):
+    for process in _with_children(processes):
         with suppress(psutil.NoSuchProcess):
             resident += process.memory_info().rss
     return resident
 
 
-def _family(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    return [each for process in processes for each in (process, *process.children(recursive=True))]
+def _with_children(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    return [member for process in processes for member in (process, *process.children(recursive=True))]

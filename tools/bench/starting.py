@@ -13,21 +13,23 @@ from tools.bench.system import CALLER_ID, System, campaign_body, number, system
 NAME = "starting"
 CAMPAIGNS = 1_000
 CAMPAIGNS_OF_A_REQUEST = 100
-# Time enough to create them all before they are due, on a slow machine too.
+# How long before they are due the first is created: enough to create them all, on a slow machine too.
 AHEAD_SECONDS, AHEAD_SECONDS_EACH = 5, 0.04
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 60
 SAMPLES = 200
-# Between two samples, by chance, so that they do not march in step with beat.
+# Seconds between two samples, at random, so that they do not keep in step with beat.
 PAUSES = (0.3, 0.9)
 
 
 def measure(run: Run) -> list[Row]:
-    """Start lag: campaigns of one call each, all due at one full second; until each is seen in progress by another
-    connection, and until its call is placed over the simulated carrier.
+    """Measure the start lag and the time to the first ring.
 
-    First ring: an idle system, a campaign of one call; from the moment that the request is sent, so with the time that
-    the API takes for it, to the ring in the sandbox's log.
+    Start lag: campaigns of one call each, all due at one full second, until another connection sees each in progress,
+    and until its call is placed over the simulated carrier.
+
+    First ring: on an idle system, a campaign of one call, from the moment when the request is sent to the ring in the
+    sandbox's log. The time that the API takes is part of it.
     """
     with system(run, "starting") as whole:
         return [*_start_lag(run, whole), *_first_ring(run, whole)]
@@ -62,7 +64,7 @@ def _start_lag(run: Run, whole: System) -> list[Row]:
 
 
 def _seen_starting(whole: System, due: int, campaigns: int) -> list[float]:
-    """Seconds after `due` at which each campaign was first seen to have started."""
+    """Return the seconds after `due` at which each campaign was first seen to have started."""
     lags: list[float] = []
     time.sleep(max(0.0, due - time.time()))
     while len(lags) < campaigns:

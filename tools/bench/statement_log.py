@@ -1,7 +1,7 @@
-"""What PostgreSQL and Redis were asked, by their own word: PostgreSQL's log of statements, Redis's MONITOR.
+"""Statements that PostgreSQL executed and commands that Redis executed, from PostgreSQL's log and Redis's MONITOR.
 
-The embedded PostgreSQL comes without pg_stat_statements, so its log is counted. Both slow the system down: what is
-counted is not timed.
+The embedded PostgreSQL comes without pg_stat_statements, so its log is counted. Both slow the system down: a run that
+is counted is not timed.
 """
 
 import re
@@ -15,13 +15,13 @@ import redis
 
 from tools.bench.system import APPLICATION_NAME, Connection, System
 
-# One line begins each statement, transaction control included; its further lines are indented by a tab.
+# The first line of a statement, transaction control included; its further lines are indented by a tab.
 _BEGIN = re.compile(rb"^@(?P<application>[^@]*)@ LOG:  (?:statement|execute [^:]*): (?P<text>.*)")
 
 
 @dataclass
 class Asked:
-    """statements: whole texts, of everybody but the bench. commands: sent by clients; in_scripts: by Lua scripts."""
+    """statements: whole texts, without those of the bench. commands: sent by clients; in_scripts: by Lua scripts."""
 
     statements: list[str] = field(default_factory=list)
     commands: int = 0
@@ -30,7 +30,7 @@ class Asked:
 
 @contextmanager
 def listening(whole: System) -> Iterator[Asked]:
-    """Fills what it yields at the end of the `with` block."""
+    """Yield an object that is filled at the end of the `with` block."""
     asked = Asked()
     log = whole.stack.data_dir / "postgres" / "log"
     with redis.Redis.from_url(whole.redis_url) as client, _statements_logged(whole.db):
@@ -56,7 +56,7 @@ def _statements_logged(db: Connection) -> Iterator[None]:
 
 
 def _monitor(client: "redis.Redis", asked: Asked) -> None:
-    # Ends when the other thread closes the connection under it.
+    # Ends when the other thread closes the connection.
     with suppress(redis.RedisError, OSError, ValueError, AttributeError), client.monitor() as monitor:  # type: ignore[no-untyped-call]
         for command in monitor.listen():
             if command["client_type"] == "lua":

@@ -1,4 +1,4 @@
-"""What one attempt costs in statements and commands, counted where they arrive."""
+"""What one attempt costs in statements and commands, counted by the servers."""
 
 from tools.bench import statement_log
 from tools.bench.attempts import CHANNELS, PATIENCE_SECONDS
@@ -11,12 +11,13 @@ CALLS = 20_000
 
 
 def measure(run: Run) -> list[Row]:
-    """One campaign over the simulated carrier, start to end, everything that all processes send: BEGIN and COMMIT,
-    beat's own queries and the broker's traffic too. Commands within Redis's scripts are counted apart: they are no
-    round trips.
+    """Count everything that all processes send during one campaign over the simulated carrier.
+
+    BEGIN and COMMIT, beat's own queries and the broker's traffic are included. Commands within Redis's scripts are
+    counted apart, as they are no round trips.
     """
     calls = run.count(CALLS, least=500)
-    run.say(f"{calls:,} calls, with everything that is asked of PostgreSQL and Redis")
+    run.say(f"{calls:,} calls, with every statement and command counted")
     with system(run, "statements") as whole:
         campaign = whole.campaign(whole.account("bench", channels=CHANNELS, trunk="simulated"), calls)
         with statement_log.listening(whole) as asked:

@@ -16,7 +16,7 @@ from tools.bench.arithmetic import Span
 from tools.bench.run import Run
 from tools.stack import Client, Stack, running
 
-# So high that neither pace nor request limit is what is measured.
+# So high that neither the pace nor the request limit is measured.
 NO_PACE = "10000000"
 FLOW_ID, CALLER_ID = "1", "08012345678"
 FLOW = {"steps": [{"say": "There is no class tomorrow."}, {"hangup": True}]}
@@ -39,7 +39,7 @@ class System:
     redis_url: str
 
     def account(self, sid: str, *, channels: int, trunk: str = "sandbox", caller_ids: Sequence[str] = ()) -> Client:
-        """An account that is always open, with a flow, over the sandbox or the simulated carrier."""
+        """Create an account that is always open, with a flow, over the sandbox or the simulated carrier."""
         if trunk != "sandbox":
             self.stack.manage("create_trunk", trunk, "--carrier", trunk)
         numbers = [CALLER_ID, *caller_ids]
@@ -50,9 +50,12 @@ class System:
         return client
 
     def campaign(self, client: Client, calls: int, *, first: int = 0, caller_id: str = CALLER_ID) -> str:
-        """The id of a campaign that waits for `start`: made by the API for one number, filled up by SQL.
+        """Create a campaign that waits for `start`; returns its id. The API makes it for one number, SQL fills it up.
 
-        It looks as if made from a list, as no request holds so many numbers. first tells its numbers from others'.
+        It looks as if it was made from a list, as no request holds so many numbers.
+
+        Args:
+            first: position of its first number, so that campaigns have different numbers.
         """
         send_at = datetime.now(UTC) + _FAR_AWAY
         schedule = {"send_at": send_at.isoformat(timespec="seconds")}
@@ -65,7 +68,7 @@ class System:
         return made
 
     def start(self, *campaigns: str) -> None:
-        """Moves their start to this moment; the system's own tick then starts them."""
+        """Move their start to this moment; the system's own tick then starts them."""
         self.db.execute(
             "UPDATE campaigns_campaign SET send_at = now(), expires_at = now() + interval '30 days'"
             " WHERE id = ANY(%s::uuid[])",
@@ -73,12 +76,12 @@ class System:
         )
 
     def value(self, sql: str, *parameters: object) -> Any:
-        """The first column of the query's first row; None where there is none."""
+        """Return the first column of the query's first row; None if there is no row."""
         found = self.db.execute(sql.encode(), list(parameters)).fetchone()
         return found[0] if found else None
 
     def wait_for(self, sql: str, *parameters: object, seconds: float, what: str) -> None:
-        """Returns when the query answers true. Raises TimeoutError."""
+        """Return when the query returns true. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.value(sql, *parameters):
@@ -91,19 +94,19 @@ class System:
         self.wait_for(ended, campaign, seconds=seconds, what="the campaign has not ended")
 
     def spans(self, **filters: str) -> list[Span]:
-        """When each call was up, by the carrier's ring log. Calls that are up still are left out."""
+        """Return when each call was up, by the carrier's ring log. Calls that are still up are left out."""
         rings = self.stack.rings(**filters)["rings"]
         return [(ring["start"], ring["end"]) for ring in rings if ring["end"] is not None]
 
     def processes(self, *names: str) -> list[psutil.Process]:
-        """The processes whose command holds one of the names; without the children that they have started."""
+        """Return the processes whose command contains one of the names, without the children that they have started."""
         found = {process.pid: process for process in self._family() if any(name in _command(process) for name in names)}
         if not found:
             raise LookupError(f"no process of the stack is called {' or '.join(names)}")
         return [process for process in found.values() if process.ppid() not in found]
 
     def parts(self) -> dict[str, list[psutil.Process]]:
-        """Who shares the machine's cores; each with the children that it has, and had."""
+        """Return the processes that share the machine's cores, by part of the system."""
         with redis.Redis.from_url(self.redis_url) as client:
             redis_pid = client.info("server")["process_id"]
         postmaster = psutil.Process(self.value("SELECT pg_backend_pid()")).parent()
@@ -126,7 +129,7 @@ class System:
 
 @contextmanager
 def system(run: Run, name: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
-    """A system of its own, with data of its own, stopped at the end."""
+    """Run a system with data of its own for the length of a `with` block."""
     data_dir = run.folder / name
     with running(data_dir, {"LOG_LEVEL": "WARNING"} | dict(settings or {})) as stack:
         urls = services_file.running_services(data_dir)
@@ -140,24 +143,24 @@ def connect(url: str) -> Connection:
 
 
 def campaign_body(numbers: Sequence[str], *, caller_id: str = CALLER_ID) -> dict[str, Any]:
-    """What a client posts."""
+    """Return what a client posts."""
     return {"caller_id": caller_id, "url": f"http://my.exotel.com/bench/exoml/start_voice/{FLOW_ID}", "from": numbers}
 
 
 def number(position: int) -> str:
-    """A valid Indian mobile number of its own for each position below two million."""
+    """Return a valid Indian mobile number, a different one for each position below two million."""
     return f"+91{9_810_000_000 + position}"
 
 
 def number_sql(first: int) -> str:
-    """The same in SQL, for the rows n = 1, 2, … of `clone`."""
+    """Return the same in SQL, for the rows n = 1, 2, … of `clone`."""
     return f"'+91' || ({9_810_000_000 + first - 1} + n)"
 
 
 def clone(db: Connection, table: str, template: object, rows: int, **columns: str) -> None:
-    """Adds rows that are like one that the system has made, save for these columns (SQL, of the row's number n).
+    """Add rows like one that the system has made, except for these columns (SQL, of the row's number n).
 
-    A column that is added to the table some day is thus filled as the system fills it.
+    So a column that is added to the table later is filled as the system fills it.
     """
     names = db.execute(
         "SELECT column_name FROM information_schema.columns"
