@@ -1,7 +1,6 @@
 # Trunkline's commands. Plain `make` lists them.
 #
-# Each recipe's last program replaces the shell (exec): Ctrl-C reaches the program once, and its exit code is make's to
-# report.
+# The last program of a recipe replaces the shell (exec), so that Ctrl-C reaches it once and make reports its exit code.
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,7 +28,7 @@ up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
 test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
 	@exec $(PY) -m pytest
 
-chaos: $(DEV_STAMP) ## break a running system in every way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
+chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
 	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
 
 bench: $(DEV_STAMP) ## measure, beside the limits and a plain dialer; writes docs/operator/performance (twenty minutes)
@@ -53,16 +52,16 @@ clean: ## remove .venv and all caches; keeps .data, where the databases are
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps carry the time of the last installation: it is repeated only when a requirements file is newer.
+# The stamps have the time of the last installation, which is repeated only when a requirements file is newer.
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Trunkline needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON=python3.11, say." >&2; exit 1; }
+		|| { echo "Trunkline needs Python 3.11 or newer; this is $$($(PYTHON) --version). Set PYTHON, for example to python3.11." >&2; exit 1; }
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME_STAMP): requirements.txt constraints.txt | $(PY)
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) # an interrupted start left it half made
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) # an interrupted installation left it incomplete
 	@echo "installing requirements.txt"
 	@$(PIP_INSTALL) -r requirements.txt
 	@touch $@

@@ -1,7 +1,7 @@
 """`make audit`: no dependency has a known vulnerability, as far as pip-audit's data can be reached.
 
-Without a network, or behind a mirror that has packages but no such data (it answers 404, which pip-audit takes for
-success), nothing was checked: that is said, and is no failure. A vulnerability is one, and so is a fault of ours.
+Without a network, or behind a mirror that has packages but no such data (it responds 404, which pip-audit counts as
+success), nothing was checked: that is printed and passes. A vulnerability fails, and so does an error of this project.
 """
 
 import json
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-# Seconds for some 130 questions one after another: ten where each is answered.
+# Seconds for some 130 requests one after another, which take ten when the data can be reached.
 PATIENCE = 60
 COMMAND = [
     *(sys.executable, "-m", "pip_audit", "--requirement", str(ROOT / "constraints.txt"), "--no-deps", "--disable-pip"),
     *("--format", "json", "--progress-spinner", "off", "--timeout", "5"),
 ]
-# What pip-audit ends with when it was the data that failed it, and not the list of packages.
+# Parts of pip-audit's last words when it could not reach the data; other failures are about the list of packages.
 UNREACHABLE = ("requests.exceptions.", "ConnectionError", "ServiceError", "your network may be blocking")
 
 
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def judge(output: str, errors: str) -> int:
-    """The exit status, after saying what pip-audit has found."""
+    """Print what pip-audit has found; returns the exit code."""
     try:
         packages: list[dict[str, Any]] = json.loads(output)["dependencies"]
     except (ValueError, KeyError):
@@ -41,7 +41,7 @@ def judge(output: str, errors: str) -> int:
     unknown = [package["name"] for package in packages if "vulns" not in package]
     if len(unknown) == len(packages):
         return _skipped()
-    found = [_described(package, each) for package in packages for each in package.get("vulns", ())]
+    found = [_described(package, vulnerability) for package in packages for vulnerability in package.get("vulns", ())]
     print("\n".join(found) or f"pip-audit: no known vulnerability in {len(packages) - len(unknown)} packages")
     if unknown:
         print(f"pip-audit: there is no data on {', '.join(unknown)}")

@@ -1,8 +1,8 @@
-"""`make demo`: a campaign from nothing to its report, on this machine, rung by nobody.
+"""`make demo`: a campaign from nothing to its report on this machine, without a real phone.
 
 Starts everything that `make up` starts, with a data folder of its own and on free ports; creates an account, a flow and
 a script for the sandbox carrier; posts a campaign over HTTP; shows its progress; prints a summary; stops what it
-started. Exit status 0 only if every number ended, no attempt rang twice, and never more calls were up than channels.
+started. The exit code is 0 only if every call ended, no attempt rang twice, and never more calls were up than channels.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from tools.stack import Client, Stack, StackFailed
 CHANNELS = 60
 MOST_NUMBERS = 5000
 SID, FLOW_ID, CALLER_ID = "demo", "1", "08012345678"
-# A campaign counts its waits in minutes; a demo's minute is this many seconds.
+# Waits between attempts are in minutes; a minute of the demo takes this many seconds.
 RETRY_MINUTE_SECONDS = 2
-# Far beyond what the largest demo needs, so that a fault ends it.
+# Far beyond what the largest demo needs, so that it ends if the campaign never does.
 PATIENCE_SECONDS = 600
 
 FLOW = {
@@ -73,8 +73,8 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("[yellow]stopped before its end")
         return 130
-    except (StackFailed, requests.RequestException, TimeoutError) as fault:
-        console.print(f"[red]{fault}", highlight=False)
+    except (StackFailed, requests.RequestException, TimeoutError) as error:
+        console.print(f"[red]{error}", highlight=False)
         return 1
     finally:
         with console.status("stopping every process"):
@@ -114,7 +114,7 @@ def _prepare(stack: Stack) -> Client:
 
 
 def _follow(client: Client, campaign_id: str, numbers: int) -> dict[str, Any]:
-    """Shows the progress until the campaign has ended; answers it as it then is."""
+    """Show the progress until the campaign has ended; returns the campaign."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -139,7 +139,7 @@ def _follow(client: Client, campaign_id: str, numbers: int) -> dict[str, Any]:
 
 
 def _judge(stack: Stack, campaign: dict[str, Any], report: Path, numbers: int, seconds: float) -> int:
-    """Prints the summary; 0 if the campaign, its report and the ring log agree that all went well."""
+    """Print the summary; returns 0 if the campaign, its report and the ring log agree that all went well."""
     totals, stats = stack.rings(totals="1")["totals"], campaign["stats"]
     lines = len(report.read_text().splitlines()) - 1
     checks = {
@@ -153,10 +153,10 @@ def _judge(stack: Stack, campaign: dict[str, Any], report: Path, numbers: int, s
         "seconds": (f"{seconds:.1f}", True),
     }
     table = Table(title=campaign["name"], show_header=False)
-    for name, (value, good) in checks.items():
-        table.add_row(name, value, "[green]✓" if good else "[red]✗")
+    for name, (value, is_good) in checks.items():
+        table.add_row(name, value, "[green]✓" if is_good else "[red]✗")
     console.print(table)
-    return 0 if all(good for _, good in checks.values()) else 1
+    return 0 if all(is_good for _, is_good in checks.values()) else 1
 
 
 def _short(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""`make audit` fails for a vulnerability, and never because, or passes as if, its data could not be reached."""
+"""`make audit` fails for a vulnerability; without its data it neither fails nor claims to have checked."""
 
 import json
 import subprocess
@@ -52,6 +52,6 @@ def test_data_that_takes_too_long_is_out_of_reach(capsys, monkeypatch):
     assert capsys.readouterr().out == SKIPPED
 
 
-def test_a_fault_of_ours_is_not_taken_for_data_out_of_reach(capsys):
+def test_an_error_of_this_project_is_not_taken_for_data_out_of_reach(capsys):
     assert audit.judge("", "ERROR:pip_audit._cli:requirement foo is not pinned to an exact version") == 1
     assert "not pinned" in capsys.readouterr().err

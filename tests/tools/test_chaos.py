@@ -1,4 +1,4 @@
-"""A short `make chaos`: a few of its faults, once each, so that neither the guarantees nor the harness rot."""
+"""A short `make chaos`: a few of its faults, once each, so that the guarantees and the harness keep working."""
 
 import subprocess
 import sys

@@ -62,7 +62,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-def test_both_servers_answer_and_are_found_until_they_are_stopped(data_dir: Path) -> None:
+def test_both_servers_respond_and_are_found_until_they_are_stopped(data_dir: Path) -> None:
     urls = start(data_dir)
 
     assert query(urls, "SELECT current_setting('max_connections'), current_database()") == ("200", "trunkline")
@@ -134,7 +134,7 @@ def test_a_stop_alone_stops_the_servers_of_a_killed_run(data_dir: Path) -> None:
     assert not any(lives(pid) for pid in left_pids.values())
 
 
-def test_servers_that_were_killed_are_started_anew(data_dir: Path) -> None:
+def test_servers_that_were_killed_are_started_again(data_dir: Path) -> None:
     urls = start(data_dir)
     query(urls, "CREATE TABLE kept AS SELECT 42 AS answer")
     for pid in pids(data_dir).values():
@@ -148,7 +148,7 @@ def test_a_valkey_that_was_killed_is_started_where_it_was(data_dir: Path) -> Non
     urls = start(data_dir)
     os.kill(pids(data_dir)["valkey"], signal.SIGKILL)
 
-    assert start(data_dir)["REDIS_URL"] == urls["REDIS_URL"], "whoever still runs finds it again"
+    assert start(data_dir)["REDIS_URL"] == urls["REDIS_URL"], "processes that still run find it again"
 
 
 def test_another_programs_pid_in_the_pid_file_is_not_taken_for_the_server(data_dir: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_stranger_on_the_recorded_port_is_neither_adopted_nor_stopped(data_dir
             assert client.ping()
 
 
-def test_a_data_folder_whose_making_was_cut_short_is_made_anew(data_dir: Path) -> None:
+def test_a_data_folder_that_was_not_finished_is_made_again(data_dir: Path) -> None:
     half_made = data_dir / "postgres"
     half_made.mkdir(parents=True)
     (half_made / "PG_VERSION").write_text("18\n")
@@ -185,7 +185,11 @@ def test_a_data_folder_whose_making_was_cut_short_is_made_anew(data_dir: Path) -
     assert query(start(data_dir), "SELECT 1") == (1,)
 
 
-@pytest.mark.parametrize("name", ["x" * 100, "My Projects"], ids=["longer than a socket's path", "with a space"])
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 100, "My Projects", "5 $ of 'it' \"all\"", "one, two"],
+    ids=["longer than a socket's path", "with a space", "with quotes and a dollar sign", "with a comma"],
+)
 def test_a_data_dir_may_have_an_awkward_path(tmp_path: Path, name: str) -> None:
     with services.embedded_services(tmp_path / name, environ=NOTHING_GIVEN) as urls:
         assert query(urls, "SELECT 1") == (1,)

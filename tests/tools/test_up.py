@@ -1,4 +1,4 @@
-"""`make up`, with a stand-in project: it starts what the Procfile names and stops whatever it has started."""
+"""`make up`, with a stand-in project: it starts what the Procfile names and stops everything that it has started."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import pytest
 from tools.local import up
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds, for things that take one or two
+PATIENCE = 60.0  # seconds, for what takes one or two
 
 # Writes its pid, then sleeps: a process to look for afterwards.
 SLEEPER = "exec python -c \"import os, time; open('{name}.pid', 'w').write(str(os.getpid())); time.sleep(600)\""
@@ -86,7 +86,7 @@ class Project:
         return "Trunkline is up" in self.output()
 
     def pid(self, name: str) -> int:
-        """The pid that a sleeper wrote down."""
+        """Return the pid that a sleeper has written."""
         path = self.folder / f"{name}.pid"
         wait_until(lambda: path.exists() and path.read_text(), f"the start of {name}")
         return int(path.read_text())
@@ -294,7 +294,7 @@ def test_a_port_in_use_is_named_with_the_variable_to_change(project: Project, na
 
 
 @pytest.mark.parametrize("value", ["http", "0", "65536", "-1"])
-def test_a_port_that_is_none_is_refused(project: Project, value: str) -> None:
+def test_a_value_that_is_no_port_number_is_refused(project: Project, value: str) -> None:
     project.has(web=SLEEPER)
     project.environment["WEB_PORT"] = value
 
@@ -302,7 +302,7 @@ def test_a_port_that_is_none_is_refused(project: Project, value: str) -> None:
     assert f"WEB_PORT must be a port number from 1 to 65535, not '{value}'." in project.output()
 
 
-def test_the_addresses_are_printed_once_they_answer(project: Project) -> None:
+def test_the_addresses_are_printed_once_they_take_connections(project: Project) -> None:
     port = free_port()
     project.environment["WEB_PORT"] = str(port)
     project.has(web="sleep 0.5; exec python -m http.server --bind 127.0.0.1 ${WEB_PORT:-8000}")

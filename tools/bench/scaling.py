@@ -132,7 +132,7 @@ def _one_machine(rate: float) -> str:
 
 
 def _value(rows: Sequence[Row], figure: str) -> float:
-    """Return the value of the first row that begins so. Raises LookupError when there is none."""
+    """Return the value of the first row whose figure begins so. Raises LookupError."""
     for row in rows:
         if row.figure.startswith(figure) and row.value is not None:
             return row.value

@@ -57,7 +57,7 @@ Fault = Callable[["Run"], Iterator[None]]
 
 @dataclass
 class Posted:
-    """A campaign of a run. `silences` are the times in which it may ring nobody: (from, until) in Unix time."""
+    """A campaign of a run. `silences` are the times in which it may ring no phone: (from, until) in Unix time."""
 
     id: UUID
     name: str

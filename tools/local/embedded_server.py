@@ -29,8 +29,8 @@ class EmbeddedError(RuntimeError):
 class EmbeddedServer(ABC):
     """A server with its data in `DATA_DIR/NAME`.
 
-    A process belongs to it if it runs the program and its working folder is the data folder, whoever started it. A pid
-    or a port in a file may have gone to somebody else since.
+    A process belongs to it if it runs the program and its working folder is the data folder, no matter which process
+    started it. A pid or a port that was written to a file may belong to another program by now.
     """
 
     name: ClassVar[str]

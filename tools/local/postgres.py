@@ -122,7 +122,7 @@ class Postgres(EmbeddedServer):
             path.unlink(missing_ok=True)
 
     def _initialise(self, *, durable: bool) -> None:
-        """Make the data folder if there is none, with our settings in it.
+        """Make the data folder with our settings in it, unless it exists.
 
         The built-in locale C.UTF-8 knows upper and lower case of all scripts, on machines without any locale too.
         """

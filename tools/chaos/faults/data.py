@@ -124,4 +124,4 @@ def _check_poisoned(run: Run, number: str) -> None:
     failed = Call.objects.filter(campaign__account=run.account, end_reason__startswith="a fault of this server")
     numbers = list(failed.values_list("number", flat=True))
     if numbers != [number]:
-        run.notes.append(f"a fault was met by {numbers or 'nobody'}, where {number} is the poison")
+        run.notes.append(f"a fault was met by {numbers or 'no call'}, where {number} is the poison")
