@@ -1,4 +1,4 @@
-"""How long due calls have waited with nothing in the way: what tells that dispatch does not work."""
+"""How long due calls have waited with nothing in the way: a sign that dispatch does not work."""
 
 from collections.abc import Iterator
 from datetime import datetime

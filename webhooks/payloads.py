@@ -13,7 +13,7 @@ from core.times import rfc3339
 from dialer.models import CallAttempt
 from reports import links
 
-# The ends that are told. A deleted campaign never was, and an archived one ended before.
+# The ends that are told: not the deletion of a campaign before its start, nor archiving, which follows an end.
 ENDS = (Campaign.Status.COMPLETED, Campaign.Status.FAILED, Campaign.Status.CANCELED)
 
 

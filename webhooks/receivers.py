@@ -57,7 +57,7 @@ def tell_of_campaigns(campaigns: Iterable[Campaign], at: datetime, **_: Any) -> 
 
 
 def _tells_of_its_calls(campaign: Campaign) -> bool:
-    """To the client a deleted campaign never was, so nobody is told of its numbers."""
+    """Return whether the end of a call is sent to the campaign's client. For a deleted campaign nothing is sent."""
     return bool(campaign.call_schedule_callback) and campaign.status != Campaign.Status.DELETED
 
 
@@ -83,7 +83,7 @@ def _batches(calls: Iterable[Call]) -> Iterator[list[Call]]:
 
 
 def _attempts_of(calls: Sequence[Call]) -> dict[int, list[CallAttempt]]:
-    """The attempts that count of each call, in their order."""
+    """Return the attempts that count, by call and in their order."""
     attempts: dict[int, list[CallAttempt]] = defaultdict(list)
     counted = CallAttempt.objects.filter(call__in=[call.pk for call in calls])
     for attempt in counted.exclude(status=CallAttempt.Status.CANCELED).order_by("pk").only("call_id", "status"):

@@ -1,4 +1,4 @@
-"""Beat goes on ticking when the machine's clock is set."""
+"""Beat continues to tick when the clock of its machine is set."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def sent(transactional_db, monkeypatch):
 
 
 class Clocks:
-    """The time of day, which can be set, and the clock that only counts."""
+    """The time of day, which can be set, and the monotonic clock."""
 
     def __init__(self, day):
         self.day = day
@@ -38,7 +38,7 @@ class Clocks:
 
 
 def run(scheduler, clocks, seconds):
-    """Lets so many seconds pass, in steps of a tenth."""
+    """Let so many seconds pass, in steps of a tenth."""
     for _ in range(seconds * 10):
         clocks.day.shift(timedelta(seconds=0.1))
         while scheduler.tick() == 0:

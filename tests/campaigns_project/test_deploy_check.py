@@ -1,4 +1,4 @@
-"""`manage.py check --deploy` has nothing to say of a server that is set up for production, and says what is missing."""
+"""`manage.py check --deploy` finds nothing on a server that is set up for production, and reports what is missing."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ PRODUCTION = {
 
 
 def check(**environment: str) -> subprocess.CompletedProcess[str]:
-    """Strictly: a warning fails it."""
+    """Run the check strictly: a warning makes it fail."""
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     whole = os.environ | PRODUCTION | environment
     return subprocess.run(command, cwd=ROOT, env=whole, capture_output=True, text=True, timeout=120, check=False)
@@ -37,7 +37,7 @@ def test_production_is_clean():
         ({"PUBLIC_URL": "http://trunkline.example"}, "SECURE_SSL_REDIRECT"),
     ],
 )
-def test_what_is_missing_is_said(environment, sentence):
+def test_what_is_missing_is_reported(environment, sentence):
     run = check(**environment)
     assert run.returncode == 1
     assert sentence in " ".join(run.stderr.split())

@@ -1,4 +1,4 @@
-"""/readyz tells the truth: it is the progress of beat and workers that counts, not that they are connected."""
+"""/readyz looks at the progress of beat and workers, not at their connections."""
 
 import time
 from datetime import timedelta
@@ -66,7 +66,7 @@ def test_not_ready_without_the_database(ready, monkeypatch):
 
 @pytest.fixture
 def memory(redis):
-    """Sets what Redis does when its memory is full."""
+    """Set the limit of the memory of Redis, and its policy when that is reached."""
     yield lambda most, policy: redis.config_set("maxmemory", most) and redis.config_set("maxmemory-policy", policy)
     redis.config_set("maxmemory", 0)
     redis.config_set("maxmemory-policy", "noeviction")
@@ -76,7 +76,7 @@ def memory(redis):
     ("most", "policy", "warns"),
     [("0", "allkeys-lru", False), ("1gb", "noeviction", False), ("1gb", "volatile-lru", True)],
 )
-def test_warns_when_redis_may_throw_leases_away(ready, memory, most, policy, warns):
+def test_warns_when_redis_may_evict_leases(ready, memory, most, policy, warns):
     memory(most, policy)
     answer = ready()
     assert (answer.status_code, len(answer.json()["warnings"])) == (200, warns)

@@ -1,4 +1,4 @@
-"""Everything that is logged while a campaign runs and all sorts of things go wrong, as it would stand in the log.
+"""Everything that is logged while a campaign runs and many things go wrong, as it would appear in the log.
 
 The texts of exceptions and carriers have whole numbers, tokens and addresses in them, as the real ones do.
 """
@@ -51,15 +51,15 @@ OURS = (
 )
 A, B, C, D, E = NUMBERS[:5]
 TRUNK_TOKEN, PASSWORD = "the-trunks-own-token", "hunter2"
-# The country code and ten digits, or a national number, whatever stands between them and beside them.
+# The country code and ten digits, or a national number, with any separators.
 A_NUMBER = re.compile(r"(?:91|0)\W{0,3}98(?:\W?\d){8}")
 
 
 @pytest.fixture
 def logged(settings: Any) -> Iterator[io.StringIO]:
-    """All that our loggers say, through the formatter of production."""
+    """Collect all events of our loggers, rendered as in production."""
     formatters = [handler.formatter for handler in logging.root.handlers]
-    (formatter,) = [each for each in formatters if isinstance(each, structlog.stdlib.ProcessorFormatter)]
+    (formatter,) = [entry for entry in formatters if isinstance(entry, structlog.stdlib.ProcessorFormatter)]
     handler = logging.StreamHandler(io.StringIO())
     handler.setFormatter(formatter)
     before = {name: logging.getLogger(name).level for name in OURS}
@@ -87,7 +87,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 
 def aiohttp_error(url: str, authorization: str) -> aiohttp.ClientResponseError:
-    """As it comes from a carrier: its text has the address, its repr the headers too."""
+    """Make an error as it comes from a carrier: its text holds the address, its repr the headers too."""
     headers: Any = {"Authorization": authorization}
     about = aiohttp.RequestInfo(URL(url), "GET", headers, URL(url))
     return aiohttp.ClientResponseError(about, (), status=200, message=f"unexpected mimetype at {url} {headers}")
@@ -151,7 +151,7 @@ def send_what_is_refused(rig, api, attempt):
 
 
 def break_everything(rig, api, monkeypatch, attempt, secrets):
-    """One by one, what our code guards against with a line in the log."""
+    """Cause, one by one, the faults that our code catches and logs."""
     inbox.append("simulated", [(attempt.pk, {"status": f"{A} is busy; token={secrets['event']}"})])
     rig.settle()
     with monkeypatch.context() as patch:
@@ -194,7 +194,7 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
 
 
 def refused_by_the_database(*_: Any) -> None:
-    """With the row in its DETAIL."""
+    """Raise an IntegrityError with the row in its DETAIL."""
     call = Call.objects.first()
     assert call is not None
     with pytest.raises(IntegrityError) as caught:

@@ -1,4 +1,4 @@
-"""/metrics: a number for each promise that could be broken, read by whoever may."""
+"""/metrics: a number for each promise that could be broken, for those who may read it."""
 
 import time
 from datetime import time as clock_time
@@ -34,7 +34,7 @@ from webhooks import tries
 
 @pytest.fixture
 def read(client, redis, transactional_db):
-    """The metrics by name, or by name and label: `read()["attempts", "unknown"]`, without the prefix."""
+    """Read the metrics by name, or by name and label: `read()["attempts", "unknown"]`, without the prefix."""
 
     def scrape():
         answer = client.get("/metrics")
@@ -50,7 +50,7 @@ def read(client, redis, transactional_db):
 
 
 def old_id(seconds: float) -> UUID:
-    """An attempt's id that was made so long ago."""
+    """Return an attempt id that was made so many seconds ago."""
     made_ms = int(time.time() * 1000) - int(seconds * 1000)
     return UUID(f"{made_ms:012x}{uuid7().hex[12:]}")
 
@@ -71,7 +71,7 @@ def test_this_machine_may_read_without_a_token(read):
         {"REMOTE_ADDR": "127.0.0.1", "headers": {"Forwarded": "for=127.0.0.1"}},
     ],
 )
-def test_nobody_else_may(client, request_from):
+def test_other_machines_may_not(client, request_from):
     answer = client.get("/metrics", **request_from)
     assert answer.status_code == 403
     assert "METRICS_TOKEN" in answer.content.decode()
@@ -94,7 +94,7 @@ def test_it_is_only_read(client, db):
 # Leases and attempts -------------------------------------------------------------------------------------------------
 
 
-def test_a_lease_without_an_attempt_is_counted_once_it_is_no_claim_in_the_making(read, redis):
+def test_a_lease_without_an_attempt_is_counted_once_it_is_older_than_a_claim_takes(read, redis):
     key = Scope("account", 1, 0).key
     redis.zadd(key, {old_id(5).hex: 4_000_000_000_000})
     assert read()["leases_without_attempt"] == 0
@@ -137,7 +137,7 @@ def test_channels_of_each_account(read):
 
 @pytest.fixture
 def idle(rig: Rig, read):
-    """A running campaign that nobody dispatches; its idle seconds."""
+    """Read the idle seconds; no test of this fixture dispatches by itself."""
     rig.carrier.script = {number: ["silent"] for number in NUMBERS}
     return lambda: read()["due_but_idle_seconds"]
 
@@ -155,7 +155,7 @@ def test_due_calls_that_nobody_claims_are_idle(rig: Rig, idle):
     assert idle() == 40, "since the last claim"
 
 
-def test_who_waits_for_the_gate_is_not_idle_and_becomes_it_when_that_opens(rig: Rig, idle):
+def test_a_campaign_whose_gate_is_shut_is_not_idle_until_it_opens(rig: Rig, idle):
     rig.account.opens_at, rig.account.closes_at = clock_time(12), clock_time(21)
     rig.account.save()
     rig.campaign()
@@ -166,7 +166,7 @@ def test_who_waits_for_the_gate_is_not_idle_and_becomes_it_when_that_opens(rig: 
     assert idle() == 60
 
 
-def test_who_waits_for_a_retry_is_not_idle_until_it_is_due(rig: Rig, idle):
+def test_a_campaign_that_waits_for_a_retry_is_not_idle_until_that_is_due(rig: Rig, idle):
     campaign = CampaignFactory(account=rig.account, running=True, with_retries=True)
     CallFactory(campaign=campaign, retrying=True, next_attempt_at=timezone.now() + timedelta(minutes=5))
     assert idle() == 0
@@ -174,7 +174,7 @@ def test_who_waits_for_a_retry_is_not_idle_until_it_is_due(rig: Rig, idle):
     assert idle() == 60
 
 
-def test_who_is_held_back_by_the_pace_or_by_its_trunk_is_not_idle(rig: Rig, idle):
+def test_a_campaign_held_back_by_its_pace_or_its_trunk_is_not_idle(rig: Rig, idle):
     rig.account.starts_per_minute = 1
     rig.account.save()
     rig.campaign(2)
@@ -250,14 +250,14 @@ def test_campaigns_trunks_progress_and_repairs(read, redis):
     assert told["redis_may_evict"] == 0
 
 
-def test_a_sweep_that_mends_something_is_counted(read, redis):
+def test_a_sweep_that_repairs_something_is_counted(read, redis):
     reconciliation.rebuild()
     redis.zadd(Scope("account", 1, 0).key, {old_id(15).hex: 4_000_000_000_000})
     recovery.recover(timezone.now())
     assert read()["repairs_total", "leaked"] == 1
 
 
-def test_without_redis_the_rest_is_told(read, monkeypatch):
+def test_without_redis_the_rest_is_shown(read, monkeypatch):
     def away():
         raise RedisAway("refused")
 

@@ -1,4 +1,4 @@
-"""Carriers' requests pass less than everybody else's, and are refused, answered and logged as before."""
+"""Carriers' requests pass less middleware than others, and are refused, handled and logged like them."""
 
 from uuid import uuid4
 
@@ -42,13 +42,13 @@ def test_carriers_pass_no_middleware_that_is_meant_for_people(client, redis, add
 
 
 def test_no_other_address_begins_as_carriers_do():
-    others = [each for each in get_resolver().url_patterns if getattr(each, "urlconf_module", None) is not urls]
+    others = [entry for entry in get_resolver().url_patterns if getattr(entry, "urlconf_module", None) is not urls]
     assert len(others) < len(get_resolver().url_patterns)
     flat = [
-        str(each.pattern) + str(inner.pattern) for each in others for inner in getattr(each, "url_patterns", [each])
+        str(entry.pattern) + str(inner.pattern) for entry in others for inner in getattr(entry, "url_patterns", [entry])
     ]
     assert urls.CARRIERS_PATHS == ("/carrier-events/", "/flows/", "/campaign-texts/", "/call-texts/")
-    assert [each for each in flat if f"/{each}".startswith(urls.CARRIERS_PATHS)] == []
+    assert [address for address in flat if f"/{address}".startswith(urls.CARRIERS_PATHS)] == []
 
 
 def test_an_address_that_only_begins_as_carriers_do_is_not_found(client):
@@ -66,7 +66,7 @@ def test_an_event_over_plain_http_is_refused_where_everything_is_behind_tls(clie
     assert not CarrierEvent.objects.exists()
 
 
-def test_an_event_that_cannot_be_kept_is_answered_5xx_and_logged_once(client, address, monkeypatch):
+def test_an_event_that_cannot_be_stored_gets_5xx_and_is_logged_once(client, address, monkeypatch):
     def away(*_):
         raise OperationalError("the database is away")
 
@@ -74,21 +74,21 @@ def test_an_event_that_cannot_be_kept_is_answered_5xx_and_logged_once(client, ad
     client.raise_request_exception = False
     with capture_logs() as logged:
         assert client.post(address, {"Status": "busy"}).status_code == 500
-    (failed,) = [each for each in logged if each["event"] == "request_failed"]
+    (failed,) = [event for event in logged if event["event"] == "request_failed"]
     assert failed["request"] == f"POST {address.partition('?')[0]}"
 
 
 def test_an_event_is_logged_as_any_request(client, redis, address):
     with capture_logs([structlog.contextvars.merge_contextvars]) as logged:
         client.post(address, {"Status": "busy"})
-    started, finished = [each for each in logged if each["event"].startswith("request_")]
+    started, finished = [event for event in logged if event["event"].startswith("request_")]
     assert started["request"] == finished["request"] == f"POST {address.partition('?')[0]}"
     assert started["request_id"] == finished["request_id"]
     assert (finished["code"], finished["ip"]) == (204, "127.0.0.1")
 
 
 @pytest.mark.parametrize(("behind_proxy", "ip"), [(True, "198.51.100.9"), (False, "127.0.0.1")])
-def test_the_log_believes_our_own_proxy_and_no_client(settings, behind_proxy, ip):
+def test_the_log_trusts_our_own_proxy_and_no_client(settings, behind_proxy, ip):
     settings.BEHIND_TLS_PROXY = behind_proxy
     request = RequestFactory().get("/", headers={"X-Forwarded-For": "203.0.113.1, 198.51.100.9"})
     with structlog.contextvars.bound_contextvars():

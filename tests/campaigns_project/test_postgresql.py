@@ -1,4 +1,4 @@
-"""Whether a connection lives is asked once a second, and after every error."""
+"""A connection is checked at most once a second, and after every error."""
 
 import time
 
@@ -9,7 +9,7 @@ from django.db.backends.postgresql import base as postgresql
 from campaigns_project.postgresql import base
 
 
-def test_not_again_within_a_second(transactional_db, monkeypatch):
+def test_a_connection_is_not_checked_again_within_a_second(transactional_db, monkeypatch):
     now, asked = [1000.0], []
     is_usable = postgresql.DatabaseWrapper.is_usable
 

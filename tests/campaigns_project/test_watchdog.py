@@ -16,7 +16,7 @@ class Ended(Exception):
 
 @pytest.fixture
 def watched(redis, monkeypatch):
-    """Looks often, and ends by an exception."""
+    """Make the watchdog check often, and end by an exception."""
 
     def end():
         raise Ended
@@ -32,7 +32,7 @@ def beats(redis):
 
 
 def looks(monkeypatch, seconds):
-    """Lets the watchdog look for so long."""
+    """Let the watchdog run for so many seconds."""
     until, sleep = time.monotonic() + seconds, time.sleep
 
     class Over(Exception):

@@ -29,7 +29,7 @@ def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
     """Wait for something to become true, and return it."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "it did not become true in time"
         time.sleep(0.005)
     return result
 
@@ -53,11 +53,11 @@ class Callback:
 
 
 class Receiver:
-    """What a client of the carrier runs: takes callbacks, serves flow documents."""
+    """The server of a client of the carrier: takes callbacks and serves flow documents."""
 
     def __init__(self) -> None:
         self.callbacks: list[Callback] = []
-        self.statuses: list[int] = []  # to answer the next callbacks with; 204 when used up
+        self.statuses: list[int] = []  # of the responses to the next callbacks; 204 when used up
         self.flows: dict[str, Any] = {}
         self.fetched: list[str] = []
         receiver = self
@@ -89,7 +89,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def flow(self, name: str, *steps: Any) -> str:
-        """Serve a flow; its URL."""
+        """Serve a flow; return its URL."""
         self.flows[name] = {"steps": list(steps)}
         return f"{self.url}/flow/{name}"
 
@@ -121,7 +121,7 @@ class Client:
     account: str = "acme1"
 
     def http(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """One request. Raises OSError when the connection closes without an answer."""
+        """Make one request. Raises OSError when the connection is closed without a response."""
         if self.authorization:
             headers["Authorization"] = self.authorization
         request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
@@ -132,7 +132,7 @@ class Client:
             return Answer(error.code, error.read().decode())
 
     def put_script(self, **script: Any) -> Answer:
-        """Script the sandbox; a hundred times faster than life unless told otherwise."""
+        """Script the sandbox, by default a hundred times faster than reality."""
         return self.http("PUT", "/_sandbox/script", json.dumps({"time_scale": 0.01, **script}).encode())
 
     def connect(self, number: str = NUMBER, path: str = "connect.json", **fields: str | None) -> Answer:
@@ -141,7 +141,7 @@ class Client:
         return self.http("POST", f"/v1/Accounts/{self.account}/Calls/{path}", urllib.parse.urlencode(form).encode())
 
     def place(self, number: str = NUMBER, **fields: str) -> Any:
-        """Place a call that is accepted; its sid."""
+        """Place a call that is accepted; return its sid."""
         answer = self.connect(number, **fields)
         assert answer.status == 200, answer.text
         return answer.json["Call"]["Sid"]
@@ -152,14 +152,14 @@ class Client:
         return answer.json["Call"]
 
     def ended(self, sid: str) -> Any:
-        """The call, once it has ended."""
+        """Wait for the end of a call and return it."""
         return until(lambda: (call := self.call(sid))["EndTime"] and call)
 
     def in_status(self, sid: str, status: str) -> Any:
         return until(lambda: (call := self.call(sid))["Status"] == status and call)
 
     def dial(self, number: str = NUMBER, **fields: str) -> Any:
-        """Place a call and wait for its end."""
+        """Place a call, wait for its end and return it."""
         return self.ended(self.place(number, **fields))
 
     def hang_up(self, sid: str, status: str = "completed") -> Answer:
@@ -182,7 +182,7 @@ class Client:
 
 @pytest.fixture
 def sandbox() -> Iterator[Client]:
-    """A fresh sandbox, a hundred times faster than life, that retries callbacks at once."""
+    """A new sandbox, a hundred times faster than reality, that retries callbacks at once."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""StatusCallbacks."""
+"""StatusCallbacks: their fields, their order and their retries."""
 
 import pytest
 

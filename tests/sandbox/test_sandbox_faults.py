@@ -1,4 +1,4 @@
-"""Ordered faults: what the client sees, and whether somebody was rung."""
+"""Ordered faults: what the client sees, and whether a phone rang."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What happens in a conversation: the flow, and the keys the callee presses."""
+"""Conversations: the flow, and the keys that the callee presses."""
 
 import time
 
@@ -21,7 +21,7 @@ MENU = {
 
 
 def converse(digits, *steps):
-    """(seconds, keys) of a conversation."""
+    """Return the seconds and the keys of a conversation."""
     conversation = run_flow(parse_flow({"steps": list(steps)}), Callee(digits, "seed"))
     return conversation.seconds, "".join(key for _, key in conversation.keys)
 

@@ -20,7 +20,7 @@ def start():
     processes = []
 
     def start(*arguments, **environment):
-        """The process and the port it says it listens on."""
+        """Start the process; return it with the port that it logs."""
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox", *arguments],
             cwd=ROOT,

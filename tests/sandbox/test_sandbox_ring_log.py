@@ -1,4 +1,4 @@
-"""The ring log, which judges."""
+"""The ring log: rings, totals and filters."""
 
 import time
 import uuid
@@ -170,7 +170,7 @@ def test_a_line_free_at_the_moment_of_the_next_ring_is_one_at_once():
 
 
 def test_a_long_log_is_complete(sandbox):
-    """Longer than one batch of the streamed answer."""
+    """The log is longer than one batch of the streamed response."""
     sandbox.put_script(default=[{"outcome": "busy", "ring": 0}])
     for _ in range(2_100):
         sandbox.connect()

@@ -1,4 +1,4 @@
-"""The script: who does what when rung."""
+"""The script: what happens when a number is rung."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_new_script_starts_every_number_again(sandbox):
 
 
 def run(sandbox, seed, numbers):
-    """The outcome by number and ring, of two rings each under a mixed default."""
+    """Return the outcomes of two rings of each number under a mixed default."""
     sandbox.put_script(
         seed=seed,
         default=[{"outcome": outcome, "ring": 0.1, "weight": 1} for outcome in ("completed", "busy", "failed")],

@@ -21,5 +21,5 @@ def private_allowed(settings: Any) -> None:
 
 @pytest.fixture
 def deliver(private_allowed: None) -> Callable[[], bool]:
-    """What the notifier does at a tick."""
+    """Deliver what is due, as a webhooks worker does at a tick."""
     return delivery.deliver_due

@@ -63,7 +63,7 @@ def nothing_remembered():
 
 
 def names(monkeypatch, **resolved):
-    """A resolver that knows these names. A list of lists is what it says each time that it is asked."""
+    """Install a resolver that knows these names. A list of lists holds one reply for each time that it is asked."""
     asked = {name.replace("_", "."): list(answers) for name, answers in resolved.items()}
 
     def getaddrinfo(host, port, *_, **__):
@@ -75,7 +75,8 @@ def names(monkeypatch, **resolved):
             found = asked[host].pop(0) if isinstance(asked[host][0], list) else asked[host]
         family = {4: socket.AF_INET, 6: socket.AF_INET6}
         return [
-            (family[ipaddress.ip_address(each).version], socket.SOCK_STREAM, 6, "", (each, port or 0)) for each in found
+            (family[ipaddress.ip_address(address).version], socket.SOCK_STREAM, 6, "", (address, port or 0))
+            for address in found
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
@@ -143,7 +144,7 @@ class TestAtDelivery:
         assert self.refusal(receiver.url()) == "refused: 127.0.0.1 is not an address of the public internet"
 
     def test_a_name_that_has_moved_into_a_private_network_since_is_not_followed(self, receiver, monkeypatch):
-        """It was public when the campaign was created, and when it was looked at again; and then it was not."""
+        """The name was public when the campaign was created, and is private when the connection is made."""
         names(monkeypatch, client_example=[["8.8.8.8"], ["127.0.0.1"], ["127.0.0.1"]])
         url = f"http://client.example:{receiver.server.server_port}/"
         assert not addresses.is_refused(url)
@@ -151,7 +152,7 @@ class TestAtDelivery:
         assert receiver.received == []
 
     def test_the_connection_goes_to_the_address_that_was_checked(self, receiver, monkeypatch):
-        """One resolution, one check, one connection: nothing is asked twice."""
+        """One resolution, one check, one connection: the name is not resolved twice."""
         checked = []
 
         def public(address):

@@ -1,4 +1,4 @@
-"""The admin pages of the webhooks: what is shown, and sending again."""
+"""The admin pages of webhooks: what they show, and sending again."""
 
 from datetime import UTC, datetime
 
@@ -82,7 +82,7 @@ def test_a_link_alone_sends_nothing(admin_client):
 
 
 @pytest.mark.parametrize(("right", "allowed"), [("view_webhookdelivery", False), ("change_webhookdelivery", True)])
-def test_who_may_only_look_sends_nothing(client, django_user_model, right, allowed):
+def test_a_user_who_may_only_view_sends_nothing(client, django_user_model, right, allowed):
     person = django_user_model.objects.create_user("ada", is_staff=True)
     view = Permission.objects.get(codename="view_webhookdelivery")
     person.user_permissions.add(view, Permission.objects.get(codename=right))

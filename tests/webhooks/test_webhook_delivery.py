@@ -1,4 +1,4 @@
-"""Sending: signed, at least once, in order, patient, and never where it must not go. Over real HTTP on loopback."""
+"""Delivery: signed, at least once, in order, with retries, and over real HTTP on loopback."""
 
 import socket
 import time
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def queue_up(receiver, *paths, campaign=None, **columns):
-    """A campaign's webhooks, oldest first, each to its path of the receiver."""
+    """Make a campaign's webhooks, oldest first, one for each path of the receiver."""
     campaign = campaign or CampaignFactory(running=True)
     return [WebhookDeliveryFactory(campaign=campaign, url=receiver.url(path), **columns) for path in paths]
 
@@ -45,7 +45,7 @@ def test_a_webhook_is_json_with_a_signature_that_the_standard_library_verifies(r
         got.verified(row.account.webhook_secret.reveal())
 
 
-def test_what_came_of_it_is_kept(receiver, deliver):
+def test_the_result_of_a_try_is_stored(receiver, deliver):
     [row] = queue_up(receiver, "/")
     deliver()
     row.refresh_from_db()
@@ -54,11 +54,11 @@ def test_what_came_of_it_is_kept(receiver, deliver):
     assert (tried.http_status, tried.error, tried.response) == (200, "", "hello")
 
 
-def test_a_campaigns_webhooks_to_one_address_go_out_in_their_order(receiver, deliver):
+def test_a_campaigns_webhooks_to_one_address_are_sent_in_their_order(receiver, deliver):
     campaign = CampaignFactory(running=True)
     rows = queue_up(receiver, *["/one"] * 20, campaign=campaign)
     deliver()
-    assert [each.headers["webhook-id"] for each in receiver.received] == [row.webhook_id.hex for row in rows]
+    assert [request.headers["webhook-id"] for request in receiver.received] == [row.webhook_id.hex for row in rows]
 
 
 def test_one_that_fails_holds_up_its_own_queue_and_no_other(receiver, deliver):
@@ -73,11 +73,11 @@ def test_one_that_fails_holds_up_its_own_queue_and_no_other(receiver, deliver):
     assert sorted(receiver.paths) == ["/another%20address", "/another%20campaign", "/one"]
     WebhookDelivery.objects.filter(pk=first.pk).update(next_try_at=timezone.now())
     deliver()
-    ids = [each.headers["webhook-id"] for each in receiver.received[-2:]]
+    ids = [request.headers["webhook-id"] for request in receiver.received[-2:]]
     assert ids == [first.webhook_id.hex, second.webhook_id.hex]
 
 
-def test_two_notifiers_at_once_send_each_webhook_once_and_in_order(receiver, deliver):
+def test_two_workers_at_once_send_each_webhook_once_and_in_order(receiver, deliver):
     campaigns = CampaignFactory.create_batch(5, running=True)
     rows = {
         f"/{campaign.pk.hex}": [
@@ -86,16 +86,16 @@ def test_two_notifiers_at_once_send_each_webhook_once_and_in_order(receiver, del
         for campaign in campaigns
     }
 
-    def notifier(_):
+    def worker(_):
         try:
             return deliver()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(notifier, range(3)))
+        list(threads.map(worker, range(3)))
     for path, ids in rows.items():
-        assert [each.headers["webhook-id"] for each in receiver.received if each.path == path] == ids
+        assert [request.headers["webhook-id"] for request in receiver.received if request.path == path] == ids
 
 
 def test_a_worker_that_dies_after_the_post_costs_a_repeat_and_never_a_loss(receiver, deliver, monkeypatch):
@@ -115,7 +115,7 @@ def test_a_worker_that_dies_after_the_post_costs_a_repeat_and_never_a_loss(recei
     assert timedelta(seconds=20) < first.next_try_at - timezone.now() <= timedelta(seconds=30)
     WebhookDelivery.objects.filter(pk=first.pk).update(next_try_at=timezone.now())
     deliver()
-    ids = [each.headers["webhook-id"] for each in receiver.received]
+    ids = [request.headers["webhook-id"] for request in receiver.received]
     assert ids == [first.webhook_id.hex, first.webhook_id.hex, second.webhook_id.hex]
 
 
@@ -139,7 +139,7 @@ def test_waits_grow_to_an_hour_and_after_a_day_it_is_given_up(clock):
     assert row.log.count() == row.tries == len(waits) + 1
 
 
-def test_the_next_of_the_queue_goes_on_after_one_is_given_up(receiver, deliver, settings):
+def test_the_next_of_the_queue_is_sent_after_one_is_given_up(receiver, deliver, settings):
     settings.WEBHOOK_GIVE_UP_SECONDS = 60
     first, second = queue_up(receiver, "/", "/", created_at=timezone.now() - timedelta(seconds=61))
     receiver.answers = [500]
@@ -149,7 +149,7 @@ def test_the_next_of_the_queue_goes_on_after_one_is_given_up(receiver, deliver, 
     assert (first.state, second.state) == ("given-up", "delivered")
 
 
-def test_a_failure_that_is_told_late_changes_nothing(clock):
+def test_a_failure_that_is_recorded_late_changes_nothing(clock):
     row = WebhookDeliveryFactory(created_at=timezone.now())
     [stale] = tries.claim(1, timezone.now())
     clock.shift(60)
@@ -190,7 +190,7 @@ def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(receiver, deliver, setti
     [slow], [quick] = queue_up(receiver, "/slow"), queue_up(receiver, "/quick")
 
     def dribble(handler):
-        """A byte now and then: each wait by itself is short."""
+        """Send a byte now and then: no single wait is long."""
         handler.send_response(200)
         handler.end_headers()
         for _ in range(30):
@@ -208,7 +208,7 @@ def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(receiver, deliver, setti
     assert quick.state == "delivered", "the status is known; of the body only the beginning is read"
 
 
-def test_of_a_long_answer_the_beginning_is_kept(receiver, deliver):
+def test_the_beginning_of_a_long_response_is_stored(receiver, deliver):
     [row] = queue_up(receiver, "/")
 
     def talk(handler):
@@ -244,8 +244,8 @@ def test_an_address_that_can_not_be_used_fails_by_itself(receiver, deliver, url)
     assert row.last_error
 
 
-def test_what_is_kept_and_logged_of_an_error_holds_no_address(receiver, deliver, caplog):
-    """It may hold the receiver's own key."""
+def test_an_error_is_stored_and_logged_without_the_address(receiver, deliver, caplog):
+    """The address may hold the receiver's key."""
     [row] = queue_up(receiver, "/?key=secret")
     receiver.answers = [lambda handler: handler.wfile.write(b"no HTTP at all")]
     deliver()
@@ -255,7 +255,7 @@ def test_what_is_kept_and_logged_of_an_error_holds_no_address(receiver, deliver,
     assert "secret" not in caplog.text
 
 
-def test_a_secret_that_can_not_be_read_is_said(receiver, deliver, settings):
+def test_a_secret_that_can_not_be_read_is_reported(receiver, deliver, settings):
     [row] = queue_up(receiver, "/")
     settings.SECRET_KEY = "another"
     deliver()
@@ -277,7 +277,7 @@ class TestRedelivery:
         row.refresh_from_db()
         assert row.state == "delivered"
 
-    def test_one_that_was_given_up_has_another_day_and_holds_up_nobody(self, receiver, deliver):
+    def test_one_that_was_given_up_has_another_day_and_holds_up_no_other(self, receiver, deliver):
         campaign = CampaignFactory(running=True)
         old = timezone.now() - timedelta(days=3)
         [row] = queue_up(receiver, "/", campaign=campaign, given_up=True, created_at=old)
@@ -297,13 +297,13 @@ class TestRedelivery:
         deliver()
         outbox.redeliver([second, first], timezone.now())
         deliver()
-        ids = [each.headers["webhook-id"] for each in receiver.received]
+        ids = [request.headers["webhook-id"] for request in receiver.received]
         assert ids == [first.webhook_id.hex, first.webhook_id.hex, second.webhook_id.hex]
         first.refresh_from_db()
         assert first.queue == queue_of(first.campaign_id, first.url)
 
 
-def test_done_webhooks_are_deleted_after_a_month_and_pending_ones_never():
+def test_finished_webhooks_are_deleted_after_a_month_and_pending_ones_never():
     long_ago = timezone.now() - timedelta(days=31)
     for columns in ({"delivered": True}, {"given_up": True}, {}):
         WebhookDeliveryFactory(created_at=long_ago, **columns)
@@ -337,7 +337,7 @@ def test_a_campaigns_events_reach_the_receiver_in_order(rig, receiver, private_a
     rig.tick()
     delivery.deliver_due()
     secret = rig.account.webhook_secret.reveal()
-    told = [each.verified(secret) for each in receiver.received]
+    told = [request.verified(secret) for request in receiver.received]
     assert told == [row.payload for row in WebhookDelivery.objects.order_by("id")]
     assert [set(payload) & {"call_sid", "call_sids"} for payload in told] == [
         set(),

@@ -1,4 +1,4 @@
-"""What the three webhooks say and when: written with the change they tell of, in order, and only where asked for."""
+"""The bodies of the three webhooks and their moments: stored with the change, in order, and only where asked for."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ CALLBACKS = {
 
 
 def told():
-    """Kind and payload of every webhook, in the order in which they go out."""
+    """Return the kind and payload of every webhook, in the order in which they are sent."""
     return [(row.kind, row.payload) for row in WebhookDelivery.objects.order_by("id")]
 
 
@@ -33,7 +33,7 @@ def kinds():
 
 
 def local(moment):
-    """RFC 3339 in India, where the rig's account is."""
+    """Write a moment by RFC 3339 in India, where the rig's account is."""
     return (moment + timedelta(hours=5, minutes=30)).strftime("%Y-%m-%dT%H:%M:%S") + "+05:30"
 
 
@@ -135,8 +135,8 @@ def test_a_number_that_was_not_reached_has_its_last_outcome(rig, outcome):
     assert kinds() == [("call-schedule", outcome)]
 
 
-def test_numbers_never_dialled_are_told_as_failed_without_calls_and_no_call_is(rig):
-    """Canceled, because the end came first."""
+def test_numbers_never_dialled_are_told_as_failed_without_any_call(rig):
+    """They are canceled, because the campaign's end comes first."""
     rig.account.channels = 1
     rig.account.save()
     rig.carrier.script = {A: ["silent"]}
@@ -243,7 +243,7 @@ def test_a_change_that_is_rolled_back_tells_nothing(rig):
     assert CallAttempt.objects.get().status == "in-progress"
 
 
-def test_a_campaign_without_addresses_tells_nothing_and_takes_no_statement_more(rig):
+def test_a_campaign_without_addresses_tells_nothing_and_takes_no_further_statement(rig):
     rig.carrier.script = {number: ["silent"] for number in (A, B)}
     counts = []
     for callbacks in ({}, CALLBACKS):
@@ -252,7 +252,7 @@ def test_a_campaign_without_addresses_tells_nothing_and_takes_no_statement_more(
         [attempt] = CallAttempt.objects.filter(status="in-progress")
         with CaptureQueriesContext(connection) as statements:
             outcomes.end([Ended(attempt.pk, "completed")], timezone.now())
-        counts.append([each["sql"] for each in statements])
+        counts.append([statement["sql"] for statement in statements])
     assert not any("webhook" in sql for sql in counts[0])
     assert sum('INSERT INTO "webhooks_webhookdelivery"' in sql for sql in counts[1]) == 3
 

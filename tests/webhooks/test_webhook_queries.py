@@ -1,4 +1,4 @@
-"""What webhooks cost: nothing where nobody is told, and as many queries for fifty events as for one."""
+"""The cost of webhooks: nothing without addresses, and as many statements for fifty events as for one."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,7 +32,7 @@ def statements(act: Callable[[], Any]) -> list[str]:
 
 
 def end_attempts(rig: Rig, count: int, **callbacks: str) -> list[str]:
-    """The statements that end so many attempts, and with them their campaign."""
+    """Return the statements that end so many attempts, and with them their campaign."""
     rig.carrier.script = {number: ["silent"] for number in NUMBERS}
     rig.campaign(count, **callbacks)
     rig.tick()
@@ -90,7 +90,7 @@ def test_no_attempt_call_or_campaign_that_was_handed_over_is_loaded_again(rig):
 
 
 def test_a_campaign_that_is_stopped_is_told_of_in_slices(rig, monkeypatch):
-    """In the order of its numbers, each once, whatever the sizes of slices."""
+    """All numbers are told once, in their order, whatever the sizes of the slices."""
     monkeypatch.setattr(ended_calls, "SLICE", 3)
     monkeypatch.setattr(outbox, "INSERT_ROWS", 4)
     stop_campaign(rig, 10, call_schedule_callback=CALLBACKS["call_schedule_callback"])
