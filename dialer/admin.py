@@ -1,4 +1,4 @@
-"""The admin pages of the attempts, of what the carriers told us, and of the trunks' health. All of them only show."""
+"""Read-only admin pages of attempts, carriers' events and the trunks' health."""
 
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
@@ -63,7 +63,7 @@ class AttemptInline(AttemptParts, ReadOnlyInline):
         return attempts.defer("trunk__api_token")
 
 
-# The pages of a campaign and of a call are the campaigns app's, which knows no dialer: what that says is added here.
+# The campaigns app, which must not import the dialer, has the pages of campaigns and calls. These add the diagnosis.
 admin.site.unregister((Campaign, Call))
 
 
@@ -73,7 +73,7 @@ class DiagnosedCampaignAdmin(CampaignAdmin):
 
     @admin.display(description="why it dials, or does not")
     def diagnosis(self, campaign: Campaign) -> SafeString:
-        """The operator sees details, too."""
+        """Show the summary, and the details that are for the operator alone."""
         found = diagnosis.of_campaign(campaign, timezone.now())
         details = [(reason.code, reason.detail) for reason in found.reasons if reason.detail]
         return format_html("{}{}", found.summary, format_html_join("", "<br>{}: {}", details))
@@ -189,7 +189,7 @@ class CarrierFilter(ChoiceFilter):
 
 @admin.register(CarrierEvent)
 class CarrierEventAdmin(LargeTableAdmin):
-    """The inbox, as it came. An event names its attempt without a foreign key, so that is looked up for the page."""
+    """The inbox. An event has no foreign key to its attempt, so the page looks the attempts up, all in one query."""
 
     list_display = ("received_at", "carrier", "attempt_link", "state", "handled_at", "error")
     list_filter = (("handled_at", admin.EmptyFieldListFilter), CarrierFilter)

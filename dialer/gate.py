@@ -1,7 +1,7 @@
 """The gate: may this campaign's calls be dialled at this moment?
 
-One function for first tries and retries, asked when calls are claimed and again just before each is placed. Its answers
-are also the explanation that people see. "Not now" costs no attempt.
+One function for first tries and retries, asked when calls are claimed and again just before each is placed. Its
+verdicts are also the explanation that people see. "Not now" costs no attempt.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,20 @@ from dialer.models import TrunkHealth
 
 @dataclass(frozen=True)
 class Open:
-    """Yes. on_trial: the trunk has failed lately, so that a single call may try it (trunk_health.may_try)."""
+    """Yes. on_trial: the trunk has failed lately, so a single call may try it (trunk_health.may_try)."""
 
     on_trial: bool = False
 
 
 @dataclass(frozen=True)
 class NotBefore:
-    """Not now; ask again at `at`, or when something has changed where `at` is None.
+    """Not now.
 
-    code names the rule for programs, because is the sentence for people; detail is for the operator's eyes alone.
+    Attributes:
+        at: when to ask again; None: when something has changed.
+        code: the rule, for programs.
+        because: the sentence for people.
+        detail: for the operator alone.
     """
 
     at: datetime | None
@@ -33,6 +37,8 @@ class NotBefore:
 
 @dataclass(frozen=True)
 class Never:
+    """Not any more. code and because are those of NotBefore."""
+
     code: str
     because: str
 
@@ -41,7 +47,11 @@ Verdict = Open | NotBefore | Never
 
 
 def check(campaign: Campaign, now: datetime) -> Verdict:
-    """campaign comes with its account, caller_id and caller_id.trunk.health loaded: the gate makes no query."""
+    """Tell whether the campaign's calls may be dialled at this moment. Makes no query.
+
+    Args:
+        campaign: with its account, caller_id and caller_id.trunk.health loaded.
+    """
     account = campaign.account
     if not campaign.is_open:
         return Never("ended", f"the campaign is {campaign.status}")
@@ -76,5 +86,5 @@ def _check_trunk(campaign: Campaign, now: datetime) -> Verdict:
 
 
 def clock(moment: datetime, campaign: Campaign) -> str:
-    """The moment by the wall clock of the campaign's account, as sentences about it have it."""
+    """Write the moment by the wall clock of the campaign's account, for sentences about it."""
     return f"{moment.astimezone(campaign.account.zone):%Y-%m-%d %H:%M %Z}"

@@ -1,4 +1,4 @@
-"""Addresses that a carrier is given: where to send its events, and where to read the flow."""
+"""Addresses that we give to a carrier: where to send its events, and where to read the flow."""
 
 from uuid import UUID
 
@@ -9,13 +9,14 @@ from core.signed_addresses import token
 
 
 def events_url(carrier: str, attempt_id: UUID) -> str:
-    """The attempt's id is the last segment of the path: the sandbox's ring log reads it there."""
+    """Return the address for the attempt's events. Its id ends the path: the sandbox's ring log reads it there."""
     return f"{settings.PUBLIC_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={token('events', attempt_id.hex)}"
 
 
 def flow_url(campaign: Campaign, call_pk: int) -> str:
-    """Where the sandbox reads the flow that it runs. The call's own where it has values of its own, else one address
-    for all calls, which the sandbox reads once.
+    """Return where a carrier that runs our flows reads the flow of the call.
+
+    A call with values of its own has its own address. Otherwise all calls share one, which the sandbox reads once.
     """
     if campaign.flow_id:
         return _flow_url("flows", campaign.flow_id)

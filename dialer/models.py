@@ -1,4 +1,4 @@
-"""How calls are placed: the attempts, their histories, the carriers' events as they came, and the trunks' health."""
+"""Attempts with their histories, the carriers' events as they came, and the trunks' health."""
 
 from typing import ClassVar
 
@@ -30,7 +30,7 @@ class CallAttempt(models.Model):
     # Ordered by time, so that the newest rows share their pages of the index.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="attempts")
-    # The call's own campaign, here for the index `attempt_listed`; that it exists has been checked with the call.
+    # The call's own campaign, here for the index `attempt_listed`. The call's foreign key has checked that it exists.
     campaign = models.ForeignKey(
         Campaign, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
     )
@@ -41,7 +41,7 @@ class CallAttempt(models.Model):
     claimed_at = models.DateTimeField()
     # When the carrier was asked; from then on a phone may have rung.
     placing_at = models.DateTimeField(null=True, blank=True)
-    # When the carrier was last heard of: its answer, an event, or a look-up.
+    # When we last heard from the carrier: its reply, an event, or a look-up.
     heard_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -58,7 +58,7 @@ class CallAttempt(models.Model):
                 name="call_has_at_most_one_unfinished_attempt",
                 condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"]),
             ),
-            # An attempt that was given back counts for nothing, so the next one takes its number.
+            # An attempt that was given back counts for nothing, so the next attempt takes its number.
             models.UniqueConstraint(
                 fields=["call", "number"], name="attempt_number_is_unique_in_its_call", condition=~Q(status="canceled")
             ),
@@ -77,7 +77,7 @@ class CallAttempt(models.Model):
             models.CheckConstraint(name="attempt_numbers_start_at_one", condition=Q(number__gte=1)),
         ]
         indexes: ClassVar = [
-            # Read by dialer.recovery every few seconds: what is unfinished, oldest news first.
+            # Read by dialer.recovery every few seconds: unfinished attempts, oldest news first.
             models.Index(
                 fields=["status", "claimed_at"],
                 name="attempt_unfinished",
@@ -92,7 +92,7 @@ class CallAttempt(models.Model):
 
 
 class AttemptHistory(History):
-    # Written by the statement that moves the attempt: to look whether that exists would be a tenth of a move's cost.
+    # Written by the statement that moves the attempt. To check that the attempt exists would be a tenth of its cost.
     subject = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="history", db_constraint=False)
 
     class Meta:
@@ -100,9 +100,9 @@ class AttemptHistory(History):
 
 
 class CarrierEvent(models.Model):
-    """The inbox: what a carrier told us, as it came. Rows are only added, marked handled, and deleted after a month."""
+    """The inbox: a carrier's events, as they came. Rows are only added, marked handled, and deleted after a month."""
 
-    # No foreign key: an event for an attempt that does not exist is kept too, and taking one must not lock a row.
+    # No foreign key: an event for an unknown attempt is stored too, and storing one must not lock the attempt's row.
     attempt_id = models.UUIDField(db_index=True)
     carrier = models.CharField(max_length=16)
     payload = models.JSONField()
@@ -127,7 +127,7 @@ class TrunkHealth(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="In a row, without a call taken in between.")
     down_since = models.DateTimeField(null=True, blank=True)
     resting_until = models.DateTimeField(null=True, blank=True)
-    # After a rest one call tries the trunk, whichever account's it is; the next one not before this moment.
+    # After a rest one call of any account tries the trunk. The next one may try it from this moment on.
     next_try_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=255, blank=True)
 

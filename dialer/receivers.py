@@ -1,4 +1,4 @@
-"""What the dialer does when an app below it tells it something."""
+"""Receivers of the signals that apps below the dialer send."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How often each kind of repair was made, for `/metrics`: counted in Redis, from zero again when it is flushed."""
+"""Count repairs by kind in Redis, for `/metrics`. The counts start again at zero when Redis is flushed."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ log = structlog.get_logger(__name__)
 KEY = "repairs"
 
 
-def add(mended: Mapping[str, int]) -> None:
-    """mended: the fields of `recovery.Repairs`. With Redis away they are not counted; the log has them all the same."""
+def add(repaired: Mapping[str, int]) -> None:
+    """Add counts, by the fields of `recovery.Repairs`. With Redis away only the log has them."""
     pipe = redis_client().pipeline(transaction=False)
-    for kind, count in mended.items():
+    for kind, count in repaired.items():
         pipe.hincrby(KEY, kind, count)
     try:
         pipe.execute()
@@ -24,5 +24,5 @@ def add(mended: Mapping[str, int]) -> None:
 
 
 def read() -> dict[str, int]:
-    """By kind, those that were ever made. Raises RedisError."""
+    """Return the repairs made so far, by kind. Raises RedisError."""
     return {str(kind): int(count) for kind, count in redis_client().hgetall(KEY).items()}

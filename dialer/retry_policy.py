@@ -1,4 +1,4 @@
-"""Whether and when a call is dialled again."""
+"""Decide whether and when a call is dialled again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,13 @@ from campaigns.models import Campaign
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """A campaign's retry settings. interval is one `interval_mins`; on_status holds outcomes worth another try."""
+    """A campaign's retry settings.
+
+    Attributes:
+        interval: the campaign's `interval_mins`.
+        on_status: the outcomes after which another attempt is made.
+        not_after: the campaign's end.
+    """
 
     retries: int
     interval: timedelta
@@ -18,6 +24,7 @@ class RetryPolicy:
 
     @classmethod
     def of(cls, campaign: Campaign, minute: timedelta) -> "RetryPolicy":
+        """Return the campaign's policy. minute: how long one of its minutes is; shorter in tests."""
         return cls(
             retries=campaign.number_of_retries,
             interval=(campaign.retry_interval_mins or 0) * minute,
@@ -28,12 +35,14 @@ class RetryPolicy:
 
 
 def next_attempt_at(outcome: str, attempt: int, policy: RetryPolicy, ended_at: datetime) -> datetime | None:
-    """The moment to dial again, counted from the end of the attempt, or None to give up.
+    """Return the moment to dial again, counted from the end of the attempt, or None to give up.
 
-    attempt counts from 1, so that retries = 3 allows attempts 2, 3 and 4. With an interval of 10 minutes the waits are
-    10, 10, 10 (linear) or 10, 20, 40 (exponential, interval x 2^(n-1) before retry n: reference, section 3.3). The
-    moment may fall outside the calling hours: the gate holds the call until they open. None too when the moment is not
-    before the campaign's end.
+    With an interval of 10 minutes the waits are 10, 10, 10 (linear) or 10, 20, 40 (exponential: interval x 2^(n-1)
+    before retry n, as Exotel's Campaigns API documentation defines it). The moment may fall outside the calling hours:
+    the gate holds the call back until they open. A moment at or after the campaign's end is None, too.
+
+    Args:
+        attempt: the number of the attempt that ended, from 1: retries = 3 allows attempts 2, 3 and 4.
     """
     if outcome not in policy.on_status or attempt > policy.retries:
         return None

@@ -1,4 +1,4 @@
-"""The dialer's tasks: beat's ticks and the doorbells. Each calls one function, and the rules live there."""
+"""The dialer's tasks: beat's ticks and our own messages. Each calls one function, which holds the rules."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -11,7 +11,7 @@ from dialer import dialing, dispatch, inbox, messages, recovery
 
 @shared_task(name="dialer.dispatch_due")
 def dispatch_due() -> None:
-    """Beat's tick: every account with a campaign in progress."""
+    """Enqueue a dispatch of every account with a campaign in progress. Beat sends this."""
     messages.enqueue_dispatch(dispatch.accounts_at_work())
 
 
@@ -28,7 +28,7 @@ def dial(attempt_ids: Sequence[str]) -> None:
 
 @shared_task(name="dialer.settle")
 def settle() -> None:
-    """Beat's tick and the inbox's doorbell: until the inbox is empty."""
+    """Settle events until the inbox is empty. Beat sends this, and each append to the inbox."""
     messages.settle_taken()
     while inbox.settle_batch(timezone.now()) == inbox.BATCH:
         pass

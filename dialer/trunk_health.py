@@ -1,4 +1,4 @@
-"""A trunk that takes no calls rests, so that a carrier in trouble is not hammered and no attempt is spent on it."""
+"""Let a trunk rest that takes no calls, so that its carrier is not flooded and no attempt is spent on it."""
 
 from datetime import datetime, timedelta
 
@@ -11,15 +11,17 @@ from dialer.models import TrunkHealth
 
 log = structlog.get_logger(__name__)
 
-# The first rest, doubled with each failure in a row up to a minute: a trunk that is back is used again within a minute.
+# The first rest, doubled with each failure in a row up to the longest: a trunk that is back is used within a minute.
 FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(seconds=60)
 
 
 def took_a_call(trunk: Trunk) -> None:
-    """The trunk is well. trunk comes with its health as it was when the call was asked for: usually well already.
+    """Mark the trunk as up.
 
-    A call that was asked for while the trunk was well says nothing of a failure since.
+    Args:
+        trunk: with its health as it was when the call was placed. If it was up then, the call says nothing about a
+            failure since.
     """
     try:
         failures = trunk.health.failures
@@ -33,7 +35,7 @@ def took_a_call(trunk: Trunk) -> None:
 
 
 def took_no_call(trunk_id: int, error: str, now: datetime) -> None:
-    """A batch found this trunk unavailable. Failures during a rest count once: they were asked before it began."""
+    """Let the trunk rest: a batch found it unavailable. Failures during a rest do not count: they began before it."""
     health, _ = TrunkHealth.objects.get_or_create(trunk_id=trunk_id)
     rest = min(FIRST_REST * 2 ** min(health.failures, 10), LONGEST_REST)
     awake = Q(resting_until=None) | Q(resting_until__lte=now)
@@ -49,9 +51,9 @@ def took_no_call(trunk_id: int, error: str, now: datetime) -> None:
 
 
 def may_try(trunk_id: int, now: datetime) -> bool:
-    """Whether a call may try a trunk that has failed: one at a time, over all accounts and dispatchers.
+    """Tell whether a call may try a trunk that has failed: one at a time, over all accounts and dispatchers.
 
-    The next may follow when this one's fate is known, or must be.
+    The next may follow when the fate of this one is known, or has to be.
     """
     patience = timedelta(seconds=2 * settings.CARRIER_TIMEOUT_SECONDS)
     free = Q(next_try_at=None) | Q(next_try_at__lte=now)

@@ -10,5 +10,5 @@ urlpatterns = [
     path("call-texts/<int:call_pk>", views.hand_out_call_text),
 ]
 
-# What the addresses above begin with, and no other address of this server does.
-CARRIERS_PATHS = tuple(f"/{each.pattern}".partition("<")[0] for each in urlpatterns)
+# How the addresses above begin, and no other address of this server.
+CARRIERS_PATHS = tuple(f"/{route.pattern}".partition("<")[0] for route in urlpatterns)

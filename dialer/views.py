@@ -1,4 +1,4 @@
-"""What carriers ask of this server: to take their events, and to hand out a flow."""
+"""The addresses that carriers use: to send their events, and to read a flow."""
 
 import json
 from typing import Any
@@ -14,14 +14,14 @@ from campaigns.models import Call, Campaign, Flow
 from core import failpoints, signed_addresses
 from dialer import carriers, inbox
 
-# More fields than any carrier sends; what is cut off is not read by a driver anyway.
+# More fields than any carrier sends. No driver reads those that are cut off.
 MOST_FIELDS = 100
 
 
 @csrf_exempt
 @require_POST
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
-    """Checks the token, keeps the event, answers 2xx. Nothing else: what it means is settled from the inbox."""
+    """Check the token, store the event, respond 2xx. Nothing else: the inbox settles it."""
     token = request.GET.get("token", "")
     if not carriers.is_known(carrier) or not signed_addresses.is_token(token, "events", attempt_id.hex):
         return _no_such_address()
@@ -36,7 +36,7 @@ def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResp
 
 @require_GET
 def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
-    """The flow document, for a carrier that was given its address with a call."""
+    """Respond with the flow document. A carrier gets its address with a call."""
     if not _may_read(request, "flows", str(flow_pk)):
         return _no_such_address()
     flow = Flow.objects.filter(pk=flow_pk).first()
@@ -45,7 +45,7 @@ def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
 
 @require_GET
 def hand_out_campaign_text(request: HttpRequest, campaign_id: UUID) -> HttpResponse:
-    """The flow of a campaign that reads the same text to everybody."""
+    """Respond with the flow of a campaign whose calls all hear the same text."""
     if not _may_read(request, "campaign-texts", campaign_id.hex):
         return _no_such_address()
     texts = Campaign.objects.filter(type=Campaign.Type.STATIC).exclude(text="")
@@ -54,7 +54,7 @@ def hand_out_campaign_text(request: HttpRequest, campaign_id: UUID) -> HttpRespo
 
 @require_GET
 def hand_out_call_text(request: HttpRequest, call_pk: int) -> HttpResponse:
-    """The flow of one call of a dynamic campaign: the text with the values of the call's row in the list."""
+    """Respond with the flow of one call of a dynamic campaign: the text with the values of the call's list entry."""
     if not _may_read(request, "call-texts", str(call_pk)):
         return _no_such_address()
     texts = Call.objects.exclude(campaign__text="").select_related("campaign")
@@ -71,7 +71,7 @@ def _no_such_address() -> HttpResponse:
 
 
 def _payload(request: HttpRequest) -> dict[str, Any] | None:
-    """The fields of a form, or of the JSON object; None for anything else, and where there are none."""
+    """Return the fields of the form or of the JSON object; None for anything else, and where there are no fields."""
     if request.content_type == "application/json":
         try:
             fields = json.loads(request.body, parse_constant=lambda _: None)
@@ -85,12 +85,12 @@ def _payload(request: HttpRequest) -> dict[str, Any] | None:
 
 
 def _storable(value: Any) -> Any:
-    """Without NUL and lone surrogates, which PostgreSQL refuses in JSON: an event must not be lost for one of them."""
+    """Remove NUL and lone surrogates, which PostgreSQL refuses in JSON: they must not cost the event."""
     match value:
         case str():
             return value.replace("\0", "").encode(errors="replace").decode()
         case list():
-            return [_storable(each) for each in value]
+            return [_storable(item) for item in value]
         case dict():
-            return {_storable(name): _storable(each) for name, each in value.items()}
+            return {_storable(name): _storable(item) for name, item in value.items()}
     return value

@@ -1,7 +1,8 @@
-"""What a carrier is to the dialer: four verbs, and answers that say whether a phone may have rung.
+"""The interface of a carrier's driver, and replies that say whether a phone may have rung.
 
-Drivers translate; they decide nothing and store nothing. A new one (SIP gateway, Twilio) is a module here and a line in
-`dialer.carriers`. Drivers may block for as long as `CARRIER_TIMEOUT_SECONDS` and must place a batch concurrently.
+A driver translates between the carrier's protocol and these types. It decides nothing and stores nothing, but returns
+what it has to tell. It may block for CARRIER_TIMEOUT_SECONDS and must place a batch concurrently. To add one, write a
+subclass of Carrier in a module of this package and add its line to `dialer.carriers.DRIVERS`.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ from accounts.carriers import CarrierKind
 
 @dataclass(frozen=True)
 class Access:
-    """The way to the carrier that a trunk stores: its address, and the operator's credentials in plain text."""
+    """A trunk's settings: the carrier's address, and the operator's credentials there in plain text."""
 
     base_url: str
     account_sid: str
@@ -26,10 +27,14 @@ class Access:
 
 @dataclass(frozen=True)
 class CallRequest:
-    """One call to place. Times in seconds; numbers in E.164; callback_url carries the attempt's id and its token.
+    """One call to place.
 
-    ask_before: a driver that has not sent the request by then must not send it any more and answers TooLate: who looks
-    for lost attempts counts on it, and whoever must not be rung after the end of the calling hours.
+    Attributes:
+        number, caller_id: in E.164.
+        callback_url: carries the attempt's id and its token.
+        ring_timeout, max_seconds: in seconds; how long the phone may ring, and how long the conversation may be.
+        ask_before: a driver that has not sent the request by then must not send it any more and returns TooLate.
+            Recovery relies on this when it looks for lost attempts, and so do the calling hours.
     """
 
     attempt_id: UUID
@@ -47,7 +52,9 @@ class CallRequest:
 class Accepted:
     """The carrier is dialling; events will follow.
 
-    carrier_ref is its id for the call. events: those that came with its reply, in its own words.
+    Attributes:
+        carrier_ref: the carrier's id of the call.
+        events: those that came with its reply, as `read_event` takes them.
     """
 
     carrier_ref: str
@@ -56,7 +63,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The carrier will not place this call, now or later: nobody was rung."""
+    """The carrier will not place this call, now or later. No phone rang."""
 
     reason: str
     http_status: int | None = None
@@ -64,7 +71,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """The carrier takes no call at the moment: nobody was rung, and the attempt is given back."""
+    """The carrier takes no call at the moment. No phone rang, and the attempt is given back."""
 
     reason: str
     http_status: int | None = None
@@ -72,12 +79,12 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class TooLate:
-    """The request was not sent by its ask_before: nobody was rung, the attempt is given back. No fault of the trunk."""
+    """The request was not sent by its ask_before. The attempt is given back; that says nothing about the trunk."""
 
 
 @dataclass(frozen=True)
 class Ambiguous:
-    """The answer was lost or makes no sense: a phone may be ringing. The carrier must be asked before anything else."""
+    """The reply was lost or makes no sense: a phone may be ringing. The carrier must be asked before anything else."""
 
     reason: str
 
@@ -87,8 +94,11 @@ Reply = Accepted | Refused | Unavailable | TooLate | Ambiguous
 
 @dataclass(frozen=True)
 class Event:
-    """News of one attempt in our words. status is in-progress (the carrier has the call) or an outcome; the rest is
-    filled as far as it is known: answered_at says that it was answered.
+    """News of one attempt in our words, as far as it is known.
+
+    Attributes:
+        status: in-progress (the carrier has the call) or an outcome.
+        answered_at: when a person picked up; None where nobody did, or the carrier did not say.
     """
 
     status: str
@@ -108,7 +118,7 @@ class NoSuchCall:
 
 @dataclass(frozen=True)
 class CantTell:
-    """The carrier could not be asked, or its answer decides nothing; ask again later."""
+    """The carrier could not be asked, or its reply decides nothing; ask again later."""
 
     reason: str
 
@@ -118,7 +128,12 @@ LookUp = Event | NoSuchCall | CantTell
 
 @dataclass(frozen=True)
 class Placed:
-    """What is known of an attempt whose fate is looked up. known_refs: the carrier's ids of other attempts."""
+    """What is known of an attempt that is looked up.
+
+    Attributes:
+        carrier_ref: "" where it was lost with the reply; then the call has to be found by its number.
+        known_refs: the carrier's ids of other attempts at the number.
+    """
 
     attempt_id: UUID
     number: str
@@ -133,11 +148,11 @@ RawEvent = tuple[UUID, Mapping[str, Any]]
 
 
 class UnreadableEvent(Exception):
-    """The carrier's message is not one that this driver understands; the message says what is wrong with it."""
+    """The driver does not understand the carrier's event; the message says what is wrong with it."""
 
 
 class Carrier(ABC):
-    """One trunk's driver. Instances are shared by threads."""
+    """A driver for one trunk. Threads share the instance."""
 
     kind: ClassVar[CarrierKind]
 
@@ -148,11 +163,11 @@ class Carrier(ABC):
 
     @abstractmethod
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
-        """Asks for all these calls at once; answers for each attempt. Never raises for what the carrier does."""
+        """Ask for all these calls at once. Returns a reply for each attempt. Never raises for what the carrier does."""
 
     @abstractmethod
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        """Asks what became of these attempts, by our id or whatever the carrier can be asked by. Never raises."""
+        """Ask what became of these attempts, by our id or by what the carrier can be asked for. Never raises."""
 
     @abstractmethod
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
@@ -161,4 +176,4 @@ class Carrier(ABC):
     @classmethod
     @abstractmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
-        """Translates what came to the callback address. Raises UnreadableEvent."""
+        """Translate what came to the callback address. Raises UnreadableEvent."""

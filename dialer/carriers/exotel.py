@@ -1,9 +1,9 @@
 """Exotel's v1 connect API: call a number, and put it into a flow once it is answered.
 
-What is known of the protocol stands in Exotel's public documentation of v1 calls. Its limits shape this driver:
-- our id can travel only in the callback address, as CustomField is the campaign's and reaches the customer's own flow;
-- so a lost answer is settled by looking for a call to this number since the attempt began;
-- an answer of 500, 502 or 504 says nothing of whether a phone rings, and neither does one that makes no sense.
+The protocol is that of Exotel's public documentation of v1 calls. Its limits shape this driver:
+- our id can travel only in the callback address: CustomField is the campaign's and reaches the customer's own flow;
+- so after a lost reply the driver looks for a call to this number since the attempt began;
+- a reply of 500, 502 or 504 does not say whether a phone rings, and neither does one that makes no sense.
 """
 
 import asyncio
@@ -56,8 +56,8 @@ OUTCOMES = {
     "canceled": Outcome.FAILED.value,
 }
 NOT_ENDED = {"queued", "ringing", "in-progress"}
-# Nobody was rung, and another try may do better: too many requests, an overloaded carrier, and what is wrong with our
-# account there (credentials, balance) rather than with this number.
+# No phone rang, and another try may succeed: too many requests, an overloaded carrier, or a problem of our account
+# there (credentials, balance) rather than of this number.
 UNAVAILABLE = {401, 402, 407, 408, 429, 503}
 # How far the carrier's clock and ours may be apart, when looking for a call by its date. Generous: a call that is not
 # found is dialled again, and the calls of other attempts are told apart by their ids.
@@ -65,7 +65,7 @@ CLOCK_SKEW = timedelta(minutes=10)
 
 
 class ExotelCarrier(Carrier):
-    """base_url without the version, such as https://host; one HTTP session for all threads of a process."""
+    """base_url is without the version, such as https://host. All threads of a process share one HTTP session."""
 
     kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False)
 
@@ -82,7 +82,7 @@ class ExotelCarrier(Carrier):
         return http_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))
 
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        return http_loop.run(_gather({each.attempt_id: self._find_safely(each) for each in placed}))
+        return http_loop.run(_gather({attempt.attempt_id: self._find_safely(attempt) for attempt in placed}))
 
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
         http_loop.run(_gather({ref: self._end(ref) for ref in carrier_refs}))
@@ -92,26 +92,26 @@ class ExotelCarrier(Carrier):
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
         status = str(payload.get("Status", "")).strip().lower()
         if status not in OUTCOMES and status not in NOT_ENDED:
-            raise UnreadableEvent(f"Status {payload.get('Status')!r} is none of Exotel's")
+            raise UnreadableEvent(f"Status {payload.get('Status')!r} is not one that Exotel documents")
         event = _event(payload, status, _seconds(payload.get("ConversationDuration")))
         if payload.get("EventType") == "answered":
             return replace(event, answered_at=_moment(payload.get("DateUpdated")))
         return event
 
     async def _connect_safely(self, request: CallRequest) -> Reply:
-        """What one answer does to this driver must not lose those of the rest of the batch."""
+        """Connect, so that a reply that breaks this driver does not lose the replies of the rest of the batch."""
         try:
             return await self._connect(request)
         except Exception as fault:
-            log.exception("carrier_answer_not_understood", attempt=request.attempt_id.hex)
-            return Ambiguous(f"the answer was not understood: {type(fault).__name__}")
+            log.exception("carrier_reply_not_understood", attempt=request.attempt_id.hex)
+            return Ambiguous(f"the reply was not understood: {type(fault).__name__}")
 
     async def _find_safely(self, placed: Placed) -> LookUp:
         try:
             return await self._find(placed)
         except Exception as fault:
-            log.exception("carrier_answer_not_understood", attempt=placed.attempt_id.hex)
-            return CantTell(f"the answer was not understood: {type(fault).__name__}")
+            log.exception("carrier_reply_not_understood", attempt=placed.attempt_id.hex)
+            return CantTell(f"the reply was not understood: {type(fault).__name__}")
 
     async def _connect(self, request: CallRequest) -> Reply:
         form = {
@@ -124,7 +124,7 @@ class ExotelCarrier(Carrier):
             "StatusCallback": request.callback_url,
             "StatusCallbackEvents[0]": "terminal",
             "StatusCallbackEvents[1]": "answered",
-            # Read in a tenth of the time that the default, a multipart form, takes. One that comes anyway is read too.
+            # Parsed in a tenth of the time of the default, a multipart form. A form that comes anyway is read, too.
             "StatusCallbackContentType": "application/json",
             "CustomField": request.custom_field,
         }
@@ -135,7 +135,7 @@ class ExotelCarrier(Carrier):
         except aiohttp.ClientConnectorError as error:
             return Unavailable(f"can't connect: {error.os_error.strerror or error}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Ambiguous(f"no answer: {_named(error)}")
+            return Ambiguous(f"no reply: {_named(error)}")
         if status in UNAVAILABLE or 300 <= status < 400:
             return Unavailable(_message(body, status), status)
         if 400 <= status < 500:
@@ -150,33 +150,33 @@ class ExotelCarrier(Carrier):
                 return _one(*await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true"))
             return _one_of(*await self._ask("GET", f"{self._calls}.json", params=_search(placed)), placed)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return CantTell(f"no answer: {_named(error)}")
+            return CantTell(f"no reply: {_named(error)}")
 
     async def _end(self, carrier_ref: str) -> None:
-        # Not in Exotel's documentation; the sandbox has it. What a carrier says to it changes nothing here.
+        # Exotel does not document this; the sandbox has it. The reply changes nothing here.
         try:
             await self._ask("POST", f"{self._calls}/{carrier_ref}", data={"Status": "completed"})
         except (aiohttp.ClientError, TimeoutError, OSError):
             return
 
     async def _ask(self, method: str, url: str, **options: Any) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON object of the answer; {} where the body is none."""
+        """Return the status and the JSON object of the response; {} where the body is not an object."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
-                # No limit: a batch is one, and waiting for a connection would count as the carrier's silence.
+                # No limit: batches are limited, and to wait for a connection would count as the carrier's silence.
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=settings.CARRIER_TIMEOUT_SECONDS),
             )
             http_loop.close_at_exit(self._session.close)
         # No redirects: the credentials and the number must not follow one.
-        async with self._session.request(method, url, allow_redirects=False, **options) as answer:
-            text = await answer.text(errors="replace")
+        async with self._session.request(method, url, allow_redirects=False, **options) as response:
+            text = await response.text(errors="replace")
         try:
             body = json.loads(text)
         except ValueError:
             body = {}
-        return answer.status, body if isinstance(body, dict) else {}
+        return response.status, body if isinstance(body, dict) else {}
 
 
 async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -190,7 +190,7 @@ def _search(placed: Placed) -> dict[str, str]:
 
 
 def _one(status: int, body: Mapping[str, Any]) -> LookUp:
-    """The call that was asked for by its id. Only the carrier's own 404 says there is none; a proxy has one too."""
+    """Read the call that was asked for by its id. Only the carrier's own 404 means that there is none."""
     if status == 404 and "RestException" in body:
         return NoSuchCall()
     call = body.get("Call")
@@ -198,7 +198,7 @@ def _one(status: int, body: Mapping[str, Any]) -> LookUp:
 
 
 def _one_of(status: int, body: Mapping[str, Any], placed: Placed) -> LookUp:
-    """The call that may be the attempt's: to its number, of no other attempt, nearest to the moment of the dial."""
+    """Read the call that may be the attempt's: to its number, of no other attempt, nearest to its dial."""
     calls = body.get("Calls")
     if status != 200 or not isinstance(calls, list):
         return CantTell(_message(body, status))
@@ -218,7 +218,7 @@ def _distance(call: Mapping[str, Any], placed: Placed) -> timedelta:
 def _looked_up(call: Mapping[str, Any]) -> LookUp:
     status = str(call.get("Status", "")).strip().lower()
     if status not in OUTCOMES and status not in NOT_ENDED:
-        return CantTell(f"Status {call.get('Status')!r} is none of Exotel's")
+        return CantTell(f"Status {call.get('Status')!r} is not one that Exotel documents")
     details = call.get("Details")
     talked = _seconds(details.get("ConversationDuration")) if isinstance(details, dict) else None
     return _event({**call, "CallSid": call.get("Sid")}, status, talked)
@@ -247,7 +247,7 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _seconds(text: Any) -> int | None:
-    """Whole seconds, within what a column holds; None for junk."""
+    """Return whole seconds, within what a column holds; None for what is not a number."""
     try:
         return min(max(0, int(float(text))), 2**31 - 1)
     except (TypeError, ValueError, OverflowError):

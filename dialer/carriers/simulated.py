@@ -48,25 +48,25 @@ class SimulatedCarrier(Carrier):
     def __init__(self) -> None:
         self.script: dict[str, list[str]] = {}
         self.rings: list[CallRequest] = []
-        self.answers_look_ups = True
+        self.replies_to_look_ups = True
         self._asked: Counter[str] = Counter()
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
-        answers: dict[UUID, Reply] = {}
+        replies: dict[UUID, Reply] = {}
         for request in requests:
             if timezone.now() > request.ask_before:
-                answers[request.attempt_id] = TooLate()
+                replies[request.attempt_id] = TooLate()
                 continue
             entries = self.script.get(request.number, [Outcome.COMPLETED.value])
             entry = entries[min(self._asked[request.number], len(entries) - 1)]
-            answers[request.attempt_id] = self._answer(request, entry)
+            replies[request.attempt_id] = self._reply(request, entry)
             self._asked[request.number] += 1
             if entry not in {"refused", "unavailable", "lost-before-ring"}:
                 self.rings.append(request)
-        return answers
+        return replies
 
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        return {each.attempt_id: self._look_up(each.attempt_id) for each in placed}
+        return {attempt.attempt_id: self._look_up(attempt.attempt_id) for attempt in placed}
 
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
         return [(UUID(ref), {"status": Outcome.COMPLETED.value, "ref": ref}) for ref in carrier_refs]
@@ -74,7 +74,7 @@ class SimulatedCarrier(Carrier):
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
         if payload.get("status") not in OUTCOMES | {"in-progress"}:
-            raise UnreadableEvent(f"status {payload.get('status')!r} is none of a call's")
+            raise UnreadableEvent(f"status {payload.get('status')!r} is not a call's")
         now = timezone.now()
         answered = payload["status"] == Outcome.COMPLETED
         return Event(
@@ -87,19 +87,19 @@ class SimulatedCarrier(Carrier):
         )
 
     @staticmethod
-    def _answer(request: CallRequest, entry: str) -> Reply:
+    def _reply(request: CallRequest, entry: str) -> Reply:
         match entry:
             case "refused":
                 return Refused("the script refuses this number", 403)
             case "unavailable":
                 return Unavailable("the script says busy line", 503)
             case "lost-before-ring" | "lost-after-ring":
-                return Ambiguous("the script loses the answer")
+                return Ambiguous("the script loses the reply")
         ref = request.attempt_id.hex
         return Accepted(ref, events=({"status": entry, "ref": ref},) if entry in OUTCOMES else ())
 
     def _look_up(self, attempt_id: UUID) -> LookUp:
-        if not self.answers_look_ups:
+        if not self.replies_to_look_ups:
             return CantTell("the script answers no look-ups")
         if any(ring.attempt_id == attempt_id for ring in self.rings):
             return Event(status="in-progress", carrier_ref=attempt_id.hex)

@@ -94,16 +94,16 @@ def aiohttp_error(url: str, authorization: str) -> aiohttp.ClientResponseError:
 
 
 def run_a_campaign_in_which_much_goes_wrong(rig, api, receiver, monkeypatch):
-    def place(request, entry, _answer=rig.carrier._answer):
+    def place(request, entry, _reply=rig.carrier._reply):
         if entry == "refused":
             return Refused(
                 f"Call from {request.caller_id} to {request.number} refused, see {request.callback_url}", 403
             )
         if entry == "unavailable":
             return Unavailable(f"no channel for 0{request.number[3:]} with Basic {TRUNK_TOKEN}", 503)
-        return _answer(request, entry)
+        return _reply(request, entry)
 
-    monkeypatch.setattr(rig.carrier, "_answer", place)
+    monkeypatch.setattr(rig.carrier, "_reply", place)
     rig.carrier.script = {
         A: ["completed"],
         B: ["refused"],
@@ -221,7 +221,7 @@ def test_no_number_and_no_secret_is_logged_whatever_goes_wrong(rig, api, receive
     events = set(re.findall(r'"event": "(\w+)"', text))
     assert events >= {
         *("calls_claimed", "call_attempt_ended", "trunk_down", "calls_not_taken", "look_up_failed", "event_unreadable"),
-        *("batch_failed", "batch_item_failed", "carrier_answer_not_understood", "webhook_try_failed"),
+        *("batch_failed", "batch_item_failed", "carrier_reply_not_understood", "webhook_try_failed"),
         *("webhook_not_sent", "task_not_enqueued", "request_finished", "request_failed"),
     }, "what is silent tells no secrets, but this test wants to hear it"
     assert "Internal Server Error" in text

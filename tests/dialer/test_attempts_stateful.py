@@ -219,7 +219,7 @@ class Dialer(RuleBasedStateMachine):
         self.rig.carrier.script = self.script
 
     def look_ups_are_answered_or_not(self, answers: bool) -> None:
-        self.rig.carrier.answers_look_ups = answers
+        self.rig.carrier.replies_to_look_ups = answers
 
     def redis_loses_its_memory(self, flushed: bool) -> None:
         if flushed:
@@ -287,7 +287,7 @@ class Dialer(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.campaigns:
             return
-        self.rig.carrier.answers_look_ups = True
+        self.rig.carrier.replies_to_look_ups = True
         self.rig.carrier.script = {}
         for campaign in Campaign.objects.filter(status="paused", expires_at__gt=timezone.now()):
             lifecycle.resume(campaign)

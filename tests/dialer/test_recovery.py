@@ -88,7 +88,7 @@ def test_a_lost_answer_is_settled_by_asking(rig, answer, outcome):
 
 def test_while_the_carrier_cannot_tell_the_attempt_is_parked_with_its_channel_and_then_spent(rig):
     rig.carrier.script = {A: ["lost-after-ring", "completed"]}
-    rig.carrier.answers_look_ups = False
+    rig.carrier.replies_to_look_ups = False
     rig.campaign(1, retries=1)
     rig.tick()
     rig.clock.shift(recovery.longest_call() - timedelta(seconds=1))
