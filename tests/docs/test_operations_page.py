@@ -32,3 +32,12 @@ def test_a_metric_of_the_page_is_exported(metric):
 @pytest.mark.parametrize("variable", sorted(set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)[`=]", PAGE.read_text()))))
 def test_a_variable_of_the_page_is_in_the_example_of_the_environment(variable):
     assert f"#{variable}=" in (ROOT / ".env.example").read_text()
+
+
+def test_the_new_log_events_of_the_changelog_are_logged():
+    renamed = (ROOT / "CHANGELOG.md").read_text().partition("### Renamed")[2]
+    events = [
+        name for what, _, new in table(renamed) if what == "log events" for name in re.findall(r"`(\w+_\w+)`", new)
+    ]
+    assert events
+    assert not [event for event in events if f'"{event}"' not in CODE]
