@@ -69,9 +69,11 @@ class Postgres(EmbeddedServer):
     stop_signal = signal.SIGINT  # ends the sessions and writes a checkpoint; SIGTERM would wait for the sessions
     stop_seconds = 60.0
 
-    @property
-    def log(self) -> Path:
-        return self.folder / "log"
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.log = self.folder / "log"
+        self._pid_file = self.folder / "postmaster.pid"
+        self._unfinished_mark = self.folder.with_name("postgres.unfinished")
 
     def start(self, *, durable: bool) -> str:
         try:
@@ -86,10 +88,7 @@ class Postgres(EmbeddedServer):
         except (OSError, psycopg.Error) as error:
             raise EmbeddedError(f"The embedded PostgreSQL did not start ({error}); see {self.log}.") from error
         self._unfinished_mark.unlink(missing_ok=True)
-        main = self.main_process()
-        if main is None:
-            raise EmbeddedError(f"The embedded PostgreSQL ended right after its start; see {self.log}.")
-        self._record(self._url(), main.pid)
+        self._record(self._url(), int(self._pid_file.read_text().split("\n", 1)[0]))
         return self._url()
 
     def stop(self) -> None:
@@ -166,10 +165,8 @@ class Postgres(EmbeddedServer):
             self._give_away(self.log)
             process = self._spawn([_programs() / "postgres", "-D", self.folder, *arguments], log, **_as_user())
         wait_for(lambda: process.poll() is not None or self._is_ready(), START_SECONDS)
-        if process.poll() is not None:
-            raise EmbeddedError(f"The embedded PostgreSQL ended with {process.poll()}; see {self.log}.")
-        if not self._is_ready():
-            raise EmbeddedError(f"The embedded PostgreSQL is not ready after {START_SECONDS:.0f} s; see {self.log}.")
+        if process.poll() is not None or not self._is_ready():
+            raise EmbeddedError(f"The embedded PostgreSQL did not start; see {self.log}.")
 
     def _create_database(self) -> None:
         with psycopg.connect(self._url(SUPERUSER), autocommit=True) as connection:
@@ -193,14 +190,6 @@ class Postgres(EmbeddedServer):
 
     def _url(self, database: str = DATABASE_NAME) -> str:
         return f"postgresql://{SUPERUSER}@:{PORT}/{database}?host={quote(str(self._sockets), safe='/')}"
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.folder / "postmaster.pid"
-
-    @property
-    def _unfinished_mark(self) -> Path:
-        return self.folder.with_name("postgres.unfinished")
 
     @cached_property
     def _sockets(self) -> Path:
