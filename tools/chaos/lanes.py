@@ -60,7 +60,8 @@ class Lanes:
             process = self._start(log)
             assert process.stdout is not None
             if process.stdout.readline().strip() != "ready":
-                self._console.print(f"[red]a lane did not start: {log}", highlight=False)
+                if not self._closing.is_set():
+                    self._console.print(f"[red]a lane did not start: {log}", highlight=False)
                 return
             self._feed(process, waiting, take, log)
 
