@@ -246,7 +246,7 @@ CELERY_TASK_ROUTES = {
 # Beat and the control queue tick once a second, so ten missed ticks are no accident. A batch of calls takes as long as
 # a silent carrier, webhooks take as long as their receivers, and the largest CSV file takes a minute.
 MAX_SILENCE_SECONDS = {"beat": 10, "control": 10, "dial": 60, "webhooks": 120, "load": 180}
-# Acknowledge before running: beat sends every task again, and dialing late is better than dialing twice.
+# Acknowledge before running: a lost message costs the time until the next tick, and dialing late is better than twice.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # After how many tasks Celery closes a database connection: never. CONN_MAX_AGE limits its age, and
