@@ -25,6 +25,8 @@ LEGAL: dict[str, set[str]] = {
         Status.DELETED,
     },
     Status.COMPLETED: {Status.ARCHIVED},
+    Status.FAILED: {Status.ARCHIVED},
+    Status.CANCELED: {Status.ARCHIVED},
 }
 
 _machine = StateMachine(Campaign, CampaignHistory, LEGAL)

@@ -219,7 +219,7 @@ complete = Verb(
 archive = Verb(
     "archive",
     "archived",
-    frozenset({Status.COMPLETED}),
+    frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED}),
     _archive,
     question="Archive this campaign? It can't be taken out of the archive.",
 )

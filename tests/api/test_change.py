@@ -162,6 +162,8 @@ class TestActions:
             ("paused_before_start", "resume", "Created"),
             ("paused", "complete", "Completed"),
             ("completed", "archive", "Archived"),
+            ("failed", "archive", "Archived"),
+            ("canceled", "archive", "Archived"),
         ],
     )
     def test_an_action_moves_the_campaign(self, api, account, trait, action, becomes):
@@ -181,7 +183,7 @@ class TestActions:
             ("completed", "resume"),
             ("archived", "archive"),
             ("deleted", "resume"),
-            ("failed", "archive"),
+            ("deleted", "archive"),
         ],
     )
     def test_an_action_that_the_state_does_not_allow_names_the_state(self, api, account, trait, action):

@@ -164,13 +164,19 @@ GOES_THROUGH = [
     ("resume", {"paused_before_start": True}, "created"),
     ("complete", {"paused": True}, "completed"),
     ("archive", {"completed": True}, "archived"),
+    ("archive", {"failed": True}, "archived"),
+    ("archive", {"canceled": True}, "archived"),
     ("delete", {}, "deleted"),
 ]
 REFUSED = [
     ("pause", {"completed": True}, "can't pause this campaign: it is completed, and must be created or in-progress"),
     ("resume", {"running": True}, "can't resume this campaign: it is in-progress, and must be paused for that"),
     ("complete", {"running": True}, "can't complete this campaign: it is in-progress, and must be paused for that"),
-    ("archive", {"paused": True}, "can't archive this campaign: it is paused, and must be completed for that"),
+    (
+        "archive",
+        {"paused": True},
+        "can't archive this campaign: it is paused, and must be canceled or completed or failed",
+    ),
     ("delete", {"paused": True}, "can't delete this campaign: it has started. Pause it, then complete it"),
 ]
 

@@ -106,7 +106,7 @@ class Campaigns(RuleBasedStateMachine):
 
     def archive(self, which: int) -> None:
         life = self.life(which)
-        self.act(life, lifecycle.archive, {"completed": "archived"})
+        self.act(life, lifecycle.archive, dict.fromkeys(("completed", "failed", "canceled"), "archived"))
 
     def delete(self, which: int) -> None:
         life = self.life(which)

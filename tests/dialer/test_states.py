@@ -14,6 +14,8 @@ CAMPAIGN = """
     in-progress > paused completed failed
     paused > created in-progress completed failed canceled deleted
     completed > archived
+    failed > archived
+    canceled > archived
 """
 CALL = """
     created > in-progress failed canceled
