@@ -73,6 +73,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
 class ApiKeyAdmin(PageAdmin):
     """Creates keys through `accounts.credentials`, and shows each token once. It is not stored."""
 
+    zone_path = "account.zone"
     list_display = ("key", "name", "account_link", "in_use", "last_used_at", "created_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("account",)
@@ -147,6 +148,7 @@ class CallerIdForm(_ModelForm):
 
 @admin.register(CallerId)
 class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
+    zone_path = "account.zone"
     form = CallerIdForm
     list_display = ("number", "account", "trunk", "channels", "is_active")
     list_filter = ("is_active", "trunk")
@@ -193,7 +195,7 @@ class TrunkForm(_ModelForm):
 @admin.register(Trunk)
 class TrunkAdmin(DeletedWhenUnused, PageAdmin):
     form = TrunkForm
-    account_path = None
+    zone_path = None
     list_display = ("name", "carrier", "base_url", "account_sid", "channels")
     list_filter = ("carrier",)
     search_fields = ("name", "account_sid")

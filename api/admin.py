@@ -8,7 +8,7 @@ from core.admin_kit import LargeTableAdmin
 
 @admin.register(IdempotentRequest)
 class IdempotentRequestAdmin(LargeTableAdmin):
-    account_path = "account"
+    zone_path = "account.zone"
     list_display = ("key", "account", "status", "created_at")
     list_select_related = ("account",)
     search_fields = ("=key",)

@@ -48,6 +48,7 @@ def as_e164(text: str) -> str:
 
 @admin.register(Contact)
 class ContactAdmin(NumberSearch, LargeTableAdmin):
+    zone_path = "account.zone"
     list_display = ("number", "account", "first_name", "last_name", "company_name", "tag", "created_at")
     list_select_related = ("account",)
     fields = (
@@ -72,6 +73,7 @@ class ContactAdmin(NumberSearch, LargeTableAdmin):
 
 @admin.register(ContactList)
 class ContactListAdmin(ReadOnlyAdmin):
+    zone_path = "account.zone"
     list_display = ("name", "account", "type", "entries", "tag", "created_at")
     list_filter = ("type", "account")
     list_select_related = ("account",)
@@ -99,7 +101,7 @@ class ContactListAdmin(ReadOnlyAdmin):
 @admin.register(ListEntry)
 class ListEntryAdmin(NumberSearch, LargeTableAdmin):
     number_path = "contact__number"
-    account_path = "contact_list.account"
+    zone_path = "contact_list.account.zone"
     list_display = ("contact", "contact_list", "values")
     list_select_related = ("contact", "contact_list__account")
     fields = ("contact", "contact_list", "values")
@@ -107,6 +109,7 @@ class ListEntryAdmin(NumberSearch, LargeTableAdmin):
 
 @admin.register(CsvUpload)
 class CsvUploadAdmin(ReadOnlyAdmin):
+    zone_path = "account.zone"
     list_display = (
         "file_name",
         "account",
@@ -138,7 +141,7 @@ class CsvUploadAdmin(ReadOnlyAdmin):
 class CsvPieceAdmin(LargeTableAdmin):
     """Shows which parts of files wait to be loaded, without their content."""
 
-    account_path = "upload.account"
+    zone_path = "upload.account.zone"
     list_display = ("upload", "position", "size")
     list_select_related = ("upload__account",)
     fields = ("upload", "position", "size")
@@ -154,7 +157,7 @@ class CsvPieceAdmin(LargeTableAdmin):
 
 @admin.register(RejectedRow)
 class RejectedRowAdmin(LargeTableAdmin):
-    account_path = "upload.account"
+    zone_path = "upload.account.zone"
     list_display = ("upload", "line", "reason", "row")
     list_select_related = ("upload__account",)
     search_fields = ("reason",)

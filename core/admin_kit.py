@@ -1,4 +1,4 @@
-"""What the admin pages of every app share: times in the account's zone, pages that only show, large tables, JSON."""
+"""Parts of admin pages that several apps use: times in a zone of each row, read-only pages, large tables, JSON."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -6,9 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.utils import flatten_fieldsets, unquote
@@ -33,13 +31,13 @@ else:
     _TabularInline = admin.TabularInline
     _Paginator = Paginator
 
-NOTHING = "-"  # as Django shows an empty field; from a function of ours it would show None
+NOTHING = "-"  # as Django shows an empty field; what a display function returns it shows as it is, also None
 
 # Times ---------------------------------------------------------------------------------------------------------------
 
 
 def local(moment: datetime | None, zone: tzinfo) -> SafeString | None:
-    """`2026-03-27 10:30:05 IST`: the wall clock of the zone, with its abbreviation. Wraps after the date only."""
+    """Write `2026-03-27 10:30:05 IST`: the zone's wall clock with its abbreviation. It wraps after the date only."""
     if moment is None:
         return None
     wall = moment.astimezone(zone)
@@ -52,15 +50,18 @@ def local(moment: datetime | None, zone: tzinfo) -> SafeString | None:
 
 
 class LocalTimes(_Base):
-    """Shows every date and time of the model in the zone of the row's account. None of them can be edited here.
+    """Shows each date and time of the model in the row's own zone, read-only.
 
-    Django shows a page in one zone; the rows of a list may be of many accounts, so each row brings its own.
+    Django shows a page in one zone, but each row of a list may have another.
+
+    Attributes:
+        zone_path: attributes from a row to its zone, such as `account.zone`; None for UTC.
     """
 
-    account_path: str | None = "account"  # attributes from a row to its account; None: the row is the operator's (UTC)
+    zone_path: str | None
 
     def zone_of(self, row: Any) -> tzinfo:
-        zone: tzinfo = attrgetter(f"{self.account_path}.zone")(row) if self.account_path else UTC
+        zone: tzinfo = attrgetter(self.zone_path)(row) if self.zone_path else UTC
         return zone
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -88,7 +89,7 @@ class LocalTimes(_Base):
         def shown(row: Any) -> str:
             return local(getattr(row, field.name), self.zone_of(row)) or NOTHING
 
-        shown.__name__ = field.name  # names the column's CSS class, and finds the field's help text
+        shown.__name__ = field.name  # Django takes the column's CSS class and the help text from it
         return shown
 
 
@@ -96,7 +97,7 @@ class LocalTimes(_Base):
 
 
 class PageAdmin(LocalTimes, _ModelAdmin):
-    """A page of the admin with local times. Counts only what the filters leave, never the whole table beside it."""
+    """A page with local times. Counts only the rows that the filters leave, never the whole table beside them."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -110,7 +111,7 @@ class PageAdmin(LocalTimes, _ModelAdmin):
         return page
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """Django's log of what was done here, in the same zone as the page it belongs to."""
+        """Show Django's log of changes in the same zone as the page that it belongs to."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
             return super().history_view(request, object_id, extra_context)
@@ -120,11 +121,11 @@ class PageAdmin(LocalTimes, _ModelAdmin):
             return page.render() if isinstance(page, TemplateResponse) else page
 
     def prepare(self, rows: Iterable[Any]) -> None:
-        """For what a whole page of rows needs from elsewhere, in one query."""
+        """Load what a whole page of rows needs from elsewhere, in one query. Does nothing here."""
 
 
 class ReadOnly(_Base):
-    """Shown, and nothing else: what the program wrote stays as it was written."""
+    """Rows that the program writes: people can read them, and neither add, change nor delete them."""
 
     def has_add_permission(self, *_: Any) -> bool:
         return False
@@ -140,18 +141,20 @@ class ReadOnly(_Base):
 
 
 class ReadOnlyAdmin(ReadOnly, PageAdmin):
-    pass
+    """A read-only page of its own."""
 
 
 class ReadOnlyInline(ReadOnly, LocalTimes, _TabularInline):
+    """Read-only rows on the page of the row that they belong to."""
+
     extra = 0
     ordering: ClassVar[tuple[str, ...]] = ("pk",)
 
 
 class DeletedWhenUnused(_Base):
-    """Can be deleted one at a time, and only while no other row refers to it.
+    """Rows that can be deleted one at a time, and only while no other row refers to them.
 
-    Django's own check would first load everything that refers to it, which may be millions of calls.
+    Django's own check would first load everything that refers to the row, which may be millions of rows.
     """
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -159,6 +162,7 @@ class DeletedWhenUnused(_Base):
 
 
 def is_used(row: models.Model) -> bool:
+    """Tell whether any other row refers to this one."""
     return any(
         relation.related_model._base_manager.filter(**{relation.field.name: row}).exists()
         for relation in row._meta.related_objects
@@ -166,7 +170,7 @@ def is_used(row: models.Model) -> bool:
 
 
 class CappedPaginator(_Paginator):
-    """Counts up to ten thousand rows and says `more than` beyond: a full count of a large table takes seconds."""
+    """Counts up to ten thousand rows and says `more than` beyond that: to count a large table takes seconds."""
 
     CAP = 10_000
 
@@ -185,7 +189,7 @@ class CappedPaginator(_Paginator):
 
 
 class LargeTableAdmin(ReadOnlyAdmin):
-    """For tables of many millions: newest first by the key, no other order, no counting of all."""
+    """A page for a table of many millions of rows: newest first by the key, no other order, no full count."""
 
     paginator = CappedPaginator
     show_facets = admin.ShowFacets.NEVER
@@ -197,38 +201,23 @@ class LargeTableAdmin(ReadOnlyAdmin):
 
 
 def link(row: models.Model, text: str = "") -> SafeString:
-    """A link to the row's own page."""
+    """Return a link to the row's own page."""
     address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
     return format_html('<a href="{}">{}</a>', address, text or str(row))
 
 
 def badge(state: str, text: str = "") -> SafeString:
-    """A state as a coloured word; the word says it all, the colour only helps."""
+    """Return the state as a word in colour. The word suffices without the colour."""
     return format_html('<span class="badge badge-{}">{}</span>', state, text or state)
 
 
 def pretty_json(document: Any) -> SafeString:
+    """Return the document as indented text."""
     return format_html('<pre class="json">{}</pre>', json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def as_uuid(text: str) -> UUID | None:
-    """An id as people paste it: 32 hex digits, with or without dashes; None for anything else."""
-    try:
-        return UUID(text.strip())
-    except ValueError:
-        return None
-
-
-class PrettyJSONField(forms.JSONField):
-    """JSON that a person can edit: indented."""
-
-    def prepare_value(self, value: Any) -> Any:
-        plain = super().prepare_value(value)
-        return plain if value is None or plain is value else json.dumps(value, indent=2, ensure_ascii=False)
-
-
 class ChoiceFilter(admin.SimpleListFilter):
-    """A filter with a fixed list of choices, for a column whose values Django would have to look for in every row."""
+    """A filter with fixed choices, for a column whose values Django would otherwise look for in every row."""
 
     column: str
     values: Iterable[tuple[str, Any]]

@@ -1,7 +1,7 @@
-"""Cells that a spreadsheet would run as a formula get an apostrophe in front, which keeps them text.
+"""Put an apostrophe before cells that a spreadsheet would run as a formula, so that they stay text.
 
-The signs are those of OWASP's page "CSV Injection"; in some languages the full-width ones count too. A plus and digits
-is a phone number to people, programs and spreadsheets alike, and stays as it is.
+The signs are those of OWASP's page "CSV Injection", which counts their full-width forms, too. A plus followed by digits
+alone is a phone number for people and a number for spreadsheets, and stays as it is.
 """
 
 import re
@@ -17,5 +17,5 @@ def neutral(cell: str) -> str:
 
 
 def neutral_sql(expression: str) -> str:
-    """Return the SQL expression that does the same to a text column that holds no phone numbers."""
+    """Return an SQL expression that does the same to a text column without phone numbers."""
     return f"CASE WHEN {expression} ~ '^[{_SIGNS}]' THEN '''' || {expression} ELSE {expression} END"

@@ -1,4 +1,7 @@
-"""Secrets that must be read back, such as a trunk's API token, are encrypted with a key made from SECRET_KEY."""
+"""Encrypt stored secrets that must be read back, such as the token of another service's API.
+
+The key is derived from SECRET_KEY.
+"""
 
 import base64
 import hashlib
@@ -11,22 +14,22 @@ from django.db.models.query_utils import DeferredAttribute
 
 
 class UnreadableSecret(Exception):
-    """SECRET_KEY has changed since the secret was stored: it has to be entered again."""
+    """SECRET_KEY has changed since the secret was stored. The secret has to be entered again."""
 
 
 class Secret:
-    """A stored secret. It shows itself to nobody: only `reveal` decrypts it, where it is used."""
+    """A stored secret. Its text form is dots: only `reveal` decrypts it, where it is used."""
 
     def __init__(self, ciphertext: str) -> None:
         self.ciphertext = ciphertext
 
     @classmethod
     def of(cls, text: str) -> "Secret":
-        """text encrypted as a Fernet token (AES-128-CBC with an HMAC); an empty text stays empty."""
+        """Encrypt the text as a Fernet token (AES-128-CBC with an HMAC). An empty text stays empty."""
         return cls(_fernet().encrypt(text.encode()).decode() if text else "")
 
     def reveal(self) -> str:
-        """The text. Raises UnreadableSecret."""
+        """Return the text. Raises UnreadableSecret."""
         try:
             return _fernet().decrypt(self.ciphertext.encode()).decode() if self.ciphertext else ""
         except InvalidToken as error:
@@ -48,15 +51,16 @@ def _fernet() -> Fernet:
 
 
 class _Holder(DeferredAttribute):
-    """Turns what is assigned into a Secret, so that a row just made and a row loaded are alike."""
+    """Turns an assigned text into a Secret, so that a new row has the same type as a loaded one."""
 
     def __set__(self, instance: models.Model, value: Any) -> None:
         instance.__dict__[self.field.attname] = self.field.to_python(value)
 
 
 class SecretField(models.TextField):  # type: ignore[type-arg]
-    """Takes a text or a Secret; holds a Secret. Nothing is decrypted before somebody asks for it, so that a row whose
-    secret can't be read any more can still be loaded, listed and mended.
+    """Takes a text or a Secret and holds a Secret.
+
+    It decrypts nothing on its own: a row whose secret can't be read any more can still be loaded, listed and changed.
     """
 
     descriptor_class = _Holder

@@ -1,8 +1,8 @@
-"""Places at which `make chaos` lets a process die, to see that nothing is lost there and nobody is rung twice.
+"""Points at which `make chaos` kills a process, to check that nothing is lost and nothing is done twice.
 
-A failpoint is the moment between two steps that a crash can separate. FAILPOINT_FILE in the environment names a
-file: while it says `name:n`, the first process that comes to that point for the nth time takes the file away and kills
-itself with SIGKILL, and the pool that it belongs to. Without the variable `reached` is an empty function.
+A failpoint is the moment between two steps that a crash can separate. FAILPOINT_FILE in the environment names a file.
+While that file says `name:n`, the first process that reaches the point for the nth time deletes the file and kills
+itself and its process group with SIGKILL. Without the variable `reached` is an empty function.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def _nothing(_name: str) -> None:
-    """In production."""
+    """Do nothing, as in production."""
 
 
 def _killer(file: Path) -> Callable[[str], None]:
@@ -27,7 +27,7 @@ def _killer(file: Path) -> Callable[[str], None]:
             if name == chosen:
                 met[armed] += 1
                 if met[armed] >= int(count):
-                    file.unlink()  # one process dies for it; another finds no file
+                    file.unlink()  # only the process that deletes it dies; for another one unlink raises
                     met.clear()
                     os.killpg(os.getpgrp(), signal.SIGKILL)
 

@@ -1,10 +1,13 @@
-"""Ids outside this server: 32 lower-case hex digits. With the hyphens that programs put in, they are read as well."""
+"""Ids as they are shown outside this server: 32 lower-case hex digits.
+
+They are read in upper case, too, and with the hyphens that other programs add.
+"""
 
 import re
 from typing import Any
 from uuid import UUID
 
-# UUID() itself reads far more: blanks, braces, digits of other scripts.
+# UUID() itself accepts far more: blanks, braces, digits of other scripts.
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _NIL = UUID(int=0)
 
@@ -15,7 +18,7 @@ def wire_id(identifier: Any) -> str:
 
 
 def parse(given: Any) -> UUID | None:
-    """Return the id, or None for anything that is not one."""
+    """Return the id, or None for anything else."""
     return UUID(given) if isinstance(given, str) and _ID.fullmatch(given) else None
 
 

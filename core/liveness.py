@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 BEAT = "beat"
 
-# A busy worker takes hundreds of tasks a second; a note a second is as good.
+# A busy worker takes hundreds of tasks a second; one note a second is enough.
 NOTE_EVERY_SECONDS = 1
 
 _noted_at: dict[str, float] = {}
@@ -32,7 +32,7 @@ def seconds_since(who: str) -> float | None:
 
 
 def problem(who: str) -> str:
-    """Return what is wrong with it, such as `no progress for 40 s`; "" when nothing is."""
+    """Return the problem, such as `no progress for 40 s`; "" when there is none."""
     silent = seconds_since(who)
     if silent is None:
         return "no progress yet"

@@ -1,4 +1,4 @@
-"""The one Redis client of a process; its pool is safe for threads and made anew after a fork."""
+"""The Redis client of this process. Its pool is safe for threads, and a fork gets a new one."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from django.conf import settings
 if TYPE_CHECKING:
     from redis import Redis
 
-# A gate that does not answer within seconds is shut: nothing is dialled, and the next tick asks again.
+# Beyond that Redis counts as away: what needs it fails, and the next tick tries again.
 TIMEOUT_SECONDS = 5
 
 

@@ -18,7 +18,7 @@ _URL_VARIABLE = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL"}
 def running_services(data_dir: Path) -> dict[str, str]:
     """Return DATABASE_URL and REDIS_URL of the servers that run for this DATA_DIR; {} when none does.
 
-    It checks that the recorded processes are alive and connects to nothing, so it is cheap enough for settings.py.
+    It checks that the recorded processes are alive and makes no connection, so it is cheap enough for settings.py.
     """
     recorded = read(data_dir)
     return {_URL_VARIABLE[name]: service["url"] for name, service in recorded.items() if is_alive(service["pid"])}
@@ -34,18 +34,23 @@ def read(data_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def record(data_dir: Path, name: str, **service: Any) -> None:
-    """Enter a server; service: its pid and url, and what its starter needs to stop it."""
+    """Enter a server.
+
+    Args:
+        service: its pid and url, and what the tool that started it needs to stop it.
+    """
     _write(data_dir, read(data_dir) | {name: service})
 
 
 def forget(data_dir: Path, name: str) -> None:
+    """Remove a server's entry."""
     entries = read(data_dir)
     entries.pop(name, None)
     _write(data_dir, entries)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process lives. A zombie, whose parent has not collected it yet, does not."""
+    """Tell whether the process is alive. A zombie, which its parent has not collected yet, is not."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -57,12 +62,12 @@ def _path(data_dir: Path) -> Path:
 
 
 def _write(data_dir: Path, entries: dict[str, dict[str, Any]]) -> None:
-    """Replace the file in one step, so that no reader sees half of it; without entries the file is removed."""
+    """Replace the file in one step, so that no reader sees half of it. Without entries the file is removed."""
     path = _path(data_dir)
     if not entries:
         path.unlink(missing_ok=True)
         return
-    # mkstemp makes the file 0600: the addresses are for this user alone.
+    # mkstemp creates the file with mode 0600: the addresses are for this user alone.
     descriptor, temporary = tempfile.mkstemp(prefix=".services-", dir=data_dir)
     with os.fdopen(descriptor, "w") as file:
         json.dump(entries, file, indent=2)

@@ -1,7 +1,7 @@
-"""Tokens in addresses that this server hands out: who shows one needs no other credentials, and nothing is stored.
+"""Tokens in addresses that this server hands out: a request with one needs no other credentials. Nothing is stored.
 
-A token is made from SECRET_KEY, a purpose and a subject, so it opens that one address. It belongs in the query, which
-stays out of the logs.
+A token is made from SECRET_KEY, a purpose and a subject, so it opens one address. It belongs in the query, which is not
+logged.
 """
 
 from django.core import signing
@@ -19,7 +19,7 @@ def is_token(given: str, purpose: str, subject: str) -> bool:
 
 
 def dated_token(purpose: str, subject: str) -> str:
-    """Return a token of this subject that knows when it was made."""
+    """Return a token of this subject that carries the time of its making."""
     return signing.TimestampSigner(salt=purpose).sign(subject).removeprefix(f"{subject}:")
 
 

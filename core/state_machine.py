@@ -1,8 +1,7 @@
-"""Moves of a status by compare-and-set, each with a history row, in one SQL statement however many rows move.
+"""Move a status by compare-and-set, with a history row, in one SQL statement however many rows move.
 
-A module that owns a status holds the legal
-moves as a table and one StateMachine. A row whose status no longer allows the move is left alone and not reported as
-moved: that is how late, repeated and out-of-order news changes nothing.
+A module that owns a status holds the legal moves as a table and one StateMachine. A row whose status no longer allows
+the move is left alone and not returned as moved: so late, repeated and out-of-order news changes nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +31,7 @@ class History(models.Model):
 
 @dataclass(frozen=True)
 class Move:
-    """One row's wish: its new status, why, and the columns that change with it (the same ones in a whole batch)."""
+    """One row's new status, the reason, and the columns that change with it (the same ones in a whole batch)."""
 
     pk: Key
     to: str
@@ -46,9 +45,10 @@ class Move:
 
 
 class StateMachine:
-    """The one writer of `model.status`.
+    """The only writer of `model.status`.
 
-    legal maps each status to the statuses that it may become; a status that is absent is final.
+    Args:
+        legal: the statuses that each status may become. A status that is absent is final.
     """
 
     def __init__(self, model: type[models.Model], history: type[History], legal: Mapping[str, Iterable[str]]) -> None:
@@ -57,16 +57,17 @@ class StateMachine:
         self.legal = {str(before): frozenset(map(str, after)) for before, after in legal.items()}
 
     def allows(self, before: str, after: str) -> bool:
+        """Tell whether a row in status `before` may move to `after`."""
         return after in self.legal.get(before, frozenset())
 
     def move(self, moves: Sequence[Move], *, at: datetime) -> set[Key]:
-        """Makes every move that is legal from the row's present status; answers the primary keys that moved."""
+        """Make every move that is legal from the row's present status. Returns the primary keys that moved."""
         if not moves:
             return set()
         names = ["status", *moves[0].columns]
         values = {"why": [move.reason for move in moves], "status": [move.to for move in moves]}
         values |= {name: [move.columns[name] for move in moves] for name in names[1:]}
-        # What is the same for all of them is sent once: of five hundred moves that saves most of the parameters.
+        # A value that is the same in all moves is sent once: with five hundred moves that saves most of the parameters.
         same = {name: column[0] for name, column in values.items() if all(value == column[0] for value in column)}
         given = {name: column for name, column in values.items() if name not in same}
         chosen = ", ".join(f"%s::{self._type(name)} AS {name}" if name in same else name for name in values)
@@ -85,9 +86,10 @@ class StateMachine:
         reason: str = "",
         **columns: Any,
     ) -> set[Key]:
-        """Moves the rows of the query whose status is still one of `before`; answers the primary keys that moved.
+        """Move the rows of the query whose status is still one of `before`. Returns the primary keys that moved.
 
-        Raises ValueError where that would not be legal for each of them: a mistake in the program.
+        Raises:
+            ValueError: a move from one of `before` is not legal. That is a mistake in the program.
         """
         pairs = [(str(status), str(to)) for status in before]
         for pair in pairs:
@@ -108,7 +110,7 @@ class StateMachine:
         pairs: Sequence[tuple[str, str]],
         at: datetime,
     ) -> set[Key]:
-        """`before` locks in the order of the keys: two batches over the same rows wait instead of deadlocking."""
+        """Run the statement. `before` locks in key order, so two batches over the same rows do not deadlock."""
         table, log, pk = (
             self._quote(name) for name in (self.model._meta.db_table, self.history._meta.db_table, self._pk)
         )
@@ -142,9 +144,9 @@ class StateMachine:
         return str(self.model._meta.get_field(name).column)  # type: ignore[union-attr]
 
     def _type(self, name: str) -> str:
-        if name == "why":  # no column of the row's: the reason, for its history
+        if name == "why":  # the reason: a column of the history, not of the row
             return "text"
-        # rel_db_type: a serial key's own type would be the type of a column that fills itself.
+        # rel_db_type, because the db_type of a serial key is that of a column with a default.
         kind = self.model._meta.get_field(name).rel_db_type(connection)  # type: ignore[union-attr]
         return str(kind).split("(")[0]
 

@@ -1,8 +1,8 @@
-"""Enqueue Celery tasks. A message is only a doorbell: a lost one costs the time until beat's next tick.
+"""Enqueue Celery tasks. A message is only a hint to look for work: a lost one costs the time until beat's next tick.
 
 `enqueue_once` keeps many events from becoming many messages. A key in Redis says that a message is enqueued and no
-worker has taken it yet. The worker forgets the key before it looks for work (`taken`), so an event that arrives
-meanwhile leads to another look. A message that is lost costs at most a second: the key expires by then.
+worker has taken it yet. The worker deletes the key before it looks for work (`taken`), so an event that arrives
+meanwhile leads to another look. A lost message costs at most a second: the key expires by then.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from core.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 
-# A message that has waited longer is of no use: the tick of a later second has taken its place.
+# A message that has waited longer is of no use: a later tick has replaced it.
 EXPIRES_SECONDS = 30
-# How long a message counts as waiting when no worker takes it, in milliseconds; beat ticks as often.
+# How long a message counts as waiting when no worker takes it, in milliseconds. Beat ticks as often.
 WAITING_MS = 1000
 
 

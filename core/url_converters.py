@@ -1,4 +1,4 @@
-"""Path converters. A URL configuration that uses one imports this module, which registers it."""
+"""Path converters. A URL configuration that uses one imports this module, which registers them."""
 
 from uuid import UUID
 

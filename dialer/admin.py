@@ -15,12 +15,12 @@ from accounts import carriers
 from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
 from contacts.admin import NumberSearch
+from core import ids
 from core.admin_kit import (
     ChoiceFilter,
     LargeTableAdmin,
     ReadOnlyAdmin,
     ReadOnlyInline,
-    as_uuid,
     badge,
     link,
     pretty_json,
@@ -43,7 +43,7 @@ class AttemptParts:
 
 class AttemptInline(AttemptParts, ReadOnlyInline):
     model = CallAttempt
-    account_path = "campaign.account"
+    zone_path = "campaign.account.zone"
     ordering = ("claimed_at", "pk")
     verbose_name_plural = "attempts"
     fields = (
@@ -93,7 +93,7 @@ class CallWithAttemptsAdmin(CallAdmin):
 
 class AttemptHistoryInline(ReadOnlyInline):
     model = AttemptHistory
-    account_path = "subject.campaign.account"
+    zone_path = "subject.campaign.account.zone"
     fields = ("at", "from_status", "to_status", "reason")
     verbose_name_plural = "history"
 
@@ -104,7 +104,7 @@ class AttemptHistoryInline(ReadOnlyInline):
 @admin.register(CallAttempt)
 class CallAttemptAdmin(AttemptParts, NumberSearch, LargeTableAdmin):
     number_path = "call__number"
-    account_path = "campaign.account"
+    zone_path = "campaign.account.zone"
     list_display = (
         "called",
         "campaign",
@@ -135,7 +135,7 @@ class CallAttemptAdmin(AttemptParts, NumberSearch, LargeTableAdmin):
         self, request: HttpRequest, queryset: QuerySet[CallAttempt], search_term: str
     ) -> tuple[QuerySet[CallAttempt], bool]:
         """Tell by the form of the term which column it is for, so that each search is one comparison with an index."""
-        if attempt_id := as_uuid(search_term):
+        if attempt_id := ids.parse(search_term.strip()):
             return queryset.filter(pk=attempt_id), False
         if search_term and not search_term.startswith("+"):
             return queryset.filter(carrier_ref=search_term), False
@@ -166,7 +166,7 @@ class AttemptBecame(ChoiceFilter):
 
 @admin.register(AttemptHistory)
 class AttemptHistoryAdmin(HistoryAdmin):
-    account_path = "subject.campaign.account"
+    zone_path = "subject.campaign.account.zone"
     list_filter = (AttemptBecame,)
     list_select_related = ("subject__campaign__account",)
     search_fields = ("subject",)
@@ -235,13 +235,13 @@ class CarrierEventAdmin(LargeTableAdmin):
 def _of_attempt(queryset: QuerySet[Any], column: str, text: str) -> QuerySet[Any]:
     if not text:
         return queryset
-    attempt_id = as_uuid(text)
+    attempt_id = ids.parse(text.strip())
     return queryset.filter(**{column: attempt_id}) if attempt_id else queryset.none()
 
 
 @admin.register(TrunkHealth)
 class TrunkHealthAdmin(ReadOnlyAdmin):
-    account_path = None
+    zone_path = None
     list_display = ("trunk", "state", "failures", "down_since", "resting_until", "last_error")
     list_filter = (("down_since", admin.EmptyFieldListFilter),)
     list_select_related = ("trunk",)

@@ -16,7 +16,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from campaigns.admin import CampaignFilter
-from core.admin_kit import ChoiceFilter, LargeTableAdmin, ReadOnlyInline, as_uuid, badge, link, pretty_json
+from core import ids
+from core.admin_kit import ChoiceFilter, LargeTableAdmin, ReadOnlyInline, badge, link, pretty_json
 from webhooks import outbox
 from webhooks.models import WebhookDelivery, WebhookTry
 
@@ -45,7 +46,7 @@ class KindFilter(ChoiceFilter):
 
 class TryInline(ReadOnlyInline):
     model = WebhookTry
-    account_path = "delivery.account"
+    zone_path = "delivery.account.zone"
     verbose_name_plural = "tries"
     fields = ("at", "http_status", "error", "duration", "response")
 
@@ -60,6 +61,7 @@ class TryInline(ReadOnlyInline):
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(LargeTableAdmin):
+    zone_path = "account.zone"
     list_display = (
         "created_at",
         "campaign",
@@ -92,7 +94,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
     ) -> tuple[QuerySet[WebhookDelivery], bool]:
         if not search_term:
             return queryset, False
-        wanted = as_uuid(search_term)
+        wanted = ids.parse(search_term.strip())
         if wanted is None:
             return queryset.none(), False
         of_campaign = queryset.filter(campaign=wanted)
@@ -163,7 +165,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
 
 @admin.register(WebhookTry)
 class WebhookTryAdmin(LargeTableAdmin):
-    account_path = "delivery.account"
+    zone_path = "delivery.account.zone"
     list_display = ("at", "delivery", "http_status", "error", "duration_ms")
     list_select_related = ("delivery__account",)
     search_fields = ("delivery",)
@@ -178,7 +180,7 @@ class WebhookTryAdmin(LargeTableAdmin):
     ) -> tuple[QuerySet[WebhookTry], bool]:
         if not search_term:
             return queryset, False
-        wanted = as_uuid(search_term)
+        wanted = ids.parse(search_term.strip())
         return (queryset.filter(delivery__webhook_id=wanted) if wanted else queryset.none()), False
 
     @admin.display(description="webhook")

@@ -9,7 +9,8 @@ from django.utils.safestring import SafeString
 
 from campaigns.models import Call, CallHistory, Campaign
 from contacts.admin import NumberSearch
-from core.admin_kit import LargeTableAdmin, ReadOnlyInline, as_uuid, badge, link
+from core import ids
+from core.admin_kit import LargeTableAdmin, ReadOnlyInline, badge, link
 
 
 class CampaignFilter(admin.SimpleListFilter):
@@ -25,20 +26,20 @@ class CampaignFilter(admin.SimpleListFilter):
         """Return a choice even for an unknown campaign: Django ignores a filter without choices, and shows all rows."""
         if not (given := self.value()):
             return []
-        campaign_id = as_uuid(given)
+        campaign_id = ids.parse(given.strip())
         campaign = Campaign.objects.filter(pk=campaign_id).first() if campaign_id else None
         return [(given, campaign.name if campaign else "not found")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not (given := self.value()):
             return queryset
-        campaign_id = as_uuid(given)
+        campaign_id = ids.parse(given.strip())
         return queryset.filter(campaign=campaign_id) if campaign_id else queryset.none()
 
 
 class CallHistoryInline(ReadOnlyInline):
     model = CallHistory
-    account_path = "subject.campaign.account"
+    zone_path = "subject.campaign.account.zone"
     fields = ("at", "from_status", "to_status", "reason")
     verbose_name_plural = "history"
 
@@ -48,7 +49,7 @@ class CallHistoryInline(ReadOnlyInline):
 
 @admin.register(Call)
 class CallAdmin(NumberSearch, LargeTableAdmin):
-    account_path = "campaign.account"
+    zone_path = "campaign.account.zone"
     list_display = (
         "number",
         "campaign_link",
@@ -71,7 +72,7 @@ class CallAdmin(NumberSearch, LargeTableAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Call], search_term: str
     ) -> tuple[QuerySet[Call], bool]:
-        if campaign_id := as_uuid(search_term):
+        if campaign_id := ids.parse(search_term.strip()):
             return queryset.filter(campaign=campaign_id), False
         return super().get_search_results(request, queryset, search_term)
 

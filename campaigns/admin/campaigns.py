@@ -19,7 +19,8 @@ from campaigns import lifecycle, progress
 from campaigns.admin.verb_actions import VerbActions
 from campaigns.models import Call, Campaign, CampaignHistory, CustomField
 from contacts.models import ContactList
-from core.admin_kit import NOTHING, PageAdmin, ReadOnlyInline, as_uuid, badge, link, local
+from core import ids
+from core.admin_kit import NOTHING, PageAdmin, ReadOnlyInline, badge, link, local
 from core.errors import InvalidRequest
 from core.ids import wire_id
 
@@ -28,7 +29,7 @@ CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback"
 
 class CampaignHistoryInline(ReadOnlyInline):
     model = CampaignHistory
-    account_path = "subject.account"
+    zone_path = "subject.account.zone"
     fields = ("at", "from_status", "to_status", "reason")
     verbose_name_plural = "history"
 
@@ -43,6 +44,7 @@ class CampaignAdmin(VerbActions, PageAdmin):
     The callbacks, and before the start the name, can be edited. Both edits go through `lifecycle`, which may refuse.
     """
 
+    zone_path = "account.zone"
     list_display = ("name", "account", "state", "progress", "start", "end", "created_at")
     list_filter = ("status", "account", "send_at", "created_at")
     list_select_related = ("account",)
@@ -97,7 +99,7 @@ class CampaignAdmin(VerbActions, PageAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Campaign], search_term: str
     ) -> tuple[QuerySet[Campaign], bool]:
-        if campaign_id := as_uuid(search_term):
+        if campaign_id := ids.parse(search_term.strip()):
             return queryset.filter(pk=campaign_id), False
         return super().get_search_results(request, queryset, search_term)
 

@@ -9,7 +9,7 @@ from core.admin_kit import ReadOnlyAdmin, link
 
 @admin.register(CustomField)
 class CustomFieldAdmin(ReadOnlyAdmin):
-    account_path = "campaign.account"
+    zone_path = "campaign.account.zone"
     list_display = ("campaign", "account", "value")
     list_select_related = ("campaign__account",)
     search_fields = ("campaign__name", "campaign__account__sid", "value")

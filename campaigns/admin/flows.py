@@ -1,18 +1,29 @@
 """The admin page of flows, where their documents are edited."""
 
+import json
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db import models
 from django.forms import Textarea
 from django.http import HttpRequest
 
 from campaigns.models import Flow
-from core.admin_kit import DeletedWhenUnused, PageAdmin, PrettyJSONField
+from core.admin_kit import DeletedWhenUnused, PageAdmin
+
+
+class PrettyJSONField(forms.JSONField):
+    """JSON that a person can edit: indented."""
+
+    def prepare_value(self, value: Any) -> Any:
+        plain = super().prepare_value(value)
+        return plain if value is None or plain is value else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @admin.register(Flow)
 class FlowAdmin(DeletedWhenUnused, PageAdmin):
+    zone_path = "account.zone"
     list_display = ("flow_id", "account")
     list_select_related = ("account",)
     search_fields = ("flow_id", "account__sid")

@@ -9,7 +9,8 @@ from django.utils.safestring import SafeString
 
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory
 from contacts.admin import NumberSearch
-from core.admin_kit import ChoiceFilter, LargeTableAdmin, as_uuid, badge, link
+from core import ids
+from core.admin_kit import ChoiceFilter, LargeTableAdmin, badge, link
 
 
 class HistoryAdmin(LargeTableAdmin):
@@ -41,7 +42,7 @@ class CallStateFilter(ChoiceFilter):
 
 @admin.register(CampaignHistory)
 class CampaignHistoryAdmin(HistoryAdmin):
-    account_path = "subject.account"
+    zone_path = "subject.account.zone"
     list_filter = (CampaignStateFilter,)
     list_select_related = ("subject__account",)
     search_fields = ("subject__name",)
@@ -50,7 +51,7 @@ class CampaignHistoryAdmin(HistoryAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CampaignHistory], search_term: str
     ) -> tuple[QuerySet[CampaignHistory], bool]:
-        if campaign_id := as_uuid(search_term):
+        if campaign_id := ids.parse(search_term.strip()):
             return queryset.filter(subject=campaign_id), False
         return super().get_search_results(request, queryset, search_term)
 
@@ -58,6 +59,6 @@ class CampaignHistoryAdmin(HistoryAdmin):
 @admin.register(CallHistory)
 class CallHistoryAdmin(NumberSearch, HistoryAdmin):
     number_path = "subject__number"
-    account_path = "subject.campaign.account"
+    zone_path = "subject.campaign.account.zone"
     list_filter = (CallStateFilter,)
     list_select_related = ("subject__campaign__account",)
