@@ -35,7 +35,10 @@ def _idle_seconds(now: datetime) -> Iterator[float]:
 
 def _with_due_calls(now: datetime) -> list[Campaign]:
     """Return the running campaigns with calls to dial now, and the moments that `_ready_since` compares. One query."""
-    own = Call.objects.filter(campaign=OuterRef("pk"))
+    under_way = CallAttempt.objects.filter(
+        account=OuterRef("campaign__account"), callee=OuterRef("number"), status__in=CallAttempt.UNFINISHED
+    )
+    own = Call.objects.filter(~Exists(under_way), campaign=OuterRef("pk"))
     retries = own.filter(status=Call.Status.RETRYING).order_by("next_attempt_at").values("next_attempt_at")
     claims = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-claimed_at").values("claimed_at")
     moves = CampaignHistory.objects.filter(subject=OuterRef("pk")).order_by("-at").values("at")

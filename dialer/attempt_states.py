@@ -39,11 +39,13 @@ CLAIM_LIFETIME = timedelta(seconds=10)
 
 @dataclass(frozen=True)
 class Claim:
-    """A claimed call: the id and number (from 1) of its new attempt, and the trunk to dial over."""
+    """A call to claim: the id and number (from 1) of its new attempt, who is dialed for whom, and over which trunk."""
 
     attempt_id: UUID
     call_id: int
     campaign_id: UUID
+    account_id: int
+    callee: str
     trunk_id: int
     number: int
 
@@ -58,24 +60,37 @@ def move(moves: Sequence[Move], *, at: datetime) -> set[Any]:
     return _machine.move(moves, at=at)
 
 
-def claim(claims: Sequence[Claim], *, at: datetime) -> None:
-    """Insert the attempts as claimed. The database refuses a second unfinished attempt for a call."""
+def claim(claims: Sequence[Claim], *, at: datetime) -> set[UUID]:
+    """Insert the attempts as claimed, except those whose number has an attempt of the account under way.
+
+    The database refuses a second unfinished attempt for a call. Rows go in by number, so that two dispatches over the
+    same numbers wait for each other instead of deadlocking.
+
+    Returns:
+        The ids of the attempts that were inserted.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO dialer_callattempt (id, call_id, campaign_id, trunk_id, number, status, claimed_at,
-                                            carrier_ref, digits, recording_url, reason)
-            SELECT given.id, given.call_id, given.campaign_id, given.trunk_id, given.number, 'claimed', %s,
-                '', '', '', ''
-            FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::bigint[], %s::int[])
-                AS given(id, call_id, campaign_id, trunk_id, number)
+            INSERT INTO dialer_callattempt (id, call_id, campaign_id, account_id, callee, trunk_id, number, status,
+                                            claimed_at, carrier_ref, digits, recording_url, reason)
+            SELECT given.id, given.call_id, given.campaign_id, given.account_id, given.callee, given.trunk_id,
+                given.number, 'claimed', %s, '', '', '', ''
+            FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::bigint[], %s::text[], %s::bigint[], %s::int[])
+                AS given(id, call_id, campaign_id, account_id, callee, trunk_id, number)
+            ORDER BY given.callee
+            ON CONFLICT (account_id, callee) WHERE status IN ('claimed', 'placing', 'in-progress', 'unknown') DO NOTHING
+            RETURNING id
             """,
             [
                 at,
                 [claim.attempt_id for claim in claims],
                 [claim.call_id for claim in claims],
                 [claim.campaign_id for claim in claims],
+                [claim.account_id for claim in claims],
+                [claim.callee for claim in claims],
                 [claim.trunk_id for claim in claims],
                 [claim.number for claim in claims],
             ],
         )
+        return {row[0] for row in cursor.fetchall()}

@@ -13,6 +13,7 @@ rebuilds them holds it exclusively. So a lease whose attempt is not committed ye
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -188,6 +189,38 @@ def release(leases: Iterable[tuple[UUID, Sequence[str]]]) -> None:
         pipe.execute()
     except RedisError as error:
         log.warning("leases_not_released", keys=len(holders_by_key), error=str(error))
+
+
+def give_back(requests: Sequence[LeaseRequest]) -> None:
+    """Undo leases that no attempt was claimed for: their channels are free, and so are their starts.
+
+    A start that was not made must not slow the account down. With Redis away the channels stay until recovery finds
+    them without an attempt in flight, and the starts are lost.
+    """
+    release((request.holder, [scope.key for scope in request.scopes]) for request in requests)
+    starts = Counter(bucket for request in requests for bucket in request.buckets)
+    try:
+        for bucket, count in starts.items():
+            client().eval(_RETURN_STARTS, 1, bucket.key, bucket.interval_us * count)
+    except RedisError as error:
+        log.warning("starts_not_given_back", starts=sum(starts.values()), error=str(error))
+
+
+# A bucket's moment moves back by these starts, and the key goes once it lies in the past.
+_RETURN_STARTS = """
+local due = redis.call('GET', KEYS[1])
+if due then
+  local time = redis.call('TIME')
+  local left_us = tonumber(due) - tonumber(ARGV[1]) - (time[1] * 1000000 + time[2])
+  if left_us > 0 then
+    local moved = string.format('%.0f', tonumber(due) - tonumber(ARGV[1]))
+    redis.call('SET', KEYS[1], moved, 'PX', math.ceil(left_us / 1000))
+  else
+    redis.call('DEL', KEYS[1])
+  end
+end
+return 1
+"""
 
 
 def _argument(requests: Sequence[LeaseRequest]) -> str:

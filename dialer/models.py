@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from accounts.models import Trunk
+from accounts.models import Account, Trunk
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import History
 
@@ -34,6 +34,11 @@ class CallAttempt(models.Model):
     campaign = models.ForeignKey(
         Campaign, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
     )
+    # The campaign's account and the call's number, here for the constraint `number_has_one_attempt_under_way`.
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    callee = models.CharField(max_length=16, help_text="The number that is dialed.")
     trunk = models.ForeignKey(Trunk, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField("attempt number", help_text="1 for the first attempt that counts.")
     status = models.CharField(max_length=16, choices=Status, default=Status.CLAIMED, editable=False)
@@ -56,6 +61,12 @@ class CallAttempt(models.Model):
             models.UniqueConstraint(
                 fields=["call"],
                 name="call_has_at_most_one_unfinished_attempt",
+                condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"]),
+            ),
+            # A phone rings once at a time for an account, whatever campaigns, caller IDs and lists the number is in.
+            models.UniqueConstraint(
+                fields=["account", "callee"],
+                name="number_has_one_attempt_under_way",
                 condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"]),
             ),
             # An attempt that was given back counts for nothing, so the next attempt takes its number.

@@ -195,6 +195,8 @@ class CallAttemptFactory(ModelFactory):
 
     call = SubFactory(CallFactory, in_progress=True)
     campaign = SelfAttribute("call.campaign")
+    account = SelfAttribute("campaign.account")
+    callee = SelfAttribute("call.number")
     trunk = SelfAttribute("campaign.caller_id.trunk")
     number = 1
     status = CallAttempt.Status.CLAIMED

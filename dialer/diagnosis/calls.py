@@ -11,6 +11,7 @@ from django.db.models.functions import RowNumber
 from campaigns.models import Call, Campaign
 from dialer import gate
 from dialer.diagnosis.campaigns import Diagnosis, loaded
+from dialer.diagnosis.limits import busy_numbers
 from dialer.diagnosis.reasons import seconds
 from dialer.models import AttemptHistory, CallAttempt
 
@@ -18,6 +19,9 @@ Status = CallAttempt.Status
 
 # The most attempts of a call that are shown. One that is given back again and again may have hundreds.
 MOST_ATTEMPTS = 20
+
+_WAITING = (Call.Status.CREATED, Call.Status.RETRYING)
+_NUMBER_BUSY = "another call to this number is under way, and this one waits for it to end"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class CallDiagnosis:
 
 
 def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list[CallDiagnosis]:
-    """Diagnose calls in three queries, however many they are.
+    """Diagnose calls in four queries, however many they are.
 
     Args:
         calls: of one campaign.
@@ -50,10 +54,12 @@ def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list
     campaign = loaded(calls[0].campaign)
     attempts = _attempts_of(calls)
     steps = _steps_of([attempt for own in attempts.values() for attempt in own])
+    busy = busy_numbers(campaign.account_id, [call.number for call in calls if call.status in _WAITING])
     made = []
     for call in calls:
         own = attempts.get(call.pk, [])
-        parts = [*_so_far(own), *_what_next(call, own, campaign, diagnosis, now)]
+        holds = _NUMBER_BUSY if call.number in busy else diagnosis.summary
+        parts = [*_so_far(own), *_what_next(call, own, campaign, holds, now)]
         histories = tuple((attempt, tuple(steps[attempt.pk])) for attempt in own)
         made.append(CallDiagnosis(call, "; ".join(parts), histories))
     return made
@@ -89,15 +95,16 @@ def _so_far(attempts: Sequence[CallAttempt]) -> Iterator[str]:
 
 
 def _what_next(
-    call: Call, attempts: Sequence[CallAttempt], campaign: Campaign, diagnosis: Diagnosis, now: datetime
+    call: Call, attempts: Sequence[CallAttempt], campaign: Campaign, holds: str, now: datetime
 ) -> Iterator[str]:
+    """holds: what keeps a due call from being dialed."""
     match call.status:
         case Call.Status.CREATED:
-            yield f"not dialled yet: {diagnosis.summary}"
+            yield f"not dialled yet: {holds}"
         case Call.Status.RETRYING if call.next_attempt_at:
             retry, at = f"retry {call.attempts_made}", gate.clock(call.next_attempt_at, campaign)
             if call.next_attempt_at <= now:
-                yield f"{retry} due since {at}: {diagnosis.summary}"
+                yield f"{retry} due since {at}: {holds}"
             else:
                 yield f"{retry} at {at}{_unless(campaign, call.next_attempt_at)}"
         case Call.Status.IN_PROGRESS if attempts:

@@ -1,28 +1,53 @@
-"""The limits that hold a campaign back: channels that are busy, and the pace of call starts."""
+"""The limits that hold a campaign back: numbers and channels that are busy, and the pace of call starts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from redis.exceptions import RedisError
 
-from campaigns.models import Campaign
+from campaigns.models import Call, Campaign
 from dialer import channels
 from dialer.channels import NO_CAP, Scope
-from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, counted
+from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, calls_text, counted
 from dialer.models import CallAttempt
 
 # The most campaigns of the account that are named as holders of a limit, the largest first.
 MOST_NAMED = 3
 
 
+# The most calls that are counted to say how many wait for their number.
+MOST_COUNTED = 1000
+
+
 def limits(campaign: Campaign, now: datetime) -> Iterator[Reason]:
-    """Yield the scopes without a free channel, and the paces that have no start to spare."""
+    """Yield what holds calls back: busy numbers, scopes without a free channel, paces without a start to spare."""
+    yield from _busy_numbers(campaign, now)
     try:
         yield from _full_scopes(campaign)
         yield from _pace(campaign, now)
     except RedisError:
         yield REDIS_IS_AWAY
+
+
+def busy_numbers(account_id: int, numbers: Iterable[str]) -> set[str]:
+    """Return those of the numbers that an attempt of the account is under way for."""
+    under_way = CallAttempt.objects.filter(
+        account=account_id, callee__in=list(numbers), status__in=CallAttempt.UNFINISHED
+    )
+    return set(under_way.values_list("callee", flat=True))
+
+
+def _busy_numbers(campaign: Campaign, now: datetime) -> Iterator[Reason]:
+    is_due = Q(status=Call.Status.CREATED) | Q(status=Call.Status.RETRYING, next_attempt_at__lte=now)
+    under_way = CallAttempt.objects.filter(
+        account=campaign.account_id, callee=OuterRef("number"), status__in=CallAttempt.UNFINISHED
+    )
+    waiting = campaign.calls.filter(is_due).filter(Exists(under_way))[: MOST_COUNTED + 1].count()
+    if waiting:
+        more = "more than " if waiting > MOST_COUNTED else ""
+        calls = calls_text(min(waiting, MOST_COUNTED))
+        yield Reason("number-busy", f"{more}{calls} waiting for another call to the same number to end")
 
 
 def _full_scopes(campaign: Campaign) -> Iterator[Reason]:

@@ -44,6 +44,8 @@ class Migration(migrations.Migration):
                 ('recording_url', models.CharField(blank=True, max_length=2048)),
                 ('http_status', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='HTTP status')),
                 ('reason', models.CharField(blank=True, max_length=255)),
+                ('callee', models.CharField(help_text='The number that is dialed.', max_length=16)),
+                ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.account')),
                 ('call', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.call')),
                 ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.campaign')),
                 ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='accounts.trunk')),
@@ -89,6 +91,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='callattempt',
             constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['claimed', 'placing', 'in-progress', 'unknown'])), fields=('call',), name='call_has_at_most_one_unfinished_attempt'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['claimed', 'placing', 'in-progress', 'unknown'])), fields=('account', 'callee'), name='number_has_one_attempt_under_way'),
         ),
         migrations.AddConstraint(
             model_name='callattempt',

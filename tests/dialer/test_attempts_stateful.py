@@ -240,6 +240,12 @@ class Dialer(RuleBasedStateMachine):
         assert not CallAttempt.objects.filter(status="canceled", pk__in=list(rings)).exists()
 
     @invariant()
+    def no_number_has_two_attempts_under_way(self) -> None:
+        under_way = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED)
+        numbers = Counter(under_way.values_list("account_id", "call__number"))
+        assert all(count == 1 for count in numbers.values()), numbers
+
+    @invariant()
     def calls_and_attempts_agree(self) -> None:
         for call in Call.objects.prefetch_related("attempts").select_related("campaign"):
             statuses = [attempt.status for attempt in call.attempts.all()]

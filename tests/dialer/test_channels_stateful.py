@@ -111,7 +111,8 @@ class Channels(RuleBasedStateMachine):
 
     def claim(self, holder: UUID, campaign: Campaign) -> None:
         call = CallFactory(campaign=campaign, status=Call.Status.IN_PROGRESS)
-        claim = Claim(holder, call.pk, campaign.pk, campaign.caller_id.trunk_id, 1)
+        trunk_id = campaign.caller_id.trunk_id
+        claim = Claim(holder, call.pk, campaign.pk, campaign.account_id, call.number, trunk_id, 1)
         attempt_states.claim([claim], at=timezone.now())
         self.in_flight[holder] = campaign
 

@@ -288,6 +288,7 @@ def test_more_calls_take_no_more_queries(db, at_work):
         return len(made)
 
     CallFactory.create_batch(2, campaign=campaign, retrying=True)
+    CallFactory(campaign=campaign)
     CallAttemptFactory(call=CallFactory(campaign=campaign, in_progress=True), in_progress=True)
     of_few = queries()
     assert of_few < 15

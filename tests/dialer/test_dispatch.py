@@ -12,7 +12,7 @@ from accounts.models import Account, CallerId, Trunk
 from campaigns import lifecycle
 from campaigns.models import Call
 from core import task_queue
-from dialer import dispatch, messages, trunk_health
+from dialer import claiming, dispatch, messages, trunk_health
 from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases
 
@@ -90,7 +90,7 @@ def test_a_lease_for_which_no_call_is_left_goes_back(rig, monkeypatch):
     """Another dispatcher has taken the calls between the look and the claim."""
     rig.campaign(5)
     start(rig)
-    monkeypatch.setattr(dispatch, "_lock_due_calls", lambda wanted, now: [])
+    monkeypatch.setattr(claiming, "_lock_due_calls", lambda *_: [])
     assert rig.dispatch() == 0
     assert leases(rig.account) == 0
 
@@ -102,7 +102,7 @@ def test_a_claim_that_fails_keeps_no_lease(rig, monkeypatch):
     def fail(*_):
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr(dispatch, "_lock_due_calls", fail)
+    monkeypatch.setattr(claiming, "_lock_due_calls", fail)
     with pytest.raises(RuntimeError):
         rig.dispatch()
     assert leases(rig.account) == 0
@@ -111,7 +111,7 @@ def test_a_claim_that_fails_keeps_no_lease(rig, monkeypatch):
 
 def test_campaigns_of_one_account_share_its_channels(rig):
     set_account(rig, channels=10)
-    large, small = rig.campaign(500), rig.campaign(5)
+    large, small = rig.campaign(NUMBERS[:500]), rig.campaign(NUMBERS[500:505])
     start(rig)
     rig.dispatch()
     assert Counter(CallAttempt.objects.values_list("campaign_id", flat=True)) == {large.pk: 5, small.pk: 5}
@@ -153,7 +153,8 @@ def test_a_slow_pace_rings_again_when_the_next_start_is_due(rig, enqueued):
 
 def test_a_campaign_held_back_by_its_own_limit_leaves_its_turns_to_the_others(rig):
     set_account(rig, channels=10)
-    slow, free = rig.campaign(100, mode="custom", throttle=1), rig.campaign(100)
+    slow = rig.campaign(NUMBERS[:100], mode="custom", throttle=1)
+    free = rig.campaign(NUMBERS[100:200])
     start(rig)
     assert rig.dispatch() == 10
     assert Counter(CallAttempt.objects.values_list("campaign_id", flat=True)) == {slow.pk: 1, free.pk: 9}
@@ -179,7 +180,8 @@ def test_one_call_tries_a_trunk_that_has_failed_whatever_is_up_and_however_many_
 
 
 def test_mode_custom_holds_a_campaign_to_its_own_pace(rig):
-    slow, free = rig.campaign(5, mode="custom", throttle=1), rig.campaign(5)
+    slow = rig.campaign(NUMBERS[:5], mode="custom", throttle=1)
+    free = rig.campaign(NUMBERS[5:10])
     start(rig)
     rig.dispatch()
     assert Counter(CallAttempt.objects.values_list("campaign_id", flat=True)) == {slow.pk: 1, free.pk: 5}
@@ -218,12 +220,12 @@ def test_after_a_flush_of_redis_the_cap_still_counts_the_calls_that_are_up(rig, 
 
 def test_a_claim_takes_as_many_statements_for_one_call_as_for_sixty(rig):
     counts = []
-    for calls in (1, 60):
-        rig.campaign(calls)
+    for numbers in (NUMBERS[:1], NUMBERS[1:61]):
+        rig.campaign(numbers)
         start(rig)
         set_account(rig, channels=100)
         with CaptureQueriesContext(connection) as statements:
-            assert rig.dispatch() == calls
+            assert rig.dispatch() == len(numbers)
         counts.append(len(statements))
     assert counts[0] == counts[1]
 
@@ -231,13 +233,13 @@ def test_a_claim_takes_as_many_statements_for_one_call_as_for_sixty(rig):
 def test_a_claim_takes_as_many_statements_for_one_campaign_as_for_twenty(rig):
     """The gate and the limits make no query of their own, for none of them."""
     counts = []
-    for campaigns in (1, 20):
-        for _ in range(campaigns):
-            rig.campaign(1, mode="custom", throttle=60)
+    for numbers in (NUMBERS[:1], NUMBERS[1:21]):
+        for number in numbers:
+            rig.campaign([number], mode="custom", throttle=60)
         start(rig)
         set_account(rig, channels=100)
         with CaptureQueriesContext(connection) as statements:
-            assert rig.dispatch() == campaigns
+            assert rig.dispatch() == len(numbers)
         counts.append(len(statements))
     assert counts[0] == counts[1]
 

@@ -14,6 +14,7 @@ from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import AttemptHistory, CallAttempt, CarrierEvent
 from tests.conftest import NUMBERS, leases
+from tests.factories import CallAttemptFactory
 
 A, B, C = NUMBERS[:3]
 
@@ -138,8 +139,9 @@ def test_a_batch_takes_as_many_statements_for_one_attempt_as_for_sixty(rig, outc
 
 
 def test_an_event_names_its_attempt_for_certain_and_a_look_up_only_guessed(rig):
-    """Two campaigns lost their answer for one number, one of them rang: the look-up gave its call to the wrong one."""
-    [guessed], [rung] = up(rig), up(rig)
+    """Two accounts lost their answer for one number, one of them rang: the look-up gave its call to the wrong one."""
+    [rung] = up(rig)
+    guessed = CallAttemptFactory(call__number=rung.callee, trunk=rig.trunk, in_progress=True)
     CallAttempt.objects.filter(pk=rung.pk).update(status="unknown", carrier_ref="")
     CallAttempt.objects.filter(pk=guessed.pk).update(carrier_ref="R")
     tell(rung, "busy", ref="R")

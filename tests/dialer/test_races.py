@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from campaigns import campaign_lock, lifecycle, schedule
 from campaigns.models import Campaign, Outcome
-from dialer import channels, dispatch, outcomes, reconciliation, recovery
+from dialer import channels, claiming, dispatch, outcomes, reconciliation, recovery
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -38,14 +38,14 @@ def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig,
     rig.campaign(1)
     schedule.start_due(timezone.now())
     leased, go_on = threading.Event(), threading.Event()
-    claim = dispatch._claim
+    claim = claiming.claim
 
     def slow_claim(*args):
         leased.set()
         go_on.wait(10)
         return claim(*args)
 
-    monkeypatch.setattr(dispatch, "_claim", slow_claim)
+    monkeypatch.setattr(claiming, "claim", slow_claim)
     dispatcher = in_thread(dispatch.dispatch, rig.account.pk, timezone.now())
     leased.wait(10)
     sweep = in_thread(compare)

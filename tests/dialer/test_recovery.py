@@ -14,7 +14,7 @@ from dialer.carriers import carrier_of
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, leases
-from tests.factories import CallerIdFactory, TrunkFactory
+from tests.factories import CallAttemptFactory, CallerIdFactory, TrunkFactory
 
 A, B = NUMBERS[:2]
 
@@ -166,15 +166,16 @@ def test_a_call_that_cannot_be_hung_up_is_given_up_all_the_same(rig, monkeypatch
 
 
 def test_no_such_call_is_not_believed_while_another_attempt_at_the_number_is_under_way(rig):
-    """Its call, found by number, may be this one's."""
-    rig.carrier.script = {A: ["silent", "lost-before-ring"]}
+    """Another account's call, found by number, may be this one's."""
+    rig.carrier.script = {A: ["lost-before-ring"]}
     rig.campaign([A])
     rig.tick()
-    rig.campaign([A])
-    rig.tick()
+    neighbour = CallAttemptFactory(
+        call__number=A, trunk=rig.trunk, in_progress=True, claimed_at=timezone.now(), heard_at=timezone.now()
+    )
     rig.clock.shift(40)
     assert rig.recover().given_back == 0
-    inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex]))
+    inbox.append("simulated", [(neighbour.pk, {"status": "busy"})])
     rig.settle()
     assert rig.recover().given_back == 1
 

@@ -57,7 +57,7 @@ def _add_completed(whole: System, campaign: str, more: int) -> None:
     attempt = whole.value("SELECT id FROM dialer_callattempt WHERE campaign_id = %s", campaign)
     clone(whole.db, "campaigns_call", call, more, number=number_sql(1))
     # The new calls' ids follow the first one without a gap, as nothing else adds calls.
-    columns = {"id": "uuidv7()", "call_id": f"{call} + n", "carrier_ref": "'bench-' || n"}
+    columns = {"id": "uuidv7()", "call_id": f"{call} + n", "carrier_ref": "'bench-' || n", "callee": number_sql(1)}
     clone(whole.db, "dialer_callattempt", attempt, more, **columns)
     whole.db.execute("ANALYZE campaigns_call, dialer_callattempt")
 
