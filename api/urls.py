@@ -2,16 +2,6 @@
 
 from django.urls import include, path
 
-from api.campaigns import diagnosis_schema
-from api.contacts import openapi as contacts_openapi
-from api.http import openapi
-from api.webhooks import openapi as webhooks_openapi
-
-openapi.describe()
-contacts_openapi.describe()
-webhooks_openapi.describe()
-diagnosis_schema.describe()
-
 urlpatterns = [
     path("v2/accounts/<str:account_sid>/", include("api.campaigns.urls")),
     # Before contacts: contacts/csv-upload would be read as the sid of a contact.

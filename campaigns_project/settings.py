@@ -220,6 +220,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_INCLUDE_SCHEMA": False,
     "PREPROCESSING_HOOKS": ["api.http.openapi.without_aliases"],
+    "GET_LIB_DOC_EXCLUDES": "api.http.openapi.undocumented_bases",
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     # The pages come from the installed package, so that a browser asks no other host.
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -1,47 +1,83 @@
-"""A call attempt as the wire writes it."""
+"""Call details: the attempts of a campaign that were offered to a carrier."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
 
-from campaigns.models import Campaign
-from core.ids import wire_id
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.campaigns.base import CampaignsView
+from api.http import openapi, queries
+from api.http.envelope import Item, PageEnvelope
+from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
 from dialer.models import CallAttempt
+from reports import call_details
 
-S = CallAttempt.Status
-# While it is not over, an attempt is in progress to a client.
-UNFINISHED = {S.CLAIMED, S.PLACING, S.UNKNOWN, S.IN_PROGRESS}
+Status = CallAttempt.Status
+STATES = (Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED, Status.CANCELED, Status.IN_PROGRESS)
 
-STATES = (S.COMPLETED.value, S.BUSY.value, S.NO_ANSWER.value, S.FAILED.value, S.CANCELED.value, S.IN_PROGRESS.value)
+
+class CallDetailSerializer(ResponseSerializer):
+    # context: zone; campaign, which all attempts are of. The attempts come with their calls loaded.
+    call_sid = WireId("32 hexadecimal digits.", source="pk")
+    number = Text("E.164.", source="call.number")
+    name = Text(source="call.name")
+    status = Text("in-progress, or how the attempt ended.")
+    attempt_number = Count("From 1.", source="number")
+    duration = Count("Of the conversation, in seconds.")
+    digits = Text("Keys that were pressed.")
+    digit = Text("The same as digits.", source="digits")
+    recording_url = Text()
+    date_created = Moment(source="claimed_at")
+    start_time = Moment(source="placing_at", allow_null=True)
+    answer_time = Moment(source="answered_at", allow_null=True)
+    end_time = Moment(source="ended_at", allow_null=True)
+    caller_id = Text()
+    direction = Text()
+
+    def get_status(self, attempt: CallAttempt) -> str:
+        return "in-progress" if attempt.status in CallAttempt.UNFINISHED else attempt.status
+
+    def get_duration(self, attempt: CallAttempt) -> int:
+        return attempt.duration_seconds or 0
+
+    def get_caller_id(self, attempt: CallAttempt) -> str:
+        given: str = self.context["campaign"].caller_id_given
+        return given
+
+    def get_direction(self, attempt: CallAttempt) -> str:
+        return "Outgoing"
+
+
+class CallDetailItem(Item):
+    data_ = CallDetailSerializer(source="*")
+
+
+class CallDetailsPage(PageEnvelope):
+    response = CallDetailItem(many=True, source="rows")
+
+
+class CallDetailsQuery(queries.StatusQuery):
+    sorts = {"date_created": "claimed_at"}
+    states = tuple(status.value for status in STATES)
+
+
+class CallDetailsView(CampaignsView):
+    @extend_schema(
+        operation_id="list_call_details",
+        parameters=openapi.query(CallDetailsQuery),
+        responses=openapi.responses(CallDetailsPage),
+        tags=["Calls"],
+    )
+    def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:
+        campaign = self.campaign(campaign_id)
+        query = queries.parse(CallDetailsQuery, request)
+        attempts = call_details.attempts_of(campaign, statuses_of(query.get("status") or []))
+        page = list(queries.page_of(attempts, query))
+        return self.respond_page(CallDetailsPage, page, total=attempts.count(), query=query, campaign=campaign)
 
 
 def statuses_of(states: Iterable[str]) -> list[str]:
-    """The statuses of attempts that a client sees as these states."""
+    """Return the statuses of attempts that a client sees as these states."""
     wanted = set(states)
-    return sorted(wanted | UNFINISHED if S.IN_PROGRESS in wanted else wanted)
-
-
-def call_data(attempt: CallAttempt, campaign: Campaign) -> dict[str, Any]:
-    """The record of one attempt; attempt comes with its call loaded. duration in seconds."""
-    zone = campaign.account.zone
-
-    def local(moment: datetime | None) -> str | None:
-        return moment.astimezone(zone).isoformat(timespec="seconds") if moment else None
-
-    return {
-        "call_sid": wire_id(attempt.pk),
-        "number": attempt.call.number,
-        "name": attempt.call.name,
-        "status": "in-progress" if attempt.status in UNFINISHED else attempt.status,
-        "attempt_number": attempt.number,
-        "duration": attempt.duration_seconds or 0,
-        "digits": attempt.digits,
-        "digit": attempt.digits,
-        "recording_url": attempt.recording_url,
-        "date_created": local(attempt.claimed_at),
-        "start_time": local(attempt.placing_at),
-        "answer_time": local(attempt.answered_at),
-        "end_time": local(attempt.ended_at),
-        "caller_id": campaign.caller_id_given,
-        "direction": "Outgoing",
-    }
+    return sorted(wanted | set(CallAttempt.UNFINISHED) if Status.IN_PROGRESS in wanted else wanted)

@@ -1,16 +1,18 @@
 """CSV files into lists: the upload, how far it has come, and the rows that were not loaded."""
 
 from typing import Any
-from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.campaigns.views import AccountView
 from api.csv_uploads import upload_form
-from api.http import envelope
+from api.csv_uploads.responses import CsvErrors, CsvStatusRead, CsvUploadTaken
+from api.http import openapi
+from api.http.account_view import AccountView
 from api.http.errors import NotFound
 from api.http.parsers import printable
 from contacts.csv_uploads import intake, rejected_rows
@@ -19,9 +21,18 @@ from core import ids
 from core.errors import InvalidRequest
 from core.ids import wire_id
 
+TAGS = ["CSV uploads"]
+
+
+class CsvUploadForm(serializers.Serializer):  # type: ignore[type-arg]
+    # Described only: upload_form reads it.
+    list_name = serializers.CharField(help_text="The list to fill; it is made where there is none.")
+    file_name = serializers.FileField(help_text="The CSV file itself.")
+    type = serializers.CharField(required=False, help_text="static, as it is without it, or dynamic.")
+
 
 class CsvView(AccountView):
-    """Answers, errors too, have one item and no array around it."""
+    # Responses, errors too, have one item and no array around it.
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
@@ -29,22 +40,20 @@ class CsvView(AccountView):
         return response
 
     def upload(self, upload_id: str) -> CsvUpload:
-        uploads = CsvUpload.objects.filter(account=self.account)
+        uploads = CsvUpload.objects.filter(account=self.account).select_related("account")
         upload = uploads.filter(pk=ids.parse_or_nil(upload_id)).first()
         if upload is None:
             raise NotFound(f"there is no upload {printable(upload_id)} in this account")
         return upload
 
-    def address(self, upload_id: UUID) -> str:
-        return f"{settings.PUBLIC_URL}/v2/accounts/{self.account.sid}/csv-status/{wire_id(upload_id)}"
-
-    def answer(self, request: Request, data: dict[str, Any]) -> Response:
-        return Response(envelope.one(request.method, data))
-
 
 class CsvUploadView(CsvView):
-    """/contacts/csv-upload"""
-
+    @extend_schema(
+        operation_id="upload_csv",
+        request={"multipart/form-data": CsvUploadForm},
+        responses=openapi.responses(CsvUploadTaken, 413, bad=CsvErrors, conflict=openapi.CONFLICT),
+        tags=TAGS,
+    )
     def post(self, request: Request, account_sid: str) -> Response:
         form = upload_form.receive(request._request)
         name = form.fields.get("list_name", "").strip()
@@ -56,39 +65,25 @@ class CsvUploadView(CsvView):
         if form.file is None:
             raise InvalidRequest("'file_name' is mandatory: send the CSV file itself in this part of the form")
         upload = intake.receive(self.account, form.file, list_name=name, kind=kind, file_name=form.file.name or "")
-        summary = {
-            "upload_id": wire_id(upload.pk),
-            "list_sid": wire_id(upload.contact_list_id),
-            "url": self.address(upload.pk),
-        }
-        return self.answer(request, {"summary": summary})
+        return self.respond(CsvUploadTaken, [upload])
 
 
 class CsvStatusView(CsvView):
-    """/csv-status/<upload_id>"""
-
+    @extend_schema(operation_id="get_csv_status", responses=openapi.responses(CsvStatusRead, bad=CsvErrors), tags=TAGS)
     def get(self, request: Request, account_sid: str, upload_id: str) -> Response:
-        upload = self.upload(upload_id)
-        data: dict[str, Any] = {
-            "upload_id": wire_id(upload.pk),
-            "list_sid": wire_id(upload.contact_list_id),
-            "status": upload.status,
-            "stats": {
-                "total": upload.rows_total,
-                "success": upload.rows_loaded,
-                "duplicate": upload.rows_duplicate,
-                "failed": upload.rows_rejected,
-            },
-            "rejected_rows_url": f"{self.address(upload.pk)}/rejected-rows" if upload.rows_rejected else None,
-        }
-        if upload.error:
-            data["error"] = upload.error
-        return self.answer(request, data)
+        return self.respond(CsvStatusRead, [self.upload(upload_id)])
+
+
+def _rejected_rows_responses() -> dict[Any, Any]:
+    described: dict[Any, Any] = {(200, "text/csv"): OpenApiTypes.STR}
+    for code, bad in openapi.responses(None, bad=CsvErrors).items():
+        if code != 200:
+            described[code, "application/json"] = bad
+    return described
 
 
 class RejectedRowsView(CsvView):
-    """/csv-status/<upload_id>/rejected-rows"""
-
+    @extend_schema(operation_id="get_rejected_rows", responses=_rejected_rows_responses(), tags=TAGS)
     def get(self, request: Request, account_sid: str, upload_id: str) -> HttpResponseBase:
         upload = self.upload(upload_id)
         response = StreamingHttpResponse(rejected_rows.stream(upload), content_type="text/csv; charset=utf-8")

@@ -1,24 +1,34 @@
-"""ExoPhones, the caller IDs of an account, as Exotel's `v2_beta` lists them: without the envelope of v2."""
+"""ExoPhones, the caller IDs of an account, as Exotel's `v2_beta` lists them."""
 
-from typing import Any
-from urllib.parse import urlencode
-
-import phonenumbers
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import CallerId
-from api.campaigns.views import AccountView
+from api.exophones.responses import (
+    ExoPhone,
+    ExoPhoneErrors,
+    ExoPhonesPage,
+    RestException,
+    ShownPage,
+    ShownPhone,
+    sid,
+)
+from api.http import openapi
+from api.http.account_view import AccountView
+from api.http.envelope import Failure
 from api.http.errors import NotFound
 from api.http.parsers import printable
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
+TAGS = ["ExoPhones"]
 
 
 class ExoPhonesQuery(serializers.Serializer):  # type: ignore[type-arg]
-    """Page counts from 0; a PageSize above the maximum is the maximum."""
+    """Page counts from 0. A PageSize above the maximum counts as the maximum."""
 
     Page = serializers.IntegerField(min_value=0, max_value=2**31, default=0)
     PageSize = serializers.IntegerField(min_value=1, default=PAGE_SIZE)
@@ -31,10 +41,10 @@ class ExoPhoneView(AccountView):
     """Inactive caller IDs are left out: nothing can be dialled from them."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        """The envelope, and v2_beta's own shape beside it: exotelpy reads one of a 401 and the other of the rest."""
+        """Add v2_beta's own shape to the envelope: exotelpy reads one of a 401 and the other of the rest."""
         response = super().handle_exception(exc)
         sentence = response.data["response"][0]["error_data"]["description"]
-        response.data["RestException"] = {"Status": response.status_code, "Message": sentence}
+        response.data["RestException"] = RestException(Failure(response.status_code, sentence)).data
         return response
 
     def caller_ids(self) -> list[CallerId]:
@@ -42,61 +52,28 @@ class ExoPhoneView(AccountView):
 
 
 class ExoPhoneListView(ExoPhoneView):
+    @extend_schema(
+        operation_id="list_exophones",
+        parameters=[
+            OpenApiParameter("Page", OpenApiTypes.INT, description="From 0."),
+            OpenApiParameter("PageSize", OpenApiTypes.INT, description=f"At most {MAX_PAGE_SIZE}; more is clamped."),
+        ],
+        responses=openapi.responses(ExoPhonesPage, bad=ExoPhoneErrors),
+        tags=TAGS,
+    )
     def get(self, request: Request, account_sid: str) -> Response:
         query = ExoPhonesQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        page, size = query.validated_data["Page"], query.validated_data["PageSize"]
-        every = self.caller_ids()
-
-        def uri(number: int) -> str:
-            return f"{request.path}?{urlencode({'Page': number, 'PageSize': size})}"
-
-        answer = {
-            "page": page,
-            "page_size": size,
-            "uri": uri(page),
-            "first_page_uri": uri(0),
-            "next_page_uri": uri(page + 1) if len(every) > (page + 1) * size else None,
-            "previous_page_uri": uri(page - 1) if page else None,
-            "incoming_phone_numbers": [exophone(each, request.path) for each in every[page * size : (page + 1) * size]],
-        }
-        return Response(answer)
+        number, size = query.validated_data["Page"], query.validated_data["PageSize"]
+        caller_ids = self.caller_ids()
+        phones = [ShownPhone.of(caller_id, request.path) for caller_id in caller_ids[number * size :][:size]]
+        return Response(ExoPhonesPage(ShownPage(phones, len(caller_ids), number, size, request.path)).data)
 
 
 class ExoPhoneDetailsView(ExoPhoneView):
+    @extend_schema(operation_id="get_exophone", responses=openapi.responses(ExoPhone, bad=ExoPhoneErrors), tags=TAGS)
     def get(self, request: Request, account_sid: str, exophone_sid: str) -> Response:
-        for each in self.caller_ids():
-            if exophone_sid == sid(each):
-                return Response(exophone(each, request.path.rpartition("/")[0]))
+        for caller_id in self.caller_ids():
+            if exophone_sid == sid(caller_id):
+                return Response(ExoPhone(ShownPhone.of(caller_id, request.path.rpartition("/")[0])).data)
         raise NotFound(f"there is no ExoPhone {printable(exophone_sid)} in this account")
-
-
-def sid(caller_id: CallerId) -> str:
-    """The digits of the number: an account has each once, and an address can hold them as they are."""
-    return caller_id.number.removeprefix("+")
-
-
-def exophone(caller_id: CallerId, address: str) -> dict[str, Any]:
-    """The record of one; address is that of the list. A caller ID only dials out, so no address is set for calls in."""
-    country, national = _national(caller_id.number)
-    return {
-        "sid": sid(caller_id),
-        "phone_number": caller_id.number,
-        "friendly_name": national,
-        "capabilities": {"voice": True, "sms": False},
-        "country": country or caller_id.account.region,
-        "region": None,
-        "voice_url": None,
-        "sms_url": None,
-        "uri": f"{address}/{sid(caller_id)}",
-    }
-
-
-def _national(number: str) -> tuple[str | None, str]:
-    """The country, and the number as it is dialled there: +918047113311 as 08047113311. A short code is its own."""
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return None, number
-    written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
-    return phonenumbers.region_code_for_number(parsed), "".join(each for each in written if each.isdigit())

@@ -1,10 +1,14 @@
-"""The envelope of every v2 answer: request_id, method, http_code, metadata, response."""
+"""The envelope of every v2 response: request_id, method, http_code, metadata, response."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from rest_framework import serializers
+
+from api.http.responses import Count, ResponseSerializer, Text
 
 MESSAGES = {
     400: "Invalid Parameter",
@@ -20,7 +24,7 @@ MESSAGES = {
     500: "Internal Error",
     503: "Service Unavailable",
 }
-# Ours, except 1010 and 1100, which another of Exotel's v2 services uses.
+# Our own numbers, except 1010 and 1100, which another of Exotel's v2 services uses.
 CODES = {
     400: 1001,
     401: 1010,
@@ -37,61 +41,143 @@ CODES = {
 }
 
 
-def item(data: Any, **siblings: Any) -> dict[str, Any]:
-    """A good item; siblings stand beside its data."""
-    return {"code": 200, "error_data": None, "status": "success", "data": data, **siblings}
+@dataclass(frozen=True)
+class Failure:
+    """An item that could not be carried out. conflicting: the row that stands in its way, where there is one."""
+
+    code: int
+    description: str
+    conflicting: Any = None
 
 
-def error_item(code: int, description: str, data: Any = None) -> dict[str, Any]:
-    """data: only where something that exists stands in the way."""
-    return {
-        "code": code,
-        "status": "failure",
-        "data": data,
-        "error_data": {
-            "code": CODES.get(code, code),
-            "message": MESSAGES.get(code, "Error"),
-            "description": description,
-        },
-    }
+@dataclass(frozen=True)
+class Content:
+    """What an envelope is built from. rows: the objects that its items show, or Failures."""
+
+    method: str | None
+    rows: Sequence[Any]
+    http_code: int = 200
 
 
-def envelope(
-    method: str | None, http_code: int, response: Sequence[Mapping[str, Any]], metadata: Mapping[str, int]
-) -> dict[str, Any]:
-    return {
-        "request_id": _request_id(),
-        "method": method,
-        "http_code": http_code,
-        "metadata": metadata,
-        "response": response,
-    }
+@dataclass(frozen=True)
+class PageContent(Content):
+    """One page of a list. offset: the position of its first row, from 0; total: the rows of all pages."""
+
+    total: int = field(kw_only=True)
+    offset: int = field(kw_only=True)
+    limit: int = field(kw_only=True)
 
 
-def written(method: str | None, items: Sequence[Mapping[str, Any]], http_code: int = 200) -> dict[str, Any]:
-    """The envelope of a request that changes things: metadata counts its items."""
-    good = sum(each["status"] == "success" for each in items)
-    metadata = {"total": len(items), "success": good, "failed": len(items) - good}
-    return envelope(method, http_code, items, metadata)
+class ErrorData(ResponseSerializer):
+    code = Count()
+    message = Text()
+    description = Text("What was wrong, where, what to do.")
+
+    def get_code(self, failure: Failure) -> int:
+        return CODES.get(failure.code, failure.code)
+
+    def get_message(self, failure: Failure) -> str:
+        return MESSAGES.get(failure.code, "Error")
 
 
-def listed(
-    method: str | None, items: Sequence[Mapping[str, Any]], *, total: int, offset: int, limit: int
-) -> dict[str, Any]:
-    """The envelope of a page."""
-    return envelope(method, 200, items, {"count": len(items), "offset": offset, "total": total, "limit": limit})
+class ErrorItem(ResponseSerializer):
+    code = Count()
+    status = Text("failure")
+    data_ = serializers.JSONField(allow_null=True)
+    error_data = ErrorData(source="*")
+
+    def get_status(self, failure: Failure) -> str:
+        return "failure"
+
+    def get_data(self, failure: Failure) -> None:
+        return None
 
 
-def one(method: str | None, data: Any) -> dict[str, Any]:
-    """The envelope around a single item, without an array: how CSV uploads are answered."""
-    return {"request_id": _request_id(), "method": method, "http_code": 200, "response": item(data)}
+_ERROR_ITEM = ErrorItem()  # one for all: 5,000 items of a request may fail
+
+
+class Item(ResponseSerializer):
+    # A subclass adds `data_`, with source="*".
+    code = Count("HTTP status of this item.")
+    error_data: "serializers.Field[Any, Any, Any, Any]" = serializers.JSONField(allow_null=True)
+    status = Text("success: of the item, not the campaign's own.")
+
+    def get_code(self, row: Any) -> int:
+        return 200
+
+    def get_error_data(self, row: Any) -> None:
+        return None
+
+    def get_status(self, row: Any) -> str:
+        return "success"
+
+
+class Result(Item):
+    # One item of HTTP 207: the row, or a Failure. A subclass adds `data_`, with source="*".
+    code = Count("200, 400, 404 or 409.")
+    error_data = ErrorData(allow_null=True)
+    status = Text("success or failure")
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        if not isinstance(instance, Failure):
+            return super().to_representation(instance)
+        shown = _ERROR_ITEM.to_representation(instance)
+        if instance.conflicting is not None:
+            shown["data"] = self.fields["data"].to_representation(instance.conflicting)
+        return shown
+
+
+class Written(ResponseSerializer):
+    total = Count()
+    success = Count()
+    failed = Count()
+
+    def get_total(self, rows: Sequence[Any]) -> int:
+        return len(rows)
+
+    def get_success(self, rows: Sequence[Any]) -> int:
+        return len(rows) - self.get_failed(rows)
+
+    def get_failed(self, rows: Sequence[Any]) -> int:
+        return sum(isinstance(row, Failure) for row in rows)
+
+
+class Page(ResponseSerializer):
+    count = Count("Records in this page.")
+    offset = Count()
+    total = Count()
+    limit = Count()
+
+    def get_count(self, content: PageContent) -> int:
+        return len(content.rows)
+
+
+class Envelope(ResponseSerializer):
+    # A subclass adds `response`.
+    request_id = Text()
+    method = Text()
+    http_code = Count()
+
+    def get_request_id(self, content: Content) -> str:
+        """Return the id that this request has in the logs: 32 hexadecimal digits."""
+        bound = structlog.contextvars.get_contextvars().get("request_id")
+        return str(bound).replace("-", "") if bound else uuid.uuid4().hex
+
+
+class WrittenEnvelope(Envelope):
+    # Of a request about certain objects. A subclass adds `response`, with many=True and source="rows".
+    metadata = Written(source="rows")
+
+
+class PageEnvelope(Envelope):
+    # Of a page of a list. A subclass adds `response`, with many=True and source="rows".
+    metadata = Page(source="*")
+
+
+class Errors(WrittenEnvelope):
+    response = ErrorItem(many=True, source="rows")
 
 
 def failed(method: str | None, http_code: int, description: str) -> dict[str, Any]:
-    return written(method, [error_item(http_code, description)], http_code)
-
-
-def _request_id() -> str:
-    """The id that this request has in the logs; 32 hex digits."""
-    bound = structlog.contextvars.get_contextvars().get("request_id")
-    return str(bound).replace("-", "") if bound else uuid.uuid4().hex
+    """Build the envelope of a request that failed as a whole."""
+    return dict(Errors(Content(method, [Failure(http_code, description)], http_code)).data)

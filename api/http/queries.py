@@ -6,38 +6,44 @@ from django.db.models import Model, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from api.campaigns.call_details import STATES
 from api.http import spelling
-from campaigns.models import Campaign
 
 M = TypeVar("M", bound=Model)
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 500
-CAMPAIGN_SORTS = {"date_created": "created_at", "name": "name"}
-CALL_SORTS = {"date_created": "claimed_at"}
 
 
 class PageQuery(serializers.Serializer):  # type: ignore[type-arg]
-    """offset counts records from 0; a limit above the maximum is the maximum."""
+    """offset counts records from 0. A limit above the maximum counts as the maximum."""
 
-    offset = serializers.IntegerField(min_value=0, max_value=2**31, default=0)
+    offset = serializers.IntegerField(
+        min_value=0, max_value=2**31, default=0, help_text="Position of the first record, from 0."
+    )
     limit = serializers.IntegerField(min_value=1, default=DEFAULT_LIMIT)
-    status = serializers.CharField(required=False, allow_blank=True)
-    sort_by = serializers.CharField(default="date_created:asc")
 
-    most: int = MAX_LIMIT
-    sorts: dict[str, str] = CALL_SORTS
-    states: tuple[str, ...] = STATES
+    max_limit: int = MAX_LIMIT
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        fields["limit"].help_text = f"At most {self.max_limit}; more is clamped."
+        return fields
 
     def validate_limit(self, limit: int) -> int:
-        return min(limit, self.most)
+        return min(limit, self.max_limit)
 
-    def validate_status(self, text: str) -> list[str]:
-        known, unknown = spelling.parse_words(text, self.states)
-        if unknown:
-            raise serializers.ValidationError(f"{unknown[0]} is none of {', '.join(self.states)}")
-        return known
+
+class SortedQuery(PageQuery):
+    """A subclass names what its rows can be sorted by: the wire's names and the columns."""
+
+    sort_by = serializers.CharField(default="date_created:asc")
+
+    sorts: dict[str, str]
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        fields["sort_by"].help_text = f"One of {', '.join(self.sorts)}, with :asc or :desc."
+        return fields
 
     def validate_sort_by(self, text: str) -> str:
         field, _, direction = text.partition(":")
@@ -47,21 +53,37 @@ class PageQuery(serializers.Serializer):  # type: ignore[type-arg]
         return f"-{self.sorts[field]}" if direction == "desc" else self.sorts[field]
 
 
-class CampaignsQuery(PageQuery):
-    name = serializers.CharField(required=False, allow_blank=True)
-    type = serializers.CharField(required=False)
+class StatusQuery(SortedQuery):
+    """A subclass names the states that its rows can be filtered by."""
 
-    sorts = CAMPAIGN_SORTS
-    states = tuple(status.value for status in Campaign.Status)
+    status = serializers.CharField(required=False, allow_blank=True)
+
+    states: tuple[str, ...]
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        fields["status"].help_text = f"Comma-separated, in any spelling: {', '.join(self.states)}."
+        return fields
+
+    def validate_status(self, text: str) -> list[str]:
+        return known_words(text, self.states)
 
 
-def parse(query: type[PageQuery], request: Request) -> dict[str, Any]:
-    """The validated parameters. Raises ValidationError."""
+def known_words(text: str, known: tuple[str, ...]) -> list[str]:
+    """Parse the comma-separated words of a filter. Raises ValidationError for the first that is unknown."""
+    words, unknown = spelling.parse_words(text, known)
+    if unknown:
+        raise serializers.ValidationError(f"{unknown[0]} is none of {', '.join(known)}")
+    return words
+
+
+def parse(query: type["serializers.Serializer[Any]"], request: Request) -> dict[str, Any]:
+    """Return the validated parameters. Raises ValidationError."""
     serializer = query(data=request.query_params.dict())
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 
 
 def page_of(rows: "QuerySet[M]", query: dict[str, Any]) -> "QuerySet[M]":
-    """The page that was asked for; rows that sort alike stand in the order of their keys."""
+    """Cut out the page that a SortedQuery asks for. Rows that sort alike are in the order of their keys."""
     return rows.order_by(query["sort_by"], "pk")[query["offset"] : query["offset"] + query["limit"]]

@@ -1,59 +1,55 @@
-"""Lists of contacts as Exotel's v2 API has them: parse, call, render."""
+"""Lists of contacts in Exotel's v2 API: create, list, show, change, delete, and the contacts in them."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.campaigns.views import AccountView
-from api.contacts.views import contact_data, local
-from api.http import bulk, envelope, queries
+from api.contacts.views import TAGS
+from api.http import bulk, openapi, queries
+from api.http.account_view import AccountView
+from api.http.envelope import Envelope, Failure
 from api.http.errors import NotFound
-from api.http.fields import ObjectSerializer, TextField
 from api.http.idempotency import idempotent
 from api.http.parsers import printable
+from api.lists.requests import (
+    KEY,
+    REFERENCES,
+    ListChanges,
+    ListChangeSerializer,
+    ListRequestSerializer,
+    ListsBody,
+    ReferencesBody,
+    ReferenceSerializer,
+)
+from api.lists.responses import (
+    ContactListRead,
+    ContactListResults,
+    ListEntriesPage,
+    ListsPage,
+    Membership,
+    MembershipRead,
+    MembershipResults,
+)
 from contacts import lists
 from contacts.models import ContactList
 from core import ids
 from core.errors import Conflict, InvalidRequest
 from core.ids import wire_id
 
-KEY = "lists"
-REFERENCES = "contact_references"
 
-
-class ListSerializer(ObjectSerializer):
-    name = TextField(max_length=255)
-    tag = TextField(max_length=255, allow_blank=True, required=False)
-
-
-class ReferenceSerializer(ObjectSerializer):
-    contact_sid = TextField()
-
-    def validate_contact_sid(self, given: str) -> UUID:
-        contact_id = ids.parse(given)
-        if contact_id is None:
-            raise ValidationError(f"{printable(given)} is not the sid of a contact")
-        return contact_id
-
-
-class ListsQuery(queries.PageQuery):
-    status = None  # type: ignore[assignment]
-    name = serializers.CharField(required=False, allow_blank=True)
+class ListsQuery(queries.SortedQuery):
+    name = serializers.CharField(required=False, allow_blank=True, help_text="A part of the name.")
 
     sorts = {"date_created": "created_at", "name": "name"}
 
 
 class EntriesQuery(queries.PageQuery):
-    """The contacts of a list, in the order in which they were added."""
-
-    status = None  # type: ignore[assignment]
-    sort_by = None  # type: ignore[assignment]
-
-    most = 20
+    max_limit = 20
 
 
 class ListView(AccountView):
@@ -63,132 +59,154 @@ class ListView(AccountView):
             raise NotFound(f"there is no list {printable(list_sid)} in this account")
         return contact_list
 
-    def data(self, *rows: ContactList) -> list[dict[str, Any]]:
-        """The resource of each, with its count: one query for all."""
-        sizes = lists.sizes([row.pk for row in rows])
-        return [list_data(row, sizes[row.pk], self.account.zone) for row in rows]
+    def respond_lists(
+        self, envelope: type[Envelope], rows: Sequence[ContactList | Failure], *, http_code: int = 200
+    ) -> Response:
+        return self.respond(envelope, rows, http_code=http_code, sizes=_sizes(rows))
 
 
 class ListListView(ListView):
-    """/lists"""
-
+    @extend_schema(
+        operation_id="list_lists",
+        parameters=openapi.query(ListsQuery),
+        responses=openapi.responses(ListsPage),
+        tags=TAGS,
+    )
     def get(self, request: Request, account_sid: str) -> Response:
         query = queries.parse(ListsQuery, request)
         found = ContactList.objects.filter(account=self.account, name__icontains=query.get("name", ""))
-        return bulk.page(request, self.data(*queries.page_of(found, query)), total=found.count(), query=query)
+        page = list(queries.page_of(found, query))
+        return self.respond_page(ListsPage, page, total=found.count(), query=query, sizes=_sizes(page))
 
+    @extend_schema(
+        operation_id="create_lists",
+        parameters=[openapi.IDEMPOTENCY_KEY],
+        request=openapi.json_body("CreateListsBody", ListsBody, ListRequestSerializer),
+        responses=openapi.bulk_responses(ContactListResults),
+        tags=TAGS,
+    )
     @idempotent
     def post(self, request: Request, account_sid: str) -> Response:
-        serializer = ListSerializer()
-        items = []
-        for body in bulk.bodies(request, KEY):
-            columns, error = bulk.validated(serializer, body)
-            items.append(error or self._made(lists.create(self.account, **columns)))
-        return bulk.answer(request, items)
+        serializer = ListRequestSerializer()
+        checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
+        rows = [failure or _created(lists.create(self.account, **columns)) for columns, failure in checked]
+        return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
 
+    @extend_schema(
+        operation_id="change_lists",
+        request={"application/json": ListChanges},
+        responses=openapi.bulk_responses(ContactListResults),
+        tags=TAGS,
+    )
     def put(self, request: Request, account_sid: str) -> Response:
-        serializer = ListSerializer(partial=True)
-        return bulk.answer(request, [self._change(body, serializer) for body in bulk.bodies(request, KEY)])
+        serializer = ListRequestSerializer(partial=True)
+        rows = [self._change(body, serializer) for body in bulk.bodies(request, KEY)]
+        return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
 
-    def _made(self, made: lists.ListCreation) -> dict[str, Any]:
-        (data,) = self.data(made.contact_list)
-        if made.is_new:
-            return envelope.item(data)
-        return envelope.error_item(409, f"'name': {made.contact_list.name} is a list already; its sid is in data", data)
-
-    def _change(self, body: Any, serializer: ListSerializer) -> dict[str, Any]:
-        columns, error = bulk.validated(serializer, body)
-        if error:
-            return error
+    def _change(self, body: Any, serializer: ListRequestSerializer) -> ContactList | Failure:
+        columns, failure = bulk.validated(serializer, body)
+        if failure:
+            return failure
         try:
-            changed = lists.change(self.contact_list(str(body.get("sid", ""))), **columns)
+            return lists.change(self.contact_list(str(body.get("sid", ""))), **columns)
         except NotFound as missing:
-            return envelope.error_item(404, str(missing.detail))
+            return Failure(404, str(missing.detail))
         except Conflict as conflict:
-            return envelope.error_item(409, str(conflict))
-        return envelope.item(self.data(changed)[0])
+            return Failure(409, str(conflict))
 
 
 class ListDetailsView(ListView):
-    """/lists/<sid>"""
-
+    @extend_schema(operation_id="get_list", responses=openapi.responses(ContactListRead), tags=TAGS)
     def get(self, request: Request, account_sid: str, list_sid: str) -> Response:
-        return bulk.one(request, self.data(self.contact_list(list_sid))[0])
+        return self.respond_lists(ContactListRead, [self.contact_list(list_sid)])
 
+    @extend_schema(
+        operation_id="change_list",
+        request=openapi.json_body("ChangeListBody", ListChangeSerializer, ListChanges),
+        responses=openapi.responses(ContactListRead, 413, conflict=openapi.CONFLICT),
+        tags=TAGS,
+    )
     def put(self, request: Request, account_sid: str, list_sid: str) -> Response:
         contact_list = self.contact_list(list_sid)
-        columns = dict(ListSerializer(partial=True).run_validation(bulk.one_body(request, KEY)))
+        columns = dict(ListRequestSerializer(partial=True).run_validation(bulk.one_body(request, KEY)))
         if not columns:
             raise InvalidRequest("nothing to change: give a name or a tag")
-        return bulk.one(request, self.data(lists.change(contact_list, **columns))[0])
+        return self.respond_lists(ContactListRead, [lists.change(contact_list, **columns)])
 
+    @extend_schema(
+        operation_id="delete_list",
+        responses=openapi.responses(ContactListRead, conflict=openapi.CONFLICT),
+        tags=TAGS,
+    )
     def delete(self, request: Request, account_sid: str, list_sid: str) -> Response:
         contact_list = self.contact_list(list_sid)
-        (data,) = self.data(contact_list)
+        response = self.respond_lists(ContactListRead, [contact_list])
         lists.delete(contact_list)
-        return bulk.one(request, data)
+        return response
 
 
 class ListEntriesView(ListView):
-    """/lists/<sid>/contacts"""
-
+    @extend_schema(
+        operation_id="list_contacts_of_a_list",
+        parameters=openapi.query(EntriesQuery),
+        responses=openapi.responses(ListEntriesPage),
+        tags=TAGS,
+    )
     def get(self, request: Request, account_sid: str, list_sid: str) -> Response:
+        """The contacts of a list, in the order in which they were added."""
         contact_list = self.contact_list(list_sid)
         query = queries.parse(EntriesQuery, request)
         entries = contact_list.entries.select_related("contact").order_by("id")
-        page = entries[query["offset"] : query["offset"] + query["limit"]]
-        shown = [contact_data(entry.contact, self.account.zone) | _values(entry.values) for entry in page]
-        return bulk.page(request, shown, total=entries.count(), query=query)
+        page = list(entries[query["offset"] : query["offset"] + query["limit"]])
+        return self.respond_page(ListEntriesPage, page, total=entries.count(), query=query)
 
+    @extend_schema(
+        operation_id="add_contacts_to_a_list",
+        parameters=[openapi.IDEMPOTENCY_KEY],
+        request={"application/json": ReferencesBody},
+        responses=openapi.bulk_responses(MembershipResults),
+        tags=TAGS,
+    )
     @idempotent
     def post(self, request: Request, account_sid: str, list_sid: str) -> Response:
         contact_list = self.contact_list(list_sid)
         serializer = ReferenceSerializer()
         checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, REFERENCES)]
-        wanted = [columns["contact_sid"] for columns, error in checked if not error]
-        is_new = lists.add_contacts(contact_list, wanted)
-        items = []
-        for columns, error in checked:
-            items.append(error or self._entry(contact_list, columns["contact_sid"], is_new))
-        return bulk.answer(request, items)
-
-    def _entry(self, contact_list: ContactList, contact_id: UUID, is_new: dict[UUID, bool]) -> dict[str, Any]:
-        if contact_id not in is_new:
-            return envelope.error_item(404, f"there is no contact {wire_id(contact_id)} in this account")
-        data = _membership(contact_list, contact_id)
-        if is_new[contact_id]:
-            is_new[contact_id] = False  # named once more in the same request, it is there already
-            return envelope.item(data)
-        return envelope.error_item(409, f"the contact {wire_id(contact_id)} is in the list already", data)
+        is_new = lists.add_contacts(
+            contact_list, [columns["contact_sid"] for columns, failure in checked if not failure]
+        )
+        rows = [failure or _entered(contact_list, columns["contact_sid"], is_new) for columns, failure in checked]
+        return self.respond(MembershipResults, rows, http_code=bulk.MULTI_STATUS)
 
 
 class ListEntryView(ListView):
-    """/lists/<sid>/contacts/<contact_sid>"""
-
+    @extend_schema(operation_id="remove_contact_from_a_list", responses=openapi.responses(MembershipRead), tags=TAGS)
     def delete(self, request: Request, account_sid: str, list_sid: str, contact_sid: str) -> Response:
         contact_list = self.contact_list(list_sid)
         contact_id = ids.parse(contact_sid)
         if contact_id is None or not lists.remove_contact(contact_list, contact_id):
             raise NotFound(f"there is no contact {printable(contact_sid)} in this list")
-        return bulk.one(request, _membership(contact_list, contact_id))
+        return self.respond(MembershipRead, [Membership(contact_list.pk, contact_id)])
 
 
-def list_data(contact_list: ContactList, size: int, zone: Any) -> dict[str, Any]:
-    return {
-        "sid": wire_id(contact_list.pk),
-        "name": contact_list.name,
-        "tag": contact_list.tag,
-        "type": contact_list.type,
-        "contact_count": size,
-        "date_created": local(contact_list.created_at, zone),
-        "date_updated": local(contact_list.updated_at, zone),
-    }
+def _sizes(rows: Sequence[ContactList | Failure]) -> dict[UUID, int]:
+    """Count the entries of every list that is shown, those that stand in the way of an item among them."""
+    shown = [row.conflicting if isinstance(row, Failure) else row for row in rows]
+    return lists.sizes([contact_list.pk for contact_list in shown if contact_list is not None])
 
 
-def _membership(contact_list: ContactList, contact_id: UUID) -> dict[str, Any]:
-    return {"list_id": wire_id(contact_list.pk), "sid": wire_id(contact_id)}
+def _created(made: lists.ListCreation) -> ContactList | Failure:
+    if made.is_new:
+        return made.contact_list
+    name = made.contact_list.name
+    return Failure(409, f"'name': {name} is a list already; its sid is in data", made.contact_list)
 
 
-def _values(values: dict[str, str] | None) -> dict[str, Any]:
-    """What stands in the row of a dynamic list, for a text to name."""
-    return {} if values is None else {"values": values}
+def _entered(contact_list: ContactList, contact_id: UUID, is_new: dict[UUID, bool]) -> Membership | Failure:
+    if contact_id not in is_new:
+        return Failure(404, f"there is no contact {wire_id(contact_id)} in this account")
+    membership = Membership(contact_list.pk, contact_id)
+    if is_new[contact_id]:
+        is_new[contact_id] = False  # named a second time in this request, it is there already
+        return membership
+    return Failure(409, f"the contact {wire_id(contact_id)} is in the list already", membership)

@@ -1,48 +1,49 @@
 """The webhooks of an account: what was sent, what came of it, and sending it again. Exotel has no such addresses."""
 
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Account
-from api.campaigns.views import AccountView
-from api.http import envelope, queries, spelling
+from api.http import openapi, queries
+from api.http.account_view import AccountView
 from api.http.errors import NotFound
 from api.http.parsers import printable
+from api.webhooks.responses import KINDS, STATES, WebhookDeliveriesPage, WebhookDeliveryRead
 from core import ids
-from core.ids import wire_id
 from webhooks import outbox
 from webhooks.models import WebhookDelivery
 
-KINDS = tuple(kind.value for kind in WebhookDelivery.Kind)
+TAGS = ["Webhooks"]
 
 
-class DeliveriesQuery(queries.PageQuery):
-    campaign_sid = serializers.CharField(required=False, allow_blank=True)
-    kind = serializers.CharField(required=False, allow_blank=True)
+class DeliveriesQuery(queries.StatusQuery):
+    campaign_sid = serializers.CharField(required=False, allow_blank=True, help_text="The id of a campaign.")
+    kind = serializers.CharField(required=False, allow_blank=True, help_text=f"Comma-separated: {', '.join(KINDS)}.")
 
-    # The key is the order in which they were created.
-    sorts = {"date_created": "id"}
-    states = tuple(state.value for state in WebhookDelivery.State)
+    sorts = {"date_created": "id"}  # the keys are in the order of creation
+    states = STATES
 
     def validate_kind(self, text: str) -> list[str]:
-        known, unknown = spelling.parse_words(text, KINDS)
-        if unknown:
-            raise serializers.ValidationError(f"{unknown[0]} is none of {', '.join(KINDS)}")
-        return known
+        return queries.known_words(text, KINDS)
 
     def validate_campaign_sid(self, text: str) -> UUID | None:
-        """An id that no campaign can have finds as little as one that none has."""
-        return (ids.parse(text) or UUID(int=0)) if text else None
+        """Return the id to filter by. Text that can't be an id finds nothing, like an id that no campaign has."""
+        return ids.parse_or_nil(text) if text else None
 
 
 class WebhookDeliveriesView(AccountView):
+    @extend_schema(
+        operation_id="list_webhook_deliveries",
+        parameters=openapi.query(DeliveriesQuery),
+        responses=openapi.responses(WebhookDeliveriesPage),
+        tags=TAGS,
+    )
     def get(self, request: Request, account_sid: str) -> Response:
         query = queries.parse(DeliveriesQuery, request)
         rows = _of(self.account)
@@ -52,72 +53,34 @@ class WebhookDeliveriesView(AccountView):
             rows = rows.filter(kind__in=query["kind"])
         if query.get("campaign_sid"):
             rows = rows.filter(campaign=query["campaign_sid"])
-        total, offset, limit = rows.count(), query["offset"], query["limit"]
-        page = rows.order_by(query["sort_by"])[offset : offset + limit]
-        items = [envelope.item(delivery_data(row, self.account)) for row in page]
-        return Response(envelope.listed(request.method, items, total=total, offset=offset, limit=limit))
+        page = list(queries.page_of(rows, query))
+        return self.respond_page(WebhookDeliveriesPage, page, total=rows.count(), query=query)
 
 
 class WebhookDeliveryView(AccountView):
+    @extend_schema(operation_id="get_webhook_delivery", responses=openapi.responses(WebhookDeliveryRead), tags=TAGS)
     def get(self, request: Request, account_sid: str, webhook_id: str) -> Response:
-        return self._answer(request, self._delivery(webhook_id))
+        return self.respond(WebhookDeliveryRead, [self._delivery(webhook_id)])
 
+    @extend_schema(
+        operation_id="redeliver_webhook",
+        request=None,
+        responses=openapi.responses(WebhookDeliveryRead),
+        tags=TAGS,
+    )
     def post(self, request: Request, account_sid: str, webhook_id: str) -> Response:
-        """Sends it again, under the same id. A body is not looked at."""
+        """Send a webhook again, under the same id. The body of the request is ignored."""
         delivery = self._delivery(webhook_id)
         outbox.redeliver([delivery], timezone.now())
         delivery.refresh_from_db()
-        return self._answer(request, delivery)
+        return self.respond(WebhookDeliveryRead, [delivery])
 
     def _delivery(self, webhook_id: str) -> WebhookDelivery:
-        known = ids.parse(webhook_id)
-        delivery = _of(self.account).filter(webhook_id=known).first() if known else None
+        delivery = _of(self.account).filter(webhook_id=ids.parse_or_nil(webhook_id)).first()
         if delivery is None:
             raise NotFound(f"there is no webhook delivery {printable(webhook_id)} in this account")
         return delivery
 
-    def _answer(self, request: Request, delivery: WebhookDelivery) -> Response:
-        data = delivery_data(delivery, self.account) | {"log": _log(delivery, self.account)}
-        return Response(envelope.written(request.method, [envelope.item(data)]))
-
-
-def delivery_data(delivery: WebhookDelivery, account: Account) -> dict[str, Any]:
-    """The record of a webhook. next_try is null once it is delivered or given up."""
-    return {
-        "id": wire_id(delivery.webhook_id),
-        "campaign_sid": wire_id(delivery.campaign_id),
-        "kind": delivery.kind,
-        "url": delivery.url,
-        "status": delivery.state.value,
-        "payload": delivery.payload,
-        "tries": delivery.tries,
-        "last_http_status": delivery.last_status,
-        "last_error": delivery.last_error,
-        "date_created": _local(delivery.created_at, account),
-        "next_try": _local(delivery.next_try_at, account),
-        "date_delivered": _local(delivery.delivered_at, account),
-        "date_given_up": _local(delivery.given_up_at, account),
-        "uri": f"/v2/accounts/{account.sid}/webhook-deliveries/{wire_id(delivery.webhook_id)}",
-    }
-
-
-def _log(delivery: WebhookDelivery, account: Account) -> list[dict[str, Any]]:
-    """Every try, the first one first. duration_ms in milliseconds."""
-    return [
-        {
-            "date": _local(each.at, account),
-            "duration_ms": each.duration_ms,
-            "http_status": each.http_status,
-            "error": each.error,
-            "response": each.response,
-        }
-        for each in delivery.log.order_by("pk")
-    ]
-
 
 def _of(account: Account) -> "QuerySet[WebhookDelivery]":
     return WebhookDelivery.objects.filter(account=account)
-
-
-def _local(moment: datetime | None, account: Account) -> str | None:
-    return moment.astimezone(account.zone).isoformat(timespec="seconds") if moment else None

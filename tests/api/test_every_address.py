@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from accounts.credentials import create_key
 from accounts.models import Account, ApiKey
-from api.exophones.views import sid as exophone_sid
+from api.exophones.responses import sid as exophone_sid
 from core import signed_addresses
 from dialer import links
 from reports.links import report_url

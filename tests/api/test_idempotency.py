@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from api.campaigns import views
 from api.http import idempotency
+from api.http.account_view import AccountView
 from api.models import IdempotentRequest
 from api.tasks import purge_idempotency_keys
 from campaigns.models import Campaign
@@ -129,7 +130,7 @@ class TestARefusedRequest:
 
 
 def test_a_handler_that_answers_an_error_instead_of_raising_it_leaves_its_key_free_too(api, rf):
-    class Refusing(views.AccountView):
+    class Refusing(AccountView):
         @idempotency.idempotent
         def post(self, request, account_sid):
             return Response({}, status=409)
@@ -155,7 +156,7 @@ class Gate:
     def __init__(self, monkeypatch) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()
         self.error: Exception | None = None
-        render = views._items
+        render = views._written
 
         def held(*args, **options):
             if not self.reached.is_set():
@@ -165,7 +166,7 @@ class Gate:
                     raise self.error
             return render(*args, **options)
 
-        monkeypatch.setattr(views, "_items", held)
+        monkeypatch.setattr(views, "_written", held)
 
 
 @pytest.fixture
@@ -256,16 +257,16 @@ def test_a_fault_in_the_middle_leaves_neither_campaign_nor_key(gate, api):
 
 def test_a_crash_in_the_middle_leaves_neither_campaign_nor_key(transactional_db, api, pool, monkeypatch):
     """The connection breaks as when the web process dies: after the rows, before the commit."""
-    render = views._items
+    render = views._written
 
     def dies(*args, **options):
-        monkeypatch.setattr(views, "_items", render)
+        monkeypatch.setattr(views, "_written", render)
         assert stored() == (1, len(NUMBERS))
         assert IdempotentRequest.objects.exists()
         connection.connection.close()
         return render(*args, **options)
 
-    monkeypatch.setattr(views, "_items", dies)
+    monkeypatch.setattr(views, "_written", dies)
     assert in_thread(pool, api).result(30).status == 500
     assert stored() == (0, 0)
     assert not IdempotentRequest.objects.exists()

@@ -1,6 +1,5 @@
-"""Campaigns as the wire writes them, to and from the domain."""
+"""What clients say of campaigns: validated, and turned into the arguments of the campaign's lifecycle."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,37 +8,25 @@ from rest_framework import serializers
 
 from accounts import caller_ids
 from accounts.models import Account, CallerId
-from api.http import spelling
-from api.http.fields import (
-    CountField,
-    MomentField,
-    NumbersField,
-    ObjectSerializer,
-    SwitchField,
-    TextField,
-    WordField,
-    callback_field,
-)
+from api.campaigns.fields import NumbersField, callback_field
+from api.campaigns.responses import RETRY_STATUSES, RetriesSerializer
+from api.http.fields import CountField, MomentField, ObjectSerializer, SwitchField, TextField, WordField
 from api.http.parsers import printable
 from campaigns import flows, spoken_text
 from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, Flow
-from campaigns.progress import Progress
 from contacts.models import ContactList
 from core import ids
 from core.ids import wire_id
-from reports import links, stats
 
-RETRY_STATUSES = ["busy", "no-answer", "failed"]
-# A client's clock may be so far behind: such a start is now. Further back it is a mistake.
+# A start this far in the past is taken as now, because a client's clock may be late. An earlier one is a mistake.
 CLOCK_SKEW = timedelta(minutes=5)
 FURTHEST = timedelta(days=365)
 CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback")
-
 CONTENT = ("url", "flow_type", "read_via_text", "repeat_menu_attempts")
 
 
-class RetriesSerializer(ObjectSerializer):
-    """context: campaign, when one is being changed: what is not given stays."""
+class RetriesRequestSerializer(ObjectSerializer):
+    # context: campaign, if one is being changed; what is not given stays as it is.
 
     number_of_retries = CountField(min_value=0, max_value=MAX_RETRIES, required=False)
     interval_mins = CountField(min_value=1, max_value=MAX_INTERVAL_MINS, required=False)
@@ -53,7 +40,7 @@ class RetriesSerializer(ObjectSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         campaign: Campaign | None = self.context.get("campaign")
-        retries = _retries_of(campaign) | attrs if campaign else attrs
+        retries = RetriesSerializer(campaign).data | attrs if campaign else attrs
         if "number_of_retries" not in retries:
             raise serializers.ValidationError({"number_of_retries": f"say how often to try again, 0 to {MAX_RETRIES}"})
         if retries["number_of_retries"] and not retries.get("interval_mins"):
@@ -66,8 +53,8 @@ class RetriesSerializer(ObjectSerializer):
         }
 
 
-class ScheduleSerializer(ObjectSerializer):
-    """context: campaign, when one is being changed: what is not given stays."""
+class ScheduleRequestSerializer(ObjectSerializer):
+    # context: campaign, if one is being changed; what is not given stays as it is.
 
     send_at = MomentField(required=False)
     end_at = MomentField(required=False)
@@ -92,11 +79,9 @@ class ScheduleSerializer(ObjectSerializer):
         return attrs
 
 
-class CampaignSerializer(ObjectSerializer):
-    """What a client may say of a campaign. Validated data are the arguments of lifecycle.create and lifecycle.change.
-
-    context: account; campaign, when one is being changed.
-    """
+class CampaignRequestSerializer(ObjectSerializer):
+    # Validated data are the arguments of lifecycle.create and lifecycle.change.
+    # context: account; campaign, if one is being changed.
 
     name = TextField(min_length=3, max_length=255, required=False)
     type = WordField(["trans"], required=False)
@@ -110,8 +95,8 @@ class CampaignSerializer(ObjectSerializer):
     read_via_text = TextField(max_length=spoken_text.LONGEST, required=False)
     repeat_menu_attempts = CountField(min_value=0, max_value=MAX_REPEATS, required=False)
     call_duplicate_numbers = SwitchField(required=False)
-    retries = RetriesSerializer(required=False)
-    schedule = ScheduleSerializer(required=False)
+    retries = RetriesRequestSerializer(required=False)
+    schedule = ScheduleRequestSerializer(required=False)
     call_status_callback = callback_field()
     call_schedule_callback = callback_field()
     status_callback = callback_field()
@@ -120,11 +105,11 @@ class CampaignSerializer(ObjectSerializer):
     custom_field = TextField(max_length=10_000, allow_blank=True, trim_whitespace=False, required=False)
 
     def get_fields(self) -> dict[str, Any]:
-        # Last, as it is the costly one; and not a class attribute, as `from` is a keyword.
+        # Last, because it costs the most; not a class attribute, because `from` is a keyword.
         return super().get_fields() | {"from": NumbersField(required=False)}
 
     def validate_lists(self, sids: list[str]) -> list[ContactList]:
-        """The account's lists of these sids, each once. Raises for the first that is unknown."""
+        """Return the account's lists of these sids, each once. Raises ValidationError for the first unknown one."""
         known = ContactList.objects.filter(account=self.context["account"]).in_bulk(
             [list_id for sid in sids if (list_id := ids.parse(sid))]
         )
@@ -132,7 +117,7 @@ class CampaignSerializer(ObjectSerializer):
         if None in found:
             unknown = printable(sids[found.index(None)])
             raise serializers.ValidationError(f"there is no list {unknown} in this account")
-        return list(dict.fromkeys(each for each in found if each))
+        return list(dict.fromkeys(contact_list for contact_list in found if contact_list))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         columns = {
@@ -148,7 +133,7 @@ class CampaignSerializer(ObjectSerializer):
         return columns
 
     def _audience(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Who is called: numbers, up to five static lists, or one dynamic list."""
+        """Return the columns for who is called: numbers, up to five static lists, or one dynamic list."""
         campaign: Campaign | None = self.context.get("campaign")
         lists: list[ContactList] = attrs.get("lists", [])
         if lists and "from" in attrs:
@@ -162,11 +147,11 @@ class CampaignSerializer(ObjectSerializer):
         kept = campaign.type if campaign and lists else Campaign.Type.STATIC
         kind = attrs.get("campaign_type", kept)
         _check_lists(kind, lists)
-        columns: dict[str, Any] = {"type": kind, "list_ids": [each.pk for each in lists]}
+        columns: dict[str, Any] = {"type": kind, "list_ids": [contact_list.pk for contact_list in lists]}
         return columns | ({"numbers": attrs["from"]} if "from" in attrs else {})
 
     def _content(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """What they hear: a flow, or a text that is read. One replaces the other."""
+        """Return the columns for what they hear: a flow, or a text that is read. One replaces the other."""
         campaign: Campaign | None = self.context.get("campaign")
         if campaign and not attrs.keys() & set(CONTENT):
             return {}
@@ -190,7 +175,7 @@ class CampaignSerializer(ObjectSerializer):
         return {"flow": flow, "flow_url": attrs["url"], "text": "", "flow_type": "", "repeat_menu_attempts": None}
 
     def _menu(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Whether keys are waited for after the text, and how often it is repeated until one is pressed."""
+        """Return the columns for a menu: whether to wait for a key, and how often to repeat the text until then."""
         campaign: Campaign | None = self.context.get("campaign")
         flow_type = attrs.get("flow_type", campaign.flow_type if campaign else "")
         if not flow_type:
@@ -236,7 +221,7 @@ class CampaignSerializer(ObjectSerializer):
         return flow
 
     def _throttle(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """throttle counts only with mode custom; with auto it is ignored, as some clients send both."""
+        """Return the columns for the pace. throttle is ignored with mode auto, because some clients send both."""
         if not attrs.keys() & {"mode", "throttle"}:
             return {}
         campaign: Campaign | None = self.context.get("campaign")
@@ -251,8 +236,8 @@ class CampaignSerializer(ObjectSerializer):
 
 
 def _check_lists(kind: str, lists: list[ContactList]) -> None:
-    """Raises where this type of campaign can't be made from these lists."""
-    dynamic = [each for each in lists if each.type == ContactList.Type.DYNAMIC]
+    """Raise ValidationError if this type of campaign can't be made from these lists."""
+    dynamic = [contact_list for contact_list in lists if contact_list.type == ContactList.Type.DYNAMIC]
     if kind == Campaign.Type.DYNAMIC and (len(lists) != 1 or not dynamic):
         raise serializers.ValidationError(
             {"lists": "a dynamic campaign takes exactly one list, uploaded as CSV with type=dynamic, and no from"}
@@ -265,63 +250,11 @@ def _check_lists(kind: str, lists: list[ContactList]) -> None:
         raise serializers.ValidationError({"lists": f"{len(lists)} lists are more than {MAX_STATIC_LISTS}"})
 
 
-def campaign_data(campaign: Campaign, progress: Progress, numbers: list[str] | None = None) -> dict[str, Any]:
-    """The campaign resource; campaign comes with account and custom_field loaded. numbers: only of a single one."""
-    zone = campaign.account.zone
+class CampaignChangeSerializer(CampaignRequestSerializer):
+    """A campaign's fields to change: all of them optional."""
 
-    def local(moment: datetime | None) -> str | None:
-        return moment.astimezone(zone).isoformat(timespec="seconds") if moment else None
-
-    custom_field = getattr(campaign, "custom_field", None)
-    data: dict[str, Any] = {
-        "id": wire_id(campaign.pk),
-        "account_sid": campaign.account.sid,
-        "name": campaign.name,
-        "type": "trans",
-        "campaign_type": campaign.type,
-        "caller_id": campaign.caller_id_given,
-        "call_duplicate_numbers": campaign.call_duplicate_numbers,
-        "retries": _retries_of(campaign),
-        "schedule": {"send_at": local(campaign.send_at), "end_at": local(campaign.expires_at)},
-        "mode": campaign.mode,
-        "status": spelling.state(campaign.status),
-        "stats": stats.stats(campaign, progress),
-        "date_created": local(campaign.created_at),
-        "date_updated": local(campaign.updated_at),
-        "date_started": local(campaign.started_at),
-        "report_url": None if campaign.is_open else links.report_url(campaign.pk),
-        "uri": f"/v2/accounts/{campaign.account.sid}/campaigns/{wire_id(campaign.pk)}",
-    }
-    optional = {
-        "from": numbers,
-        "lists": [wire_id(list_id) for list_id in campaign.list_ids] or None,
-        "url": campaign.flow_url or None,
-        "flow_type": campaign.flow_type or None,
-        "read_via_text": campaign.text or None,
-        "repeat_menu_attempts": campaign.repeat_menu_attempts,
-        "throttle": campaign.throttle,
-        "custom_field": custom_field.value if custom_field else None,
-        "http_status": campaign.failure_http_status,
-        **{name: getattr(campaign, name) or None for name in CALLBACKS},
-    }
-    return data | {name: value for name, value in optional.items() if value is not None}
-
-
-def campaign_summary(campaign: Campaign, progress: Progress, at_the_carrier: int) -> Mapping[str, Any]:
-    created = campaign.created_at.astimezone(campaign.account.zone).isoformat(timespec="seconds")
-    return {
-        "campaign_sid": wire_id(campaign.pk),
-        **stats.summary(progress, at_the_carrier),
-        "DateCreated": created,
-    }
-
-
-def _retries_of(campaign: Campaign) -> dict[str, Any]:
-    retries: dict[str, Any] = {"number_of_retries": campaign.number_of_retries}
-    if campaign.number_of_retries:
-        retries |= {
-            "interval_mins": campaign.retry_interval_mins,
-            "mechanism": campaign.retry_mechanism.capitalize(),
-            "on_status": campaign.retry_on_status,
-        }
-    return retries
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for field in fields.values():
+            field.required = False
+        return fields

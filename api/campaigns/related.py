@@ -1,0 +1,36 @@
+"""What responses show of campaigns beside their own columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db.models import prefetch_related_objects
+
+from campaigns import progress
+from campaigns.models import Call, Campaign
+from campaigns.progress import Progress
+from reports import call_details
+
+
+@dataclass(frozen=True)
+class Related:
+    """Each by the campaign's id. numbers: only of those campaigns whose responses show them."""
+
+    progress: Mapping[UUID, Progress]
+    at_the_carrier: Mapping[UUID, int]
+    numbers: Mapping[UUID, Sequence[str]] = field(default_factory=dict)
+
+
+def load(campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]] | None = None) -> Related:
+    """Load it with two queries, however many campaigns there are, and one for custom fields that are not loaded yet."""
+    prefetch_related_objects(campaigns, "custom_field")
+    keys = [campaign.pk for campaign in campaigns]
+    return Related(progress.of(keys), call_details.at_the_carrier(keys), numbers or {})
+
+
+def numbers_of(campaign: Campaign) -> dict[UUID, list[str]]:
+    """Load the numbers of a campaign; none if it was made from lists, which may have half a million."""
+    if campaign.list_ids:
+        return {}
+    calls = Call.objects.filter(campaign=campaign).order_by("id")
+    return {campaign.pk: list(calls.values_list("number", flat=True))}

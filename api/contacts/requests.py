@@ -1,0 +1,66 @@
+"""What clients say of contacts."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from api.http.fields import ObjectSerializer, TextField
+from contacts import numbers
+
+KEY = "contacts"
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class CustomField(serializers.Field):  # type: ignore[type-arg]
+    """An object of the client's own keys and values."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise ValidationError("must be an object of keys and values")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def _text() -> TextField:
+    return TextField(max_length=255, allow_blank=True, required=False)
+
+
+class ContactRequestSerializer(ObjectSerializer):
+    # Validated data are columns of a contact. context: account.
+    number = TextField(max_length=64)
+    first_name = _text()
+    last_name = _text()
+    company_name = _text()
+    email = _text()
+    tag = _text()
+    custom_field = CustomField(required=False)
+    custom = CustomField(required=False, help_text="The same as custom_field.")
+
+    def validate_number(self, given: str) -> str:
+        e164 = numbers.to_e164(given, self.context["account"].region)
+        if e164 is None:
+            raise ValidationError(f"{given} is not a valid number; write it in E.164, as in +919810012345")
+        return e164
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = attrs.pop("custom_field", None)
+        return attrs if given is None else attrs | {"custom": given}
+
+
+class ContactChangeSerializer(ContactRequestSerializer):
+    """A contact's fields to change: all of them optional; sid where several are changed."""
+
+    sid = serializers.CharField(required=False)
+    number = TextField(required=False)
+
+
+class ContactsBody(serializers.Serializer):  # type: ignore[type-arg]
+    contacts = ContactRequestSerializer(many=True)
+
+
+class ContactChanges(serializers.Serializer):  # type: ignore[type-arg]
+    contacts = ContactChangeSerializer(many=True)

@@ -1,0 +1,51 @@
+"""The base of every view below an account: who may come in, and how its responses are built."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import Account
+from api.http.authentication import Caller
+from api.http.envelope import Content, Envelope, PageContent
+from api.http.errors import NotFound
+from api.http.negotiation import AlwaysJSON
+from api.http.parsers import printable
+from api.http.throttling import AccountThrottle
+
+
+class AccountView(APIView):
+    """A view below /v2/accounts/<sid>, where only the account that has signed in exists."""
+
+    content_negotiation_class = AlwaysJSON
+    throttle_classes = [AccountThrottle]
+    metadata_class = None  # refuse OPTIONS like any method that an address does not have: it would describe our code
+
+    account: Account
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        caller: Caller = request.user  # type: ignore[assignment]
+        if caller.account.sid != kwargs["account_sid"]:
+            raise NotFound(f"there is no account {printable(kwargs['account_sid'])} for these credentials")
+        self.account = caller.account
+
+    def respond(
+        self, envelope: type[Envelope], rows: Sequence[Any], *, http_code: int = 200, **context: Any
+    ) -> Response:
+        """Build the response that shows these rows; context: what their serializers need beside the account's zone."""
+        return self._response(envelope, Content(self.request.method, rows, http_code), context)
+
+    def respond_page(
+        self, envelope: type[Envelope], rows: Sequence[Any], *, total: int, query: Mapping[str, Any], **context: Any
+    ) -> Response:
+        """Build the response that shows one page of `total` rows; query: its validated offset and limit."""
+        bounds = {"total": total, "offset": query["offset"], "limit": query["limit"]}
+        content = PageContent(self.request.method, rows, **bounds)
+        return self._response(envelope, content, context)
+
+    def _response(self, envelope: type[Envelope], content: Content, context: dict[str, Any]) -> Response:
+        shown = envelope(content, context={"account": self.account, "zone": self.account.zone, **context})
+        return Response(shown.data, status=content.http_code)
