@@ -34,10 +34,14 @@ def remove_calls(campaign: Campaign) -> None:
         cursor.execute("DELETE FROM campaigns_call WHERE campaign_id = %s", [campaign.pk])
 
 
+def numbers_to_call(campaign: Campaign, numbers: Sequence[str]) -> list[str]:
+    """Return the numbers that get a call each: all of them, or each once without call_duplicate_numbers."""
+    return list(numbers if campaign.call_duplicate_numbers else dict.fromkeys(numbers))
+
+
 def _add_numbers(campaign: Campaign, numbers: Sequence[str]) -> None:
-    chosen = list(numbers if campaign.call_duplicate_numbers else dict.fromkeys(numbers))
     with connection.cursor() as cursor:
-        cursor.execute(_ADD_NUMBERS, [campaign.pk, chosen])
+        cursor.execute(_ADD_NUMBERS, [campaign.pk, numbers_to_call(campaign, numbers)])
 
 
 def _add_from_lists(campaign: Campaign) -> None:

@@ -20,7 +20,7 @@ from api.http import openapi, queries
 from api.http.errors import first_sentence
 from api.http.fields import without_nulls
 from api.http.idempotency import idempotent
-from campaigns import lifecycle
+from campaigns import audience, lifecycle
 from campaigns.models import Campaign
 from core.errors import InvalidRequest
 
@@ -69,9 +69,11 @@ class CampaignListView(CampaignsView):
         now = timezone.now()
         with transaction.atomic():
             created = [lifecycle.create(self.account, now=now, **arguments) for arguments in parsed]
-        numbers: dict[UUID, list[str]] = {}
-        for campaign in created:
-            numbers |= related.numbers_of(campaign)
+        numbers = {
+            campaign.pk: audience.numbers_to_call(campaign, arguments["numbers"])
+            for campaign, arguments in zip(created, parsed, strict=True)
+            if "numbers" in arguments
+        }
         return _written(self, created, numbers)
 
     def _parsed(self, body: dict[str, Any], position: int, total: int) -> dict[str, Any]:
