@@ -154,7 +154,7 @@ def _limits(campaign: Campaign) -> tuple[tuple[Scope, ...], tuple[Bucket, ...]]:
 def take_turns(ready: Sequence[Ready[T]], places: int) -> Iterator[T]:
     """Give out `places` one by one, each to the campaign with the fewest calls up that still has some due.
 
-    Equal shares in the end: a campaign of a hundred calls is not kept waiting by one of a hundred thousand.
+    Equal shares in the end: a campaign of a hundred calls does not wait for one of a hundred thousand.
     """
     queue = [(row.up, order, row.due, row.campaign) for order, row in enumerate(ready) if row.due > 0]
     heapq.heapify(queue)

@@ -1,4 +1,4 @@
-"""What this app tells the apps above it, which it does not import."""
+"""Signals to the apps above this one, which it must not import."""
 
 from django.dispatch import Signal
 

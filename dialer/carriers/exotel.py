@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 # Exotel's dates have no zone; they are Indian time.
 ZONE = ZoneInfo("Asia/Kolkata")
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
-# `canceled` is listed for calls too; nobody was reached and a phone may have rung, so it is a failed attempt.
+# `canceled` is listed for calls too; no person answered and a phone may have rung, so it is a failed attempt.
 OUTCOMES = {
     "completed": Outcome.COMPLETED.value,
     "busy": Outcome.BUSY.value,

@@ -100,7 +100,7 @@ class SimulatedCarrier(Carrier):
 
     def _look_up(self, attempt_id: UUID) -> LookUp:
         if not self.replies_to_look_ups:
-            return CantTell("the script answers no look-ups")
+            return CantTell("the script gives no reply to look-ups")
         if any(ring.attempt_id == attempt_id for ring in self.rings):
             return Event(status="in-progress", carrier_ref=attempt_id.hex)
         return NoSuchCall()

@@ -125,7 +125,7 @@ _UNDER_WAY = {
     Status.CLAIMED: "waits for a dialer",
     Status.PLACING: "is being offered to the carrier",
     Status.IN_PROGRESS: "is up",
-    Status.UNKNOWN: "may have rung: the carrier's answer was lost, and it is being asked",
+    Status.UNKNOWN: "may have rung: the carrier's reply was lost, and it is being asked",
 }
 
 

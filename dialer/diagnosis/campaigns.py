@@ -150,8 +150,8 @@ def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator
 def _unknown(campaign: Campaign) -> Iterator[Reason]:
     lost = CallAttempt.objects.filter(campaign=campaign, status=Status.UNKNOWN).count()
     if lost:
-        answers = f"{counted(lost, 'answer')} of the carrier lost"
-        yield Reason("unknown-attempts", f"{answers}: it is asked what became of them, and nobody is dialled twice")
+        replies = f"{counted(lost, 'reply', 'replies')} of the carrier lost"
+        yield Reason("unknown-attempts", f"{replies}: it is asked what became of them, and nobody is dialled twice")
 
 
 # What the rows say ---------------------------------------------------------------------------------------------------
@@ -198,11 +198,11 @@ def _why_ended(campaign: Campaign, verdict: gate.Verdict) -> Reason:
     """Combine the gate's sentence with what the history says of the end."""
     assert isinstance(verdict, gate.Never)
     last = CampaignHistory.objects.filter(subject=campaign).order_by("-id").first()
-    told = [verdict.because]
+    parts = [verdict.because]
     if campaign.ended_at:
-        told.append(f"since {gate.clock(campaign.ended_at, campaign)}")
+        parts.append(f"since {gate.clock(campaign.ended_at, campaign)}")
     if last and last.reason:
-        told.append(last.reason)
+        parts.append(last.reason)
     if campaign.failure_http_status:
-        told.append(f"HTTP status {campaign.failure_http_status}")
-    return Reason(verdict.code, ", ".join(told))
+        parts.append(f"HTTP status {campaign.failure_http_status}")
+    return Reason(verdict.code, ", ".join(parts))

@@ -22,7 +22,7 @@ class Reason:
 
 
 REDIS_IS_AWAY = Reason(
-    "redis-away", "Redis, which counts the channels, does not answer: nobody is dialled until it does"
+    "redis-away", "Redis, which counts the channels, does not respond: nobody is dialled until it does"
 )
 
 
@@ -30,8 +30,8 @@ def calls_text(count: int) -> str:
     return counted(count, "call")
 
 
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"
 
 
 def seconds(span: timedelta) -> str:

@@ -21,12 +21,12 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "kept"), CELLS)
-def test_a_cell_that_begins_like_a_formula_is_kept_as_text(db, cell, kept):
-    assert csv_formulas.neutral(cell) == kept
+@pytest.mark.parametrize(("cell", "guarded"), CELLS)
+def test_a_cell_that_begins_like_a_formula_becomes_text(db, cell, guarded):
+    assert csv_formulas.neutral(cell) == guarded
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {csv_formulas.neutral_sql('cell')} FROM (SELECT %s::text AS cell) AS given", [cell])
-        assert cursor.fetchone() == (kept,)
+        assert cursor.fetchone() == (guarded,)
 
 
 @pytest.mark.parametrize("number", ["+919810012345", "+"])

@@ -25,7 +25,7 @@ def task(queue: str | None):
 @pytest.mark.parametrize("queue", QUEUES)
 def test_a_task_is_progress_of_the_workers_of_its_queue(queue):
     liveness._worker_notes_its_tasks(task(queue))
-    noted = [each for each in settings.MAX_SILENCE_SECONDS if liveness.seconds_since(each) is not None]
+    noted = [process for process in settings.MAX_SILENCE_SECONDS if liveness.seconds_since(process) is not None]
     assert noted == [queue]
     assert liveness.problem(queue) == ""
 

@@ -1,4 +1,4 @@
-"""Every page of the admin, over all apps: a model that is added is covered by itself; and the pages of the dialer."""
+"""Every page of the admin, over all apps, so a new model is covered; and the pages of the dialer."""
 
 import html
 import re
@@ -37,9 +37,9 @@ OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api")
 NOT_SHOWN = {CallTally}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
 FACTORIES = {
-    each._meta.model: each
-    for each in vars(factories).values()
-    if isinstance(each, type) and issubclass(each, DjangoModelFactory) and each is not DjangoModelFactory
+    factory._meta.model: factory
+    for factory in vars(factories).values()
+    if isinstance(factory, type) and issubclass(factory, DjangoModelFactory) and factory is not DjangoModelFactory
 }
 WRITTEN_BY_THE_PROGRAM = (
     "campaigns.call",

@@ -1,7 +1,7 @@
 """The whole dialer against what must hold after every step, whatever happens in whatever order.
 
 Two campaigns of one account dial over two trunks of the simulated carrier, which is scripted to answer, ring out, be
-busy, refuse, lose its answers and fall silent. Meanwhile workers die, callbacks are lost, repeated, forged and late,
+busy, refuse, lose its replies and fall silent. Meanwhile workers die, callbacks are lost, repeated, forged and late,
 Redis forgets, trunks go down, people pause and complete, and hours pass. At the end all is well again, and everything
 must come to its end.
 """
@@ -64,7 +64,7 @@ STEPS = machines.steps(
     ("events_come_again_in_another_order",),
     ("callbacks_are_lost",),
     *[("trunks_go_down",), ("trunks_come_back",)],
-    ("look_ups_are_answered_or_not", st.booleans()),
+    ("look_ups_get_replies_or_not", st.booleans()),
     ("redis_loses_its_memory", st.booleans()),
     *2 * [("somebody_acts", NUMBER, VERBS)],
 )
@@ -101,16 +101,16 @@ class Dialer(RuleBasedStateMachine):
         retries=st.tuples(st.integers(0, 3), st.integers(0, 2)),
         minutes=st.none() | st.sampled_from([5, 10, 60]),
         is_late=st.booleans(),
-        answers=st.booleans(),
+        replies=st.booleans(),
     )
     def set_up(
-        self, scripts: list[list[str]], retries: tuple[int, int], minutes: int | None, is_late: bool, answers: bool
+        self, scripts: list[list[str]], retries: tuple[int, int], minutes: int | None, is_late: bool, replies: bool
     ) -> None:
         """Five numbers over the first trunk, without an end; seven over the second, until its end comes.
 
         At 11:30 on a working day, or ten minutes before the calling hours close.
         """
-        self.look_ups_are_answered_or_not(answers)
+        self.look_ups_get_replies_or_not(replies)
         rig = self.rig
         rig.clock.move_to(START + timedelta(hours=9, minutes=20) if is_late else START)
         rig.account.channels, rig.account.opens_at, rig.account.closes_at = CHANNELS, time(10, 30), time(21)
@@ -156,12 +156,12 @@ class Dialer(RuleBasedStateMachine):
         self.rig.dial()
 
     def dial_messages_come_again(self) -> None:
-        """Every dial message that there ever was."""
+        """Every dial message so far."""
         dialing.dial(list(CallAttempt.objects.values_list("pk", flat=True)))
 
-    def dialer_dies_and_recovery_asks(self, rung: bool, answers: bool, seconds: int) -> None:
+    def dialer_dies_and_recovery_asks(self, rung: bool, replies: bool, seconds: int) -> None:
         self.dialer_dies_while_it_asks_the_carrier(rung)
-        self.look_ups_are_answered_or_not(answers)
+        self.look_ups_get_replies_or_not(replies)
         self.time_passes(seconds)
         self.rig.recover()
 
@@ -178,10 +178,10 @@ class Dialer(RuleBasedStateMachine):
             self.rig.dial()
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
 
-    def events_come_by_themselves(self, answers: dict[UUID, Reply]) -> None:
-        for attempt_id, answer in answers.items():
-            if isinstance(answer, Accepted):
-                inbox.append("simulated", [(attempt_id, event) for event in answer.events])
+    def events_come_by_themselves(self, replies: dict[UUID, Reply]) -> None:
+        for attempt_id, reply in replies.items():
+            if isinstance(reply, Accepted):
+                inbox.append("simulated", [(attempt_id, event) for event in reply.events])
 
     def all_goes_well_for_a_while(self, minutes: int, times: int) -> None:
         """So that retries of retries are reached, and calls that have been up for longer than any may be."""
@@ -197,7 +197,7 @@ class Dialer(RuleBasedStateMachine):
         self.rig.clock.shift(seconds)
 
     def event_comes(self, which: int, word: str, names_call: bool) -> None:
-        """Early, late, repeated, contradictory or without sense, for any attempt that there ever was."""
+        """Early, late, repeated, contradictory or without sense, for any attempt so far."""
         ids = list(CallAttempt.objects.order_by("-pk").values_list("pk", flat=True)) or [uuid4()]
         attempt_id = ids[which % len(ids)]
         inbox.append("simulated", [(attempt_id, {"status": word, "ref": attempt_id.hex if names_call else ""})])
@@ -218,8 +218,8 @@ class Dialer(RuleBasedStateMachine):
     def trunks_come_back(self) -> None:
         self.rig.carrier.script = self.script
 
-    def look_ups_are_answered_or_not(self, answers: bool) -> None:
-        self.rig.carrier.replies_to_look_ups = answers
+    def look_ups_get_replies_or_not(self, replies: bool) -> None:
+        self.rig.carrier.replies_to_look_ups = replies
 
     def redis_loses_its_memory(self, flushed: bool) -> None:
         if flushed:
@@ -274,14 +274,14 @@ class Dialer(RuleBasedStateMachine):
 
     @invariant()
     def nothing_broke(self) -> None:
-        """An event is put aside with its error and a look-up is left to the next sweep, so neither would be seen."""
+        """A failed event is stored with its error, and a look-up waits for the next sweep: no test would see it."""
         errors = CarrierEvent.objects.exclude(error="").values_list("payload__status", flat=True)
         assert set(errors) <= {"nonsense"}
         assert [record.getMessage() for record in self.logged.records if record.levelname == "ERROR"] == []
 
     @invariant()
     def leases_are_those_of_the_attempts_in_flight(self) -> None:
-        """But for the time between a flush and the next look: then nobody is let in."""
+        """Except between a flush and the next rebuilding: until then nothing is leased."""
         if not self.redis.exists(channels.COMPLETE):
             return
         held = set(self.redis.zrange(channels.Scope("account", self.rig.account.pk, 0).key, 0, -1))

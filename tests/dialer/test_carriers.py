@@ -1,4 +1,4 @@
-"""A carrier is its driver's module and one line in the registry: nothing else has to be told of it."""
+"""A carrier is its driver's module and one line in the registry: nothing else names it."""
 
 import io
 

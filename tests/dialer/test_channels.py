@@ -115,11 +115,12 @@ def test_a_lease_with_half_its_time_left_is_renewed_and_a_young_one_is_not(redis
     full = redis.time()[0] * 1000 + channels.ttl_ms()
     soon, later = full - channels.ttl_ms() // 2 - 5000, full - channels.ttl_ms() // 2 + 60_000
     keys = {
-        each: [key for key in redis.keys(f"{channels.PREFIX}*") if redis.zscore(key, each.pk.hex)] for each in attempts
+        attempt: [key for key in redis.keys(f"{channels.PREFIX}*") if redis.zscore(key, attempt.pk.hex)]
+        for attempt in attempts
     }
-    for each, expires in ((old, soon), (young, later)):
-        for key in keys[each]:
-            redis.zadd(key, {each.pk.hex: expires})
+    for attempt, expires in ((old, soon), (young, later)):
+        for key in keys[attempt]:
+            redis.zadd(key, {attempt.pk.hex: expires})
     compare()
     assert all(redis.zscore(key, old.pk.hex) >= full for key in keys[old])
     assert [redis.zscore(key, young.pk.hex) for key in keys[young]] == [later] * 3

@@ -99,14 +99,14 @@ class Channels(RuleBasedStateMachine):
         for key in keys:
             self.held.get(key, set()).discard(holder.hex)
 
-    def dispatch(self, wanted: list[int], kept: int) -> None:
+    def dispatch(self, wanted: list[int], claimed: int) -> None:
         """As the dispatcher does: lease, claim as many as there are calls for, give the rest back."""
         with transaction.atomic():
             channels.hold_shared()
             leased = self.lease(wanted)
-            for request, campaign in leased[:kept]:
+            for request, campaign in leased[:claimed]:
                 self.claim(request.holder, campaign)
-            for request, campaign in leased[kept:]:
+            for request, campaign in leased[claimed:]:
                 self.release(request.holder, campaign)
 
     def claim(self, holder: UUID, campaign: Campaign) -> None:
@@ -157,8 +157,8 @@ class Channels(RuleBasedStateMachine):
         self.remembers = False
 
     def redis_saves_its_data(self) -> None:
-        kept = {key: dict(self.redis.zrange(key, 0, -1, withscores=True)) for key in self.redis_keys()}
-        self.old = kept, {key: set(holders) for key, holders in self.held.items()}
+        saved = {key: dict(self.redis.zrange(key, 0, -1, withscores=True)) for key in self.redis_keys()}
+        self.old = saved, {key: set(holders) for key, holders in self.held.items()}
 
     def redis_restarts_with_old_data(self) -> None:
         if self.old is None:

@@ -75,20 +75,20 @@ def test_a_campaign_that_dials_says_so(rig: Rig):
     campaign = rig.campaign(5)
     rig.tick()
     rig.clock.shift(timedelta(seconds=2))
-    told = of(campaign)
-    assert told.summary.startswith("dialling: 2 calls up, 3 due, last call placed 2 s ago")
-    assert (told.calls.total, told.calls.due, told.calls.up, told.calls.ended) == (5, 3, 2, 0)
+    found = of(campaign)
+    assert found.summary.startswith("dialling: 2 calls up, 3 due, last call placed 2 s ago")
+    assert (found.calls.total, found.calls.due, found.calls.up, found.calls.ended) == (5, 3, 2, 0)
 
 
 def test_a_campaign_that_is_about_to_dial_says_so(rig: Rig):
     campaign = rig.campaign(3)
     start()
-    told = of(campaign)
-    assert told.summary == "3 calls due and nothing in the way: the next tick dials"
-    assert (codes(campaign), told.next_attempt_at) == (["ready"], timezone.now())
+    found = of(campaign)
+    assert found.summary == "3 calls due and nothing in the way: the next tick dials"
+    assert (codes(campaign), found.next_attempt_at) == (["ready"], timezone.now())
 
 
-# The gate's own answers ----------------------------------------------------------------------------------------------
+# The gate's own verdicts ---------------------------------------------------------------------------------------------
 
 
 def test_outside_the_calling_hours(rig: Rig):
@@ -140,7 +140,7 @@ def test_an_ended_campaign_gives_the_reason_of_its_history(rig: Rig):
     assert of(campaign).next_attempt_at is None
 
 
-# Who is not at work --------------------------------------------------------------------------------------------------
+# Processes that are not at work --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", diagnosis.NEEDED)
@@ -206,10 +206,10 @@ def test_of_a_shared_trunk_other_accounts_are_counted_and_never_named(rig: Rig):
     rig.tick()
     campaign = rig.campaign(NUMBERS[3:6], name="Mine")
     rig.tick()
-    told = of(campaign)
+    found = of(campaign)
     trunk = f"3 of 3 channels of the trunk {rig.trunk.name} busy, 1 by this one, 2 by other accounts"
-    assert [reason.message for reason in told.reasons] == [trunk]
-    assert "secret" not in str(told)
+    assert [reason.message for reason in found.reasons] == [trunk]
+    assert "secret" not in str(found)
 
 
 def test_the_calls_of_a_campaign_that_was_completed_are_up_still(rig: Rig):
@@ -252,10 +252,10 @@ def test_nothing_is_due_until_the_next_retry(rig: Rig):
     campaign = rig.campaign(2, retries=1)
     rig.tick()
     end_all(rig, "busy")
-    told = of(campaign)
-    assert told.summary == "nothing is due: 2 calls waiting for a retry, the next 2026-03-02 11:40 IST"
-    assert told.next_attempt_at == timezone.now() + timedelta(minutes=10)
-    assert told.calls.waiting_for_retry == 2
+    found = of(campaign)
+    assert found.summary == "nothing is due: 2 calls waiting for a retry, the next 2026-03-02 11:40 IST"
+    assert found.next_attempt_at == timezone.now() + timedelta(minutes=10)
+    assert found.calls.waiting_for_retry == 2
     rig.clock.shift(timedelta(minutes=10))
     assert (of(campaign).calls.due, of(campaign).calls.waiting_for_retry) == (2, 0)
 
@@ -266,9 +266,9 @@ def test_the_next_attempt_is_not_before_the_gate_opens(rig: Rig):
     campaign = rig.campaign(1, retries=1)
     rig.tick()
     end_all(rig, "busy")
-    told = of(campaign)
-    assert told.next_attempt_at is not None
-    assert f"{told.next_attempt_at.astimezone(rig.account.zone):%d %H:%M}" == "03 00:00"
+    found = of(campaign)
+    assert found.next_attempt_at is not None
+    assert f"{found.next_attempt_at.astimezone(rig.account.zone):%d %H:%M}" == "03 00:00"
 
 
 def test_lost_answers_are_told(rig: Rig):
@@ -283,8 +283,8 @@ def test_more_calls_take_no_more_queries(db, at_work):
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as made:
-            told = of(campaign)
-            diagnosis.of_calls(list(campaign.calls.all()[:20]), told, timezone.now())
+            found = of(campaign)
+            diagnosis.of_calls(list(campaign.calls.all()[:20]), found, timezone.now())
         return len(made)
 
     CallFactory.create_batch(2, campaign=campaign, retrying=True)
@@ -292,8 +292,8 @@ def test_more_calls_take_no_more_queries(db, at_work):
     CallAttemptFactory(call=CallFactory(campaign=campaign, in_progress=True), in_progress=True)
     of_few = queries()
     assert of_few < 15
-    for each in CallFactory.create_batch(10, campaign=campaign, in_progress=True):
-        CallAttemptFactory(call=each, in_progress=True)
+    for call in CallFactory.create_batch(10, campaign=campaign, in_progress=True):
+        CallAttemptFactory(call=call, in_progress=True)
     CallFactory.create_batch(10, campaign=campaign)
     assert queries() == of_few
 

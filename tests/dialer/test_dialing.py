@@ -1,4 +1,4 @@
-"""Placing calls: the intent is committed first, a batch delivered twice rings once, and no answer is guessed."""
+"""Placing calls: the intent is committed first, a batch delivered twice rings once, and no reply is guessed."""
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ A, B = NUMBERS[:2]
 
 
 def claim(rig, *numbers, **columns):
-    """A campaign whose calls are claimed and not yet dialled; answers the ids of the attempts."""
+    """Claim the calls of a new campaign. Returns it and the ids of the attempts, which are not dialled yet."""
     campaign = rig.campaign(list(numbers), **columns)
     schedule.start_due(timezone.now())
     rig.dispatch()
@@ -124,7 +124,7 @@ def test_a_request_may_not_be_sent_once_the_campaigns_end_has_come(rig):
 def test_a_request_that_was_not_sent_in_time_costs_no_attempt_and_says_nothing_of_the_trunk(rig, monkeypatch):
     _, ids = claim(rig, A)
     monkeypatch.setattr(
-        SimulatedCarrier, "place", lambda _, requests: {each.attempt_id: TooLate() for each in requests}
+        SimulatedCarrier, "place", lambda _, requests: {request.attempt_id: TooLate() for request in requests}
     )
     dialing.dial(ids)
     assert (attempt().status, attempt().call.status) == ("canceled", "created")
@@ -151,9 +151,9 @@ def test_a_slow_trunk_does_not_make_another_one_dial_late(rig, monkeypatch):
     place = SimulatedCarrier.place
 
     def slow(carrier, requests):
-        answers = place(carrier, requests)
+        replies = place(carrier, requests)
         rig.clock.shift(31)
-        return answers
+        return replies
 
     monkeypatch.setattr(SimulatedCarrier, "place", slow)
     dialing.dial(list(CallAttempt.objects.order_by("id").values_list("id", flat=True)))
@@ -243,7 +243,7 @@ def test_a_call_says_nothing_of_a_failure_that_came_after_it_was_asked_for(rig):
 
 
 def test_a_batch_of_two_trunks_goes_out_over_both(rig):
-    """None is sent so, but a message is only a hint."""
+    """No such batch is sent, but a message is only a hint."""
     other = CallerIdFactory(account=rig.account, trunk=TrunkFactory(carrier="simulated"))
     _, first = claim(rig, A)
     _, second = claim(rig, B, caller_id=other)
@@ -254,13 +254,13 @@ def test_a_batch_of_two_trunks_goes_out_over_both(rig):
     }
 
 
-@pytest.mark.parametrize("answer", ["lost-before-ring", "lost-after-ring"])
-def test_a_lost_answer_is_never_dialled_again_before_the_carrier_has_been_asked(rig, answer):
-    rig.carrier.script = {A: [answer, "completed"]}
+@pytest.mark.parametrize("reply", ["lost-before-ring", "lost-after-ring"])
+def test_after_a_lost_reply_nothing_is_dialled_before_the_carrier_has_been_asked(rig, reply):
+    rig.carrier.script = {A: [reply, "completed"]}
     claim(rig, A)
     rig.dial()
     for _ in range(5):
         rig.later(seconds=1)
     assert attempt().status == "unknown"
-    assert len(rig.rings()) == (answer == "lost-after-ring")
+    assert len(rig.rings()) == (reply == "lost-after-ring")
     assert leases(rig.account) == 1

@@ -141,7 +141,7 @@ def test_a_call_is_not_claimed_before_its_retry_is_due(rig):
     assert rig.rings() == [A, A]
 
 
-def test_a_slow_pace_rings_again_when_the_next_start_is_due(rig, enqueued):
+def test_a_slow_pace_enqueues_a_dispatch_for_when_the_next_start_is_due(rig, enqueued):
     set_account(rig, starts_per_minute=120)
     rig.campaign(5)
     start(rig)
@@ -176,7 +176,7 @@ def test_one_call_tries_a_trunk_that_has_failed_whatever_is_up_and_however_many_
     rig.dial()
     assert TrunkHealth.objects.get().failures == 0
     assert rig.dispatch() > 10
-    assert {attempt.campaign_id for attempt in CallAttempt.objects.all()} == {each.pk for each in campaigns}
+    assert {attempt.campaign_id for attempt in CallAttempt.objects.all()} == {campaign.pk for campaign in campaigns}
 
 
 def test_mode_custom_holds_a_campaign_to_its_own_pace(rig):
@@ -207,7 +207,7 @@ def test_an_inactive_account_and_an_inactive_caller_id_dial_nothing(rig):
 
 
 def test_after_a_flush_of_redis_the_cap_still_counts_the_calls_that_are_up(rig, redis):
-    """The trunk's cap: unlike the account's, nothing but the leases keeps it."""
+    """The trunk's cap: unlike the account's, only the leases hold it."""
     Trunk.objects.update(channels=3)
     rig.carrier.script = {number: ["silent"] for number in NUMBERS[:10]}
     rig.campaign(10)

@@ -1,4 +1,4 @@
-"""The exotel driver against the sandbox over real HTTP: what each answer and each fault means to the dialer."""
+"""The exotel driver against the sandbox over real HTTP: what each reply and each fault means to the dialer."""
 
 import subprocess
 import sys
@@ -104,9 +104,9 @@ def rings(sandbox, asked):
 
 def test_a_taken_call_is_accepted_under_the_carriers_id(carrier, sandbox):
     asked = request()
-    answer = place(carrier, asked)
+    reply = place(carrier, asked)
     [ring] = rings(sandbox, asked)
-    assert answer == Accepted(ring["call_sid"])
+    assert reply == Accepted(ring["call_sid"])
     assert ring["attempt_id"] == asked.attempt_id.hex
 
 
@@ -124,13 +124,13 @@ def test_events_are_asked_for_as_json(carrier, monkeypatch):
 
 def test_a_batch_is_placed_at_once(carrier, sandbox):
     asked = [request() for _ in range(50)]
-    answers = carrier.place(asked)
-    assert all(isinstance(answers[each.attempt_id], Accepted) for each in asked)
-    assert [len(rings(sandbox, each)) for each in asked] == [1] * 50
+    replies = carrier.place(asked)
+    assert all(isinstance(replies[request.attempt_id], Accepted) for request in asked)
+    assert [len(rings(sandbox, request)) for request in asked] == [1] * 50
 
 
 @pytest.mark.parametrize(
-    ("fault", "answer", "rung"),
+    ("fault", "reply", "rung"),
     [
         ("http-400", Refused, 0),
         ("http-429", Unavailable, 0),
@@ -143,10 +143,10 @@ def test_a_batch_is_placed_at_once(carrier, sandbox):
         ("malformed-answer", Ambiguous, 1),
     ],
 )
-def test_only_an_answer_that_says_so_means_that_nobody_was_rung(carrier, sandbox, script, fault, answer, rung):
+def test_only_a_reply_that_says_so_means_that_no_phone_rang(carrier, sandbox, script, fault, reply, rung):
     script(fault)
     asked = request()
-    assert isinstance(place(carrier, asked), answer)
+    assert isinstance(place(carrier, asked), reply)
     assert len(rings(sandbox, asked)) == rung
 
 
@@ -159,12 +159,12 @@ def test_a_request_that_is_late_is_not_sent_any_more(carrier, sandbox):
 def test_threads_that_are_first_at_the_same_time_share_one_loop(carrier, sandbox, monkeypatch):
     monkeypatch.setattr(http_loop, "_loops", {})
     barrier = threading.Barrier(8)
-    answers: list[object] = []
+    replies: list[object] = []
 
     def first():
         asked = [request() for _ in range(10)]
         barrier.wait()
-        answers.extend(carrier.place(asked).values())
+        replies.extend(carrier.place(asked).values())
 
     threads = [threading.Thread(target=first) for _ in range(8)]
     for thread in threads:
@@ -172,11 +172,11 @@ def test_threads_that_are_first_at_the_same_time_share_one_loop(carrier, sandbox
     for thread in threads:
         thread.join()
     assert len(http_loop._loops) == 1
-    assert [type(answer) for answer in answers] == [Accepted] * 80
+    assert [type(reply) for reply in replies] == [Accepted] * 80
 
 
 class Stub(BaseHTTPRequestHandler):
-    """A carrier that answers everything with one status and body."""
+    """A carrier that responds to everything with one status and body."""
 
     status, body = 200, b""
 
@@ -204,7 +204,7 @@ def stub():
 
 
 @pytest.mark.parametrize(
-    ("status", "answer"),
+    ("status", "reply"),
     [
         (301, Unavailable),
         (400, Refused),
@@ -219,10 +219,10 @@ def stub():
         (504, Ambiguous),
     ],
 )
-def test_what_a_status_says_of_the_call(stub, monkeypatch, status, answer):
+def test_what_a_status_says_of_the_call(stub, monkeypatch, status, reply):
     """What is wrong with our account at the carrier is not wrong with the number: another try may do better."""
     monkeypatch.setattr(Stub, "status", status)
-    assert isinstance(place(stub, request()), answer)
+    assert isinstance(place(stub, request()), reply)
 
 
 JUNK = [b"", b"<html>maintenance</html>", b"[]", b"null", b'{"Call": null, "Calls": null}', b'{"Call": 7, "Calls": 7}']

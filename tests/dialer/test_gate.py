@@ -1,4 +1,4 @@
-"""The gate's answers: a code for programs, a sentence for people, and the moment to ask again."""
+"""The gate's verdicts: a code for programs, a sentence for people, and the moment to ask again."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -30,8 +30,8 @@ def test_never_once_it_has_ended(status):
 
 
 def test_never_from_its_end_on():
-    answer = verdict(end_at=NOW, status=Campaign.Status.IN_PROGRESS)
-    assert answer == gate.Never("past-its-end", "the campaign's end was 2026-03-02 11:30 IST")
+    given = verdict(end_at=NOW, status=Campaign.Status.IN_PROGRESS)
+    assert given == gate.Never("past-its-end", "the campaign's end was 2026-03-02 11:30 IST")
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_never_from_its_end_on():
     ],
 )
 def test_not_now(columns, at, code, because):
-    answer = verdict(**columns)
-    assert isinstance(answer, gate.NotBefore)
-    assert (answer.at, answer.code) == (at, code)
-    assert because in answer.because
+    given = verdict(**columns)
+    assert isinstance(given, gate.NotBefore)
+    assert (given.at, given.code) == (at, code)
+    assert because in given.because
 
 
 def test_a_trunk_that_is_down_keeps_its_error_for_the_operator():
     health = TrunkHealthFactory(
         failures=2, down_since=NOW - timedelta(minutes=5), resting_until=NOW + timedelta(seconds=8), last_error="503"
     )
-    answer = verdict(caller_id__trunk=health.trunk)
+    given = verdict(caller_id__trunk=health.trunk)
     because = f"the trunk {health.trunk.name} is down since 2026-03-02 11:25 IST"
-    assert answer == gate.NotBefore(health.resting_until, "trunk-down", because, detail="503")
+    assert given == gate.NotBefore(health.resting_until, "trunk-down", because, detail="503")
 
 
 def test_after_its_rest_a_trunk_is_on_trial():

@@ -20,7 +20,7 @@ A, B, C = NUMBERS[:3]
 
 
 def up(rig, count=1, **columns):
-    """A campaign with calls up; answers the attempts."""
+    """Dial a campaign's calls, which stay up. Returns the attempts."""
     rig.carrier.script = {number: ["silent"] for number in NUMBERS[:count]}
     campaign = rig.campaign(count, **columns)
     rig.tick()
@@ -75,15 +75,15 @@ def test_a_second_end_changes_nothing(rig):
     assert (attempt.status, Call.objects.get().status) == ("completed", "completed")
 
 
-def test_an_event_may_overtake_the_carriers_own_answer(rig, monkeypatch):
-    """The call is over before the dialer has stored that it was taken."""
+def test_an_event_may_overtake_the_carriers_own_reply(rig, monkeypatch):
+    """The call is over before the dialer has stored that the carrier took it."""
     place = rig.carrier.place
 
     def slow(requests):
-        answers = place(requests)
+        replies = place(requests)
         inbox.append("simulated", [(request.attempt_id, {"status": "completed"}) for request in requests])
         rig.settle()
-        return answers
+        return replies
 
     monkeypatch.setattr(rig.carrier, "place", slow)
     rig.campaign(1)
@@ -93,7 +93,7 @@ def test_an_event_may_overtake_the_carriers_own_answer(rig, monkeypatch):
     assert [row.to_status for row in attempt.history.order_by("id")] == ["placing", "completed"]
 
 
-def test_an_answered_call_is_noted_once_with_its_first_moment(rig):
+def test_an_answered_call_is_stored_once_with_its_first_moment(rig):
     [attempt] = up(rig)
     tell(attempt, "in-progress")
     rig.settle()
@@ -107,13 +107,13 @@ def test_an_answered_call_is_noted_once_with_its_first_moment(rig):
     assert attempt.answered_at == first
 
 
-def test_an_event_for_an_attempt_that_does_not_exist_is_kept_and_changes_nothing(rig):
+def test_an_event_for_an_attempt_that_does_not_exist_is_stored_and_changes_nothing(rig):
     inbox.append("simulated", [(uuid4(), {"status": "busy"})])
     rig.settle()
     assert CarrierEvent.objects.get().handled_at is not None
 
 
-def test_an_event_that_makes_no_sense_is_kept_with_the_reason_and_holds_up_no_other(rig):
+def test_an_event_that_makes_no_sense_is_stored_with_the_reason_and_holds_up_no_other(rig):
     first, second = up(rig, 2)
     tell(first, "exploded")
     tell(second, "completed")
@@ -139,7 +139,7 @@ def test_a_batch_takes_as_many_statements_for_one_attempt_as_for_sixty(rig, outc
 
 
 def test_an_event_names_its_attempt_for_certain_and_a_look_up_only_guessed(rig):
-    """Two accounts lost their answer for one number, one of them rang: the look-up gave its call to the wrong one."""
+    """Two accounts lost the reply for one number and one call rang: the look-up gave it to the wrong attempt."""
     [rung] = up(rig)
     guessed = CallAttemptFactory(call__number=rung.callee, trunk=rig.trunk, in_progress=True)
     CallAttempt.objects.filter(pk=rung.pk).update(status="unknown", carrier_ref="")
@@ -170,13 +170,13 @@ def test_events_wait_while_the_database_is_away(rig, monkeypatch):
     assert attempt.digits == "1"
 
 
-def test_a_freed_channel_rings_the_accounts_dispatch_at_once(rig, monkeypatch):
-    rung: list[set[int]] = []
+def test_a_freed_channel_enqueues_the_accounts_dispatch_at_once(rig, monkeypatch):
+    enqueued: list[set[int]] = []
     [attempt] = up(rig, 1)
-    monkeypatch.setattr(messages, "enqueue_dispatch", rung.append)
+    monkeypatch.setattr(messages, "enqueue_dispatch", enqueued.append)
     tell(attempt, "completed")
     rig.settle()
-    assert rung == [{rig.account.pk}]
+    assert enqueued == [{rig.account.pk}]
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_a_freed_channel_rings_the_accounts_dispatch_at_once(rig, monkeypatch):
         lambda pk, now: outcomes.settle([(pk, Event("in-progress", carrier_ref="X"))], now),
         lambda pk, now: outcomes.settle([(pk, Event("busy", carrier_ref="X"))], now),
     ],
-    ids=["the carrier's answer", "an event", "the end"],
+    ids=["the carrier's reply", "an event", "the end"],
 )
 def test_a_call_that_a_look_up_gave_to_another_attempt_is_taken_back(rig, news):
-    """A look-up by number may guess wrong; an answer and an event name their attempt for certain."""
+    """A look-up by number may guess wrong; a reply and an event name their attempt for certain."""
     other, own = up(rig, 2)
     CallAttempt.objects.filter(pk=own.pk).update(status="placing", carrier_ref="")
     CallAttempt.objects.filter(pk=other.pk).update(carrier_ref="X")
@@ -201,7 +201,7 @@ def test_a_call_that_a_look_up_gave_to_another_attempt_is_taken_back(rig, news):
 
 
 def test_a_retry_waits_from_the_end_of_the_attempt(rig):
-    """Which the carrier told late: the event was under way for a minute."""
+    """Also when the carrier's event was under way for a minute."""
     [attempt] = up(rig, retries=1)
     rig.clock.shift(90)
     event = Event("busy", ended_at=timezone.now() - timedelta(seconds=60))

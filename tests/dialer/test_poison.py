@@ -1,4 +1,4 @@
-"""A row that this program stumbles over, at each step: only its own call fails, and the campaign goes on to its end."""
+"""A row on which this program fails, at each step: only its own call fails, and the campaign goes on to its end."""
 
 import pytest
 from django.db import connection
@@ -14,7 +14,7 @@ POISON = NUMBERS[1]
 
 @pytest.fixture
 def stumble():
-    """Makes the database raise for the attempts at one number, at an INSERT or UPDATE that a condition describes."""
+    """Make the database raise for the attempts at one number, at the INSERT or UPDATE that meets a condition."""
 
     def install(event, condition):
         with connection.cursor() as cursor:
@@ -39,7 +39,7 @@ def stumble():
 STEPS = {
     "claim": ("INSERT", "true"),
     "intent": ("UPDATE", "NEW.status = 'placing'"),
-    "answer": ("UPDATE", "NEW.status = 'in-progress' AND OLD.status = 'placing'"),
+    "reply": ("UPDATE", "NEW.status = 'in-progress' AND OLD.status = 'placing'"),
     "outcome": ("UPDATE", "NEW.status = 'completed'"),
 }
 
@@ -55,7 +55,7 @@ def test_only_the_call_itself_fails_and_the_campaign_ends(rig, stumble, step):
     ended = dict(Call.objects.filter(campaign=campaign).values_list("number", "status"))
     others = [number for number in NUMBERS[:5] if number != POISON]
     assert [ended[number] for number in others] == ["completed"] * 4
-    assert ended[POISON] == ("completed" if step == "answer" else "failed")
+    assert ended[POISON] == ("completed" if step == "reply" else "failed")
     assert rig.rings(POISON) == ([] if step in {"claim", "intent"} else [POISON]), "rung once at the most"
     campaign.refresh_from_db()
     assert campaign.status == Campaign.Status.COMPLETED
@@ -71,7 +71,7 @@ def test_the_call_and_the_event_say_what_happened(rig, stumble):
     assert "division by zero" in CarrierEvent.objects.get(attempt_id=attempt.pk).error
 
 
-def test_a_driver_that_stumbles_over_an_event_fails_that_call_alone(rig, monkeypatch):
+def test_a_driver_that_fails_on_an_event_fails_that_call_alone(rig, monkeypatch):
     read = SimulatedCarrier.read_event
 
     def stumbling(payload):
@@ -89,7 +89,7 @@ def test_a_driver_that_stumbles_over_an_event_fails_that_call_alone(rig, monkeyp
     ]
 
 
-def test_news_of_an_answer_that_stumbles_does_not_fail_the_call(rig, monkeypatch):
+def test_news_of_an_answer_on_which_the_program_fails_does_not_fail_the_call(rig, monkeypatch):
     """The call is up: its end may still be understood."""
     rig.carrier.script = {POISON: ["silent"]}
     rig.campaign([POISON])

@@ -20,7 +20,7 @@ A_WHILE = 0.3  # seconds; long enough for a thread that does not wait to be done
 
 
 def in_thread(work, *args):
-    """Runs it in a thread that leaves no connection open; a fault in it fails the test."""
+    """Run it in a thread that leaves no connection open. A fault in it fails the test."""
 
     def run():
         try:
@@ -72,13 +72,13 @@ def sweep_while_somebody_leases():
         assert not sweep.is_alive()
 
 
-def test_a_sweep_with_nothing_to_mend_waits_for_nobody(rig):
+def test_a_sweep_with_nothing_to_correct_waits_for_no_dispatch(rig):
     silent_call(rig)
     sweep_while_somebody_leases()
     assert leases(rig.account) == 1
 
 
-def test_what_ends_between_two_looks_of_a_sweep_is_nothing_to_mend(rig, monkeypatch):
+def test_an_attempt_that_ends_between_two_looks_of_a_sweep_is_no_discrepancy(rig, monkeypatch):
     attempt = silent_call(rig)
     look = reconciliation._leases_in_flight
 
@@ -92,7 +92,7 @@ def test_what_ends_between_two_looks_of_a_sweep_is_nothing_to_mend(rig, monkeypa
     assert leases(rig.account) == 0
 
 
-def test_a_sweep_that_may_not_mend_the_leases_looks_after_the_calls_all_the_same(rig, redis):
+def test_a_sweep_that_can_not_lock_the_leases_repairs_the_calls_all_the_same(rig, redis):
     attempt = silent_call(rig)
     CallAttempt.objects.update(status="claimed", placing_at=None, claimed_at=timezone.now() - timedelta(seconds=60))
     redis.zadd(f"channels:held:account:{rig.account.pk}", {"0" * 32: 9e15})

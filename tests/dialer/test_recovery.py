@@ -1,4 +1,4 @@
-"""Recovery: what crashes, lost messages and silent carriers leave behind, and how it is mended."""
+"""Recovery: what crashes, lost messages and silent carriers leave behind, and how it is repaired."""
 
 import threading
 from datetime import timedelta
@@ -39,15 +39,15 @@ def die_while_placing(rig, monkeypatch, *, rung: bool):
 
 
 def test_a_lost_dial_message_is_sent_again(rig, monkeypatch):
-    rung = []
+    enqueued = []
     rig.campaign(1)
     schedule.start_due(timezone.now())
     rig.dispatch()
-    monkeypatch.setattr(messages, "enqueue", lambda task, *args, **_: rung.append((task, args)))
+    monkeypatch.setattr(messages, "enqueue", lambda task, *args, **_: enqueued.append((task, args)))
     assert rig.recover().messages_resent == 0
     rig.clock.shift(11)
     assert rig.recover().messages_resent == 1
-    assert rung == [("dialer.dial", ([attempt().pk.hex],))]
+    assert enqueued == [("dialer.dial", ([attempt().pk.hex],))]
 
 
 def test_an_attempt_that_died_before_it_rang_is_given_back_once_the_carrier_has_been_asked(rig, monkeypatch):
@@ -76,9 +76,9 @@ def test_an_attempt_that_died_after_it_rang_is_adopted_and_not_rung_again(rig, m
     assert rig.rings() == [A]
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [("lost-before-ring", "canceled"), ("lost-after-ring", "in-progress")])
-def test_a_lost_answer_is_settled_by_asking(rig, answer, outcome):
-    rig.carrier.script = {A: [answer]}
+@pytest.mark.parametrize(("reply", "outcome"), [("lost-before-ring", "canceled"), ("lost-after-ring", "in-progress")])
+def test_a_lost_reply_is_settled_by_asking(rig, reply, outcome):
+    rig.carrier.script = {A: [reply]}
     rig.campaign(1)
     rig.tick()
     rig.clock.shift(31)
@@ -103,7 +103,7 @@ def test_while_the_carrier_cannot_tell_the_attempt_is_parked_with_its_channel_an
     assert rig.rings() == [A]
 
 
-def test_a_call_that_nobody_told_us_the_end_of_is_asked_for(rig, monkeypatch):
+def test_a_call_without_an_event_of_its_end_is_asked_for(rig, monkeypatch):
     rig.carrier.script = {A: ["silent"]}
     rig.campaign(1)
     rig.tick()
@@ -180,7 +180,7 @@ def test_no_such_call_is_not_believed_while_another_attempt_at_the_number_is_und
     assert rig.recover().given_back == 1
 
 
-def test_one_trunks_trouble_does_not_keep_the_others_from_being_mended(rig, monkeypatch):
+def test_a_problem_of_one_trunk_does_not_stop_the_repairs_of_the_others(rig, monkeypatch):
     other = CallerIdFactory(account=rig.account, trunk=TrunkFactory(api_key="other"))
     rig.carrier.script = {A: ["lost-after-ring"]}
     monkeypatch.setattr(carrier_of(other.trunk), "script", {B: ["lost-after-ring"]})
@@ -197,7 +197,7 @@ def test_one_trunks_trouble_does_not_keep_the_others_from_being_mended(rig, monk
     assert sorted(CallAttempt.objects.values_list("status", flat=True)) == ["in-progress", "unknown"]
 
 
-def test_a_sweep_does_nothing_while_another_is_at_it(rig):
+def test_a_sweep_does_nothing_while_another_runs(rig):
     rig.campaign(1)
     schedule.start_due(timezone.now())
     rig.dispatch()
@@ -233,7 +233,7 @@ def test_a_leaked_lease_is_dropped_and_a_missing_one_taken_again(rig, redis):
     assert [redis.zrange(key, 0, -1) for key in keys] == [[attempt().pk.hex]] * 3
 
 
-def test_two_sweeps_at_once_mend_a_thing_once(rig, monkeypatch):
+def test_two_sweeps_at_once_repair_an_attempt_once(rig, monkeypatch):
     rig.carrier.script = {A: ["lost-before-ring", "completed"]}
     rig.campaign(1)
     rig.tick()

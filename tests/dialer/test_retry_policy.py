@@ -32,8 +32,8 @@ def test_waits(exponential, attempt, wait):
 
 @pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (1, 2), (2, 3), (3, 4)])
 def test_number_of_retries_counts_the_attempts_beyond_the_first(retries, attempts):
-    answers = [next_attempt_at("busy", attempt, policy(retries=retries), ENDED) for attempt in range(1, 6)]
-    assert [answer is not None for answer in answers] == [attempt < attempts for attempt in range(1, 6)]
+    moments = [next_attempt_at("busy", attempt, policy(retries=retries), ENDED) for attempt in range(1, 6)]
+    assert [moment is not None for moment in moments] == [attempt < attempts for attempt in range(1, 6)]
 
 
 def test_only_the_chosen_outcomes_are_tried_again():

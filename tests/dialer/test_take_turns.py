@@ -10,7 +10,7 @@ from dialer.dispatch import Ready, take_turns
 
 def turns(ready, places):
     """ready holds (campaign, calls due, calls up)."""
-    return list(take_turns([Ready(*each) for each in ready], places))
+    return list(take_turns([Ready(*row) for row in ready], places))
 
 
 def shares(ready, places):

@@ -25,20 +25,20 @@ def address():
 
 
 @pytest.mark.parametrize("kind", ["multipart", "urlencoded", "json"])
-def test_an_event_is_kept_as_it_came(client, redis, address, kind):
+def test_an_event_is_stored_as_it_came(client, redis, address, kind):
     fields = {"CallSid": "abc", "Status": "completed"}
     match kind:
         case "multipart":
-            answer = client.post(address, fields)
+            response = client.post(address, fields)
         case "urlencoded":
-            answer = client.post(address, "CallSid=abc&Status=completed", "application/x-www-form-urlencoded")
+            response = client.post(address, "CallSid=abc&Status=completed", "application/x-www-form-urlencoded")
         case "json":
-            answer = client.post(address, json.dumps(fields), "application/json")
-    assert answer.status_code == 204
+            response = client.post(address, json.dumps(fields), "application/json")
+    assert response.status_code == 204
     assert CarrierEvent.objects.get().payload == fields
 
 
-def test_an_event_with_the_wrong_token_is_refused_and_not_kept(client, redis, address):
+def test_an_event_with_the_wrong_token_is_refused_and_not_stored(client, redis, address):
     other = path(links.events_url("exotel", uuid4()))
     for forged in (address[:-1], address[:-1] + "x", address.partition("?")[0], other[:60] + address[60:]):
         assert client.post(forged, {"Status": "completed"}).status_code == 403
@@ -64,14 +64,14 @@ def test_only_post_is_taken(client, address):
     assert client.get(address).status_code == 405
 
 
-def test_a_flow_is_handed_out_to_who_has_its_address(client):
+def test_a_flow_is_handed_out_to_a_client_with_its_address(client):
     call = CallFactory(campaign__flow=FlowFactory(document={"steps": [{"say": "Hello"}]}))
     address = path(links.flow_url(call.campaign, call.pk))
     assert client.get(address).json() == {"steps": [{"say": "Hello"}]}
     assert client.get(address[:-1]).status_code == 403
 
 
-def test_a_text_that_everybody_hears_has_one_address_for_all_calls(client):
+def test_a_text_that_all_calls_share_has_one_address(client):
     campaign = CampaignFactory(greeting=True)
     first, second = CallFactory.create_batch(2, campaign=campaign)
     address = path(links.flow_url(first.campaign, first.pk))
@@ -111,7 +111,7 @@ def test_the_event_of_a_real_attempt_ends_its_campaign(rig, client):
     rig.campaign(1)
     rig.tick()
     attempt = CallAttempt.objects.get()
-    answer = client.post(path(links.events_url("simulated", attempt.pk)), {"status": "completed"})
-    assert answer.status_code == 204
+    response = client.post(path(links.events_url("simulated", attempt.pk)), {"status": "completed"})
+    assert response.status_code == 204
     rig.settle()
     assert Campaign.objects.get().status == "completed"
