@@ -49,19 +49,20 @@ def _account(campaigns: int, calls: int) -> Account:
     now = timezone.now()
     columns: dict[str, Any] = {"caller_id": caller_id, "caller_id_given": caller_id.number, "flow": flow}
     columns["flow_url"] = "http://my.exotel.com/bench/exoml/start_voice/1"
-    made = [lifecycle.create(account, numbers=[number(0)], now=now, **columns) for _ in range(campaigns)]
-    for campaign in made:
-        _fill(campaign, calls - 1)
+    # Each campaign has numbers of its own: an account rings a number once at a time.
+    for first in range(0, campaigns * calls, calls):
+        campaign = lifecycle.create(account, numbers=[number(first)], now=now, **columns)
+        _fill(campaign, calls - 1, first + 1)
     schedule.start_due(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")  # or autovacuum would begin in the middle of a round
     return account
 
 
-def _fill(campaign: Campaign, calls: int) -> None:
+def _fill(campaign: Campaign, calls: int, first: int) -> None:
     template = Call.objects.get(campaign=campaign)
     connection.ensure_connection()
-    clone(connection.connection, "campaigns_call", template.pk, calls, number=number_sql(1))
+    clone(connection.connection, "campaigns_call", template.pk, calls, number=number_sql(first))
 
 
 def _round(account_id: int) -> float:
