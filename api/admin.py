@@ -1,4 +1,4 @@
-"""The admin page of remembered answers: read-only, as only `api.idempotency` may write them."""
+"""The admin page of stored responses: read-only, because only `api.http.idempotency` may write them."""
 
 from django.contrib import admin
 
@@ -13,4 +13,4 @@ class IdempotentRequestAdmin(LargeTableAdmin):
     list_select_related = ("account",)
     search_fields = ("=key",)
     search_help_text = "The exact key."
-    fields = ("account", "key", "status", "created_at", "answer")
+    fields = ("account", "key", "status", "created_at", "response")

@@ -1,4 +1,4 @@
-"""What the API itself has to remember: the answers to requests that may come again."""
+"""What the API itself has to store: the responses to requests that may be sent again."""
 
 from typing import ClassVar
 
@@ -8,14 +8,14 @@ from accounts.models import Account
 
 
 class IdempotentRequest(models.Model):
-    """A request with an `Idempotency-Key`, and its answer. See `api.idempotency`, which alone reads and writes it."""
+    """A request with an `Idempotency-Key`, and its response. Only `api.http.idempotency` reads and writes it."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)
     request_digest = models.CharField(max_length=64)
-    # Null only inside the transaction of the first request: nobody else ever sees a row without its answer.
+    # Null only inside the transaction of the first request: no other transaction sees a row without its response.
     status = models.PositiveSmallIntegerField(null=True)
-    answer = models.TextField(null=True)
+    response = models.TextField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Beat's ticks for the API."""
+"""Periodic tasks of the API."""
 
 from celery import shared_task
 from django.utils import timezone

@@ -414,5 +414,5 @@ class IdempotentRequestFactory(DjangoModelFactory):
     key = Sequence(lambda n: f"order-{n}")
     request_digest = "0" * 64
     status = 200
-    answer = "{}"
+    response = "{}"
     created_at = _ago(minutes=1)

@@ -51,7 +51,7 @@ class DiagnosedAttempt(ResponseSerializer):
     call_sid = WireId("32 hexadecimal digits.", source="attempt.pk")
     attempt_number = Count("From 1; one that was given back leaves its number to the next.", source="attempt.number")
     status = Text(
-        "claimed, placing, in-progress, unknown, or how it ended; canceled: given back, and nobody was rung.",
+        "claimed, placing, in-progress, unknown, or how it ended; canceled: given back before any phone rang.",
         source="attempt.status",
     )
     reason = Text(source="attempt.reason")
@@ -94,7 +94,7 @@ class DiagnosisSerializer(ResponseSerializer):
     calls = DiagnosisCalls(source="found.calls")
     last_placed_at = Moment(source="found.last_placed_at", allow_null=True)
     next_attempt_at = Moment(
-        "When the next call can be dialled; null where nobody can tell.",
+        "When the next call can be dialled; null if that is not known.",
         source="found.next_attempt_at",
         allow_null=True,
     )

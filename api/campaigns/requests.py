@@ -144,8 +144,8 @@ class CampaignRequestSerializer(ObjectSerializer):
             if attrs.get("campaign_type", campaign.type) != campaign.type:
                 raise serializers.ValidationError({"campaign_type": "can only be changed together with from or lists"})
             return {}
-        kept = campaign.type if campaign and lists else Campaign.Type.STATIC
-        kind = attrs.get("campaign_type", kept)
+        current = campaign.type if campaign and lists else Campaign.Type.STATIC
+        kind = attrs.get("campaign_type", current)
         _check_lists(kind, lists)
         columns: dict[str, Any] = {"type": kind, "list_ids": [contact_list.pk for contact_list in lists]}
         return columns | ({"numbers": attrs["from"]} if "from" in attrs else {})

@@ -13,7 +13,7 @@ from core.ids import wire_id
 class CsvUploadSummary(ResponseSerializer):
     upload_id = WireId(source="pk")
     list_sid = WireId(source="contact_list_id")
-    url = Text("Where its progress stands.")
+    url = Text("Where to see its progress.")
 
     def get_url(self, upload: CsvUpload) -> str:
         return _address(upload)

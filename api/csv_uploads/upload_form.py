@@ -1,4 +1,4 @@
-"""The multipart form of a CSV upload: the file goes to the disk as it comes, and never into memory."""
+"""The multipart form of a CSV upload. The file goes to the disk as it arrives, and never into memory."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,7 +12,7 @@ from api.http.parsers import BodyTooLarge, discard, printable
 from core.errors import InvalidRequest
 
 MAX_FILE_BYTES = 60 * 1024 * 1024
-# Boundaries, headers and the other parts of the form.
+# For boundaries, headers and the other parts of the form.
 MAX_REST_BYTES = 64 * 1024
 FILE_PART = "file_name"
 
@@ -26,7 +26,7 @@ class Form:
 
 
 class _ToDisk(TemporaryFileUploadHandler):
-    """Counts what it writes, as a body in chunks does not say beforehand how large it will be."""
+    """Count the bytes written, because a body in chunks does not say beforehand how large it is."""
 
     is_too_large = False
     size = 0
@@ -40,7 +40,7 @@ class _ToDisk(TemporaryFileUploadHandler):
 
 
 def receive(request: HttpRequest) -> Form:
-    """The form of the request. Raises BodyTooLarge for a file above 60 MB, InvalidRequest for what is no form."""
+    """Read the form. Raises BodyTooLarge for a file above 60 MB, and InvalidRequest for an unreadable form."""
     if request.content_type != "multipart/form-data":
         raise InvalidRequest(
             f"send the file as multipart/form-data, not as {printable(request.content_type or 'nothing')}"
@@ -58,13 +58,13 @@ def receive(request: HttpRequest) -> Form:
 
 
 def _body(request: HttpRequest) -> tuple[dict[str, Any], Any]:
-    """The headers and the body, whether it comes with its length or, as from Node, in chunks."""
+    """Return the headers and the body, which comes with its length or, as from Node, in chunks."""
     meta = request.META
-    most = MAX_FILE_BYTES + MAX_REST_BYTES
+    max_bytes = MAX_FILE_BYTES + MAX_REST_BYTES
     if "chunked" in meta.get("HTTP_TRANSFER_ENCODING", "").lower() and meta.get("wsgi.input_terminated"):
-        # Django takes a body without a length for an empty one; any other length is only a bound to it.
-        return {**meta, "CONTENT_LENGTH": str(most)}, meta["wsgi.input"]
-    if int(meta.get("CONTENT_LENGTH") or 0) > most:
+        # Django takes a body without a length for an empty one. Any other length is only an upper bound to it.
+        return {**meta, "CONTENT_LENGTH": str(max_bytes)}, meta["wsgi.input"]
+    if int(meta.get("CONTENT_LENGTH") or 0) > max_bytes:
         discard(cast(Any, request))
         raise BodyTooLarge(TOO_LARGE)
     return meta, request

@@ -26,9 +26,9 @@ TAGS = ["CSV uploads"]
 
 class CsvUploadForm(serializers.Serializer):  # type: ignore[type-arg]
     # Described only: upload_form reads it.
-    list_name = serializers.CharField(help_text="The list to fill; it is made where there is none.")
+    list_name = serializers.CharField(help_text="The list to fill; it is created if there is none.")
     file_name = serializers.FileField(help_text="The CSV file itself.")
-    type = serializers.CharField(required=False, help_text="static, as it is without it, or dynamic.")
+    type = serializers.CharField(required=False, help_text="static, which is the default, or dynamic.")
 
 
 class CsvView(AccountView):

@@ -1,4 +1,4 @@
-"""HTTP Basic: the API key and its token; old clients send the account's SID instead of the key."""
+"""HTTP Basic with an API key and its token. Old clients send the account's SID instead of the key."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ WHAT_TO_DO = "sign in with HTTP Basic: the API key as user name, the API token a
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent the request."""
+    """The account that a request was sent for; DRF's `request.user`."""
 
     account: Account
     is_authenticated: bool = True
@@ -39,7 +39,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def _basic(request: Request) -> tuple[str, str]:
-    """The user and password of the Authorization header. Raises AuthenticationFailed."""
+    """Return the user and the password of the Authorization header. Raises AuthenticationFailed."""
     scheme, _, encoded = get_authorization_header(request).partition(b" ")
     if scheme.lower() != b"basic":
         raise AuthenticationFailed(f"no credentials: {WHAT_TO_DO}")

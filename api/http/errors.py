@@ -1,4 +1,4 @@
-"""Every error is an envelope with a sentence for a person: what was wrong, where, what to do."""
+"""Errors as envelopes, each with a sentence for a person: what was wrong, where, what to do."""
 
 from typing import Any
 
@@ -16,11 +16,15 @@ UNREADABLE = "the request can't be read: check its address, headers and query"
 
 
 class NotFound(exceptions.NotFound):
-    """What is asked for does not exist, or is another account's: the answer is the same."""
+    """The resource does not exist, or is another account's: the response is the same."""
 
 
 def to_envelope(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler. None for a fault of ours, which Django logs and answers with `server_error`."""
+    """Build the response to an exception of a view; DRF's EXCEPTION_HANDLER.
+
+    Returns:
+        None for a fault of the server: Django logs it and responds with `server_error`.
+    """
     code, description, headers = _describe(error)
     if not code:
         return None
@@ -55,7 +59,7 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
 
 
 def first_sentence(detail: Any, place: str = "") -> str:
-    """The first fault of a validation as one sentence that names its place: `'retries.interval_mins': …`."""
+    """Return the first error of a validation as a sentence that names its place: `'retries.interval_mins': …`."""
     if isinstance(detail, dict):
         name, inner = next(iter(detail.items()))
         if name == "non_field_errors":
@@ -64,7 +68,7 @@ def first_sentence(detail: Any, place: str = "") -> str:
             return first_sentence(inner, f"{place}[{name}]")
         return first_sentence(inner, f"{place}.{name}" if place else str(name))
     if isinstance(detail, list):
-        position, inner = next((each for each in enumerate(detail) if each[1]), (0, ""))
+        position, inner = next((entry for entry in enumerate(detail) if entry[1]), (0, ""))
         nested = isinstance(inner, dict | list)
         return first_sentence(inner, f"{place}[{position}]" if nested else place)
     return f"'{place}': {detail}" if place else str(detail)

@@ -1,11 +1,11 @@
-"""`Idempotency-Key`: a request that is sent twice is done once, and both get the first answer, for 24 hours.
+"""`Idempotency-Key`: a request that is sent twice is done once, and both get the first response, for 24 hours.
 
-The claim, the work and the answer are one transaction: a crash leaves none of them. The key's row is the lock as well,
-as PostgreSQL lets a second insert of the same key wait until the first has committed, and then answer, or has rolled
-back, and then take its place.
+The claim of the key, the work and the stored response are one transaction: a crash leaves none of them. The key's row
+is also the lock: PostgreSQL lets a second insert of the same key wait for the first transaction. If that one commits,
+its response is sent again; if it rolls back, the second request takes its place.
 
-Only good answers are remembered. A refused request has done nothing, so it may be corrected and sent again under its
-key; Stripe, whose header this is, does the same with requests that fail validation.
+Only successful responses are stored. A refused request has changed nothing, so it may be corrected and sent again with
+its key. Stripe's API, which the header is from, does the same with requests that fail validation.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ from api.models import IdempotentRequest
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 MAX_KEY_LENGTH = 255
-KEPT = timedelta(hours=24)
-# How long a second request waits for the first. The largest create takes about two seconds; gunicorn ends a request
-# after sixty.
+LIFETIME = timedelta(hours=24)
+# How long a second request waits for the first. The largest create takes about two seconds; gunicorn ends a
+# request after sixty.
 WAIT_SECONDS = 10.0
 PURGE_BATCH = 1000
 
@@ -49,29 +49,29 @@ class AnotherRequest(APIException):
 
 
 def idempotent(handler: Handler) -> Handler:
-    """Makes a handler of an AccountView heed the header. Its request has a JSON body; without the header, no change."""
+    """Decorate a method of an AccountView, whose request has a JSON body, so that it obeys the header."""
 
     @wraps(handler)
     def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         key = _key(request)
         if key is None:
             return handler(view, request, *args, **kwargs)
-        digest = _digest(request)  # reads the body, which may take its time, before anything is locked
+        digest = _digest(request)  # reads the body, which may take long, before anything is locked
         now = timezone.now()
         with transaction.atomic():
             if not _claim(view.account.pk, key, digest, now):
-                return _first_answer(view.account.pk, key, digest)
+                return _first_response(view.account.pk, key, digest)
             response = handler(view, request, *args, **kwargs)
-            _remember(view.account.pk, key, response)
+            _store(view.account.pk, key, response)
         return response
 
     return once
 
 
 def purge(now: datetime) -> int:
-    """Deletes a batch of answers that are no longer replayed; answers how many."""
-    # An hour later than they expire: a second request that has just found its key taken can still read the row.
-    old = IdempotentRequest.objects.filter(created_at__lt=now - KEPT - timedelta(hours=1)).order_by("created_at")
+    """Delete a batch of responses that are no longer replayed. Returns the number deleted."""
+    # An hour after they expire, so that a second request that has just found its key taken can still read the row.
+    old = IdempotentRequest.objects.filter(created_at__lt=now - LIFETIME - timedelta(hours=1)).order_by("created_at")
     return IdempotentRequest.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PURGE_BATCH])).delete()[0]
 
 
@@ -83,26 +83,32 @@ def _key(request: Request) -> str | None:
 
 
 def _digest(request: Request) -> str:
-    """Of what is asked for. Two bodies that mean the same are the same, in whatever order a program wrote the keys."""
+    """Return a digest of the method, the address and the body. The order of the body's keys makes no difference."""
     take_chunked_body(request._request)
-    asked = [request.method, request.path, request.data]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    parts = [request.method, request.path, request.data]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-# Takes a free key, or one whose answer has expired. While another transaction holds the key, it waits for its end.
+# Takes a free key, or one whose response has expired. Waits while another transaction holds the key.
 _CLAIM = """
     INSERT INTO api_idempotentrequest AS held (account_id, key, request_digest, created_at)
     VALUES (%(account)s, %(key)s, %(digest)s, %(now)s)
     ON CONFLICT (account_id, key) DO UPDATE
-       SET request_digest = excluded.request_digest, created_at = excluded.created_at, status = NULL, answer = NULL
+       SET request_digest = excluded.request_digest, created_at = excluded.created_at, status = NULL, response = NULL
      WHERE held.created_at <= %(expired)s
     RETURNING id
 """
 
 
 def _claim(account_id: int, key: str, digest: str, now: datetime) -> bool:
-    """False where an answer is there already. Raises StillRunning after WAIT_SECONDS."""
-    values: dict[str, Any] = {"account": account_id, "key": key, "digest": digest, "now": now, "expired": now - KEPT}
+    """Claim the key. Returns False if it has a response already. Raises StillRunning after WAIT_SECONDS."""
+    values: dict[str, Any] = {
+        "account": account_id,
+        "key": key,
+        "digest": digest,
+        "now": now,
+        "expired": now - LIFETIME,
+    }
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{WAIT_SECONDS * 1000:.0f}ms"])
         try:
@@ -114,16 +120,16 @@ def _claim(account_id: int, key: str, digest: str, now: datetime) -> bool:
         return cursor.fetchone() is not None
 
 
-def _first_answer(account_id: int, key: str, digest: str) -> Response:
+def _first_response(account_id: int, key: str, digest: str) -> Response:
     first = IdempotentRequest.objects.get(account_id=account_id, key=key)
     if first.request_digest != digest:
         raise AnotherRequest
-    return Response(json.loads(first.answer or ""), status=first.status, headers={REPLAYED: "true"})
+    return Response(json.loads(first.response or ""), status=first.status, headers={REPLAYED: "true"})
 
 
-def _remember(account_id: int, key: str, response: Response) -> None:
+def _store(account_id: int, key: str, response: Response) -> None:
     claimed = IdempotentRequest.objects.filter(account_id=account_id, key=key)
     if response.status_code >= 400:
         claimed.delete()
     else:
-        claimed.update(status=response.status_code, answer=JSONRenderer().render(response.data).decode())
+        claimed.update(status=response.status_code, response=JSONRenderer().render(response.data).decode())

@@ -1,4 +1,4 @@
-"""Which parser and renderer a request gets: always the JSON ones."""
+"""The choice of parser and renderer: always the JSON ones."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """Answers are JSON whatever `Accept` or `?format=` ask for, and bodies are JSON whatever their type says."""
+    """Respond with JSON whatever `Accept` or `?format=` ask for, and read JSON whatever `Content-Type` says."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         return next(iter(parsers))

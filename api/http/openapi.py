@@ -36,7 +36,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     idempotency.HEADER,
     {"type": "string", "minLength": 1, "maxLength": idempotency.MAX_KEY_LENGTH, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
-    description="Sent again within 24 hours, the request is not done again: the first answer comes back.",
+    description="Sent again within 24 hours, the request is not done again: the first response is sent again.",
 )
 
 Component = type["serializers.Serializer[Any]"]
@@ -99,5 +99,5 @@ def undocumented_bases() -> list[type]:
 
 def document() -> dict[str, Any]:
     """Build the OpenAPI document as it is served."""
-    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    return made
+    built: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return built

@@ -1,4 +1,4 @@
-"""Request bodies: JSON whatever their content type says, as curl labels a body without a header as a form."""
+"""Request bodies: JSON whatever `Content-Type` says, because curl labels a body without that header as a form."""
 
 import codecs
 import io
@@ -12,13 +12,13 @@ from django.http import HttpRequest
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
-# The deepest body that means anything, campaigns[0].retries.on_status[0], has five levels. Python's own limit would be
-# met at a different depth in every function that walks the body after the parser.
+# The deepest meaningful body, campaigns[0].retries.on_status[0], has five levels. Python's own recursion limit would be
+# reached at a different depth in every function that walks the body after the parser.
 MAX_DEPTH = 32
-# Longer integers are no count, date or phone number, and cost time that grows with the square of their length.
+# Longer integers mean nothing here, and parsing them costs time that grows with the square of their length.
 MAX_DIGITS = 40
-# Of a body that is too large so many bytes are read and thrown away, in such pieces.
-MOST_DISCARDED = 64 * 1024 * 1024
+# The most bytes of a body that is too large that are read and discarded, and the size of one read.
+MAX_DISCARDED = 64 * 1024 * 1024
 PIECE = 64 * 1024
 
 
@@ -27,10 +27,10 @@ class BodyTooLarge(APIException):
 
 
 class BoundedJSONParser(BaseParser):
-    """Reads no more than MAX_REQUEST_BYTES, and refuses what has no one meaning or can't be stored.
+    """Read at most MAX_REQUEST_BYTES of JSON, and refuse what is ambiguous or can't be stored.
 
-    That is: text that PostgreSQL can't hold (NUL, lone surrogates), numbers beyond JSON's usual range, a key that
-    stands twice in one object.
+    Refused are text that PostgreSQL can't hold (NUL, lone surrogates), numbers that no double can hold, and an object
+    with the same key twice.
     """
 
     media_type = "*/*"
@@ -47,7 +47,7 @@ class BoundedJSONParser(BaseParser):
 
 
 def parse_json(text: str) -> Any:
-    """The value that the text means. Raises ParseError with a sentence."""
+    """Parse JSON. Raises ParseError."""
     if not text.strip():
         return {}
     try:
@@ -69,13 +69,13 @@ _TOO_DEEP = f"the body nests deeper than {MAX_DEPTH} levels: send the campaign a
 
 
 def _values(data: Any) -> Iterator[Any]:
-    """Every key and value of the data, level by level. Raises ParseError below MAX_DEPTH."""
+    """Yield every key and value of the data, level by level. Raises ParseError below MAX_DEPTH."""
     level = [data]
     for _ in range(MAX_DEPTH):
         yield from level
-        mappings = [each for each in level if isinstance(each, dict)]
+        mappings = [value for value in level if isinstance(value, dict)]
         yield from (key for mapping in mappings for key in mapping)
-        level = [inner for each in level if isinstance(each, list) for inner in each]
+        level = [inner for value in level if isinstance(value, list) for inner in value]
         level += [inner for mapping in mappings for inner in mapping.values()]
         if not level:
             return
@@ -100,13 +100,13 @@ def _float(digits: str) -> float:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Which of two values is meant by `{"from": …, "from": …}` is not for us to guess: people are called."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    """Refuse an object with a key twice: a wrong guess which `from` is meant would call the wrong people."""
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise ParseError(f"'{printable(twice)}' stands twice in one object: send it once")
-    return made
+    return parsed
 
 
 def _check_text(text: str) -> None:
@@ -122,19 +122,19 @@ def _check_text(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """The text's beginning, fit for a sentence in an answer whatever it holds."""
+    """Return the beginning of any text in a form that an error message can show."""
     return text[:64].encode(errors="backslashreplace").decode()
 
 
 def read_bounded(stream: IO[bytes]) -> bytes:
-    """The body. Raises BodyTooLarge above MAX_REQUEST_BYTES, ParseError where the connection breaks off."""
+    """Read the body. Raises BodyTooLarge above MAX_REQUEST_BYTES, and ParseError if it ends early."""
     try:
         body = stream.read(settings.MAX_REQUEST_BYTES + 1)
         if len(body) <= settings.MAX_REQUEST_BYTES:
             return body
         discard(stream)
     except Exception as error:
-        # Every server has exceptions of its own for a body that breaks off or whose chunks are malformed.
+        # Each server raises its own exceptions for a body that ends early or has malformed chunks.
         raise ParseError("the body can't be read to its end: send the request again") from error
     raise BodyTooLarge(
         f"the body is larger than {settings.MAX_REQUEST_BYTES:,} bytes: send fewer numbers in one request"
@@ -142,17 +142,17 @@ def read_bounded(stream: IO[bytes]) -> bytes:
 
 
 def discard(stream: IO[bytes]) -> None:
-    """Reads on, as a client that is still sending when the connection closes never sees the answer."""
-    for _ in range(MOST_DISCARDED // PIECE):
+    """Read on: a client that is still sending when the connection closes never sees the response."""
+    for _ in range(MAX_DISCARDED // PIECE):
         if not stream.read(PIECE):
             return
 
 
 def take_chunked_body(request: HttpRequest) -> None:
-    """Makes a body that comes in chunks, without a Content-Length, readable as any other; Node and Go send such.
+    """Make a body in chunks, without a Content-Length, readable like any other. Node and Go send such bodies.
 
-    Django reads as many bytes as Content-Length says, so without it none. Only a server that marks the end of the input
-    itself is asked for more: any other would wait for ever.
+    Django reads as many bytes as Content-Length says: without it, none. The body is read only if the server marks the
+    end of the input, because reading from any other server would wait for ever.
     """
     meta = request.META
     if "chunked" in meta.get("HTTP_TRANSFER_ENCODING", "").lower() and meta.get("wsgi.input_terminated"):

@@ -1,4 +1,4 @@
-"""At most so many in any minute, counted exactly in Redis by `limits`, whichever web process asks."""
+"""Limits on events in any minute, counted exactly in Redis by `limits`, for all web processes together."""
 
 import math
 import time
@@ -18,14 +18,14 @@ from rest_framework.exceptions import APIException
 log = structlog.get_logger(__name__)
 
 MINUTE_SECONDS = 60
-# Every request waits for its counter: one that takes longer is as good as away.
+# Every request waits for its counter: a slower Redis is treated as unreachable.
 TIMEOUT_SECONDS = 1.0
-# For so long a counter that did not answer is not asked again, or each request would wait for the time-out.
+# For this long a Redis that did not respond is not asked again, or each request would wait for the time-out.
 REST_SECONDS = 5.0
 
 
 class TooManyRequests(APIException):
-    """retry_after: whole seconds, after which the next request is let in."""
+    """retry_after: whole seconds after which the next request is admitted."""
 
     status_code = 429
 
@@ -36,26 +36,26 @@ class TooManyRequests(APIException):
 
 @dataclass(frozen=True)
 class Reading:
-    """A window as it was at `read_at`; moments are Unix time in seconds."""
+    """A window as it was at `read_at`. Moments are Unix time in seconds."""
 
     admitted: bool
     limit: int
     remaining: int
     read_at: float
     resets_at: float
-    """When the oldest of those that were counted leaves the window, and makes room for one more."""
+    """When the oldest counted event leaves the window, which makes room for one more."""
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds, at least one. At `resets_at` itself the window is still full, so no rounding down to it."""
+        """Whole seconds, at least one. Rounded up, because at `resets_at` itself the window is still full."""
         return max(math.floor(self.resets_at - self.read_at) + 1, 1)
 
 
 class Meter:
-    """Moving windows over one Redis: any `seconds` in a row hold no more than the limit, not only a clock's minutes.
+    """Moving windows in one Redis: no `seconds` in a row have more events than the limit, whatever the clock shows.
 
-    The scripts are those of `limits`; they are sent in one transaction, so that counting and reading cost one trip. The
-    time is the web process's own: machines whose clocks differ by a second disagree by a second about a window's edge.
+    The scripts are those of `limits`, sent in one transaction so that counting and reading cost one round trip. The
+    time is the web process's: machines whose clocks differ by a second disagree by a second about a window's edge.
     A changed limit starts a new window.
     """
 
@@ -65,21 +65,21 @@ class Meter:
             redis_url,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
-            # Once, as a server that was started anew has closed the connections in the pool.
+            # Retry once, because a server that was restarted has closed the connections in the pool.
             retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
         )
         self._rests_until = 0.0
 
     def admit(self, name: str, limit: int) -> Reading | None:
-        """Counts one more of that name, unless the window is full. None where Redis is away."""
+        """Count one more event of that name, unless the window is full. Returns None if Redis is unreachable."""
         return self._read(name, limit, counting=True)
 
     def look(self, name: str, limit: int) -> Reading | None:
-        """Whether one more would be admitted, without counting it. None where Redis is away."""
+        """Return what `admit` would, without counting. Returns None if Redis is unreachable."""
         return self._read(name, limit, counting=False)
 
-    def forget(self) -> None:
-        """Empties every window."""
+    def reset(self) -> None:
+        """Empty every window."""
         self._storage.reset()
 
     def _read(self, name: str, limit: int, *, counting: bool) -> Reading | None:
@@ -97,7 +97,7 @@ class Meter:
         key = self._storage.prefixed_key(RateLimitItemPerSecond(limit, self.seconds).key_for(name))
         client: Any = self._storage.get_connection()
         pipe = client.pipeline(transaction=True)
-        # With their text instead of their digest: a Redis that has forgotten them would cost a second trip.
+        # Send the scripts' text, not their digests: a Redis that does not have them would cost a second round trip.
         if counting:
             pipe.eval(RedisStorage.SCRIPT_ACQUIRE_MOVING_WINDOW, 1, key, now, limit, self.seconds, 1)
         pipe.eval(RedisStorage.SCRIPT_MOVING_WINDOW, 1, key, now - self.seconds, limit)
@@ -109,5 +109,5 @@ class Meter:
 
 @cache
 def meter() -> Meter:
-    """The one of this process; its pool is safe for threads and made anew after a fork."""
+    """Return the meter of this process. Its pool is safe for threads, and replaced after a fork."""
     return Meter(settings.REDIS_URL)

@@ -1,4 +1,4 @@
-"""How many wrong credentials an address may send in any minute."""
+"""The limit of wrong credentials from one address in any minute."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -8,17 +8,17 @@ from django.http import HttpRequest
 from api.http.rate_limits import Reading, TooManyRequests, meter
 from core.client_address import client_address
 
-# What a provider gives one customer of IPv6: whoever has one address of it has them all.
+# Providers give a customer of IPv6 a network of this size: a client with one of its addresses has all of them.
 IPV6_PREFIX = 64
 
 
 def check(address: str) -> None:
-    """Raises TooManyRequests while the address has sent too many; nothing is looked up in the database for it."""
+    """Raise TooManyRequests if the address has sent too many, before the database is asked about the credentials."""
     _refuse_if_full(meter().look(_name(address), settings.FAILED_SIGN_INS_PER_MINUTE))
 
 
 def count_failure(address: str) -> None:
-    """Counts wrong credentials. Raises TooManyRequests where others at the same moment have filled the minute."""
+    """Count wrong credentials. Raises TooManyRequests if other requests have filled the minute at the same moment."""
     _refuse_if_full(meter().admit(_name(address), settings.FAILED_SIGN_INS_PER_MINUTE))
 
 
@@ -30,7 +30,7 @@ def client_network(request: HttpRequest) -> str:
 def _network(address: str) -> str:
     try:
         ip = ip_address(address)
-    except ValueError:  # a Unix socket has none, and some proxies add a port
+    except ValueError:  # a Unix socket has no address, and some proxies add a port
         return address[:64]
     if not isinstance(ip, IPv6Address):
         return str(ip)

@@ -1,4 +1,4 @@
-"""How many requests an account may send in any minute."""
+"""The limit of requests from one account in any minute."""
 
 import math
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class AccountThrottle(BaseThrottle):
-    """`requests_per_minute` of the account, 200 by default as Exotel's Campaigns API has it.
+    """Admit `requests_per_minute` of the account; 200 by default, as in Exotel's Campaigns API.
 
-    Refused requests are not counted, so that a client which hammers on is let in as soon as one that waits. Without
-    Redis everybody is let in: an API that is down because its counter is down helps nobody.
+    Refused requests are not counted, so that a client which does not wait is admitted as soon as one that does. While
+    Redis is unreachable every request is admitted: the API should not be down because its counter is.
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """True, with the headers of the limit on the answer. Raises TooManyRequests, which says when to come back."""
+        """Return True and add the headers of the limit to the response. Raises TooManyRequests above the limit."""
         caller: Caller = request.user  # type: ignore[assignment]
         limit = caller.account.requests_per_minute
         reading = meter().admit(f"account/{caller.account.pk}", limit)
@@ -35,7 +35,7 @@ class AccountThrottle(BaseThrottle):
 
 
 def _headers(reading: Reading) -> dict[str, str]:
-    """As Exotel names them. Reset is Unix time: when there is room for one more request than now."""
+    """Return the headers by Exotel's names. Reset is the Unix time when there is room for one more request."""
     return {
         "X-RateLimit-Limit": str(reading.limit),
         "X-RateLimit-Remaining": str(reading.remaining),

@@ -153,7 +153,7 @@ class ListEntriesView(ListView):
         tags=TAGS,
     )
     def get(self, request: Request, account_sid: str, list_sid: str) -> Response:
-        """The contacts of a list, in the order in which they were added."""
+        """List the contacts of a list, in the order in which they were added."""
         contact_list = self.contact_list(list_sid)
         query = queries.parse(EntriesQuery, request)
         entries = contact_list.entries.select_related("contact").order_by("id")
@@ -195,11 +195,11 @@ def _sizes(rows: Sequence[ContactList | Failure]) -> dict[UUID, int]:
     return lists.sizes([contact_list.pk for contact_list in shown if contact_list is not None])
 
 
-def _created(made: lists.ListCreation) -> ContactList | Failure:
-    if made.is_new:
-        return made.contact_list
-    name = made.contact_list.name
-    return Failure(409, f"'name': {name} is a list already; its sid is in data", made.contact_list)
+def _created(creation: lists.ListCreation) -> ContactList | Failure:
+    contact_list = creation.contact_list
+    if creation.is_new:
+        return contact_list
+    return Failure(409, f"'name': {contact_list.name} is a list already; its sid is in data", contact_list)
 
 
 def _entered(contact_list: ContactList, contact_id: UUID, is_new: dict[UUID, bool]) -> Membership | Failure:

@@ -15,10 +15,10 @@ STATES = tuple(state.value for state in WebhookDelivery.State)
 
 class WebhookTrySerializer(ResponseSerializer):
     date = Moment("When it began.", source="at")
-    duration_ms = Count("Milliseconds until the answer or the error.")
-    http_status = Count("Null where there was no answer.", allow_null=True)
+    duration_ms = Count("Milliseconds until the response or the error.")
+    http_status = Count("Null if there was no response.", allow_null=True)
     error = Text("Empty where the webhook was taken.")
-    response = Text("The beginning of the receiver's answer.")
+    response = Text("The beginning of the receiver's response.")
 
 
 class WebhookDeliverySerializer(ResponseSerializer):

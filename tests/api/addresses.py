@@ -8,10 +8,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 def addresses(patterns: Any = None, before: str = "") -> Iterator[str]:
     """Yield every address of the server, as its pattern."""
-    for each in get_resolver().url_patterns if patterns is None else patterns:
-        address = before + str(each.pattern)
-        if isinstance(each, URLResolver):
-            yield from addresses(each.url_patterns, address)
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        address = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, address)
         else:
-            assert isinstance(each, URLPattern)
+            assert isinstance(pattern, URLPattern)
             yield address

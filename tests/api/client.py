@@ -1,4 +1,4 @@
-"""A client of the API that trusts nothing: every answer must be an envelope that agrees with its status line."""
+"""A client of the API that checks every response: it must be an envelope that agrees with its status line."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ NUMBERS = ["+919810012345", "+919810012346", "+919810012347"]
 
 
 def campaign(**changes: Any) -> dict[str, Any]:
-    """A campaign that is accepted; `...` leaves a field out, and `numbers` is short for `from`."""
+    """Return a valid campaign. `...` leaves a field out, and `numbers` is short for `from`."""
     body = {"from": NUMBERS, "caller_id": CALLER_ID, "url": FLOW_URL}
     if "numbers" in changes:
         body["from"] = changes.pop("numbers")
@@ -29,12 +29,12 @@ def basic(user: str, token: str) -> str:
 
 
 def stored() -> tuple[int, int]:
-    """How many campaigns and calls there are."""
+    """Count the campaigns and the calls."""
     return Campaign.objects.count(), Call.objects.count()
 
 
 @dataclass
-class Answer:
+class ApiResponse:
     status: int
     headers: Any
     envelope: Any
@@ -75,66 +75,71 @@ class Answer:
         return self.envelope["metadata"]
 
     def is_refused(self, status: int, *words: str) -> bool:
-        """Refused with this status and a sentence that has all of these words."""
+        """Check that it is refused with this status and a sentence that has all of these words."""
         assert self.status == status, self.envelope
         assert [word for word in words if word not in self.description] == [], self.description
         return True
 
 
 class Api:
-    """Speaks for one account."""
+    """A client that sends the requests of one account."""
 
     def __init__(self, account: Account, user: str, token: str) -> None:
         self.account = account
         self.headers = {"authorization": basic(user, token)}
         self.root = f"/v2/accounts/{account.sid}"
-        # A fault of the server is seen as its client sees it: as a 500.
+        # A fault of the server becomes a 500, as for a real client.
         self.http = Client(raise_request_exception=False)
 
     def send(
         self, method: str, path: str, body: Any = b"", *, content_type: str = "application/json", **options: Any
-    ) -> Answer:
-        """`body` as it is where it is bytes, else as JSON. `path` below the account, or whole."""
+    ) -> ApiResponse:
+        """Send a request.
+
+        Args:
+            path: below the account, or whole.
+            body: sent unchanged if it is bytes, else as JSON.
+        """
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {**self.headers, **options.pop("headers", {})}
         where = path if path.startswith("/v2") else self.root + path
         response = self.http.generic(method, where, raw, content_type, headers=headers, **options)
         if method == "HEAD":
-            return Answer(response.status_code, response.headers, {})
-        return Answer(response.status_code, response.headers, checked(method, response))
+            return ApiResponse(response.status_code, response.headers, {})
+        return ApiResponse(response.status_code, response.headers, checked(method, response))
 
-    def upload(self, content: bytes | str, **fields: Any) -> Answer:
-        """A CSV file into the list of `list_name`; `...` leaves a part of the form out."""
+    def upload(self, content: bytes | str, **fields: Any) -> ApiResponse:
+        """Upload a CSV file into the list of `list_name`. `...` leaves a part of the form out."""
         raw = content.encode() if isinstance(content, str) else content
         parts = {"list_name": "parents", "file_name": SimpleUploadedFile("parents.csv", raw)} | fields
         given = {name: value for name, value in parts.items() if value is not ...}
         response = self.http.post(f"{self.root}/contacts/csv-upload", given, headers=self.headers)
-        return Answer(response.status_code, response.headers, checked("POST", response))
+        return ApiResponse(response.status_code, response.headers, checked("POST", response))
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, **options: Any) -> ApiResponse:
         return self.send("GET", path, **options)
 
-    def post(self, path: str, body: Any, **options: Any) -> Answer:
+    def post(self, path: str, body: Any, **options: Any) -> ApiResponse:
         return self.send("POST", path, body, **options)
 
-    def put(self, path: str, body: Any, **options: Any) -> Answer:
+    def put(self, path: str, body: Any, **options: Any) -> ApiResponse:
         return self.send("PUT", path, body, **options)
 
-    def delete(self, path: str, **options: Any) -> Answer:
+    def delete(self, path: str, **options: Any) -> ApiResponse:
         return self.send("DELETE", path, **options)
 
-    def create(self, **changes: Any) -> Answer:
+    def create(self, **changes: Any) -> ApiResponse:
         return self.post("/campaigns", {"campaigns": [campaign(**changes)]})
 
-    def change(self, row: Campaign, **fields: Any) -> Answer:
+    def change(self, row: Campaign, **fields: Any) -> ApiResponse:
         return self.put(f"/campaigns/{row.pk.hex}", {"campaigns": [fields]})
 
 
 def checked(method: str, response: Any) -> Any:
-    """The answer's envelope, after a look at what every envelope has."""
+    """Return the envelope of a response after checking what every envelope has."""
     assert response.headers["Content-Type"] == "application/json"
     envelope = json.loads(response.content)
-    alone = isinstance(envelope["response"], dict)  # the answers to a CSV upload have one item and no array
+    alone = isinstance(envelope["response"], dict)  # the responses to a CSV upload have one item and no array
     metadata = set() if alone and response.status_code == 200 else {"metadata"}
     assert set(envelope) == {"request_id", "method", "http_code", "response"} | metadata
     assert envelope["http_code"] == response.status_code
@@ -154,7 +159,7 @@ def checked(method: str, response: Any) -> Any:
 
 
 def looks_like_a_sentence(text: str) -> bool:
-    """Words for a person, without the inside of the program."""
+    """Tell whether the text is for a person and shows nothing of the inside of the program."""
     inside = (
         "Traceback",
         "Error(",

@@ -11,19 +11,19 @@ from tests.factories import AccountFactory, CallerIdFactory, FlowFactory
 
 @pytest.fixture(scope="session", autouse=True)
 def static_files():
-    """The folder that `collectstatic` makes: without it every first request of a client warns."""
+    """Create the folder of `collectstatic`: without it every first request of a client warns."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)
 def windows():
-    """Nobody has asked anything yet: neither these accounts nor the one address that all tests come from."""
-    meter().forget()
+    """Empty the windows of the limits: all tests send their requests from one address."""
+    meter().reset()
 
 
 @pytest.fixture
 def account(db):
-    """An account that can make campaigns: a caller ID and a flow are its own. Some tests ask hundreds of times."""
+    """An account with a caller ID and a flow, and a limit of requests that tests do not reach."""
     account = AccountFactory(sid="acme", requests_per_minute=1_000_000)
     CallerIdFactory(account=account, number="+918047113311")
     FlowFactory(account=account, flow_id="29281")

@@ -1,4 +1,4 @@
-"""Whatever JSON stands at whatever place of a good campaign: never a 5xx, and a 4xx stores nothing."""
+"""Any JSON value at any place of a valid campaign: never a 5xx, and a 4xx stores nothing."""
 
 import json
 from typing import Any
@@ -30,9 +30,9 @@ GOOD = {
 
 
 def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value of the body, and the body itself as ()."""
+    """Return the path to every value of the body; the body itself is ()."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [way, *(place for key, each in inner for place in places(each, (*way, key)))]
+    return [way, *(place for key, value in inner for place in places(value, (*way, key)))]
 
 
 def replaced(value: Any, way: tuple[Any, ...], by: Any) -> Any:
@@ -71,18 +71,18 @@ ANY_JSON = st.recursive(
 @given(place=st.sampled_from(places(GOOD)), value=ANY_JSON)
 def test_any_json_at_any_place_is_stored_whole_or_refused_whole(api, clock, place, value):
     before = stored()
-    answer = api.post("/campaigns", json.dumps(replaced(GOOD, place, value)).encode())
-    assert answer.status in {200, 400}, answer.envelope
-    if answer.status == 400:
+    response = api.post("/campaigns", json.dumps(replaced(GOOD, place, value)).encode())
+    assert response.status in {200, 400}, response.envelope
+    if response.status == 400:
         assert stored() == before
     else:
-        assert stored()[0] == before[0] + len(answer.items)
+        assert stored()[0] == before[0] + len(response.items)
 
 
 @pytest.mark.parametrize("place", places(GOOD), ids=lambda place: ".".join(map(str, place)) or "body")
 def test_any_place_can_be_null(api, clock, place):
-    """A key that is null is absent: refused only where it is mandatory."""
+    """A key that is null counts as missing: it is refused only if it is mandatory."""
     mandatory = {"campaigns", "from", "caller_id", "url", "number_of_retries", "interval_mins", "throttle"}
     absent_is_fine = place and isinstance(place[-1], str) and place[-1] not in mandatory
-    answer = api.post("/campaigns", replaced(GOOD, place, None))
-    assert answer.status == (200 if absent_is_fine else 400), answer.envelope
+    response = api.post("/campaigns", replaced(GOOD, place, None))
+    assert response.status == (200 if absent_is_fine else 400), response.envelope

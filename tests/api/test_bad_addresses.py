@@ -83,12 +83,12 @@ def test_an_odd_account_sid_is_unknown(api, sid):
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
 def test_a_method_that_an_address_has_not_is_a_405_that_names_those_it_has(api, path, allowed, method):
-    answer = api.send(method, path)
+    response = api.send(method, path)
     if method in allowed:
-        assert answer.status in {200, 400, 404}
+        assert response.status in {200, 400, 404}
         return
-    assert answer.is_refused(405, "no such method", "Allow")
-    assert allowed <= set(answer.headers["Allow"].split(", "))
+    assert response.is_refused(405, "no such method", "Allow")
+    assert allowed <= set(response.headers["Allow"].split(", "))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Bad bodies: each a 4xx with an envelope and a sentence that says what to do; never a 500, nothing stored."""
+"""Invalid bodies: a 4xx with an envelope and a sentence that says what to do; never a 500, and nothing stored."""
 
 import json
 
@@ -18,7 +18,7 @@ def nothing_is_stored(db):
 
 
 def raw(**changes: str) -> bytes:
-    """A body with pieces of JSON as they are written, which json.dumps would not write."""
+    """Return a body with pieces of raw JSON that json.dumps would not write."""
     pieces = {name: json.dumps(value) for name, value in campaign().items()} | changes
     return ('{"campaigns": [{' + ", ".join(f'"{name}": {piece}' for name, piece in pieces.items()) + "}]}").encode()
 
@@ -63,7 +63,7 @@ class TestBodies:
         ],
     )
     @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
-    def test_what_is_no_plain_json_is_refused_with_the_reason(self, api, body, says, content_type):
+    def test_a_body_that_is_not_plain_json_is_refused_with_the_reason(self, api, body, says, content_type):
         assert api.post("/campaigns", body, content_type=content_type).is_refused(400, says)
 
     @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ class TestBodies:
         assert api.post("/campaigns", {"campaigns": [one]}).is_refused(400, "'campaigns[0]'", "must be an object")
 
     def test_a_body_above_the_limit_is_too_large_whatever_it_holds(self, api):
-        answer = api.post("/campaigns", b" " * 20_000_000)
-        assert answer.is_refused(413, "larger than 2,000,000 bytes", "fewer numbers")
+        response = api.post("/campaigns", b" " * 20_000_000)
+        assert response.is_refused(413, "larger than 2,000,000 bytes", "fewer numbers")
 
     @pytest.mark.parametrize(
         "content_type", ["application/json; charset=utf-16", "a/b; charset*=utf-8'", ";;;", "\u00e9", "*/*", "x" * 5000]
@@ -234,7 +234,7 @@ class TestSchedule:
         ],
     )
     @pytest.mark.parametrize("end", ["send_at", "end_at"])
-    def test_what_is_no_moment_with_an_offset_is_shown_how_to_write_one(self, api, clock, end, moment):
+    def test_a_value_that_is_not_a_moment_with_an_offset_is_refused_with_an_example(self, api, clock, end, moment):
         assert api.create(schedule={end: moment}).is_refused(400, f"'schedule.{end}'", HOW_TO_WRITE)
 
     @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ class TestSchedule:
                 {"send_at": "2026-03-02T15:00:00+05:30", "end_at": "2026-03-02T15:00:00+05:30"},
                 "'schedule.end_at': must be after send_at",
             ),
-            # Later on the wall, earlier on Earth.
+            # Later by the clock on the wall, but an earlier moment.
             (
                 {"send_at": "2026-03-02T15:00:00+05:30", "end_at": "2026-03-02T15:30:00+08:00"},
                 "'schedule.end_at': must be after send_at",
@@ -270,7 +270,7 @@ def test_a_fault_of_the_server_shows_nothing_of_its_inside(api, monkeypatch):
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr("campaigns.lifecycle.create", break_down)
-    answer = api.create()
-    assert answer.is_refused(500, "fault of the server", "request_id")
-    assert "secret" not in json.dumps(answer.envelope)
+    response = api.create()
+    assert response.is_refused(500, "fault of the server", "request_id")
+    assert "secret" not in json.dumps(response.envelope)
     assert Campaign.objects.count() == 0

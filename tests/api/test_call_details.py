@@ -36,15 +36,15 @@ def details(api, row, query=""):
 
 
 def test_each_attempt_is_a_record_of_its_own(api, row, tried_twice):
-    answer = details(api, row)
-    assert [(record["call_sid"], record["status"]) for record in answer.records] == [
+    response = details(api, row)
+    assert [(record["call_sid"], record["status"]) for record in response.records] == [
         (tried_twice[0].pk.hex, "busy"),
         (tried_twice[1].pk.hex, "completed"),
     ]
-    assert answer.metadata == {"count": 2, "offset": 0, "total": 2, "limit": 20}
+    assert response.metadata == {"count": 2, "offset": 0, "total": 2, "limit": 20}
 
 
-def test_a_record_has_the_fields_of_the_reference_and_local_times(api, row, tried_twice):
+def test_a_record_has_the_fields_of_exotels_documentation_and_local_times(api, row, tried_twice):
     record = details(api, row, "?status=completed").records[0]
     expected = {
         "call_sid": tried_twice[1].pk.hex,
@@ -70,7 +70,7 @@ def test_times_follow_the_accounts_zone(api, account, row, tried_twice):
     assert details(api, row).records[0]["date_created"] == "2026-03-02T01:00:00-05:00"
 
 
-def test_duration_is_a_whole_number_also_where_nobody_answered(api, row, tried_twice):
+def test_duration_is_a_whole_number_for_a_call_without_an_answer_too(api, row, tried_twice):
     assert [record["duration"] for record in details(api, row).records] == [0, 20]
     assert {type(record["duration"]) for record in details(api, row).records} == {int}
 
@@ -83,9 +83,9 @@ def test_the_singular_path_is_the_same(api, row, tried_twice):
 
 def test_a_campaign_without_attempts_has_an_empty_array(api, row):
     CallFactory(campaign=row)
-    answer = details(api, row)
-    assert answer.records == []
-    assert answer.metadata == {"count": 0, "offset": 0, "total": 0, "limit": 20}
+    response = details(api, row)
+    assert response.records == []
+    assert response.metadata == {"count": 0, "offset": 0, "total": 0, "limit": 20}
 
 
 def test_attempts_of_another_campaign_are_not_shown(api, account, row, tried_twice):
@@ -101,7 +101,7 @@ def test_an_attempt_that_is_under_way_is_in_progress(api, row, state):
 
 @pytest.mark.parametrize("state", [{}, {"canceled": True}])
 def test_an_attempt_that_no_carrier_was_asked_for_is_not_shown(api, row, state):
-    """Claimed and waiting for its turn, or given back: no phone can have rung."""
+    """The attempt is claimed and waits for its turn, or was given back: no phone can have rung."""
     call = CallFactory(campaign=row, in_progress=True) if not state else CallFactory(campaign=row)
     CallAttemptFactory(call=call, **state)
     assert details(api, row).records == []
@@ -132,9 +132,9 @@ def test_records_are_filtered_by_states_in_any_spelling(api, row, status, found)
         CallAttemptFactory(call=call, **{outcome: True})
     for under_way in ("placing", "in_progress"):
         CallAttemptFactory(call=CallFactory(campaign=row, in_progress=True), **{under_way: True})
-    answer = details(api, row, f"?status={status}")
-    assert sorted(record["status"] for record in answer.records) == found
-    assert answer.metadata["total"] == len(found)
+    response = details(api, row, f"?status={status}")
+    assert sorted(record["status"] for record in response.records) == found
+    assert response.metadata["total"] == len(found)
 
 
 def test_records_come_in_pages_in_either_order(api, row):

@@ -42,11 +42,11 @@ def called() -> list[str]:
 
 class TestLists:
     def test_every_contact_of_the_list_is_called_and_the_list_is_answered(self, api, parents):
-        answer = api.create(numbers=..., lists=[parents.pk.hex])
+        response = api.create(numbers=..., lists=[parents.pk.hex])
         assert called() == NUMBERS
-        assert answer.data["lists"] == [parents.pk.hex]
-        assert "from" not in answer.data
-        assert answer.item["summary"]["call_scheduled"] == 3
+        assert response.data["lists"] == [parents.pk.hex]
+        assert "from" not in response.data
+        assert response.item["summary"]["call_scheduled"] == 3
 
     def test_a_call_has_the_name_of_its_contact(self, api, account):
         made = ContactListFactory(account=account)
@@ -94,7 +94,7 @@ class TestLists:
         assert api.create(numbers=..., lists=[parents.pk.hex]).is_refused(409, "still being loaded")
 
     @pytest.mark.parametrize("lists", ["a", 5, {"a": 1}, [5]])
-    def test_what_is_no_array_of_sids_is_refused(self, api, lists):
+    def test_a_value_that_is_not_an_array_of_sids_is_refused(self, api, lists):
         assert api.create(numbers=..., lists=lists).is_refused(400, "'lists")
 
     def test_an_empty_array_is_as_none(self, api):
@@ -110,8 +110,8 @@ class TestLists:
 
 class TestDynamic:
     def test_each_number_is_called_once_with_the_values_of_its_first_row(self, api, fees):
-        answer = api.create(numbers=..., lists=[fees.pk.hex], campaign_type="dynamic")
-        assert answer.data["campaign_type"] == "dynamic"
+        response = api.create(numbers=..., lists=[fees.pk.hex], campaign_type="dynamic")
+        assert response.data["campaign_type"] == "dynamic"
         assert [call.variables for call in Call.objects.order_by("id")] == [
             {"Name": "Asha", "Fee": "100"},
             {"Name": "Mina", "Fee": "300"},
@@ -124,8 +124,8 @@ class TestDynamic:
     def test_it_takes_exactly_one_dynamic_list(self, api, fees, parents, account):
         second = ContactListFactory(account=account, dynamic=True)
         for lists in ([parents.pk.hex], [fees.pk.hex, second.pk.hex], [fees.pk.hex, parents.pk.hex]):
-            answer = api.create(numbers=..., lists=lists, campaign_type="dynamic")
-            assert answer.is_refused(400, "'lists'", "exactly one list")
+            response = api.create(numbers=..., lists=lists, campaign_type="dynamic")
+            assert response.is_refused(400, "'lists'", "exactly one list")
 
     def test_numbers_have_no_columns(self, api):
         assert api.create(campaign_type="dynamic").is_refused(400, "'lists'", "exactly one list", "no from")
@@ -167,23 +167,23 @@ class TestText:
             ({"url": ..., "flow_type": "ivr", "read_via_text": "Dear @@Name"}, "@@Name can't be filled"),
         ],
     )
-    def test_what_does_not_go_together_is_refused(self, api, fields, says):
+    def test_fields_that_do_not_go_together_are_refused(self, api, fields, says):
         assert api.create(**fields).is_refused(400, says)
         assert Campaign.objects.count() == 0
 
-    def test_zero_repetitions_of_a_greeting_are_what_it_has_anyway(self, api):
+    def test_zero_repetitions_of_a_greeting_are_accepted(self, api):
         assert api.create(url=..., flow_type="greeting", read_via_text="Hi", repeat_menu_attempts=0).data
 
     def test_a_variable_is_a_column_of_the_list_exactly_as_it_is_spelled(self, api, fees):
         fields = {"numbers": ..., "lists": [fees.pk.hex], "campaign_type": "dynamic", "url": ..., "flow_type": "ivr"}
         assert api.create(read_via_text="Dear @@Name, @@Fee rupees", **fields).data["read_via_text"]
-        answer = api.create(read_via_text="Dear @@Name, @@fee rupees", **fields)
-        assert answer.is_refused(400, "'read_via_text'", "@@fee", "Name, Fee")
+        response = api.create(read_via_text="Dear @@Name, @@fee rupees", **fields)
+        assert response.is_refused(400, "'read_via_text'", "@@fee", "Name, Fee")
 
     def test_calls_over_a_carrier_that_runs_its_own_flows_need_a_url(self, api, account):
         CallerId.objects.update(trunk=TrunkFactory(exotel=True))
-        answer = api.create(url=..., flow_type="greeting", read_via_text="Hello")
-        assert answer.is_refused(400, "'read_via_text'", "give url")
+        response = api.create(url=..., flow_type="greeting", read_via_text="Hello")
+        assert response.is_refused(400, "'read_via_text'", "give url")
 
     def test_a_text_replaces_a_flow_and_a_flow_a_text(self, api):
         made = api.create()

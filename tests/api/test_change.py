@@ -42,15 +42,15 @@ class TestBeforeTheStart:
         assert changed == {"send_at": "2026-04-02T10:30:00+05:30", "end_at": "2026-05-02T10:30:00+05:30"}
 
     def test_duplicates_are_decided_when_the_numbers_are_given(self, api, waiting):
-        """Those that were left out are not stored, so they can't be called any more."""
+        """Numbers that the change leaves out are not stored, so they can't be called any more."""
         refused = api.change(waiting, call_duplicate_numbers=True)
         assert refused.is_refused(400, "call_duplicate_numbers", "together with from or lists")
 
     @pytest.mark.parametrize("wrap", [lambda body: {"campaigns": [body]}, lambda body: body])
     def test_a_change_comes_wrapped_or_bare(self, api, waiting, wrap):
-        answer = api.put(f"/campaigns/{waiting.pk.hex}", wrap({"name": "Fees due"}))
-        assert answer.data["name"] == "Fees due"
-        assert answer.metadata == {"total": 1, "success": 1, "failed": 0}
+        response = api.put(f"/campaigns/{waiting.pk.hex}", wrap({"name": "Fees due"}))
+        assert response.data["name"] == "Fees due"
+        assert response.metadata == {"total": 1, "success": 1, "failed": 0}
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -95,16 +95,16 @@ class TestBeforeTheStart:
     def test_half_a_retry_object_is_refused_where_the_other_half_is_nowhere(self, api, waiting):
         api.change(waiting, retries={"number_of_retries": 0})
         Campaign.objects.update(retry_interval_mins=None)
-        answer = api.change(waiting, retries={"number_of_retries": 1})
-        assert answer.is_refused(400, "'retries.interval_mins'", "minutes")
+        response = api.change(waiting, retries={"number_of_retries": 1})
+        assert response.is_refused(400, "'retries.interval_mins'", "minutes")
 
     def test_half_a_schedule_changes_that_half(self, api, waiting):
         schedule = api.change(waiting, schedule={"end_at": "2026-03-02T15:00:00+05:30"}).data["schedule"]
         assert schedule == {"send_at": "2026-03-02T13:00:00+05:30", "end_at": "2026-03-02T15:00:00+05:30"}
 
     def test_an_end_before_the_start_that_stands_is_refused(self, api, waiting):
-        answer = api.change(waiting, schedule={"end_at": "2026-03-02T12:30:00+05:30"})
-        assert answer.is_refused(400, "'schedule.end_at'", "after send_at")
+        response = api.change(waiting, schedule={"end_at": "2026-03-02T12:30:00+05:30"})
+        assert response.is_refused(400, "'schedule.end_at'", "after send_at")
 
     def test_a_throttle_of_a_campaign_with_its_own_can_be_changed_alone(self, api, waiting):
         api.change(waiting, mode="custom", throttle=10)
@@ -117,12 +117,12 @@ class TestBeforeTheStart:
 
     @pytest.mark.parametrize("fields", [{}, {"name": None}, {"action": None}, {"colour": "red"}])
     def test_a_change_of_nothing_is_refused(self, api, waiting, fields):
-        answer = api.put(f"/campaigns/{waiting.pk.hex}", {"campaigns": [fields]})
-        assert answer.is_refused(400, "nothing to change")
+        response = api.put(f"/campaigns/{waiting.pk.hex}", {"campaigns": [fields]})
+        assert response.is_refused(400, "nothing to change")
 
     def test_exactly_one_campaign_is_changed(self, api, waiting):
-        answer = api.put(f"/campaigns/{waiting.pk.hex}", {"campaigns": [{"name": "one"}, {"name": "two"}]})
-        assert answer.is_refused(400, "exactly one")
+        response = api.put(f"/campaigns/{waiting.pk.hex}", {"campaigns": [{"name": "one"}, {"name": "two"}]})
+        assert response.is_refused(400, "exactly one")
 
 
 class TestAfterTheStart:
@@ -135,13 +135,13 @@ class TestAfterTheStart:
     @pytest.mark.parametrize("field", LOCKED)
     def test_nothing_else_can(self, api, running, field):
         before = Campaign.objects.values().get()
-        answer = api.change(running, **{field: LOCKED[field], "status_callback": "https://example.com/hook"})
-        assert answer.is_refused(400, f"'{field}'", "has started", "in-progress", "status_callback")
+        response = api.change(running, **{field: LOCKED[field], "status_callback": "https://example.com/hook"})
+        assert response.is_refused(400, f"'{field}'", "has started", "in-progress", "status_callback")
         assert Campaign.objects.values().get() == before
 
     def test_locked_fields_that_are_null_are_not_there(self, api, running):
-        answer = api.change(running, name=None, status_callback="https://example.com/hook")
-        assert answer.data["status_callback"] == "https://example.com/hook"
+        response = api.change(running, name=None, status_callback="https://example.com/hook")
+        assert response.data["status_callback"] == "https://example.com/hook"
 
     def test_a_bad_callback_is_refused(self, api, running):
         assert api.change(running, status_callback="javascript:x").is_refused(400, "'status_callback'", "http://")
@@ -193,8 +193,8 @@ class TestActions:
 
     @pytest.mark.parametrize("action", ["stop", "", "delete", 1, True, ["pause"], {"pause": 1}])
     def test_an_unknown_action_is_told_the_known_ones_and_the_state(self, api, running, action):
-        answer = api.change(running, action=action)
-        assert answer.is_refused(400, "'action'", "pause, resume, complete, archive", "in-progress")
+        response = api.change(running, action=action)
+        assert response.is_refused(400, "'action'", "pause, resume, complete, archive", "in-progress")
 
     def test_completing_a_campaign_fails_what_is_left(self, api, account):
         row = CampaignFactory(account=account, paused=True)
@@ -226,8 +226,8 @@ class TestDelete:
     @pytest.mark.parametrize("trait", [{}, {"paused_before_start": True}])
     def test_a_campaign_is_deleted_before_its_start_and_stays_readable(self, api, account, trait):
         row = CallFactory(campaign=CampaignFactory(account=account, **trait)).campaign
-        answer = api.delete(f"/campaigns/{row.pk.hex}")
-        assert (answer.data["id"], answer.data["status"]) == (row.pk.hex, "Deleted")
+        response = api.delete(f"/campaigns/{row.pk.hex}")
+        assert (response.data["id"], response.data["status"]) == (row.pk.hex, "Deleted")
         assert api.get(f"/campaigns/{row.pk.hex}").data["status"] == "Deleted"
         assert api.get("/campaigns").records == []
         assert Call.objects.get().status == "failed"

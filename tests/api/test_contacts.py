@@ -1,4 +1,4 @@
-"""Contacts: one and many, an answer for each, the old sid for a number that is there already."""
+"""Contacts: one and many, a result for each, and the sid of the contact that has a number already."""
 
 import pytest
 
@@ -24,12 +24,12 @@ def contact(account):
 
 class TestCreate:
     def test_everything_that_is_said_comes_back_with_a_sid(self, api):
-        answer = api.post("/contacts", {"contacts": [EVERYTHING]})
-        assert (answer.status, answer.codes) == (207, [200])
-        assert answer.metadata == {"total": 1, "success": 1, "failed": 0}
-        assert {name: answer.data[name] for name in EVERYTHING} == EVERYTHING
-        assert answer.data["sid"] == Contact.objects.get().pk.hex
-        assert {"date_created", "date_updated"} <= set(answer.data)
+        response = api.post("/contacts", {"contacts": [EVERYTHING]})
+        assert (response.status, response.codes) == (207, [200])
+        assert response.metadata == {"total": 1, "success": 1, "failed": 0}
+        assert {name: response.data[name] for name in EVERYTHING} == EVERYTHING
+        assert response.data["sid"] == Contact.objects.get().pk.hex
+        assert {"date_created", "date_updated"} <= set(response.data)
 
     def test_custom_is_another_name_of_custom_field(self, api):
         assert api.post("/contacts", {"contacts": [{"number": NUMBER, "custom": {"a": 1}}]}).data["custom_field"] == {
@@ -44,22 +44,22 @@ class TestCreate:
 
     def test_each_item_has_a_code_of_its_own(self, api, contact):
         given = [{"number": "+919810012346"}, {"number": "+9112"}, {"number": NUMBER}, {"first_name": "Asha"}, 5]
-        answer = api.post("/contacts", {"contacts": given})
-        assert answer.status == 207
-        assert answer.codes == [200, 400, 409, 400, 400]
-        assert answer.metadata == {"total": 5, "success": 1, "failed": 4}
+        response = api.post("/contacts", {"contacts": given})
+        assert response.status == 207
+        assert response.codes == [200, 400, 409, 400, 400]
+        assert response.metadata == {"total": 5, "success": 1, "failed": 4}
         assert Contact.objects.count() == 2
 
     def test_a_duplicate_is_answered_with_the_old_sid_and_stays_as_it_was(self, api, contact):
-        answer = api.post("/contacts", {"contacts": [{"number": "09810012345", "first_name": "Another"}]})
-        assert answer.item["data"]["sid"] == contact.pk.hex
+        response = api.post("/contacts", {"contacts": [{"number": "09810012345", "first_name": "Another"}]})
+        assert response.item["data"]["sid"] == contact.pk.hex
         contact.refresh_from_db()
         assert contact.first_name == "Asha"
 
     def test_a_number_that_stands_twice_in_a_request_is_one_contact(self, api):
-        answer = api.post("/contacts", {"contacts": [{"number": NUMBER}, {"number": NUMBER}]})
-        assert answer.codes == [200, 409]
-        assert answer.items[0]["data"]["sid"] == answer.items[1]["data"]["sid"]
+        response = api.post("/contacts", {"contacts": [{"number": NUMBER}, {"number": NUMBER}]})
+        assert response.codes == [200, 409]
+        assert response.items[0]["data"]["sid"] == response.items[1]["data"]["sid"]
 
     def test_another_accounts_contact_of_that_number_is_no_duplicate(self, api, other):
         other.post("/contacts", {"number": NUMBER})
@@ -79,24 +79,24 @@ class TestCreate:
         [{"first_name": "a" * 256}, {"email": 5}, {"custom_field": "text"}, {"tag": ["a"]}, {"number": 981001}],
     )
     def test_a_field_that_can_not_be_is_refused_at_its_place(self, api, fields):
-        answer = api.post("/contacts", {"contacts": [{"number": NUMBER} | fields]})
-        assert answer.codes == [400]
-        assert f"'{next(iter(fields))}'" in answer.description
+        response = api.post("/contacts", {"contacts": [{"number": NUMBER} | fields]})
+        assert response.codes == [400]
+        assert f"'{next(iter(fields))}'" in response.description
 
 
 class TestChange:
     @pytest.mark.parametrize("wrapped", [True, False])
     def test_fields_that_are_given_change_and_the_others_stay(self, api, contact, wrapped):
         body = {"first_name": "Usha", "number": "+919810099999"}
-        answer = api.put(f"/contacts/{contact.pk.hex}", {"contacts": [body]} if wrapped else body)
-        assert answer.status == 200
+        response = api.put(f"/contacts/{contact.pk.hex}", {"contacts": [body]} if wrapped else body)
+        assert response.status == 200
         data = api.get(f"/contacts/{contact.pk.hex}").data
         assert (data["first_name"], data["last_name"], data["number"]) == ("Usha", "Rao", "+919810099999")
 
     def test_another_contacts_number_is_refused(self, api, contact, account):
         ContactFactory(account=account, number="+919810099999")
-        answer = api.put(f"/contacts/{contact.pk.hex}", {"number": "+919810099999", "first_name": "Usha"})
-        assert answer.is_refused(409, "'number'", "+919810099999")
+        response = api.put(f"/contacts/{contact.pk.hex}", {"number": "+919810099999", "first_name": "Usha"})
+        assert response.is_refused(409, "'number'", "+919810099999")
         contact.refresh_from_db()
         assert contact.first_name == "Asha"
 
@@ -112,17 +112,17 @@ class TestChange:
             {"first_name": "Nobody"},
             {"sid": second.pk.hex, "number": "+9112"},
         ]
-        answer = api.put("/contacts", {"contacts": given})
-        assert (answer.status, answer.codes) == (207, [200, 409, 404, 404, 400])
+        response = api.put("/contacts", {"contacts": given})
+        assert (response.status, response.codes) == (207, [200, 409, 404, 404, 400])
         assert api.get(f"/contacts/{contact.pk.hex}").data["first_name"] == "Usha"
 
 
 class TestRead:
     def test_twenty_at_most_however_many_are_asked_for(self, api, account):
         ContactFactory.create_batch(21, account=account)
-        answer = api.get("/contacts?limit=1000")
-        assert len(answer.records) == 20
-        assert answer.metadata == {"count": 20, "offset": 0, "total": 21, "limit": 20}
+        response = api.get("/contacts?limit=1000")
+        assert len(response.records) == 20
+        assert response.metadata == {"count": 20, "offset": 0, "total": 21, "limit": 20}
         assert len(api.get("/contacts?limit=1000&offset=20").records) == 1
 
     @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ class TestRead:
 
     def test_found_by_lists_and_shown_with_them(self, api, contact, account):
         first, second = ContactListFactory(account=account, name="b"), ContactListFactory(account=account, name="a")
-        for each in (first, second):
-            ListEntryFactory(contact_list=each, contact=contact)
+        for contact_list in (first, second):
+            ListEntryFactory(contact_list=contact_list, contact=contact)
         ContactFactory(account=account)
         (data,) = api.get(f"/contacts?list_sids={first.pk.hex},{second.pk.hex}&filter=show_list").records
         assert data["sid"] == contact.pk.hex

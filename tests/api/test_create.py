@@ -1,4 +1,4 @@
-"""POST /campaigns: what is accepted, what it becomes, what comes back."""
+"""POST /campaigns: what is accepted, what is stored, and what the response shows."""
 
 import json
 import time
@@ -18,39 +18,39 @@ def numbers_stored() -> list[str]:
 
 
 def test_a_campaign_in_the_array_wrapper_is_created(api):
-    answer = api.post("/campaigns", {"campaigns": [campaign()]})
-    assert answer.metadata == {"total": 1, "success": 1, "failed": 0}
-    assert answer.data["status"] == "Created"
-    assert Campaign.objects.get().pk.hex == answer.data["id"]
+    response = api.post("/campaigns", {"campaigns": [campaign()]})
+    assert response.metadata == {"total": 1, "success": 1, "failed": 0}
+    assert response.data["status"] == "Created"
+    assert Campaign.objects.get().pk.hex == response.data["id"]
     assert numbers_stored() == NUMBERS
 
 
 def test_a_bare_object_is_created_and_answered_in_the_same_envelope(api):
-    answer = api.post("/campaigns", campaign())
-    assert answer.metadata == {"total": 1, "success": 1, "failed": 0}
-    assert answer.data["from"] == NUMBERS == numbers_stored()
+    response = api.post("/campaigns", campaign())
+    assert response.metadata == {"total": 1, "success": 1, "failed": 0}
+    assert response.data["from"] == NUMBERS == numbers_stored()
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", ""])
 def test_json_is_read_whatever_the_body_is_labelled(api, content_type):
-    """`curl -d` without a header calls it a form."""
+    """`curl -d` without a header labels the body as a form."""
     assert api.post("/campaigns", campaign(), content_type=content_type).data["from"] == NUMBERS
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "nonsense"])
-def test_the_answer_is_json_whatever_is_asked_for(api, accept):
+def test_the_response_is_json_whatever_is_asked_for(api, accept):
     assert api.post("/campaigns?format=xml", campaign(), headers={"accept": accept}).data
 
 
 def test_several_campaigns_are_created_together_with_an_item_each(api):
-    answer = api.post("/campaigns", {"campaigns": [campaign(name="first"), campaign(name="second")]})
-    assert answer.metadata == {"total": 2, "success": 2, "failed": 0}
-    assert [data["name"] for data in answer.records] == ["first", "second"]
+    response = api.post("/campaigns", {"campaigns": [campaign(name="first"), campaign(name="second")]})
+    assert response.metadata == {"total": 2, "success": 2, "failed": 0}
+    assert [data["name"] for data in response.records] == ["first", "second"]
 
 
 def test_one_bad_campaign_of_several_fails_all_of_them_and_is_named(api):
-    answer = api.post("/campaigns", {"campaigns": [campaign(), campaign(numbers=["+9112"])]})
-    assert answer.is_refused(400, "campaigns[1].from", "+9112")
+    response = api.post("/campaigns", {"campaigns": [campaign(), campaign(numbers=["+9112"])]})
+    assert response.is_refused(400, "campaigns[1].from", "+9112")
     assert stored() == (0, 0)
 
 
@@ -70,8 +70,8 @@ def test_a_campaign_that_fails_late_takes_the_ones_before_it_along(api, monkeypa
 
 
 def test_two_hundred_and_one_campaigns_are_too_many_for_one_request(api):
-    answer = api.post("/campaigns", {"campaigns": [campaign(numbers=NUMBERS[:1])] * 201})
-    assert answer.is_refused(400, "201 campaigns", "200 of one request")
+    response = api.post("/campaigns", {"campaigns": [campaign(numbers=NUMBERS[:1])] * 201})
+    assert response.is_refused(400, "201 campaigns", "200 of one request")
     assert stored() == (0, 0)
 
 
@@ -102,29 +102,29 @@ class TestNumbers:
     def test_the_region_is_the_accounts_own(self, api):
         api.account.region = "GB"
         api.account.save()
-        answer = api.create(numbers=["020 7946 0018"], caller_id="+918047113311")
-        assert answer.data["from"] == ["+442079460018"]
+        response = api.create(numbers=["020 7946 0018"], caller_id="+918047113311")
+        assert response.data["from"] == ["+442079460018"]
 
     def test_a_number_of_another_country_is_written_with_its_plus(self, api):
         assert api.create(numbers=["+44 20 7946 0018"]).data["from"] == ["+442079460018"]
 
     def test_a_number_given_twice_is_called_once(self, api):
-        answer = api.create(numbers=["+919810012345", "09810012345", "+919810012346"])
-        assert answer.data["from"] == ["+919810012345", "+919810012346"]
-        assert answer.item["summary"]["call_scheduled"] == 2
+        response = api.create(numbers=["+919810012345", "09810012345", "+919810012346"])
+        assert response.data["from"] == ["+919810012345", "+919810012346"]
+        assert response.item["summary"]["call_scheduled"] == 2
 
     def test_a_number_given_twice_is_called_twice_where_that_is_asked_for(self, api):
-        answer = api.create(numbers=["+919810012345", "09810012345"], call_duplicate_numbers=True)
-        assert answer.item["summary"]["call_scheduled"] == 2
+        response = api.create(numbers=["+919810012345", "09810012345"], call_duplicate_numbers=True)
+        assert response.item["summary"]["call_scheduled"] == 2
         assert numbers_stored() == ["+919810012345", "+919810012345"]
 
     def test_the_first_invalid_number_fails_the_request_and_is_named(self, api):
-        answer = api.create(numbers=["+919810012345", "+9112", "+9113"])
-        assert answer.is_refused(400, "'from'", "+9112", "number 2 of 3", "nothing was stored")
-        assert "+9113" not in answer.description
+        response = api.create(numbers=["+919810012345", "+9112", "+9113"])
+        assert response.is_refused(400, "'from'", "+9112", "number 2 of 3", "nothing was stored")
+        assert "+9113" not in response.description
         assert stored() == (0, 0)
 
-    def test_numbers_after_the_first_invalid_one_are_not_looked_at(self, api, monkeypatch):
+    def test_numbers_after_the_first_invalid_one_are_not_parsed(self, api, monkeypatch):
         looked_at = []
         genuine = numbers.read
 
@@ -153,17 +153,17 @@ class TestNumbers:
             "112",
         ],
     )
-    def test_what_is_no_number_is_refused_and_shown(self, api, bad):
-        answer = api.create(numbers=["+919810012345", bad])
-        assert answer.is_refused(400, "'from'", bad.strip()[:100], "number 2 of 2")
+    def test_an_invalid_number_is_refused_and_shown(self, api, bad):
+        response = api.create(numbers=["+919810012345", bad])
+        assert response.is_refused(400, "'from'", bad.strip()[:100], "number 2 of 2")
         assert stored() == (0, 0)
 
     @pytest.mark.parametrize(
         "bad", [9810012345, 919810012345.0, 981001234.5, True, None, ["+919810012345"], {"number": "+919810012345"}]
     )
-    def test_a_number_that_is_no_string_is_refused_and_shown(self, api, bad):
-        answer = api.create(numbers=["+919810012345", bad])
-        assert answer.is_refused(400, json.dumps(bad), "number 2 of 2", "in quotes")
+    def test_a_number_that_is_not_a_string_is_refused_and_shown(self, api, bad):
+        response = api.create(numbers=["+919810012345", bad])
+        assert response.is_refused(400, json.dumps(bad), "number 2 of 2", "in quotes")
         assert stored() == (0, 0)
 
     @pytest.mark.parametrize("bad", [[], "", ",,", 5, True, {}, {"0": "+919810012345"}])
@@ -174,21 +174,21 @@ class TestNumbers:
     def test_five_thousand_numbers_fit_into_one_request(self, api):
         given = [f"+9198{n:08d}" for n in range(10_000_000, 10_005_000)]
         began = time.monotonic()
-        answer = api.create(numbers=given)
+        response = api.create(numbers=given)
         assert time.monotonic() - began < 10
-        assert answer.data["from"] == given
-        assert answer.item["summary"]["call_scheduled"] == 5000
-        assert answer.data["stats"]["created"] == 5000
+        assert response.data["from"] == given
+        assert response.item["summary"]["call_scheduled"] == 5000
+        assert response.data["stats"]["created"] == 5000
 
     @pytest.mark.parametrize("as_written", [list, ",".join])
     def test_five_thousand_and_one_do_not(self, api, as_written):
-        answer = api.create(numbers=as_written([f"+9198{n:08d}" for n in range(10_000_000, 10_005_001)]))
-        assert answer.is_refused(400, "'from'", "5,001", "5,000", "several campaigns")
+        response = api.create(numbers=as_written([f"+9198{n:08d}" for n in range(10_000_000, 10_005_001)]))
+        assert response.is_refused(400, "'from'", "5,001", "5,000", "several campaigns")
         assert stored() == (0, 0)
 
 
 class TestFields:
-    def test_every_answer_has_a_request_id_of_its_own(self, api):
+    def test_every_response_has_a_request_id_of_its_own(self, api):
         assert api.create().envelope["request_id"] != api.create().envelope["request_id"]
 
     def test_the_least_of_each_limit_is_accepted(self, api):
@@ -200,7 +200,7 @@ class TestFields:
         data = api.create(schedule={"send_at": "2026-04-02T10:30:00+05:30"}).data
         assert data["schedule"]["end_at"] == "2026-05-02T10:30:00+05:30"
 
-    def test_a_campaign_that_says_little_gets_the_defaults_of_the_reference(self, api, clock):
+    def test_a_campaign_with_few_fields_gets_the_defaults_of_exotels_documentation(self, api, clock):
         data = api.create().data
         assert data | {"id": "", "stats": {}, "uri": ""} == {
             "id": "",

@@ -1,4 +1,4 @@
-"""Who is let in, and how far: HTTP Basic, and one account never sees another's."""
+"""HTTP Basic, and the bounds of an account: it never sees what is another's."""
 
 import base64
 
@@ -54,9 +54,9 @@ def test_any_token_of_the_account_goes_with_its_sid(account):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_or_wrong_credentials_are_told_how_to_sign_in(api, method, header):
     api.headers = {} if header is None else {"authorization": header}
-    answer = api.send(method, "/campaigns", campaign() if method == "POST" else b"")
-    assert answer.is_refused(401, WHAT_TO_DO)
-    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    response = api.send(method, "/campaigns", campaign() if method == "POST" else b"")
+    assert response.is_refused(401, WHAT_TO_DO)
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
     assert Campaign.objects.count() == 0
 
 
@@ -71,16 +71,16 @@ def test_a_revoked_key_and_an_inactive_account_are_not_let_in(api, account):
     assert api.get("/campaigns").is_refused(401, WHAT_TO_DO)
 
 
-def test_bad_credentials_are_refused_before_the_body_is_looked_at(api):
+def test_bad_credentials_are_refused_before_the_body_is_read(api):
     api.headers = {}
     assert api.post("/campaigns", b"{not json").status == 401
 
 
 class TestAnotherAccounts:
     def test_sid_in_the_path_is_unknown(self, api, other):
-        answer = api.get("/v2/accounts/umbrella/campaigns")
-        assert answer.is_refused(404, "umbrella")
-        assert answer.envelope["response"] != other.get("/campaigns").envelope["response"]
+        response = api.get("/v2/accounts/umbrella/campaigns")
+        assert response.is_refused(404, "umbrella")
+        assert response.envelope["response"] != other.get("/campaigns").envelope["response"]
 
     def test_and_so_is_one_that_does_not_exist_in_the_same_words(self, api, other):
         theirs = api.get("/v2/accounts/umbrella/campaigns").description
@@ -98,8 +98,8 @@ class TestAnotherAccounts:
     )
     def test_campaign_is_a_404_and_untouched(self, api, other, method, path, body):
         theirs = CampaignFactory(account=other.account)
-        answer = api.send(method, f"/campaigns/{theirs.pk.hex}{path}", body)
-        assert answer.is_refused(404, theirs.pk.hex)
+        response = api.send(method, f"/campaigns/{theirs.pk.hex}{path}", body)
+        assert response.is_refused(404, theirs.pk.hex)
         theirs.refresh_from_db()
         assert theirs.status == "created"
 

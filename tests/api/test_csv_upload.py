@@ -1,4 +1,4 @@
-"""CSV uploads over the API: the form, the answer, progress, the rejected rows, and whose they are."""
+"""CSV uploads over the API: the form, the response, progress, the rejected rows, and their account."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -6,7 +6,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from api.csv_uploads import upload_form
 from contacts.csv_uploads import loading
 from contacts.models import ContactList, CsvPiece, CsvUpload
-from tests.api.client import Answer, Api
+from tests.api.client import Api, ApiResponse
 from tests.factories import CsvUploadFactory
 
 NUMBER = "+919810012345"
@@ -14,26 +14,26 @@ FILE = f"number,first_name\n{NUMBER},Asha\n+9112,=cmd\n{NUMBER},Asha\n"
 PATH = "/contacts/csv-upload"
 
 
-def load(answer: Answer) -> str:
-    """What the worker does with an upload; answers its id."""
-    upload_id: str = answer.data["summary"]["upload_id"]
+def load(response: ApiResponse) -> str:
+    """Load an upload as the worker does. Returns its id."""
+    upload_id: str = response.data["summary"]["upload_id"]
     loading.load(CsvUpload.objects.get(pk=upload_id).pk)
     return upload_id
 
 
 class TestUpload:
-    def test_the_answer_names_the_upload_the_list_and_where_its_progress_stands(self, api):
-        answer = api.upload(FILE)
-        assert answer.status == 200
+    def test_the_response_names_the_upload_the_list_and_where_its_progress_stands(self, api):
+        response = api.upload(FILE)
+        assert response.status == 200
         upload = CsvUpload.objects.get()
-        assert answer.data == {
+        assert response.data == {
             "summary": {
                 "upload_id": upload.pk.hex,
                 "list_sid": ContactList.objects.get(name="parents").pk.hex,
                 "url": f"http://127.0.0.1:8000/v2/accounts/acme/csv-status/{upload.pk.hex}",
             }
         }
-        assert isinstance(answer.envelope["response"], dict), "one item, and no array around it"
+        assert isinstance(response.envelope["response"], dict), "one item, and no array around it"
         assert upload.file_name == "parents.csv"
 
     def test_an_existing_list_is_extended(self, api):
@@ -70,7 +70,7 @@ class TestUpload:
         assert api.upload(FILE, type="dynamic").is_refused(409, "parents is static")
 
     @pytest.mark.parametrize("content_type", ["application/json", "text/csv", "", "multipart/form-data"])
-    def test_what_is_no_form_is_refused(self, api, content_type):
+    def test_a_body_that_is_not_a_form_is_refused(self, api, content_type):
         assert api.post(PATH, FILE.encode(), content_type=content_type).status == 400
 
     def test_a_file_above_the_limit_is_refused(self, api, monkeypatch):
@@ -80,7 +80,7 @@ class TestUpload:
         monkeypatch.setattr(upload_form, "MAX_REST_BYTES", 0)
         assert api.upload(FILE).is_refused(413, "larger than")
 
-    def test_a_file_that_is_larger_than_a_json_body_may_be_is_taken_and_kept_whole(self, api):
+    def test_a_file_above_the_limit_of_json_bodies_is_accepted_and_stored_whole(self, api):
         content = f"number\n{NUMBER}\n" + "\n" * 3_000_000
         api.upload(content)
         assert b"".join(bytes(piece.content) for piece in CsvPiece.objects.order_by("position")) == content.encode()
@@ -96,9 +96,9 @@ class TestStatus:
 
     def test_a_completed_upload_says_what_became_of_its_rows(self, api):
         upload_id = load(api.upload(FILE))
-        answer = api.get(f"/csv-status/{upload_id}")
-        assert isinstance(answer.envelope["response"], dict), "one item, and no array around it"
-        assert answer.data == {
+        response = api.get(f"/csv-status/{upload_id}")
+        assert isinstance(response.envelope["response"], dict), "one item, and no array around it"
+        assert response.data == {
             "upload_id": upload_id,
             "list_sid": ContactList.objects.get().pk.hex,
             "status": "completed",
@@ -114,10 +114,10 @@ class TestStatus:
 
     def test_the_rejected_rows_are_a_csv_file(self, api):
         upload_id = load(api.upload(FILE))
-        answer = api.http.get(f"{api.root}/csv-status/{upload_id}/rejected-rows", headers=api.headers)
-        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-        assert f"rejected-rows-{upload_id}.csv" in answer.headers["Content-Disposition"]
-        assert answer.getvalue().decode() == (
+        response = api.http.get(f"{api.root}/csv-status/{upload_id}/rejected-rows", headers=api.headers)
+        assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert f"rejected-rows-{upload_id}.csv" in response.headers["Content-Disposition"]
+        assert response.getvalue().decode() == (
             "line,reason,number,first_name\n3,not a valid number: +9112,+9112,'=cmd\n"
         )
 
@@ -144,6 +144,6 @@ def test_an_upload_never_fills_another_accounts_list(api, other):
 
 def test_credentials_come_first(api):
     api.headers = {}
-    answer = api.upload(FILE)
-    assert answer.is_refused(401, "credentials")
-    assert isinstance(answer.items, dict)
+    response = api.upload(FILE)
+    assert response.is_refused(401, "credentials")
+    assert isinstance(response.items, dict)

@@ -1,4 +1,4 @@
-"""GET /campaigns/<id>/diagnosis: why it dials, or does not, and what has become of a number."""
+"""GET /campaigns/<id>/diagnosis: why a campaign dials or does not, and what became of a number."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -93,7 +93,7 @@ def test_of_a_number_that_is_called_again_and_again_the_first_calls_are_told(api
     assert len(diagnose(api, row, "?number=919810012345").data["calls_to_number"]) == MOST_CALLS
 
 
-def test_a_number_that_is_none_and_one_that_the_campaign_does_not_call(api, row):
+def test_an_invalid_number_and_one_that_the_campaign_does_not_call(api, row):
     CallFactory(number="+919810012345")
     assert diagnose(api, row, "?number=12").is_refused(400, "number", "%2B")
     assert diagnose(api, row, "?number=%2B919810012345").is_refused(404, "no call to +919810012345")
@@ -103,7 +103,7 @@ def test_another_accounts_campaign_is_unknown(other, row):
     assert diagnose(other, row).is_refused(404, "no campaign")
 
 
-def test_every_state_has_an_answer(api, account):
+def test_every_state_has_an_response(api, account):
     for state in ("paused", "paused_before_start", "completed", "failed", "canceled", "archived", "deleted"):
         row = CampaignFactory(account=account, **{state: True})
         assert diagnose(api, row).data["summary"].startswith("the campaign is "), state

@@ -1,4 +1,4 @@
-"""A walk over every address of the server as somebody who has no business there.
+"""A walk over every address of the server as a client that has no rights there.
 
 An address that this walk does not know fails it: add its parameter to `acme.values`, or the address to the table of its
 kind with the rule that it obeys.
@@ -57,9 +57,9 @@ WRITTEN_ONLY = {
     "v2/accounts/<str:account_sid>/contacts/csv-upload",
     "v2/accounts/<str:account_sid>/lists/<str:list_sid>/contacts/<str:contact_sid>",
 }
-# For everybody, and with nothing of anybody in them.
+# Public, and without data of any account.
 PUBLIC = {"healthz", "readyz", "openapi.json", "docs/", "redoc/"}
-# For who was given the address with its key.
+# Open to clients that were given the address with its signature.
 SIGNED = {
     "carrier-events/<str:carrier>/<hex:attempt_id>",
     "flows/<int:flow_pk>",
@@ -67,10 +67,10 @@ SIGNED = {
     "call-texts/<int:call_pk>",
     "reports/<hex:campaign_id>.csv",
 }
-# For this machine, or who has METRICS_TOKEN.
+# Open to this machine and to clients with METRICS_TOKEN.
 OPERATORS = {"metrics"}
-# Of the admin, for every member of the staff: a login, the own password, a start page that lists what one may see, the
-# words of the JavaScript; and two that lead to other pages.
+# Pages of the admin for every member of the staff: login, the own password, a start page that lists what they may see,
+# the texts of the JavaScript; and two that redirect to other pages.
 STAFFS = {
     "admin/",
     "admin/login/",
@@ -93,7 +93,12 @@ ADMINS = [address for address in addresses() if address.startswith("admin/")]
 
 @dataclass
 class Tenant:
-    """An account with one of everything. values: of the parameters of its addresses; marks: what is only its own."""
+    """An account with one object of each kind.
+
+    Attributes:
+        values: of the parameters of its addresses.
+        marks: texts that only its own data have.
+    """
 
     account: Account
     api: Api
@@ -123,7 +128,7 @@ def tenant(name: str, digit: int) -> Tenant:
     RejectedRowFactory(upload=upload, cells=[f"row of {name}"])
     webhook = WebhookDeliveryFactory(campaign=running, given_up=True, url=f"https://client.example/{name}?key=k")
     WebhookTryFactory(delivery=webhook, response=f"the receiver of {name}")
-    IdempotentRequestFactory(account=account, answer=f'"an answer to {name}"')
+    IdempotentRequestFactory(account=account, response=f'"a response to {name}"')
     made = create_key(account)
     urls = [
         *(
@@ -140,12 +145,12 @@ def tenant(name: str, digit: int) -> Tenant:
     return Tenant(
         account,
         Api(account, made.key, made.token),
-        {each.split("/")[1]: each for each in (urlsplit(url)._replace(scheme="", netloc="").geturl() for url in urls)},
+        {path.split("/")[1]: path for path in (urlsplit(url)._replace(scheme="", netloc="").geturl() for url in urls)},
         uploads | lists | others,
         {
             *(name, caller_id.number, account.webhook_secret.reveal(), made.key),
             *(row.number for row in account.contacts.all()),
-            *(row.number for each in account.campaigns.all() for row in each.calls.all()),
+            *(call.number for campaign in account.campaigns.all() for call in campaign.calls.all()),
             *(row.pk.hex for row in (running, reading, over, attempt, contact, contact_list, upload)),
             webhook.webhook_id.hex,
         },
@@ -168,7 +173,7 @@ def wrong_credentials_without_end(settings: Any) -> None:
 
 
 def rows() -> dict[tuple[str, Any], str]:
-    """Everything that is stored; when a key was used last is no secret of anybody's."""
+    """Serialize everything that is stored, except when a key was last used, which every request changes."""
     found: list[models.Model] = [
         row
         for app in OUR_APPS
@@ -182,12 +187,12 @@ def rows() -> dict[tuple[str, Any], str]:
 
 
 def filled(address: str, values: dict[str, str]) -> str:
-    """The address with values for its parameters; KeyError for one that this walk does not know."""
+    """Return the address with values for its parameters. Raises KeyError for an unknown parameter."""
     return "/" + PARAMETER.sub(lambda match: values[match.group(1)], address)
 
 
 def body_for(address: str, its: dict[str, str]) -> dict[str, Any]:
-    """A body that would do something if the objects in it were one's own."""
+    """Return a body that would change something if its objects were the client's own."""
     if "/contacts" in address and "lists/" in address:
         return {"contact_references": [{"contact_sid": its["contact_sid"]}]}
     if "/contacts" in address:
@@ -205,8 +210,8 @@ def told(response: Any) -> str:
 
 
 def tells(response: Any, of: Tenant, *sent: str) -> list[str]:
-    """What the answer holds of the tenant that was not in the question; ids are looked for in both spellings."""
-    text, question = (each.replace("-", "") for each in (told(response), "".join(sent)))
+    """Return the marks of the tenant that are in the response and not in the request; ids in either spelling."""
+    text, question = (part.replace("-", "") for part in (told(response), "".join(sent)))
     return [mark for mark in of.marks if mark.replace("-", "") in text and mark.replace("-", "") not in question]
 
 
@@ -223,19 +228,19 @@ def test_every_address_is_known_to_this_walk(acme):
 
 
 def test_the_owner_finds_something_at_each_of_its_addresses(acme):
-    """So that what follows is refused for the right reason."""
+    """This shows that the other tests are refused for the right reason."""
     for address in TENANTS:
-        answer = ask(acme.api.http, "GET", filled(address, acme.values), **acme.api.headers)
-        assert answer.status_code == (405 if address in WRITTEN_ONLY else 200), (address, told(answer))
+        response = ask(acme.api.http, "GET", filled(address, acme.values), **acme.api.headers)
+        assert response.status_code == (405 if address in WRITTEN_ONLY else 200), (address, told(response))
 
 
 def test_another_tenants_sid_is_unknown_at_every_address_to_every_method(acme, umbrella):
     before = rows()
     for address, method in product(TENANTS, METHODS):
         where, body = filled(address, acme.values), body_for(address, acme.values)
-        answer = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
-        assert answer.status_code == 404, (method, where)
-        assert tells(answer, acme, where, str(body)) == [], (method, where)
+        response = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
+        assert response.status_code == 404, (method, where)
+        assert tells(response, acme, where, str(body)) == [], (method, where)
     assert rows() == before
 
 
@@ -243,13 +248,13 @@ def test_another_tenants_objects_are_unknown_below_the_own_sid(acme, umbrella):
     before = rows()
     for address, method in product(TENANTS, METHODS):
         objects = [name for name in PARAMETER.findall(address) if name != "account_sid"]
-        # Where an address names two objects, it is enough that one of them is another's.
+        # If an address names two objects, it is enough that one of them is another's.
         for theirs in [dict.fromkeys(objects, acme), *({name: acme} for name in objects)] if objects else []:
             its = umbrella.values | {name: owner.values[name] for name, owner in theirs.items()}
             where, body = filled(address, its), body_for(address, acme.values)
-            answer = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
-            assert answer.status_code in {404, 405}, (method, where, told(answer))
-            assert tells(answer, acme, where, str(body)) == [], (method, where)
+            response = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
+            assert response.status_code in {404, 405}, (method, where, told(response))
+            assert tells(response, acme, where, str(body)) == [], (method, where)
     assert rows() == before
 
 
@@ -257,11 +262,11 @@ def test_another_tenants_objects_can_not_be_named_in_a_body(acme, umbrella):
     before = rows()
     for address, method in product(TENANTS, METHODS):
         where, body = filled(address, umbrella.values), body_for(address, acme.values)
-        if method == "DELETE":  # would delete what is umbrella's own
+        if method == "DELETE":  # this would delete umbrella's own
             continue
-        answer = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
-        assert answer.status_code < 500, (method, where)
-        assert tells(answer, acme, where, str(body)) == [], (method, where, told(answer))
+        response = ask(umbrella.api.http, method, where, body, **umbrella.api.headers)
+        assert response.status_code < 500, (method, where)
+        assert tells(response, acme, where, str(body)) == [], (method, where, told(response))
     after = rows()
     mine = {key for key, row in before.items() if after.get(key) != row}
     assert not any(mark in before[key] for key in mine for mark in acme.marks), "a row of acme has changed"
@@ -270,7 +275,7 @@ def test_another_tenants_objects_can_not_be_named_in_a_body(acme, umbrella):
 
 
 @pytest.mark.parametrize("who", ["nobody", "wrong token", "revoked", "inactive", "mixed", "staff"])
-def test_without_working_credentials_no_address_of_a_tenant_answers(acme, umbrella, who, django_user_model):
+def test_without_working_credentials_every_address_of_a_tenant_refuses(acme, umbrella, who, django_user_model):
     key = ApiKey.objects.get(account=acme.account)
     theirs = umbrella.api.headers["authorization"]
     headers = dict(acme.api.headers)
@@ -286,25 +291,25 @@ def test_without_working_credentials_no_address_of_a_tenant_answers(acme, umbrel
         case "mixed":
             token = create_key(umbrella.account).token
             headers = {"authorization": basic(key.key, token)}
-        case "staff":  # the session of the admin is no key to the API
+        case "staff":  # a session of the admin does not open the API
             acme.api.http.force_login(django_user_model.objects.create_superuser("root"))
             headers = {}
     assert headers.get("authorization") != theirs
     before = rows()
     for address, method in product(TENANTS, METHODS):
         where = filled(address, acme.values)
-        answer = ask(acme.api.http, method, where, body_for(address, acme.values), **headers)
-        assert answer.status_code == 401, (who, method, where)
-        assert tells(answer, acme, where) == [], (who, method, where)
+        response = ask(acme.api.http, method, where, body_for(address, acme.values), **headers)
+        assert response.status_code == 401, (who, method, where)
+        assert tells(response, acme, where) == [], (who, method, where)
     assert rows() == before
 
 
 @pytest.mark.parametrize("key", ["none", "empty", "cut", "longer", "another's", "another purpose's", "expired"])
 def test_an_address_with_a_key_opens_to_no_other_key(clock, acme, umbrella, key):
-    assert {each.split("/")[0] for each in SIGNED} == set(acme.signed)
+    assert {address.split("/")[0] for address in SIGNED} == set(acme.signed)
     for kind, url in acme.signed.items():
         bare, name, token = re.split(r"[?=]", url)
-        purpose = next(each for each in acme.signed if each not in {kind, "reports"})
+        purpose = next(signed for signed in acme.signed if signed not in {kind, "reports"})
         wrong = {
             "none": bare,
             "empty": f"{bare}?{name}=",
@@ -317,17 +322,17 @@ def test_an_address_with_a_key_opens_to_no_other_key(clock, acme, umbrella, key)
         clock.move_to(timezone.now() + timedelta(days=8 if key == "expired" else 0))
         before = rows()
         for method in METHODS:
-            answer = ask(Client(), method, wrong, {"Status": "completed"})
-            assert answer.status_code in {403, 405}, (key, method, wrong)
-            assert tells(answer, acme, wrong) == []
+            response = ask(Client(), method, wrong, {"Status": "completed"})
+            assert response.status_code in {403, 405}, (key, method, wrong)
+            assert tells(response, acme, wrong) == []
         assert rows() == before
         assert len(token) > 40
 
 
 def test_an_address_with_its_own_key_opens(acme):
     for kind, url in acme.signed.items():
-        answer = ask(Client(), "POST" if kind == "carrier-events" else "GET", url, {"Status": "completed"})
-        assert answer.status_code in {200, 204}, (kind, told(answer))
+        response = ask(Client(), "POST" if kind == "carrier-events" else "GET", url, {"Status": "completed"})
+        assert response.status_code in {200, 204}, (kind, told(response))
 
 
 def admin_values(address: str, acme: Tenant) -> dict[str, str]:
@@ -338,8 +343,8 @@ def admin_values(address: str, acme: Tenant) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("who", ["nobody", "no staff", "staff without permissions"])
-def test_the_admin_shows_and_does_nothing_for_who_may_not(acme, who):
-    """All of it: pages of models and of ours, for reading and for writing."""
+def test_the_admin_shows_and_does_nothing_without_permission(acme, who):
+    """This covers the pages of models and our own, for reading and for writing."""
     http = Client(raise_request_exception=False)
     if who != "nobody":
         user = get_user_model().objects.create_user("eve", is_staff=who == "staff without permissions")
@@ -350,30 +355,30 @@ def test_the_admin_shows_and_does_nothing_for_who_may_not(acme, who):
             continue
         where = filled(address.replace("(?P<url>.*)$", "<url>"), admin_values(address, acme))
         where = re.sub(r"\(\?P<app_label>[^)]*\)/\$", "campaigns/", where)
-        answer = ask(http, method, where, b"")
-        page = (who, method, where, answer.status_code)
+        response = ask(http, method, where, b"")
+        page = (who, method, where, response.status_code)
         for_everybody = address in STAFFS if who == "staff without permissions" else address == "admin/login/"
-        names_methods_only = method == "OPTIONS" and not answer.content
-        assert for_everybody or names_methods_only or answer.status_code in {302, 403, 404, 405}, page
-        if answer.status_code == 302:
-            assert answer.headers["Location"].startswith("/admin/"), page
-        assert tells(answer, acme, where) == [], page
+        names_methods_only = method == "OPTIONS" and not response.content
+        assert for_everybody or names_methods_only or response.status_code in {302, 403, 404, 405}, page
+        if response.status_code == 302:
+            assert response.headers["Location"].startswith("/admin/"), page
+        assert tells(response, acme, where) == [], page
     assert rows() == before
 
 
-def test_what_everybody_may_read_tells_of_nobody(acme, client):
+def test_public_addresses_tell_nothing_of_any_tenant(acme, client):
     for address in PUBLIC:
-        answer = client.get(f"/{address}")
-        assert answer.status_code in {200, 503}
+        response = client.get(f"/{address}")
+        assert response.status_code in {200, 503}
         # "acme" is the account of the examples in the API's description.
-        assert [mark for mark in tells(answer, acme) if mark != "acme"] == []
+        assert [mark for mark in tells(response, acme) if mark != "acme"] == []
 
 
 def test_the_operators_figures_are_not_for_customers(acme, client, settings):
     settings.METRICS_TOKEN = "the operator's"
     for headers in ({}, acme.api.headers, {"authorization": "Bearer wrong"}):
-        answer = ask(client, "GET", "/metrics", **headers)
-        assert answer.status_code == 401
-        assert tells(answer, acme) == []
+        response = ask(client, "GET", "/metrics", **headers)
+        assert response.status_code == 401
+        assert tells(response, acme) == []
     settings.METRICS_TOKEN = ""
     assert client.get("/metrics", REMOTE_ADDR="192.0.2.1").status_code == 403

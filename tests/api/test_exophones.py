@@ -10,10 +10,10 @@ PATH = "/v2_beta/Accounts/acme/IncomingPhoneNumbers"
 
 
 def get(api, path=PATH):
-    """Status and body: there is no envelope here where all is well."""
-    answer = api.http.get(path, headers=api.headers)
-    assert answer.headers["Content-Type"] == "application/json"
-    return answer.status_code, json.loads(answer.content)
+    """Return status and body: successful responses of v2_beta have no envelope."""
+    response = api.http.get(path, headers=api.headers)
+    assert response.headers["Content-Type"] == "application/json"
+    return response.status_code, json.loads(response.content)
 
 
 def test_a_caller_id_is_an_exophone(api):
@@ -43,7 +43,7 @@ def test_a_caller_id_is_an_exophone(api):
     )
 
 
-def test_what_is_listed_can_be_dialled_from(api):
+def test_calls_can_be_placed_from_every_listed_number(api):
     [phone] = get(api)[1]["incoming_phone_numbers"]
     assert api.create(caller_id=phone["phone_number"]).status == 200
     assert api.create(caller_id=phone["friendly_name"]).status == 200

@@ -1,4 +1,4 @@
-"""Idempotency-Key: sent twice, done once, answered alike."""
+"""Idempotency-Key: a request sent twice is done once, and both responses are the same."""
 
 import json
 import threading
@@ -27,19 +27,19 @@ def create(api, key="order-7", **changes):
     return api.post("/campaigns", {"campaigns": [campaign(**changes)]}, headers={"idempotency-key": key})
 
 
-def was_replayed(answer) -> bool:
-    return bool(answer.headers.get("Idempotent-Replayed") == "true")
+def was_replayed(response) -> bool:
+    return bool(response.headers.get("Idempotent-Replayed") == "true")
 
 
 class TestSentTwice:
-    def test_it_is_done_once_and_both_get_the_first_answer(self, api):
+    def test_it_is_done_once_and_both_get_the_first_response(self, api):
         first, second = create(api), create(api)
         assert stored() == (1, len(NUMBERS))
         assert first.status == second.status == 200
         assert first.envelope == second.envelope
         assert [was_replayed(first), was_replayed(second)] == [False, True]
 
-    def test_the_answer_is_the_first_one_whatever_has_become_of_the_campaign_since(self, api):
+    def test_the_response_is_the_first_one_whatever_has_become_of_the_campaign_since(self, api):
         first = create(api)
         Campaign.objects.update(name="renamed")
         assert create(api).data["name"] == first.data["name"]
@@ -72,10 +72,10 @@ class TestSentTwice:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "bell\x07", "schlüssel", "ключ"])
-def test_a_key_that_is_none_is_refused(api, key):
-    raw = key.encode().decode("latin-1")  # as a server hands over the bytes of a header
-    answer = api.post("/campaigns", campaign(), HTTP_IDEMPOTENCY_KEY=raw)
-    assert answer.is_refused(400, "Idempotency-Key", "1 to 255 printable ASCII characters")
+def test_an_invalid_key_is_refused(api, key):
+    raw = key.encode().decode("latin-1")  # as servers decode the bytes of a header
+    response = api.post("/campaigns", campaign(), HTTP_IDEMPOTENCY_KEY=raw)
+    assert response.is_refused(400, "Idempotency-Key", "1 to 255 printable ASCII characters")
     assert stored() == (0, 0)
 
 
@@ -103,20 +103,20 @@ class TestAfterADay:
         time_machine.shift(timedelta(hours=24))
         assert create(api, numbers=["+919810099999"]).status == 200
 
-    def test_the_purge_deletes_what_is_not_replayed_any_more(self, db, monkeypatch):
+    def test_the_purge_deletes_responses_that_are_no_longer_replayed(self, db, monkeypatch):
         monkeypatch.setattr(idempotency, "PURGE_BATCH", 2)
         account = AccountFactory()
         for hours in (0, 24, 25, 26, 48):
             created_at = timezone.now() - timedelta(hours=hours, seconds=1)
             IdempotentRequest.objects.create(
-                account=account, key=str(hours), request_digest="0", status=200, answer="{}", created_at=created_at
+                account=account, key=str(hours), request_digest="0", status=200, response="{}", created_at=created_at
             )
         purge_idempotency_keys()
         assert sorted(IdempotentRequest.objects.values_list("key", flat=True)) == ["0", "24"]
 
 
 class TestARefusedRequest:
-    """Has done nothing, so its key is still free."""
+    """A refused request has done nothing, so its key is still free."""
 
     def test_may_be_corrected_and_sent_again_under_its_key(self, api):
         assert create(api, numbers=["12"]).status == 400
@@ -129,7 +129,7 @@ class TestARefusedRequest:
         assert not IdempotentRequest.objects.exists()
 
 
-def test_a_handler_that_answers_an_error_instead_of_raising_it_leaves_its_key_free_too(api, rf):
+def test_a_handler_that_returns_an_error_instead_of_raising_it_leaves_its_key_free_too(api, rf):
     class Refusing(AccountView):
         @idempotency.idempotent
         def post(self, request, account_sid):
@@ -151,7 +151,7 @@ def test_only_create_heeds_the_header(api):
 
 
 class Gate:
-    """Holds a creation at its end, where all rows are written and nothing is committed."""
+    """Stops a create at its end, when all rows are written and nothing is committed."""
 
     def __init__(self, monkeypatch) -> None:
         self.reached, self.opened = threading.Event(), threading.Event()
@@ -191,7 +191,7 @@ def in_thread(pool, api, **changes):
     return pool.submit(run)
 
 
-def wait_until_somebody_waits_for_a_lock() -> None:
+def wait_until_a_query_waits_for_a_lock() -> None:
     deadline = time.monotonic() + 10
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
@@ -199,14 +199,14 @@ def wait_until_somebody_waits_for_a_lock() -> None:
             if cursor.fetchone()[0]:
                 return
             time.sleep(0.01)
-    pytest.fail("nobody waits")
+    pytest.fail("no query waits for a lock")
 
 
-def test_a_second_request_waits_for_the_first_that_runs_and_gets_its_answer(gate, api, pool):
+def test_a_second_request_waits_for_the_first_that_runs_and_gets_its_response(gate, api, pool):
     first = in_thread(pool, api)
     assert gate.reached.wait(10)
     second = in_thread(pool, api)
-    wait_until_somebody_waits_for_a_lock()
+    wait_until_a_query_waits_for_a_lock()
     gate.opened.set()
     assert first.result(30).envelope == second.result(30).envelope
     assert [was_replayed(first.result()), was_replayed(second.result())] == [False, True]
@@ -217,7 +217,7 @@ def test_a_second_request_with_another_body_waits_too_and_is_refused(gate, api, 
     first = in_thread(pool, api)
     assert gate.reached.wait(10)
     second = in_thread(pool, api, numbers=["+919810099999"])
-    wait_until_somebody_waits_for_a_lock()
+    wait_until_a_query_waits_for_a_lock()
     gate.opened.set()
     assert first.result(30).status == 200
     assert second.result(30).status == 422
@@ -228,7 +228,7 @@ def test_when_the_first_fails_the_second_that_waits_takes_its_place(gate, api, p
     first = in_thread(pool, api)
     assert gate.reached.wait(10)
     second = in_thread(pool, api)
-    wait_until_somebody_waits_for_a_lock()
+    wait_until_a_query_waits_for_a_lock()
     gate.opened.set()
     assert first.result(30).status == 500
     assert second.result(30).status == 200
@@ -236,7 +236,7 @@ def test_when_the_first_fails_the_second_that_waits_takes_its_place(gate, api, p
     assert stored() == (1, len(NUMBERS))
 
 
-def test_who_has_waited_too_long_is_told_that_the_first_still_runs(gate, api, pool, monkeypatch):
+def test_a_request_that_has_waited_too_long_is_told_that_the_first_still_runs(gate, api, pool, monkeypatch):
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.2)
     first = in_thread(pool, api)
     assert gate.reached.wait(10)
@@ -275,7 +275,7 @@ def test_a_crash_in_the_middle_leaves_neither_campaign_nor_key(transactional_db,
 
 def test_many_at_once_make_one_campaign(transactional_db, api):
     with ThreadPoolExecutor(6) as many:
-        answers = [in_thread(many, api) for _ in range(6)]
-        envelopes = [answer.result(60).envelope for answer in answers]
+        responses = [in_thread(many, api) for _ in range(6)]
+        envelopes = [response.result(60).envelope for response in responses]
     assert all(envelope == envelopes[0] for envelope in envelopes)
     assert stored() == (1, len(NUMBERS))

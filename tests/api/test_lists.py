@@ -1,4 +1,4 @@
-"""Lists: one and many, an answer for each, their contacts, and what keeps them from being deleted."""
+"""Lists: one and many, a result for each, their contacts, and what prevents their deletion."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ def references(*contacts: Contact) -> dict[str, Any]:
 
 class TestCreate:
     def test_a_list_has_a_sid_and_no_contacts(self, api):
-        answer = api.post("/lists", {"lists": [{"name": "parents", "tag": "school"}]})
-        assert (answer.status, answer.codes) == (207, [200])
-        data = answer.data
+        response = api.post("/lists", {"lists": [{"name": "parents", "tag": "school"}]})
+        assert (response.status, response.codes) == (207, [200])
+        data = response.data
         assert data | {"date_created": "", "date_updated": ""} == {
             "sid": ContactList.objects.get().pk.hex,
             "name": "parents",
@@ -41,10 +41,12 @@ class TestCreate:
         }
 
     def test_each_item_has_a_code_of_its_own_and_a_duplicate_the_old_sid(self, api, parents):
-        answer = api.post("/lists", {"lists": [{"name": "staff"}, {"name": "parents"}, {"tag": "x"}, {"name": ""}, 5]})
-        assert (answer.status, answer.codes) == (207, [200, 409, 400, 400, 400])
-        assert answer.items[1]["data"]["sid"] == parents.pk.hex
-        assert "parents" in answer.items[1]["error_data"]["description"]
+        response = api.post(
+            "/lists", {"lists": [{"name": "staff"}, {"name": "parents"}, {"tag": "x"}, {"name": ""}, 5]}
+        )
+        assert (response.status, response.codes) == (207, [200, 409, 400, 400, 400])
+        assert response.items[1]["data"]["sid"] == parents.pk.hex
+        assert "parents" in response.items[1]["error_data"]["description"]
 
     def test_another_account_may_have_a_list_of_that_name(self, api, other):
         other.post("/lists", {"name": "parents"})
@@ -55,8 +57,8 @@ class TestChange:
     @pytest.mark.parametrize("wrapped", [True, False])
     def test_a_list_is_renamed(self, api, parents, wrapped):
         body = {"name": "guardians"}
-        answer = api.put(f"/lists/{parents.pk.hex}", {"lists": [body]} if wrapped else body)
-        assert (answer.status, answer.data["name"], answer.data["tag"]) == (200, "guardians", "school")
+        response = api.put(f"/lists/{parents.pk.hex}", {"lists": [body]} if wrapped else body)
+        assert (response.status, response.data["name"], response.data["tag"]) == (200, "guardians", "school")
 
     def test_another_lists_name_is_refused(self, api, parents, account):
         ContactListFactory(account=account, name="staff")
@@ -70,8 +72,8 @@ class TestChange:
             {"sid": "0" * 32, "name": "x"},
             {"sid": staff.pk.hex, "name": ""},
         ]
-        answer = api.put("/lists", {"lists": given})
-        assert (answer.status, answer.codes) == (207, [200, 409, 404, 400])
+        response = api.put("/lists", {"lists": given})
+        assert (response.status, response.codes) == (207, [200, 409, 404, 400])
 
 
 class TestRead:
@@ -114,9 +116,9 @@ class TestLimits:
 class TestMembership:
     def test_each_contact_is_answered_with_the_list_and_its_own_sid(self, api, parents, account):
         contacts = ContactFactory.create_batch(2, account=account)
-        answer = api.post(f"/lists/{parents.pk.hex}/contacts", references(*contacts))
-        assert answer.metadata == {"total": 2, "success": 2, "failed": 0}
-        assert [item["data"] for item in answer.items] == [
+        response = api.post(f"/lists/{parents.pk.hex}/contacts", references(*contacts))
+        assert response.metadata == {"total": 2, "success": 2, "failed": 0}
+        assert [item["data"] for item in response.items] == [
             {"list_id": parents.pk.hex, "sid": contact.pk.hex} for contact in contacts
         ]
         listed = api.get(f"/lists/{parents.pk.hex}/contacts")
@@ -125,14 +127,14 @@ class TestMembership:
         assert [data["sid"] for data in second.records] == [contacts[1].pk.hex]
         assert second.metadata | {"limit": 0} == {"count": 1, "offset": 1, "total": 2, "limit": 0}
 
-    def test_who_is_there_already_or_unknown_gets_a_code_of_its_own(self, api, parents, account, other):
+    def test_a_contact_that_is_in_the_list_or_unknown_gets_a_code_of_its_own(self, api, parents, account, other):
         there = ListEntryFactory(contact_list=parents).contact
         new, theirs = ContactFactory(account=account), ContactFactory(account=other.account)
         body = references(there, new, new, theirs)
         body["contact_references"] += [{"contact_sid": "nonsense"}, {}]
-        answer = api.post(f"/lists/{parents.pk.hex}/contacts", body)
-        assert answer.codes == [409, 200, 409, 404, 400, 400]
-        assert answer.items[0]["data"] == {"list_id": parents.pk.hex, "sid": there.pk.hex}
+        response = api.post(f"/lists/{parents.pk.hex}/contacts", body)
+        assert response.codes == [409, 200, 409, 404, 400, 400]
+        assert response.items[0]["data"] == {"list_id": parents.pk.hex, "sid": there.pk.hex}
         assert parents.entries.count() == 2
 
     def test_five_thousand_and_one_are_too_many(self, api, parents):
@@ -141,10 +143,10 @@ class TestMembership:
 
     def test_a_dynamic_list_is_filled_by_csv_only(self, api, account):
         dynamic = ContactListFactory(account=account, dynamic=True)
-        answer = api.post(f"/lists/{dynamic.pk.hex}/contacts", references(ContactFactory(account=account)))
-        assert answer.is_refused(400, "CSV")
+        response = api.post(f"/lists/{dynamic.pk.hex}/contacts", references(ContactFactory(account=account)))
+        assert response.is_refused(400, "CSV")
 
-    def test_a_full_list_takes_nobody(self, api, parents, account, monkeypatch):
+    def test_a_full_list_accepts_no_contact(self, api, parents, account, monkeypatch):
         monkeypatch.setattr("contacts.lists.MAX_ENTRIES", 1)
         body = references(*ContactFactory.create_batch(2, account=account))
         assert api.post(f"/lists/{parents.pk.hex}/contacts", body).is_refused(400, "more than 1 entries")
@@ -159,8 +161,8 @@ class TestMembership:
 
     def test_pages_of_contacts_are_clamped_to_twenty(self, api, parents):
         ListEntryFactory.create_batch(21, contact_list=parents)
-        answer = api.get(f"/lists/{parents.pk.hex}/contacts?limit=1000")
-        assert answer.metadata == {"count": 20, "offset": 0, "total": 21, "limit": 20}
+        response = api.get(f"/lists/{parents.pk.hex}/contacts?limit=1000")
+        assert response.metadata == {"count": 20, "offset": 0, "total": 21, "limit": 20}
 
 
 class TestDelete:
@@ -171,7 +173,7 @@ class TestDelete:
         assert api.get(f"/lists/{parents.pk.hex}").status == 404
 
     @pytest.mark.parametrize("state", ["created", "running", "paused"])
-    def test_a_list_that_an_open_campaign_uses_is_kept(self, api, parents, account, state):
+    def test_a_list_that_an_open_campaign_uses_is_not_deleted(self, api, parents, account, state):
         traits = {} if state == "created" else {state: True}
         campaign = CampaignFactory(account=account, list_ids=[parents.pk], **traits)
         assert api.delete(f"/lists/{parents.pk.hex}").is_refused(409, campaign.pk.hex, campaign.status)
@@ -182,7 +184,7 @@ class TestDelete:
         assert api.delete(f"/lists/{parents.pk.hex}").status == 200
         assert api.get(f"/campaigns/{campaign.pk.hex}").data["lists"] == [parents.pk.hex]
 
-    def test_a_list_that_is_being_loaded_is_kept(self, api, parents, account):
+    def test_a_list_that_is_being_loaded_is_not_deleted(self, api, parents, account):
         upload = CsvUploadFactory(account=account, contact_list=parents)
         assert api.delete(f"/lists/{parents.pk.hex}").is_refused(409, "loaded", upload.pk.hex)
 

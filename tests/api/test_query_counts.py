@@ -51,11 +51,11 @@ def test_the_response_to_a_create_of_twenty_takes_as_many_as_that_of_one(api, cu
 
 def test_a_create_responds_with_the_numbers_that_are_called(api):
     twice = [*NUMBERS, NUMBERS[0]]
-    answer = api.post(
+    response = api.post(
         "/campaigns", {"campaigns": [campaign(numbers=twice), campaign(numbers=twice, call_duplicate_numbers=True)]}
     )
-    assert [item["data"]["from"] for item in answer.items] == [NUMBERS, twice]
-    for item in answer.items:
+    assert [item["data"]["from"] for item in response.items] == [NUMBERS, twice]
+    for item in response.items:
         calls = Call.objects.filter(campaign=item["data"]["id"]).order_by("id")
         assert list(calls.values_list("number", flat=True)) == item["data"]["from"]
 

@@ -16,14 +16,14 @@ def running(account):
 
 
 class TestOne:
-    def test_stats_have_every_key_in_the_spelling_of_the_reference(self, api, running):
+    def test_stats_have_every_key_in_the_spelling_of_exotels_documentation(self, api, running):
         stats = api.get(f"/campaigns/{running.pk.hex}").data["stats"]
         assert set(stats) == {
             *("created", "in-progress", "retry", "retrying", "completed", "failed"),
             *("failed-dnd", "invalid", "paused", "failed-no-attempt", "pending"),
         }
 
-    def test_stats_count_numbers_by_what_has_become_of_them(self, api, running):
+    def test_stats_count_numbers_by_their_state(self, api, running):
         CallFactory.create_batch(2, campaign=running)
         CallFactory(campaign=running, in_progress=True)
         CallFactory(campaign=running, in_progress=True, attempts_made=1)
@@ -95,7 +95,7 @@ class TestOne:
         row = CampaignFactory(account=account, failed=True)
         assert api.get(f"/campaigns/{row.pk.hex}").data["http_status"] == 503
 
-    def test_from_and_custom_field_come_back(self, api, account):
+    def test_from_and_custom_field_are_shown(self, api, account):
         row = CampaignFactory(account=account)
         CallFactory(campaign=row, number="+919810012345")
         CustomFieldFactory(campaign=row, value="round-7")
@@ -116,25 +116,25 @@ class TestOne:
 class TestList:
     def test_campaigns_come_wrapped_oldest_first_with_their_summaries(self, api, account):
         rows = [CampaignFactory(account=account) for _ in range(3)]
-        answer = api.get("/campaigns")
-        assert [data["id"] for data in answer.records] == [row.pk.hex for row in rows]
-        assert [item["summary"]["campaign_sid"] for item in answer.items] == [row.pk.hex for row in rows]
-        assert answer.metadata == {"count": 3, "offset": 0, "total": 3, "limit": 20}
+        response = api.get("/campaigns")
+        assert [data["id"] for data in response.records] == [row.pk.hex for row in rows]
+        assert [item["summary"]["campaign_sid"] for item in response.items] == [row.pk.hex for row in rows]
+        assert response.metadata == {"count": 3, "offset": 0, "total": 3, "limit": 20}
 
     def test_numbers_are_left_out_of_lists(self, api, account):
         CallFactory(campaign=CampaignFactory(account=account))
         assert "from" not in api.get("/campaigns").records[0]
 
     def test_an_account_without_campaigns_gets_an_empty_page(self, api):
-        answer = api.get("/campaigns")
-        assert answer.records == []
-        assert answer.metadata == {"count": 0, "offset": 0, "total": 0, "limit": 20}
+        response = api.get("/campaigns")
+        assert response.records == []
+        assert response.metadata == {"count": 0, "offset": 0, "total": 0, "limit": 20}
 
     def test_pages_are_cut_by_offset_and_limit(self, api, account):
         rows = [CampaignFactory(account=account) for _ in range(5)]
-        answer = api.get("/campaigns?offset=1&limit=2")
-        assert [data["id"] for data in answer.records] == [row.pk.hex for row in rows[1:3]]
-        assert answer.metadata == {"count": 2, "offset": 1, "total": 5, "limit": 2}
+        response = api.get("/campaigns?offset=1&limit=2")
+        assert [data["id"] for data in response.records] == [row.pk.hex for row in rows[1:3]]
+        assert response.metadata == {"count": 2, "offset": 1, "total": 5, "limit": 2}
 
     def test_a_page_beyond_the_end_is_empty(self, api, account):
         CampaignFactory(account=account)

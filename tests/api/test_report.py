@@ -29,11 +29,11 @@ def download(api, url):
 
 
 def report(api, row):
-    """The report's lines, fetched over the link that the API gives, without credentials."""
-    answer = download(api, api.get(f"/campaigns/{row.pk.hex}").data["report_url"])
-    assert answer.status_code == 200
-    assert answer.streaming
-    text = b"".join(answer.streaming_content).decode()
+    """Download the report's lines over the link in the response, without credentials."""
+    response = download(api, api.get(f"/campaigns/{row.pk.hex}").data["report_url"])
+    assert response.status_code == 200
+    assert response.streaming
+    text = b"".join(response.streaming_content).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -52,10 +52,10 @@ def test_every_ended_campaign_has_one_in_the_list_too(api, account, trait):
 
 
 def test_it_is_a_csv_file_with_a_name(api, ended):
-    answer = download(api, api.get(f"/campaigns/{ended.pk.hex}").data["report_url"])
-    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="campaign-{ended.pk.hex}.csv"'
-    assert b"".join(answer.streaming_content).decode().strip().split(",") == COLUMNS
+    response = download(api, api.get(f"/campaigns/{ended.pk.hex}").data["report_url"])
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert response.headers["Content-Disposition"] == f'attachment; filename="campaign-{ended.pk.hex}.csv"'
+    assert b"".join(response.streaming_content).decode().strip().split(",") == COLUMNS
 
 
 def test_it_has_every_number_dialled_or_not_with_the_reason(api, ended):
@@ -130,12 +130,12 @@ def test_the_calls_of_another_campaign_are_not_in_it(api, account, ended):
     "formula",
     [
         *("=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", '=HYPERLINK("http://x")'),
-        # Spreadsheets in some languages read the full-width signs as the plain ones.
+        # Spreadsheets in some languages read full-width signs as plain ones.
         *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"),
     ],
 )
 @pytest.mark.parametrize("column", ["name", "custom_field", "digits", "recording_url", "reason"])
-def test_a_cell_that_a_spreadsheet_would_run_is_kept_as_text(api, ended, column, formula):
+def test_a_cell_that_a_spreadsheet_would_run_becomes_text(api, ended, column, formula):
     call = CallFactory(
         campaign=ended,
         completed=True,
@@ -147,7 +147,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_kept_as_text(api, ended, column,
     CustomFieldFactory(campaign=ended, value=formula if column == "custom_field" else "round-7")
     (line,) = report(api, ended)
     assert line[column] == "'" + formula
-    assert line["number"] == call.number  # begins with a plus, and is for programs to read
+    assert line["number"] == call.number  # begins with a plus, and stays readable for programs
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ class TestLink:
             "unicode": f"{bare}?signature=%F0%9F%93%9E%ff",
             "twice": f"{url}&signature=x",
         }[change]
-        answer = download(api, wrong)
-        assert answer.status_code == 403
-        assert b"get the campaign again" in answer.content
+        response = download(api, wrong)
+        assert response.status_code == 403
+        assert b"get the campaign again" in response.content
 
     def test_the_signature_of_one_campaign_opens_no_other(self, api, account, ended):
         signature = api.get(f"/campaigns/{ended.pk.hex}").data["report_url"].partition("?")[2]

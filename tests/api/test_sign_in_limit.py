@@ -1,4 +1,4 @@
-"""How many wrong credentials an address may send: guessing is slow, and nobody else is slowed by it."""
+"""The limit of wrong credentials from one address: it slows guessing, and no client at another address."""
 
 from datetime import UTC, datetime
 
@@ -14,20 +14,20 @@ HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 
 
 def guesses(api, times, *, address=HERE, **options):
-    """The statuses of so many requests with wrong credentials."""
+    """Send requests with wrong credentials and return their statuses."""
     right, api.headers = api.headers, {"authorization": WRONG}
-    answers = [api.get("/campaigns", REMOTE_ADDR=address, **options).status for _ in range(times)]
+    responses = [api.get("/campaigns", REMOTE_ADDR=address, **options).status for _ in range(times)]
     api.headers = right
-    return answers
+    return responses
 
 
 def test_after_20_wrong_credentials_in_a_minute_an_address_is_refused(api, time_machine):
     time_machine.move_to(START, tick=False)
     assert guesses(api, 21) == [401] * 20 + [429]
     api.headers = {"authorization": WRONG}
-    answer = api.get("/campaigns", REMOTE_ADDR=HERE)
-    assert answer.is_refused(429, "too many wrong credentials from this address", "in 61 s")
-    assert answer.headers["Retry-After"] == "61"
+    response = api.get("/campaigns", REMOTE_ADDR=HERE)
+    assert response.is_refused(429, "too many wrong credentials from this address", "in 61 s")
+    assert response.headers["Retry-After"] == "61"
 
 
 def test_it_is_refused_before_the_database_is_asked_whatever_it_sends_then(api, django_assert_num_queries):
@@ -72,10 +72,10 @@ def test_without_redis_wrong_credentials_are_wrong_and_good_ones_good(api, monke
     assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 200
 
 
-# Whose address it is --------------------------------------------------------------------------------------------------
+# The address that counts ---------------------------------------------------------------------------------------------
 
 
-def test_what_a_client_says_of_its_own_address_is_not_believed(api):
+def test_an_address_that_a_client_claims_is_ignored(api):
     for n in range(20):
         guesses(api, 1, headers={"x-forwarded-for": f"198.51.100.{n}"})
     assert api.get("/campaigns", REMOTE_ADDR=HERE).status == 429

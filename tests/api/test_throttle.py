@@ -1,4 +1,4 @@
-"""How many requests an account may send: exactly so many in any minute, whichever process and thread they reach."""
+"""The limit of requests from one account: exact in any minute, over all processes and threads."""
 
 import os
 import subprocess
@@ -31,12 +31,12 @@ def speaks_for(**columns) -> Api:
 
 @pytest.fixture
 def three(db):
-    """May ask three times a minute."""
+    """A client that may send three requests a minute."""
     return speaks_for(requests_per_minute=3)
 
 
 def asks(client: Api, times: int) -> Counter:
-    """The statuses of so many requests; those that are let in find no such campaign."""
+    """Send requests and return their statuses: 404 for those that are admitted, as there is no such campaign."""
     return Counter(client.get("/campaigns/x").status for _ in range(times))
 
 
@@ -45,17 +45,17 @@ def test_by_default_the_201st_request_of_a_minute_is_refused():
     assert asks(speaks_for(), 205) == {404: 200, 429: 5}
 
 
-def test_a_refused_client_reads_why_and_when_to_come_back_and_nothing_is_stored(three, time_machine):
+def test_a_refused_client_is_told_why_and_when_to_retry_and_nothing_is_stored(three, time_machine):
     time_machine.move_to(START, tick=False)
     asks(three, 3)
-    answer = three.post("/campaigns", campaign())
-    assert answer.is_refused(429, "too many requests", "3 a minute", "in 61 s")
-    assert answer.headers["Retry-After"] == "61"
-    assert answer.item["error_data"]["message"] == "Too Many Requests"
+    response = three.post("/campaigns", campaign())
+    assert response.is_refused(429, "too many requests", "3 a minute", "in 61 s")
+    assert response.headers["Retry-After"] == "61"
+    assert response.item["error_data"]["message"] == "Too Many Requests"
     assert Campaign.objects.count() == 0
 
 
-def test_whoever_waits_as_long_as_told_is_let_in(three, time_machine):
+def test_a_client_that_waits_as_long_as_told_is_admitted(three, time_machine):
     time_machine.move_to(START, tick=False)
     asks(three, 3)
     wait = int(three.get("/campaigns").headers["Retry-After"])
@@ -83,20 +83,20 @@ def test_refused_requests_are_not_counted(three, time_machine):
     assert asks(three, 3) == {404: 3}
 
 
-def test_every_answer_says_what_is_left_and_when_there_is_more(three, time_machine):
+def test_every_response_says_how_many_requests_are_left_and_when_there_are_more(three, time_machine):
     time_machine.move_to(START, tick=False)
-    answers = [
+    responses = [
         three.get("/campaigns"),
         three.get("/campaigns/x"),
         three.post("/campaigns", b"{"),
         three.get("/campaigns"),
     ]
-    assert [answer.status for answer in answers] == [200, 404, 400, 429]
-    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
-    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"3"}
+    assert [response.status for response in responses] == [200, 404, 400, 429]
+    assert [response.headers["X-RateLimit-Remaining"] for response in responses] == ["2", "1", "0", "0"]
+    assert {response.headers["X-RateLimit-Limit"] for response in responses} == {"3"}
     in_a_minute = str(int((START + timedelta(seconds=60)).timestamp()))
-    assert {answer.headers["X-RateLimit-Reset"] for answer in answers} == {in_a_minute}
-    assert ["Retry-After" in answer.headers for answer in answers] == [False, False, False, True]
+    assert {response.headers["X-RateLimit-Reset"] for response in responses} == {in_a_minute}
+    assert ["Retry-After" in response.headers for response in responses] == [False, False, False, True]
 
 
 def test_one_account_s_requests_leave_another_s_alone(three):
@@ -104,7 +104,7 @@ def test_one_account_s_requests_leave_another_s_alone(three):
     assert asks(speaks_for(requests_per_minute=3), 3) == {404: 3}
 
 
-def test_requests_to_another_account_s_address_count_for_who_sends_them(three, other):
+def test_requests_to_another_accounts_address_count_for_their_sender(three, other):
     for _ in range(3):
         assert three.get("/v2/accounts/umbrella/campaigns").status == 404
     assert three.get("/v2/accounts/umbrella/campaigns").status == 429
@@ -160,7 +160,8 @@ def test_two_processes_together_let_exactly_as_many_in_as_one():
 def test_many_threads_together_let_exactly_as_many_in_as_one_and_each_sees_another_rest():
     meter = Meter(os.environ["REDIS_URL"])
     with ThreadPoolExecutor(16) as pool:
-        readings = [each for each in pool.map(lambda _: meter.admit("account/of-many", 100), range(300)) if each]
+        admitted = pool.map(lambda _: meter.admit("account/of-many", 100), range(300))
+        readings = [reading for reading in admitted if reading]
     assert len(readings) == 300
     assert sum(reading.admitted for reading in readings) == 100
     assert sorted(reading.remaining for reading in readings if reading.admitted) == list(range(100))
@@ -168,7 +169,7 @@ def test_many_threads_together_let_exactly_as_many_in_as_one_and_each_sees_anoth
 
 def test_a_request_costs_one_trip_to_redis():
     meter = Meter(os.environ["REDIS_URL"])
-    meter.admit("account/1", 200)  # the first makes the connection
+    meter.admit("account/1", 200)  # the first one connects
     sent = []
     send = redis.connection.AbstractConnection.send_packed_command
 

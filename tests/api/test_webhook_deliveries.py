@@ -17,7 +17,7 @@ def campaign(account):
     return CampaignFactory(account=account, running=True, status_callback="https://client.example/hook?key=k")
 
 
-def test_a_record_says_what_was_sent_where_and_what_came_of_it(api, campaign):
+def test_a_record_has_the_payload_the_address_and_the_outcome(api, campaign):
     at = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
     row = WebhookDeliveryFactory(campaign=campaign, given_up=True, created_at=at, given_up_at=at)
     assert api.get(PATH).records == [
@@ -52,9 +52,9 @@ def test_one_brings_its_log(api, campaign):
 
 def test_pages_and_their_order(api, campaign):
     ids = [row.webhook_id.hex for row in WebhookDeliveryFactory.create_batch(5, campaign=campaign)]
-    answer = api.get(f"{PATH}?offset=1&limit=2")
-    assert answer.metadata == {"count": 2, "offset": 1, "total": 5, "limit": 2}
-    assert [record["id"] for record in answer.records] == ids[1:3]
+    response = api.get(f"{PATH}?offset=1&limit=2")
+    assert response.metadata == {"count": 2, "offset": 1, "total": 5, "limit": 2}
+    assert [record["id"] for record in response.records] == ids[1:3]
     assert [record["id"] for record in api.get(f"{PATH}?sort_by=date_created:desc").records] == ids[::-1]
 
 
@@ -99,7 +99,7 @@ def test_another_accounts_webhooks_do_not_exist(api, other, campaign):
 
 
 @pytest.mark.parametrize("given", ["nothing", "0" * 32, "%00", "1"])
-def test_an_id_that_nobody_has_is_a_404(api, given):
+def test_an_unknown_id_is_a_404(api, given):
     assert api.get(f"{PATH}/{given}").is_refused(404, "webhook delivery")
 
 
