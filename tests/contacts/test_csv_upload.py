@@ -330,7 +330,7 @@ def test_the_rejected_rows_are_a_csv_with_line_reason_and_cells(account):
 
 @pytest.mark.parametrize(
     ("cell", "shown"),
-    [("=1", "'=1"), ("+1+1", "'+1+1"), ("-1", "'-1"), ("@a", "'@a"), ("\t=1", "'\t=1"), ("\uff1d1", "'\uff1d1"),
+    [("=1", "'=1"), ("+1+1", "'+1+1"), ("-1", "'-1"), ("@a", "'@a"), ("\t1", "'\t1"), ("\uff1d1", "'\uff1d1"),
      ("+9112", "+9112"), ("Asha", "Asha"), ("", "")],
 )  # fmt: skip
 def test_formulas_are_neutralised(cell, shown):
