@@ -14,8 +14,14 @@ def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
     if not links.is_signed(campaign_id, request.GET.get("signature", "")):
         message = "this link is not valid, or no longer: get the campaign again for a new report_url\n"
         return HttpResponse(message, status=403, content_type="text/plain")
+    name = request.GET.get("format", "csv")
+    if name not in csv_report.FORMATS:
+        message = f"'format' must be one of {', '.join(csv_report.FORMATS)}: leave it out for csv\n"
+        return HttpResponse(message, status=400, content_type="text/plain")
     campaigns = Campaign.objects.select_related("account", "caller_id", "custom_field")
     campaign = get_object_or_404(campaigns, pk=campaign_id)
-    response = StreamingHttpResponse(csv_report.stream(campaign), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(
+        csv_report.stream(campaign, csv_report.FORMATS[name]), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = f'attachment; filename="{csv_report.file_name(campaign_id)}"'
     return response

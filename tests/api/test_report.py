@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 
-from campaigns.models import Campaign
+from campaigns.models import Call, Campaign
+from core.times import rfc3339
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, CustomFieldFactory
 
 AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -28,13 +29,16 @@ def download(api, url):
     return api.http.get(f"{parts.path}?{parts.query}")
 
 
-def report(api, row):
-    """Download the report's lines over the link in the response, without credentials."""
-    response = download(api, api.get(f"/campaigns/{row.pk.hex}").data["report_url"])
+def written(api, row, more=""):
+    """Download the report over the link in the response, without credentials."""
+    response = download(api, api.get(f"/campaigns/{row.pk.hex}").data["report_url"] + more)
     assert response.status_code == 200
     assert response.streaming
-    text = b"".join(response.streaming_content).decode()
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    return b"".join(response.streaming_content)
+
+
+def report(api, row):
+    return list(csv.DictReader(io.StringIO(written(api, row).decode(), newline="")))
 
 
 @pytest.mark.parametrize("trait", ["started", "running", "paused", "paused_before_start"])
@@ -111,8 +115,8 @@ def test_several_attempts_of_a_call_share_its_line(api, ended):
         "call_sids": f"{busy.pk.hex} {digits.pk.hex} {last.pk.hex}",
         "digits": "12 3#",
         "duration": "27",
-        "start_time": "2026-03-02 11:30:01",
-        "end_time": "2026-03-02 11:41:00",
+        "start_time": "2026-03-02T11:30:01+05:30",
+        "end_time": "2026-03-02T11:41:00+05:30",
         "caller_id": ended.caller_id.number,
         "custom_field": "",
         "recording_url": "https://carrier.example/r.mp3",
@@ -129,7 +133,7 @@ def test_the_calls_of_another_campaign_are_not_in_it(api, account, ended):
 @pytest.mark.parametrize(
     "formula",
     [
-        *("=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", '=HYPERLINK("http://x")'),
+        *("=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t1", "\r1", "\n1", '=HYPERLINK("http://x")'),
         # Spreadsheets in some languages read full-width signs as plain ones.
         *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"),
     ],
@@ -158,6 +162,113 @@ def test_other_text_is_left_as_it_is(api, ended, text):
     CallFactory(campaign=ended, completed=True, name=text)
     (line,) = report(api, ended)
     assert (line["name"], line["custom_field"]) == (text, text)
+
+
+@pytest.mark.parametrize("column", ["name", "custom_field", "digits", "recording_url", "reason"])
+def test_a_cell_that_another_spreadsheet_would_cut_is_guarded_behind_each_cut(api, ended, column):
+    text = "Asha;=1+1\t@x,\r\n-1+1"
+    call = CallFactory(campaign=ended, completed=True, **{"name": text} if column == "name" else {})
+    if column == "reason":
+        Call.objects.update(end_reason=text)
+    CallAttemptFactory(call=call, completed=True, **{column: text} if column in {"digits", "recording_url"} else {})
+    CustomFieldFactory(campaign=ended, value=text if column == "custom_field" else "round-7")
+    (line,) = report(api, ended)
+    assert line[column] == "Asha;'=1+1\t'@x,\r\n'-1+1"
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        # The night in which the clocks go back: 40 minutes, though the wall clock shows 20 less.
+        ("Europe/Berlin", "2026-10-25T02:30:00+02:00", "2026-10-25T02:10:00+01:00"),
+        ("Asia/Kolkata", "2026-03-02T11:30:00+05:30", "2026-03-03T00:30:00+05:30"),
+        ("America/St_Johns", "2025-12-31T22:30:00-03:30", "2026-06-30T23:30:00-02:30"),
+        ("UTC", "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"),
+    ],
+)
+def test_times_have_the_offset_of_the_accounts_zone_at_that_moment(api, account, ended, zone, start, end):
+    account.time_zone = zone
+    account.save()
+    started_at, ended_at = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    CallAttemptFactory(
+        call=CallFactory(campaign=ended, completed=True),
+        busy=True,
+        claimed_at=started_at,
+        placing_at=started_at,
+        heard_at=started_at,
+        ended_at=ended_at,
+    )
+    (line,) = report(api, ended)
+    assert (line["start_time"], line["end_time"]) == (start, end)
+    assert (start, end) == (rfc3339(started_at, account.zone), rfc3339(ended_at, account.zone))
+
+
+class TestExcel:
+    @pytest.fixture
+    def call(self, ended):
+        """A call whose numbers Excel would round, whose name it would garble and whose texts it would rewrite."""
+        CustomFieldFactory(campaign=ended, value="0012")
+        call = CallFactory(campaign=ended, completed=True, number="+919810000001", name="आशा 7b; राव")
+        CallAttemptFactory(call=call, completed=True, digits="001", duration_seconds=7)
+        return call
+
+    @pytest.mark.parametrize(("name", "delimiter"), [("excel", ","), ("excel-semicolon", ";")])
+    def test_it_begins_with_a_mark_and_keeps_digits_as_text(self, api, ended, call, name, delimiter):
+        raw = written(api, ended, f"&format={name}")
+        assert raw.startswith(b"\xef\xbb\xbfnumber" + delimiter.encode())
+        (line,) = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), delimiter=delimiter)
+        kept = {
+            "number": "+919810000001",
+            "name": "आशा 7b; राव",
+            "call_sids": call.attempts.get().pk.hex,
+            "digits": "001",
+            "caller_id": ended.caller_id.number,
+            "custom_field": "0012",
+        }
+        assert {column: line[column] for column in kept} == {column: f'="{text}"' for column, text in kept.items()}
+        assert (line["attempts"], line["duration"], line["status"]) == ("1", "7", "completed")
+
+    def test_a_number_that_was_never_dialled_has_empty_cells(self, api, ended):
+        CallFactory(campaign=ended, canceled=True, name="Asha")
+        raw = written(api, ended, "&format=excel").decode("utf-8-sig")
+        (line,) = csv.DictReader(io.StringIO(raw, newline=""))
+        assert (line["name"], line["call_sids"], line["digits"], line["start_time"]) == ("Asha", "", "", "")
+
+    @pytest.mark.parametrize(
+        ("text", "kept"),
+        [
+            ("=1+1", '="\'=1+1"'),
+            ("Asha", "Asha"),
+            ("Asha;=1+x", '="Asha;\'=1+x"'),
+            ('5" pipe', '5" pipe'),
+            ("1\n2", "1\n2"),
+            ("1" * 255, '="' + "1" * 255 + '"'),
+            ("1" * 256, "1" * 256),
+            # No number can end the text of the formula and begin a formula of its own.
+            ("7\"&cmd|'/C calc'!A0&\"", "7\"&cmd|'/C calc'!A0&\""),
+        ],
+    )
+    def test_a_text_is_a_formula_only_where_it_is_a_text_in_it(self, api, ended, text, kept):
+        CustomFieldFactory(campaign=ended, value=text)
+        CallFactory(campaign=ended, completed=True)
+        raw = written(api, ended, "&format=excel").decode("utf-8-sig")
+        (line,) = csv.DictReader(io.StringIO(raw, newline=""))
+        assert line["custom_field"] == kept
+
+    def test_the_plain_report_is_the_default_and_has_neither(self, api, ended, call):
+        plain = written(api, ended)
+        assert plain == written(api, ended, "&format=csv")
+        sid = call.attempts.get().pk.hex
+        number = ended.caller_id.number
+        line = plain.decode().splitlines()[1]
+        assert line.startswith(f"+919810000001,आशा 7b; राव,completed,completed,1,{sid},001,7,2")
+        assert f",{number},0012,," in line
+
+    @pytest.mark.parametrize("name", ["xlsx", "", "Excel", "%00"])
+    def test_an_unknown_format_is_refused_with_the_known_ones(self, api, ended, name):
+        response = download(api, api.get(f"/campaigns/{ended.pk.hex}").data["report_url"] + f"&format={name}")
+        assert response.status_code == 400
+        assert b"csv, excel, excel-semicolon" in response.content
 
 
 class TestLink:
