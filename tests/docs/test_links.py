@@ -86,3 +86,11 @@ def test_every_page_can_be_reached_from_the_readme():
         found = [target / "README.md" if target.is_dir() else target for target in targets]
         waiting += [page for page in found if page.suffix == ".md" and page.exists() and page not in reached]
     assert not [name_of(page) for page in PAGES if page not in reached]
+
+
+def test_every_page_that_the_code_names_exists():
+    """A prefix will do: `docs/decisions/0007`."""
+    folders = [folder for folder in ROOT.iterdir() if folder.is_dir() and folder.name.isidentifier()]
+    files = [ROOT / "Makefile", ROOT / "pyproject.toml", *(file for folder in folders for file in folder.rglob("*.py"))]
+    named = {name.rstrip(".") for file in files for name in re.findall(r"\bdocs/[\w./-]+", file.read_text())}
+    assert not [name for name in sorted(named) if not list(ROOT.glob(f"{name.rstrip('/')}*"))]
