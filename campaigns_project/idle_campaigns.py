@@ -48,7 +48,7 @@ def _with_due_calls(now: datetime) -> list[Campaign]:
         claimed_at=Subquery(claims[:1]),
         moved_at=Subquery(moves[:1]),
     )
-    campaigns = running.select_related("account", "caller_id__trunk__health")
+    campaigns = running.select_related("account", "caller_id__trunk__health", "caller_id__health")
     return [row for row in campaigns if row.has_first_tries or (row.retry_at and row.retry_at <= now)]
 
 

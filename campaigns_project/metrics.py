@@ -32,7 +32,7 @@ from core import liveness
 from dialer import channels, reconciliation, repair_counts
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
-from dialer.models import CallAttempt, CarrierEvent, TrunkHealth
+from dialer.models import CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
 from dialer.recovery import Repairs
 from webhooks import tries
 from webhooks.models import WebhookDelivery
@@ -130,8 +130,10 @@ def _channels(_now: datetime) -> Iterator[Metric]:
 
 def _trunks(_now: datetime) -> Iterator[Metric]:
     down = set(TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk_id", flat=True))
+    resting = CallerIdHealth.objects.filter(down_since__isnull=False)
+    down |= set(resting.values_list("caller_id__trunk_id", flat=True))
     up = {name: int(pk not in down) for pk, name in Trunk.objects.values_list("pk", "name")}
-    yield _gauges("trunk_up", "Whether the trunk accepted the last call that it was given.", "trunk", up)
+    yield _gauges("trunk_up", "0 while the trunk, or a caller ID of it, takes no calls.", "trunk", up)
 
 
 def _inbox(now: datetime) -> Iterator[Metric]:

@@ -105,6 +105,11 @@ CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10, most=20)
 CARRIER_LIST_LAG_SECONDS = _positive("CARRIER_LIST_LAG_SECONDS", 15)
 # How long a call that is up may go without news, in seconds, before the carrier is asked about it.
 CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
+# Refusals in a row that may be about our side of the carrier, of different numbers and without a call taken in between,
+# after which the caller ID rests. Fewer, and a few wrong numbers in a row slow a campaign down for a second.
+REFUSALS_BEFORE_REST = int(_positive("REFUSALS_BEFORE_REST", 3, most=100))
+# After how many such refusals of its own a call fails, where it is not one of a run of refusals.
+REFUSALS_OF_A_CALL = int(_positive("REFUSALS_OF_A_CALL", 3, most=10))
 # The length of a minute in `interval_mins`, in seconds. Only a demo or a test sets less than sixty.
 RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
 # How long a link to a report works, in seconds. A week, because links in webhooks are often opened late.

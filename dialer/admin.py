@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -26,7 +26,7 @@ from core.admin_kit import (
     pretty_json,
 )
 from dialer import diagnosis
-from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
+from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, Health, TrunkHealth
 
 
 class AttemptParts:
@@ -239,19 +239,36 @@ def _of_attempt(queryset: QuerySet[Any], column: str, text: str) -> QuerySet[Any
     return queryset.filter(**{column: attempt_id}) if attempt_id else queryset.none()
 
 
-@admin.register(TrunkHealth)
-class TrunkHealthAdmin(ReadOnlyAdmin):
+class HealthAdmin(ReadOnlyAdmin):
     zone_path = None
-    list_display = ("trunk", "state", "failures", "down_since", "resting_until", "last_error")
     list_filter = (("down_since", admin.EmptyFieldListFilter),)
+    of: ClassVar[str]
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        return (self.of, "state", "failures", "down_since", "resting_until", "last_error")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.get_list_display(request)
+
+    @admin.display(description="state")
+    def state(self, health: Health) -> SafeString:
+        return badge("failed", "down") if health.down_since else badge("completed", "up")
+
+
+@admin.register(TrunkHealth)
+class TrunkHealthAdmin(HealthAdmin):
+    of = "trunk"
     list_select_related = ("trunk",)
     search_fields = ("trunk__name",)
     ordering = ("trunk__name",)
-    fields = ("trunk", "state", "failures", "down_since", "resting_until", "last_error")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrunkHealth]:
         return super().get_queryset(request).defer("trunk__api_token")
 
-    @admin.display(description="state")
-    def state(self, health: TrunkHealth) -> SafeString:
-        return badge("failed", "down") if health.down_since else badge("completed", "up")
+
+@admin.register(CallerIdHealth)
+class CallerIdHealthAdmin(HealthAdmin):
+    of = "caller_id"
+    list_select_related = ("caller_id",)
+    search_fields = ("caller_id__number",)
+    ordering = ("caller_id__number",)

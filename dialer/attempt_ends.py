@@ -29,6 +29,7 @@ class Ended:
         outcome: canceled gives the attempt back: no phone rang and it counts for nothing.
         refused: the carrier will not place this call, so no phone rang and there is no retry.
         final: the call fails with it, whatever retries are left.
+        retry_at: of a refusal that gives the attempt back: when the carrier may be asked for the call again.
     """
 
     attempt_id: UUID
@@ -38,6 +39,7 @@ class Ended:
     reason: str = ""
     refused: bool = False
     final: bool = False
+    retry_at: datetime | None = None
 
 
 class Fate(NamedTuple):
@@ -68,6 +70,7 @@ def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
             "carrier_ref": event.carrier_ref or attempt.carrier_ref,
             "http_status": ended.http_status,
             "reason": ended.reason[:255],
+            "was_refused": ended.retry_at is not None,
         },
     )
 
@@ -108,7 +111,7 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
         return Fate(Call.Status.FAILED, ended.reason)
     over = _why_over(campaign, now)
     if ended.outcome == Outcome.CANCELED:
-        return _given_back(attempt.call, campaign, over, now)
+        return _given_back(attempt.call, campaign, over, ended.retry_at or now, waits=ended.retry_at is not None)
     if over:
         return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}")
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
@@ -118,12 +121,16 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
     return Fate(Call.Status.RETRYING, ended.outcome, retry_at)
 
 
-def _given_back(call: Call, campaign: Campaign, over: str, now: datetime) -> Fate:
-    """Return the call to where it was before the attempt, or end it where the campaign makes no more attempts."""
+def _given_back(call: Call, campaign: Campaign, over: str, retry_at: datetime, *, waits: bool) -> Fate:
+    """Return the call to where it was before the attempt, or end it where the campaign makes no more attempts.
+
+    Args:
+        waits: it must not be dialled before retry_at.
+    """
+    if not over and (waits or call.attempts_made):
+        return Fate(Call.Status.RETRYING, "the attempt was given back", retry_at)
     if call.attempts_made:
-        if over:
-            return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}")
-        return Fate(Call.Status.RETRYING, "the attempt was given back", now)
+        return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}")
     if over:
         # Time that ran out cancels a call; a person who ended or paused the campaign fails it.
         ran_out = campaign.status == Campaign.Status.IN_PROGRESS

@@ -4,6 +4,7 @@ An account has at most one attempt under way for a number, over all its campaign
 that number are passed over: they stay due at no cost, and are dialed when the attempt under way has ended.
 """
 
+import random
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ def _fail(claim: Claim, error: Exception, now: datetime) -> None:
 def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> list[DueCall]:
     """Lock due calls, first tries and retries by turns, skipping those that another dispatch has locked.
 
+    Chance decides which kind begins: where one call at a time is dialled, neither keeps the other waiting.
+
     Args:
         wanted: the most calls of each campaign, all of one account. One that was paused since it asked for leases
             yields none.
@@ -131,7 +134,7 @@ def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> li
             JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
             CROSS JOIN LATERAL (
                 SELECT * FROM (
-                    SELECT first.*, row_number() OVER (ORDER BY first.id) * 2 AS turn FROM (
+                    SELECT first.*, row_number() OVER (ORDER BY first.id) * 2 - %(lead)s AS turn FROM (
                         SELECT id, campaign_id, number, attempts_made FROM campaigns_call AS call
                         WHERE campaign_id = room.campaign_id AND status = 'created' AND {NUMBER_IS_FREE}
                         ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
@@ -147,6 +150,12 @@ def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> li
                 ) AS both_kinds ORDER BY turn LIMIT room.places
             ) AS due
             """,  # noqa: S608 -- made of constants, and every value is a parameter
-            {"campaigns": list(wanted), "places": list(wanted.values()), "account": account_id, "now": now},
+            {
+                "campaigns": list(wanted),
+                "places": list(wanted.values()),
+                "account": account_id,
+                "now": now,
+                "lead": random.choice((0, 2)),  # noqa: S311
+            },
         )
         return [DueCall(*row) for row in cursor.fetchall()]

@@ -15,15 +15,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Trunk
+from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
 from core import batches, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
-from dialer import attempt_states, gate, inbox, links, outcomes, trunk_health
+from dialer import attempt_states, caller_id_health, gate, inbox, links, outcomes, trunk_health
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
+from dialer.caller_id_health import RefusedCall
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Accepted, Ambiguous, CallRequest, RawEvent, Refused, Reply, TooLate, Unavailable
 from dialer.models import CallAttempt
@@ -55,13 +56,21 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
         _place(trunk, batch)
 
 
-def _place(trunk: Trunk, requests: Sequence[CallRequest]) -> None:
+class Placing(NamedTuple):
+    """An attempt whose intent is committed, with its caller ID and that one's health as they were then."""
+
+    request: CallRequest
+    call_id: int
+    caller_id: CallerId
+
+
+def _place(trunk: Trunk, batch: Sequence[Placing]) -> None:
     failpoints.reached("placing")
-    replies = _ask(trunk, requests)
+    replies = _ask(trunk, [placing.request for placing in batch])
     failpoints.reached("carrier-answered")
     inbox.append(trunk.carrier, _events(replies))
     try:
-        _store(trunk, replies, timezone.now())
+        _store(trunk, batch, replies, timezone.now())
     except batches.TRANSIENT_ERRORS:
         raise
     except Exception:
@@ -87,7 +96,7 @@ class Claimed(NamedTuple):
     claimed_at: datetime
 
 
-def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[CallRequest]]:
+def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
     """Move the attempts that may be dialled to placing and give the others back. Returns what to ask the carriers."""
     with transaction.atomic():
         claims, campaigns = _claimed(attempt_ids)
@@ -101,7 +110,7 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
     return _requests([claim for claim in claims if claim.attempt_id in placing], campaigns, now)
 
 
-def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[CallRequest]]:
+def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
     """Do the same attempt by attempt: one whose intent can't be committed is given up."""
     committed = batches.one_by_one(
         "commit intents",
@@ -109,7 +118,7 @@ def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk
         lambda attempt_id: _commit_intent([attempt_id], now),
         give_up=lambda attempt_id, error: outcomes.give_up(attempt_id, error, now),
     )
-    requests: dict[Trunk, list[CallRequest]] = defaultdict(list)
+    requests: dict[Trunk, list[Placing]] = defaultdict(list)
     for of_one in committed.values():
         for trunk, batch in of_one.items():
             requests[trunk] += batch
@@ -126,7 +135,9 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
         "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at"
     )
     claims = [Claimed(*row) for row in rows]
-    campaigns = Campaign.objects.select_related("account", "caller_id__trunk__health", "custom_field")
+    campaigns = Campaign.objects.select_related(
+        "account", "caller_id__trunk__health", "caller_id__health", "custom_field"
+    )
     return claims, campaigns.in_bulk({claim.campaign_id for claim in claims})
 
 
@@ -147,13 +158,14 @@ def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
 
 def _requests(
     claims: Sequence[Claimed], campaigns: Mapping[UUID, Campaign], now: datetime
-) -> dict[Trunk, list[CallRequest]]:
+) -> dict[Trunk, list[Placing]]:
     trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
     ask_before = {pk: _ask_before(campaign, now) for pk, campaign in campaigns.items()}
-    requests: dict[Trunk, list[CallRequest]] = defaultdict(list)
+    requests: dict[Trunk, list[Placing]] = defaultdict(list)
     for claim in claims:
         trunk, campaign = trunks[claim.trunk_id], campaigns[claim.campaign_id]
-        requests[trunk].append(_request(claim, trunk, campaign, ask_before[campaign.pk]))
+        request = _request(claim, trunk, campaign, ask_before[campaign.pk])
+        requests[trunk].append(Placing(request, claim.call_id, campaign.caller_id))
     return requests
 
 
@@ -191,14 +203,15 @@ def _ask_before(campaign: Campaign, now: datetime) -> datetime:
     return latest
 
 
-def _store(trunk: Trunk, replies: Mapping[UUID, Reply], now: datetime) -> None:
+def _store(trunk: Trunk, batch: Sequence[Placing], replies: Mapping[UUID, Reply], now: datetime) -> None:
     """Store the carrier's replies: in one statement for the calls that it took."""
     accepted = {pk: reply.carrier_ref for pk, reply in replies.items() if isinstance(reply, Accepted)}
     lost = {pk: reply for pk, reply in replies.items() if isinstance(reply, Ambiguous)}
     stored = outcomes.store_accepted(accepted, now)
     # The carrier is asked by recovery, within seconds.
     attempt_states.move([Move(pk, Status.UNKNOWN, reply.reason) for pk, reply in lost.items()], at=now)
-    outcomes.end([end for pk, reply in replies.items() if (end := _end(pk, reply))], now)
+    ends = [end for pk, reply in replies.items() if (end := _end(pk, reply))]
+    outcomes.end([*ends, *_judge_caller_ids(batch, replies, now)], now)
     if left := {pk: ref for pk, ref in accepted.items() if pk not in stored}:
         _hang_up_strays(trunk, left)
     _judge_trunk(trunk, replies, now)
@@ -214,7 +227,7 @@ def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
 
 def _end(attempt_id: UUID, reply: Reply) -> Ended | None:
     match reply:
-        case Refused(reason, http_status):
+        case Refused(reason, http_status, names_number=True):
             return Ended(attempt_id, Outcome.FAILED, http_status=http_status, reason=reason, refused=True)
         case Unavailable(reason, http_status):
             return Ended(attempt_id, Outcome.CANCELED, http_status=http_status, reason=reason)
@@ -223,8 +236,31 @@ def _end(attempt_id: UUID, reply: Reply) -> Ended | None:
     return None
 
 
+def _judge_caller_ids(batch: Sequence[Placing], replies: Mapping[UUID, Reply], now: datetime) -> list[Ended]:
+    """Note what the replies say of each caller ID. Returns the ends of the attempts whose refusal names no number."""
+    by_caller_id: dict[CallerId, list[Placing]] = defaultdict(list)
+    for placing in batch:
+        by_caller_id[placing.caller_id].append(placing)
+    ends: list[Ended] = []
+    for caller_id, placings in by_caller_id.items():
+        own = {placing: replies.get(placing.request.attempt_id) for placing in placings}
+        taken = sum(isinstance(reply, Accepted) for reply in own.values())
+        refused = [
+            RefusedCall(placing.request.attempt_id, placing.call_id, placing.request.number, reply)
+            for placing, reply in own.items()
+            if isinstance(reply, Refused) and not reply.names_number
+        ]
+        if refused:
+            ends += caller_id_health.refused(caller_id, refused, now, taken=taken)
+        elif taken:
+            caller_id_health.took_a_call(caller_id)
+        elif any(isinstance(reply, Refused) for reply in own.values()):
+            caller_id_health.refused_a_number(caller_id)
+    return ends
+
+
 def _judge_trunk(trunk: Trunk, replies: Mapping[UUID, Reply], now: datetime) -> None:
-    """Mark the trunk as up when it replies, even with a refusal; let it rest when it did not take every call."""
+    """Mark the trunk as up when its carrier is there, even with a refusal; let it rest when it took not every call."""
     unavailable = [reply for reply in replies.values() if isinstance(reply, Unavailable)]
     if any(isinstance(reply, Accepted | Refused) for reply in replies.values()):
         trunk_health.took_a_call(trunk)

@@ -20,10 +20,11 @@ from uuid_utils.compat import uuid7
 from accounts.models import Account, CallerId
 from campaigns.models import Campaign
 from core import batches, failpoints
-from dialer import channels, claiming, gate, messages, reconciliation, trunk_health
+from dialer import channels, claiming, gate, messages, reconciliation, rests
 from dialer.attempt_states import Claim
 from dialer.channels import Bucket, LeaseRequest, Scope
 from dialer.claiming import NUMBER_IS_FREE, Claimed, Leased
+from dialer.models import CallerIdHealth, TrunkHealth
 
 log = structlog.get_logger(__name__)
 
@@ -108,10 +109,18 @@ def _ready(account_id: int, now: datetime) -> tuple[list[Ready[Campaign]], int]:
         up += due.up
         verdict = gate.check(due.campaign, now) if due.due else None
         if isinstance(verdict, gate.Open):
-            tries = verdict.on_trial and trunk_health.may_try(due.campaign.caller_id.trunk_id, now)
-            ready.append(Ready(due.campaign, int(tries) if verdict.on_trial else due.due, due.up))
+            may_dial = int(_may_try(due.campaign, now)) if verdict.on_trial else due.due
+            ready.append(Ready(due.campaign, may_dial, due.up))
     free = ready[0].campaign.account.channels - up if ready else 0
     return ready, min(free, MOST_AT_ONCE)
+
+
+def _may_try(campaign: Campaign, now: datetime) -> bool:
+    """Tell whether a call of the campaign may try its caller ID and its trunk, of which one has failed lately."""
+    own, shared = gate.caller_id_health(campaign), gate.trunk_health(campaign)
+    if own and own.failures and not rests.may_try(CallerIdHealth.objects.filter(pk=own.pk), now):
+        return False
+    return not (shared and shared.failures) or rests.may_try(TrunkHealth.objects.filter(pk=shared.pk), now)
 
 
 def _lease(ready: list[Ready[Campaign]], free: int) -> tuple[list[tuple[LeaseRequest, Campaign]], float | None]:
@@ -197,6 +206,6 @@ def _share(account_id: int, campaigns: Sequence[Campaign]) -> None:
         return
     account = Account.objects.get(pk=account_id)
     shared = {campaign.caller_id_id for campaign in campaigns}
-    caller_ids = CallerId.objects.select_related("trunk__health").in_bulk(shared)
+    caller_ids = CallerId.objects.select_related("trunk__health", "health").in_bulk(shared)
     for campaign in campaigns:
         campaign.account, campaign.caller_id = account, caller_ids[campaign.caller_id_id]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from campaigns.models import Campaign
-from dialer.models import TrunkHealth
+from dialer.models import CallerIdHealth, Health, TrunkHealth
 
 
 @dataclass(frozen=True)
 class Open:
-    """Yes. on_trial: the trunk has failed lately, so a single call may try it (trunk_health.may_try)."""
+    """Yes. on_trial: the trunk or the caller ID has failed lately, so a single call may try it (`rests.may_try`)."""
 
     on_trial: bool = False
 
@@ -50,7 +50,7 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
     """Tell whether the campaign's calls may be dialled at this moment. Makes no query.
 
     Args:
-        campaign: with its account, caller_id and caller_id.trunk.health loaded.
+        campaign: with its account, caller_id and caller_id.health and caller_id.trunk.health loaded.
     """
     account = campaign.account
     if not campaign.is_open:
@@ -70,19 +70,36 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
         opens = account.calling_hours.next_open(now)
         hours = f"outside the calling hours {account.calling_hours} until {clock(opens, campaign)}"
         return NotBefore(opens, "outside-calling-hours", hours)
-    return _check_trunk(campaign, now)
+    return _check_health(campaign, now)
 
 
-def _check_trunk(campaign: Campaign, now: datetime) -> Verdict:
-    trunk = campaign.caller_id.trunk
+def _check_health(campaign: Campaign, now: datetime) -> Verdict:
+    number, trunk = campaign.caller_id.number, campaign.caller_id.trunk
+    parts = {
+        "trunk-down": (trunk_health(campaign), f"the trunk {trunk.name} is down"),
+        "caller-id-down": (caller_id_health(campaign), f"the trunk {trunk.name} takes no calls from {number}"),
+    }
+    for code, (health, is_down) in parts.items():
+        if health and health.resting_until and health.resting_until > now:
+            down = f"{is_down} since {clock(health.down_since or now, campaign)}"
+            return NotBefore(health.resting_until, code, down, detail=health.last_error)
+    return Open(on_trial=any(health.failures > 0 for health, _ in parts.values() if health))
+
+
+def trunk_health(campaign: Campaign) -> Health | None:
+    """Return the health of the campaign's trunk, as it was loaded; None for one that never failed."""
     try:
-        health = trunk.health
+        return campaign.caller_id.trunk.health
     except TrunkHealth.DoesNotExist:
-        return Open()
-    if health.resting_until and health.resting_until > now:
-        down = f"the trunk {trunk.name} is down since {clock(health.down_since or now, campaign)}"
-        return NotBefore(health.resting_until, "trunk-down", down, detail=health.last_error)
-    return Open(on_trial=health.failures > 0)
+        return None
+
+
+def caller_id_health(campaign: Campaign) -> CallerIdHealth | None:
+    """Return the health of the campaign's caller ID, as it was loaded; None for one that was never refused."""
+    try:
+        return campaign.caller_id.health
+    except CallerIdHealth.DoesNotExist:
+        return None
 
 
 def clock(moment: datetime, campaign: Campaign) -> str:

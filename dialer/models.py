@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from accounts.models import Account, Trunk
+from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import History
 
@@ -55,6 +55,9 @@ class CallAttempt(models.Model):
     recording_url = models.CharField(max_length=2048, blank=True)
     http_status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
     reason = models.CharField(max_length=255, blank=True)
+    was_refused = models.BooleanField(
+        default=False, db_default=False, help_text="Given back after a refusal that may concern our account there."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -131,19 +134,42 @@ class CarrierEvent(models.Model):
         return f"{self.carrier} event {self.pk}"
 
 
-class TrunkHealth(models.Model):
-    """Whether a trunk takes calls. After a failure it rests, each time longer; then one call at a time tries it."""
+class Health(models.Model):
+    """Whether calls are taken. After a failure nothing is dialled for a rest, each longer; then one call at a time."""
 
-    trunk = models.OneToOneField(Trunk, on_delete=models.CASCADE, related_name="health", primary_key=True)
-    failures = models.PositiveIntegerField(default=0, help_text="In a row, without a call taken in between.")
+    failures = models.PositiveIntegerField(default=0, help_text="Rests in a row, without a call taken in between.")
     down_since = models.DateTimeField(null=True, blank=True)
     resting_until = models.DateTimeField(null=True, blank=True)
-    # After a rest one call of any account tries the trunk. The next one may try it from this moment on.
+    # After a rest one call of any account tries again. The next one may try from this moment on.
     next_try_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class TrunkHealth(Health):
+    """Whether a trunk's carrier is available."""
+
+    trunk = models.OneToOneField(Trunk, on_delete=models.CASCADE, related_name="health", primary_key=True)
 
     class Meta:
         verbose_name_plural = "trunk health"
 
     def __str__(self) -> str:
         return f"{self.trunk}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.trunk}: up"
+
+
+class CallerIdHealth(Health):
+    """Whether the carrier takes calls from a caller ID. `dialer.caller_id_health` has the rules."""
+
+    caller_id = models.OneToOneField(CallerId, on_delete=models.CASCADE, related_name="health", primary_key=True)
+    # The different numbers of the present run of refusals without a call taken in between, and when it began.
+    refused_numbers = models.JSONField(default=list, blank=True)
+    refused_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "caller ID health"
+
+    def __str__(self) -> str:
+        return f"{self.caller_id}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.caller_id}: up"

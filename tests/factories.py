@@ -18,7 +18,7 @@ from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
-from dialer.models import AttemptHistory, CallAttempt, CarrierEvent, TrunkHealth
+from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of
 
 # mypy: disallow_subclassing_any=False
@@ -273,6 +273,23 @@ class TrunkHealthFactory(ModelFactory):
     class Params:
         down = Trait(
             failures=3, down_since=_ago(minutes=1), resting_until=_ago(seconds=-4), last_error="503 Service Unavailable"
+        )
+
+
+class CallerIdHealthFactory(ModelFactory):
+    class Meta:
+        model = CallerIdHealth
+
+    caller_id = SubFactory(CallerIdFactory)
+
+    class Params:
+        down = Trait(
+            failures=3,
+            down_since=_ago(minutes=1),
+            resting_until=_ago(seconds=-4),
+            last_error="HTTP 403: not yet KYC compliant",
+            refused_numbers=["+919810000001", "+919810000002", "+919810000003"],
+            refused_since=_ago(minutes=1),
         )
 
 

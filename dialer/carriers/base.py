@@ -63,10 +63,16 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The carrier will not place this call, now or later. No phone rang."""
+    """The carrier will not place this call. No phone rang.
+
+    Attributes:
+        names_number: the reply says that this number is at fault, so that the call has failed for good. Otherwise our
+            account, caller ID or flow at the carrier may be, and the next number would be refused as well.
+    """
 
     reason: str
     http_status: int | None = None
+    names_number: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ The protocol is that of Exotel's public documentation of v1 calls. Its limits sh
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,20 @@ NOT_ENDED = {"queued", "ringing", "in-progress"}
 # No phone rang, and another try may succeed: too many requests, an overloaded carrier, or a problem of our account
 # there (credentials, balance) rather than of this number.
 UNAVAILABLE = {401, 402, 407, 408, 429, 503}
+# Registers of people who do not want to be called: a refusal that names one is about the number called.
+DO_NOT_CALL = re.compile(r"\b(ndnc|dnd|trai|do not (disturb|call))\b", re.IGNORECASE)
+# Words about our side of the carrier, where the next number would be refused as well.
+OUR_SIDE = re.compile(
+    r"kyc|account|caller.?id|exophone|virtual number|balance|credit|recharge|suspend|permi(ssion|tted)|authori[sz]"
+    r"|token|\bsid\b|tenant|trunk|\bplan\b|subscri|\bapp\b|\burl\b|flow|callback|timelimit|timeout|customfield"
+    r"|\brate\b|\blimit|\bip\b",
+    re.IGNORECASE,
+)
+# The number called is the parameter From of connect; other replies write To.
+NUMBERS_OWN = re.compile(
+    r"(?i:invalid|not valid|bad|malformed)\b.{0,30}\b(From|To)\b|\b(From|To)\b['\"]? (is|must|has)\b"
+    r"|(?i:invalid|not a valid|unknown|blocked|blacklisted) (?i:phone|mobile|destination|callee|called|to)\b"
+)
 # How far the carrier's clock and ours may be apart, when looking for a call by its date. Generous: a call that is not
 # found is dialled again, and the calls of other attempts are told apart by their ids.
 CLOCK_SKEW = timedelta(minutes=10)
@@ -139,7 +154,8 @@ class ExotelCarrier(Carrier):
         if status in UNAVAILABLE or 300 <= status < 400:
             return Unavailable(_message(body, status), status)
         if 400 <= status < 500:
-            return Refused(_message(body, status), status)
+            message = _message(body, status)
+            return Refused(message, status, names_number=_names_number(message, request.number))
         call = body.get("Call")
         sid = call.get("Sid") if status == 200 and isinstance(call, dict) else None
         return Accepted(str(sid)[:64]) if sid else Ambiguous(_message(body, status))
@@ -258,6 +274,17 @@ def _message(body: Mapping[str, Any], status: int) -> str:
     fault = body.get("RestException")
     text = str(fault.get("Message", "")) if isinstance(fault, dict) else ""
     return f"HTTP {status}: {text}".rstrip(": ")[:255]
+
+
+def _names_number(message: str, number: str) -> bool:
+    """Tell whether a refusal is about the number called, rather than about our side, so that no other is refused."""
+    if DO_NOT_CALL.search(message):
+        return True
+    if OUR_SIDE.search(message):
+        return False
+    # The carrier may write the number without its country code, or in groups.
+    holds_number = number[-8:] in re.sub(r"[\s().-]", "", message)
+    return holds_number or bool(NUMBERS_OWN.search(message))
 
 
 def _named(error: BaseException) -> str:

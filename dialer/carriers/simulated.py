@@ -1,7 +1,8 @@
 """A carrier inside the process: scripted, instant, calls no phone. For tests and benchmarks.
 
 Its events come with its reply and go through the real inbox. `script` holds, by number, what happens at each attempt in
-turn (the last repeats): an outcome, or one of this driver's own words for a problem: `refused`, `unavailable`,
+turn (the last repeats): an outcome, or one of this driver's own words for a problem: `refused` (this number),
+`account-refused` (whatever is asked for), `unavailable`,
 `lost-before-ring`, `lost-after-ring`, `silent` (accepted, without an event ever).
 """
 
@@ -61,7 +62,7 @@ class SimulatedCarrier(Carrier):
             entry = entries[min(self._asked[request.number], len(entries) - 1)]
             replies[request.attempt_id] = self._reply(request, entry)
             self._asked[request.number] += 1
-            if entry not in {"refused", "unavailable", "lost-before-ring"}:
+            if entry not in {"refused", "account-refused", "unavailable", "lost-before-ring"}:
                 self.rings.append(request)
         return replies
 
@@ -90,7 +91,9 @@ class SimulatedCarrier(Carrier):
     def _reply(request: CallRequest, entry: str) -> Reply:
         match entry:
             case "refused":
-                return Refused("the script refuses this number", 403)
+                return Refused("the script refuses this number", 403, names_number=True)
+            case "account-refused":
+                return Refused("HTTP 403: not yet KYC compliant", 403)
             case "unavailable":
                 return Unavailable("the script says busy line", 503)
             case "lost-before-ring" | "lost-after-ring":

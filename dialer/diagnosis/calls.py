@@ -102,7 +102,9 @@ def _what_next(
         case Call.Status.CREATED:
             yield f"not dialled yet: {holds}"
         case Call.Status.RETRYING if call.next_attempt_at:
-            retry, at = f"retry {call.attempts_made}", gate.clock(call.next_attempt_at, campaign)
+            # A call that was refused waits for its first attempt.
+            retry = f"retry {call.attempts_made}" if call.attempts_made else "refused by the carrier, the next try"
+            at = gate.clock(call.next_attempt_at, campaign)
             if call.next_attempt_at <= now:
                 yield f"{retry} due since {at}: {holds}"
             else:

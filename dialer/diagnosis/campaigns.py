@@ -140,11 +140,19 @@ def _waiting_for_a_dialer(campaign: Campaign, now: datetime) -> Iterator[Reason]
 
 def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator[Reason]:
     if verdict.on_trial:
-        trunk = campaign.caller_id.trunk
-        next_at = trunk.health.next_try_at
-        message = f"the trunk {trunk.name} has failed lately: one call at a time tries it"
-        until = next_at if next_at and next_at > now else None
-        yield Reason("trunk-on-trial", message, until, trunk.health.last_error)
+        trunk, number = campaign.caller_id.trunk, campaign.caller_id.number
+        parts = {
+            "trunk-on-trial": (gate.trunk_health(campaign), f"the trunk {trunk.name} has failed lately"),
+            "caller-id-on-trial": (
+                gate.caller_id_health(campaign),
+                f"the trunk {trunk.name} has taken no calls from {number} lately",
+            ),
+        }
+        for code, (health, has_failed) in parts.items():
+            if health and health.failures:
+                next_at = health.next_try_at
+                until = next_at if next_at and next_at > now else None
+                yield Reason(code, f"{has_failed}: one call at a time tries it", until, health.last_error)
 
 
 def _unknown(campaign: Campaign) -> Iterator[Reason]:
@@ -167,7 +175,9 @@ class _Waits:
 
 def loaded(campaign: Campaign) -> Campaign:
     """Load the campaign with what the gate reads of it."""
-    return Campaign.objects.select_related("account", "caller_id__trunk__health").get(pk=campaign.pk)
+    return Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health").get(
+        pk=campaign.pk
+    )
 
 
 def _waits(campaign: Campaign, now: datetime) -> _Waits:

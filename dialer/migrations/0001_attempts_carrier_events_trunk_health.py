@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='TrunkHealth',
             fields=[
                 ('trunk', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='health', serialize=False, to='accounts.trunk')),
-                ('failures', models.PositiveIntegerField(default=0, help_text='In a row, without a call taken in between.')),
+                ('failures', models.PositiveIntegerField(default=0, help_text='Rests in a row, without a call taken in between.')),
                 ('down_since', models.DateTimeField(blank=True, null=True)),
                 ('resting_until', models.DateTimeField(blank=True, null=True)),
                 ('next_try_at', models.DateTimeField(blank=True, null=True)),
@@ -25,6 +25,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'trunk health',
+            },
+        ),
+        migrations.CreateModel(
+            name='CallerIdHealth',
+            fields=[
+                ('caller_id', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='health', serialize=False, to='accounts.callerid')),
+                ('failures', models.PositiveIntegerField(default=0, help_text='Rests in a row, without a call taken in between.')),
+                ('down_since', models.DateTimeField(blank=True, null=True)),
+                ('resting_until', models.DateTimeField(blank=True, null=True)),
+                ('next_try_at', models.DateTimeField(blank=True, null=True)),
+                ('last_error', models.CharField(blank=True, max_length=255)),
+                ('refused_numbers', models.JSONField(blank=True, default=list)),
+                ('refused_since', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'verbose_name_plural': 'caller ID health',
             },
         ),
         migrations.CreateModel(
@@ -44,6 +60,7 @@ class Migration(migrations.Migration):
                 ('recording_url', models.CharField(blank=True, max_length=2048)),
                 ('http_status', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='HTTP status')),
                 ('reason', models.CharField(blank=True, max_length=255)),
+                ('was_refused', models.BooleanField(db_default=False, default=False, help_text='Given back after a refusal that may concern our account there.')),
                 ('callee', models.CharField(help_text='The number that is dialed.', max_length=16)),
                 ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.account')),
                 ('call', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.call')),

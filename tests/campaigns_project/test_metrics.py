@@ -22,6 +22,7 @@ from tests.conftest import NUMBERS, Rig
 from tests.factories import (
     AccountFactory,
     CallAttemptFactory,
+    CallerIdHealthFactory,
     CallFactory,
     CampaignFactory,
     CarrierEventFactory,
@@ -238,12 +239,14 @@ def test_campaigns_trunks_progress_and_repairs(read, redis):
     CampaignFactory(completed=True)
     TrunkFactory(name="main")
     TrunkHealthFactory(trunk__name="spare", down=True)
+    CallerIdHealthFactory(caller_id__trunk__name="refused", down=True)
     redis.set("progress:control", time.time() - 40)
     repair_counts.add({"adopted": 2, "leaked": 1})
     repair_counts.add({"adopted": 1})
     told = read()
     assert (told["campaigns", "in-progress"], told["campaigns", "paused"]) == (1, 0)
     assert (told["trunk_up", "main"], told["trunk_up", "spare"]) == (1, 0)
+    assert told["trunk_up", "refused"] == 0
     assert 40 <= told["progress_age_seconds", "control"] < 50
     assert told["progress_age_seconds", "load"] == float("inf")
     assert (told["repairs_total", "adopted"], told["repairs_total", "given_up"]) == (3, 0)

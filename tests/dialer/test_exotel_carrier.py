@@ -1,5 +1,6 @@
 """The exotel driver against the sandbox over real HTTP: what each reply and each fault means to the dialer."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -223,6 +224,39 @@ def test_what_a_status_says_of_the_call(stub, monkeypatch, status, reply):
     """What is wrong with our account at the carrier is not wrong with the number: another try may do better."""
     monkeypatch.setattr(Stub, "status", status)
     assert isinstance(place(stub, request()), reply)
+
+
+def excuse(text):
+    return json.dumps({"RestException": {"Status": 400, "Message": text}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "is_the_numbers_own"),
+    [
+        (403, "not yet KYC compliant", False),
+        (403, "Your account is not yet KYC compliant: call to {number} refused", False),
+        (404, "Not Found", False),
+        (404, "", False),
+        (400, "Invalid CallerId", False),
+        (400, "Invalid parameter CallerId, From", False),
+        (400, "Bad Request: the call is refused", False),
+        (400, "Url is not an Exotel app", False),
+        (403, "Call to {number} is not permitted due to TRAI NDNC regulations", True),
+        (403, "The number is registered in DND", True),
+        (400, "Invalid To", True),
+        (400, "Invalid parameter 'From'", True),
+        (400, "From is not a phone number", True),
+        (400, "{number} can't be called", True),
+        (400, "0{number} can't be called", True),
+    ],
+)
+def test_whom_a_refusal_is_about(stub, monkeypatch, status, text, is_the_numbers_own):
+    asked = request()
+    monkeypatch.setattr(Stub, "status", status)
+    monkeypatch.setattr(Stub, "body", excuse(text.format(number=asked.number[3:])))
+    answer = place(stub, asked)
+    assert isinstance(answer, Refused)
+    assert answer.names_number == is_the_numbers_own
 
 
 JUNK = [b"", b"<html>maintenance</html>", b"[]", b"null", b'{"Call": null, "Calls": null}', b'{"Call": 7, "Calls": 7}']

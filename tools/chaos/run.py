@@ -21,7 +21,7 @@ from accounts import credentials
 from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
 from dialer import dialing
-from dialer.models import CallAttempt, TrunkHealth
+from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
 from tools.chaos.receiver import Receiver
 from tools.chaos.system import System
 from tools.stack import Client
@@ -245,6 +245,7 @@ class Run:
         """Keep what is left of this run, even if it never ended, from disturbing the next one."""
         Account.objects.filter(pk=self.account.pk).update(is_active=False)
         TrunkHealth.objects.all().delete()
+        CallerIdHealth.objects.all().delete()
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION IF EXISTS poison CASCADE")
 
