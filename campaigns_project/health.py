@@ -4,12 +4,12 @@ A worker that is connected but takes no tasks any more is a known state of Celer
 counts: `core.liveness` records when beat last sent a message, and when a worker of each queue last took one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -18,9 +18,12 @@ from campaigns_project import redis_memory
 from core import liveness
 from core.redis_client import redis_client
 from dialer.attempt_states import CLAIM_LIFETIME
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
 
 log = structlog.get_logger(__name__)
+
+# Caller IDs that are named as resting.
+MOST_WARNINGS = 20
 
 Check = Callable[[], str]
 
@@ -49,12 +52,28 @@ def _run(name: str, check: Check) -> str:
 
 
 def _warnings() -> list[str]:
-    """Return what stops nothing now. That Redis is away is the result of its check, not a warning."""
+    """Return what stops not everything. That a server is away is the result of its check, not a warning."""
+    warnings = []
     try:
-        warning = redis_memory.eviction()
-    except RedisError:
-        return []
-    return [warning] if warning else []
+        if warning := redis_memory.eviction():
+            warnings.append(warning)
+        warnings += _resting()
+    except (RedisError, DatabaseError):
+        log.debug("warnings_not_read")
+    return warnings
+
+
+def _resting() -> Iterator[str]:
+    """Yield the trunks and caller IDs that take no calls, without the carrier's words: anybody may read this."""
+    for name in TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk__name", flat=True):
+        yield f"the trunk {name} takes no calls"
+    down = CallerIdHealth.objects.filter(down_since__isnull=False)
+    for health in down.select_related("caller_id__trunk").defer("caller_id__trunk__api_token")[:MOST_WARNINGS]:
+        trunk, number = health.caller_id.trunk.name, health.caller_id.number
+        if health.is_failing:
+            yield f"calls from {number} over the trunk {trunk} fail at once"
+        else:
+            yield f"the trunk {trunk} takes no calls from {number}"
 
 
 def _database() -> str:

@@ -110,6 +110,11 @@ CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
 REFUSALS_BEFORE_REST = int(_positive("REFUSALS_BEFORE_REST", 3, most=100))
 # After how many such refusals of its own a call fails, where it is not one of a run of refusals.
 REFUSALS_OF_A_CALL = int(_positive("REFUSALS_OF_A_CALL", 3, most=10))
+# A call that ends as failed within so many seconds, without an answer, has failed at once.
+INSTANT_FAILURE_SECONDS = _positive("INSTANT_FAILURE_SECONDS", 2, most=10)
+# Calls in a row that fail at once, of different numbers, after which the caller ID rests. So many attempts are lost to
+# a carrier that fails every call. Fewer, and a few dead numbers in a row slow a campaign down.
+INSTANT_FAILURES_BEFORE_REST = int(_positive("INSTANT_FAILURES_BEFORE_REST", 10, most=1000))
 # The length of a minute in `interval_mins`, in seconds. Only a demo or a test sets less than sixty.
 RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
 # How long a link to a report works, in seconds. A week, because links in webhooks are often opened late.

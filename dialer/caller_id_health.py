@@ -63,8 +63,10 @@ def took_a_call(caller_id: CallerId) -> None:
         return
     if not health.refused_numbers:
         return
-    CallerIdHealth.objects.filter(pk=caller_id.pk).update(refused_numbers=[], refused_since=None, **rests.AWAKE)
-    if health.failures:
+    # Calls that are taken and then fail at once rest it for another reason.
+    awake = {} if health.is_failing else rests.AWAKE
+    CallerIdHealth.objects.filter(pk=caller_id.pk).update(refused_numbers=[], refused_since=None, **awake)
+    if health.failures and awake:
         log.info("caller_id_up", caller_id=caller_id.number, failures=health.failures)
 
 
@@ -94,8 +96,8 @@ def refused(caller_id: CallerId, calls: Sequence[RefusedCall], now: datetime, *,
         earlier = _earlier(call.call_id for call in calls)
         if taken or not health.refused_numbers:
             health.refused_numbers, health.refused_since = [], now
-        if taken:
-            _wake(health)
+        if taken and not health.is_failing:
+            rests.end(health)
         own = {call.call_id for call in calls if _taken_since(earlier.get(call.call_id), health)}
         suspects = [call for call in calls if call.call_id not in own]
         if taken < len(calls):
@@ -112,11 +114,6 @@ def refused(caller_id: CallerId, calls: Sequence[RefusedCall], now: datetime, *,
             error=health.last_error,
         )
     return [_end(call, earlier.get(call.call_id), now, has_failed=call.call_id in own, is_run=is_run) for call in calls]
-
-
-def _wake(health: CallerIdHealth) -> None:
-    for column, value in rests.AWAKE.items():
-        setattr(health, column, value)
 
 
 def _taken_since(earlier: Earlier | None, health: CallerIdHealth) -> bool:

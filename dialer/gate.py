@@ -74,10 +74,12 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
 
 
 def _check_health(campaign: Campaign, now: datetime) -> Verdict:
-    number, trunk = campaign.caller_id.number, campaign.caller_id.trunk
-    parts = {
+    number, trunk, own = campaign.caller_id.number, campaign.caller_id.trunk, caller_id_health(campaign)
+    is_failing = own is not None and own.is_failing
+    refuses = f"the trunk {trunk.name} takes no calls from {number}"
+    parts: dict[str, tuple[Health | None, str]] = {
         "trunk-down": (trunk_health(campaign), f"the trunk {trunk.name} is down"),
-        "caller-id-down": (caller_id_health(campaign), f"the trunk {trunk.name} takes no calls from {number}"),
+        "caller-id-down": (own, f"calls from {number} fail at once" if is_failing else refuses),
     }
     for code, (health, is_down) in parts.items():
         if health and health.resting_until and health.resting_until > now:

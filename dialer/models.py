@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
@@ -161,15 +162,26 @@ class TrunkHealth(Health):
 
 
 class CallerIdHealth(Health):
-    """Whether the carrier takes calls from a caller ID. `dialer.caller_id_health` has the rules."""
+    """Whether the carrier takes calls from a caller ID, and whether they fail at once.
+
+    `dialer.caller_id_health` and `dialer.instant_failures` have the rules.
+    """
 
     caller_id = models.OneToOneField(CallerId, on_delete=models.CASCADE, related_name="health", primary_key=True)
     # The different numbers of the present run of refusals without a call taken in between, and when it began.
     refused_numbers = models.JSONField(default=list, blank=True)
     refused_since = models.DateTimeField(null=True, blank=True)
+    # The same of calls that failed at once after they were taken. Calls placed before that moment don't end the run.
+    failing_numbers = models.JSONField(default=list, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "caller ID health"
 
     def __str__(self) -> str:
         return f"{self.caller_id}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.caller_id}: up"
+
+    @property
+    def is_failing(self) -> bool:
+        """Tell whether the run of instant failures is long enough for a rest."""
+        return len(self.failing_numbers) >= settings.INSTANT_FAILURES_BEFORE_REST

@@ -18,7 +18,7 @@ from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from core import failpoints
 from core.state_machine import Move
-from dialer import attempt_ends, attempt_states, channels, messages, signals
+from dialer import attempt_ends, attempt_states, channels, instant_failures, messages, signals
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -82,6 +82,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     attempts = _moved(attempts, moves, attempt_states.move(moves, at=now))
     if not attempts:
         return 0
+    _note_instant_failures(attempts, by_attempt, now)
     _tell_of_attempts(attempts)
     call_moves = [attempt_ends.call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
     calls = [attempt.call for attempt in attempts]
@@ -121,6 +122,21 @@ def _moved(rows: Sequence[Row], moves: Sequence[Move], moved: Collection[Any]) -
             move.apply_to(row)
             changed.append(row)
     return changed
+
+
+def _note_instant_failures(attempts: Sequence[CallAttempt], ends: Mapping[UUID, Ended], now: datetime) -> None:
+    """Count what the carrier's news says. A refusal, or a decision of ours, says nothing of calls that were taken."""
+    told = [attempt for attempt in attempts if ends[attempt.pk].event.status and attempt.placing_at]
+    if told:
+        told.sort(key=lambda attempt: (attempt.ended_at, attempt.pk))
+        instant_failures.note([_instant_failures_end(attempt) for attempt in told], now)
+
+
+def _instant_failures_end(attempt: CallAttempt) -> instant_failures.End:
+    assert attempt.placing_at is not None
+    return instant_failures.End(
+        attempt.campaign.caller_id_id, attempt.call.number, attempt.placing_at, instant_failures.is_instant(attempt)
+    )
 
 
 def _tell_of_attempts(attempts: Sequence[CallAttempt]) -> None:
@@ -182,6 +198,8 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
     _take_back(_new_refs({pk: (known[pk][1], event) for pk, event in up.items() if pk in known}), now)
     overtaken = [pk for pk in up if pk in known and known[pk][0] != Status.IN_PROGRESS]
     attempt_states.move([Move(pk, Status.IN_PROGRESS, "", {"heard_at": now}) for pk in overtaken], at=now)
+    if picked_up := [pk for pk, event in up.items() if event.answered_at]:
+        instant_failures.answered(picked_up)
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,7 +1,7 @@
 """Rests of what takes no calls (a trunk, a caller ID): doubled with each failure in a row, then one call tries it."""
 
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -15,7 +15,13 @@ FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(seconds=60)
 
 # The columns of one that takes calls.
-AWAKE = {"failures": 0, "down_since": None, "resting_until": None, "next_try_at": None, "last_error": ""}
+AWAKE: dict[str, Any] = {
+    "failures": 0,
+    "down_since": None,
+    "resting_until": None,
+    "next_try_at": None,
+    "last_error": "",
+}
 
 
 def begin(health: Health, error: str, now: datetime, longest: timedelta = LONGEST_REST) -> timedelta | None:
@@ -32,6 +38,12 @@ def begin(health: Health, error: str, now: datetime, longest: timedelta = LONGES
     health.next_try_at = None
     health.last_error = error[:255]
     return rest
+
+
+def end(health: Health) -> None:
+    """Let calls through again: changes the columns of the row, and stores nothing."""
+    for column, value in AWAKE.items():
+        setattr(health, column, value)
 
 
 def may_try(row: "QuerySet[Row]", now: datetime) -> bool:

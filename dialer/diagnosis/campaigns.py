@@ -14,7 +14,7 @@ from dialer import gate
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.diagnosis.limits import limits
 from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, calls_text, counted, seconds
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Health
 
 Status = CallAttempt.Status
 
@@ -141,12 +141,12 @@ def _waiting_for_a_dialer(campaign: Campaign, now: datetime) -> Iterator[Reason]
 def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator[Reason]:
     if verdict.on_trial:
         trunk, number = campaign.caller_id.trunk, campaign.caller_id.number
-        parts = {
+        own = gate.caller_id_health(campaign)
+        is_failing = own is not None and own.is_failing
+        refuses = f"the trunk {trunk.name} has taken no calls from {number} lately"
+        parts: dict[str, tuple[Health | None, str]] = {
             "trunk-on-trial": (gate.trunk_health(campaign), f"the trunk {trunk.name} has failed lately"),
-            "caller-id-on-trial": (
-                gate.caller_id_health(campaign),
-                f"the trunk {trunk.name} has taken no calls from {number} lately",
-            ),
+            "caller-id-on-trial": (own, f"calls from {number} have failed at once" if is_failing else refuses),
         }
         for code, (health, has_failed) in parts.items():
             if health and health.failures:

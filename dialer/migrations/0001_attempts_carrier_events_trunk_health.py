@@ -38,6 +38,8 @@ class Migration(migrations.Migration):
                 ('last_error', models.CharField(blank=True, max_length=255)),
                 ('refused_numbers', models.JSONField(blank=True, default=list)),
                 ('refused_since', models.DateTimeField(blank=True, null=True)),
+                ('failing_numbers', models.JSONField(blank=True, default=list)),
+                ('failing_since', models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 'verbose_name_plural': 'caller ID health',
