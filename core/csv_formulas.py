@@ -25,12 +25,20 @@ _PLACES = "|".join(
 _ANY_SIGN = r"[=+@\uFF1D\uFF0B\uFF20\uFF0D\t\r\n-]"
 
 _places = re.compile(_PLACES)
+# Each of them with its apostrophe.
+_guards = re.compile(rf"(?:^|(?<=[,;\t\r\n]))'(?=[ \"]*(?:{_RUNS}|[\t\r\n]))")
 _number = re.compile(r"\+[0-9]*\Z")
 
 
 def neutral(cell: str) -> str:
     """Return the cell with an apostrophe before all that a spreadsheet would run."""
     return cell if _number.match(cell) else _places.sub("'", cell)
+
+
+def original(cell: str) -> str:
+    """Return the cell that `neutral` was given; one with apostrophes of its own in such places loses them."""
+    unguarded = _guards.sub("", cell)
+    return unguarded if neutral(unguarded) == cell else cell
 
 
 def neutral_sql(expression: str) -> str:

@@ -78,6 +78,17 @@ def test_python_and_postgresql_guard_alike(db, text):
         assert in_postgresql(text) == csv_formulas.neutral(text)
 
 
+@settings(max_examples=1000, deadline=None)
+@given(text=TEXTS.map(lambda text: text.replace("'", "")))
+def test_the_guard_can_be_taken_away(text):
+    assert csv_formulas.original(csv_formulas.neutral(text)) == text
+
+
+@pytest.mark.parametrize("cell", ["'Asha'", "O'Neill", "'98 class", ",'-1", "a;'b"])
+def test_apostrophes_that_guard_nothing_stay(cell):
+    assert csv_formulas.original(cell) == cell
+
+
 def is_formula(cell: str) -> bool:
     """Return whether a spreadsheet would take the cell for a formula; a lone number, or what it can't be, is none."""
     return bool(re.match(r" *[=+@\uff1d-]", cell)) and not re.match(r" *[+-][0-9.]*(\Z|[]])", cell)
