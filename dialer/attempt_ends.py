@@ -13,7 +13,8 @@ from django.conf import settings
 from campaigns import call_states
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import Move
-from dialer import retry_policy
+from dialer import call_times, retry_policy
+from dialer.call_times import CallEnd
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.retry_policy import RetryPolicy
@@ -53,17 +54,16 @@ class Fate(NamedTuple):
 def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
     """Return the move that ends the attempt."""
     event = ended.event
-    ended_at = _ended_at(attempt, ended, now)
-    earliest = attempt.placing_at or attempt.claimed_at
-    answered_at = min(max(event.answered_at, earliest), ended_at) if event.answered_at else attempt.answered_at
+    call_end = _end_of(attempt, ended, now)
+    answered_at = call_times.answer_of(event, call_end, attempt.placing_at or attempt.claimed_at)
     return Move(
         attempt.pk,
         ended.outcome,
         ended.reason,
         {
-            "ended_at": ended_at,
+            "ended_at": call_end.at,
             "heard_at": now,
-            "answered_at": answered_at,
+            "answered_at": answered_at or attempt.answered_at,
             "duration_seconds": event.duration_seconds,
             "digits": event.digits,
             "recording_url": event.recording_url,
@@ -98,9 +98,8 @@ def call_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
     return Move(call.pk, fate.status, fate.reason, columns)
 
 
-def _ended_at(attempt: CallAttempt, ended: Ended, now: datetime) -> datetime:
-    """A carrier's moments are whole seconds of another clock: no call ends before it was dialled, or in the future."""
-    return min(max(ended.event.ended_at or now, attempt.placing_at or attempt.claimed_at), now)
+def _end_of(attempt: CallAttempt, ended: Ended, now: datetime) -> CallEnd:
+    return call_times.end_of(ended.event, attempt.placing_at or attempt.claimed_at, now)
 
 
 def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
@@ -115,7 +114,7 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
     if over:
         return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}")
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
-    retry_at = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, _ended_at(attempt, ended, now))
+    retry_at = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, _end_of(attempt, ended, now).latest)
     if retry_at is None:
         return Fate(Call.Status.FAILED, f"{ended.outcome}; no retry is left")
     return Fate(Call.Status.RETRYING, ended.outcome, retry_at)

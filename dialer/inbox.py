@@ -5,7 +5,7 @@ An event that can't be settled never holds up the others.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -84,6 +84,7 @@ class Taken:
     attempt_id: UUID
     carrier: str
     payload: Mapping[str, Any]
+    received_at: datetime
 
 
 def _take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken]:
@@ -97,19 +98,20 @@ def _take(limit: int, now: datetime, only: list[int] | None = None) -> list[Take
             UPDATE dialer_carrierevent SET handled_at = %s, error = '' WHERE id = ANY(ARRAY(
                 SELECT id FROM dialer_carrierevent WHERE handled_at IS NULL AND (%s::bigint[] IS NULL OR id = ANY(%s))
                 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
-            )) RETURNING id, attempt_id, carrier, payload
+            )) RETURNING id, attempt_id, carrier, payload, received_at
             """,
             [now, only, only, limit],
         )
         rows = sorted(cursor.fetchall())
-    return [Taken(id_, attempt_id, carrier, json.loads(payload)) for id_, attempt_id, carrier, payload in rows]
+    return [Taken(id_, attempt_id, carrier, json.loads(payload), at) for id_, attempt_id, carrier, payload, at in rows]
 
 
 def _settle(events: Sequence[Taken], now: datetime) -> None:
     news: list[tuple[UUID, Event]] = []
     for event in events:
         try:
-            news.append((event.attempt_id, carriers.driver(event.carrier).read_event(event.payload)))
+            told = carriers.driver(event.carrier).read_event(event.payload)
+            news.append((event.attempt_id, replace(told, received_at=event.received_at)))
         except (UnreadableEvent, UnknownCarrier) as error:
             log.warning("event_unreadable", event_id=event.id, attempt=event.attempt_id.hex, error=str(error))
             _store_error(event.id, str(error), now)

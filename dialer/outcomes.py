@@ -190,7 +190,7 @@ _ENDED_BY = (
 
 
 def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], now: datetime) -> None:
-    """Store that these calls are up. The first news of an answer counts.
+    """Store that these calls are up. The first news of an answer counts; one by a clock that is off, when it came.
 
     Args:
         known: what `_lock` returned.
@@ -204,15 +204,19 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
         cursor.execute(
             """
             UPDATE dialer_callattempt AS attempt
-            SET heard_at = %s, answered_at = coalesce(attempt.answered_at, news.answered_at),
+            SET heard_at = %s, answered_at = coalesce(attempt.answered_at, CASE
+                    WHEN news.answered_at BETWEEN attempt.placing_at AND news.received_at THEN news.answered_at
+                    WHEN news.answered_at IS NOT NULL THEN greatest(attempt.placing_at, news.received_at) END),
                 carrier_ref = coalesce(nullif(attempt.carrier_ref, ''), news.carrier_ref)
-            FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS news(id, answered_at, carrier_ref)
+            FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::text[])
+                AS news(id, answered_at, received_at, carrier_ref)
             WHERE attempt.id = news.id AND attempt.status = 'in-progress'
             """,
             [
                 now,
                 list(up),
                 [event.answered_at for event in up.values()],
+                [event.received_at or now for event in up.values()],
                 [event.carrier_ref for event in up.values()],
             ],
         )

@@ -104,13 +104,17 @@ class Event:
 
     Attributes:
         status: in-progress (the carrier has the call) or an outcome.
-        answered_at: when a person picked up; None where nobody did, or the carrier did not say.
+        started_at, answered_at, ended_at: by the carrier's clock: when the carrier began the call; when a person picked
+            up (None where nobody did, or the carrier did not say); when it ended.
+        received_at: by ours, when the news came; None: now. The inbox sets it.
     """
 
     status: str
     carrier_ref: str = ""
+    started_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    received_at: datetime | None = None
     duration_seconds: int | None = None
     digits: str = ""
     recording_url: str = ""

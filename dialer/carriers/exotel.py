@@ -247,6 +247,7 @@ def _event(fields: Mapping[str, Any], status: str, duration: int | None) -> Even
     return Event(
         status=OUTCOMES.get(status, "in-progress"),
         carrier_ref=str(fields.get("CallSid") or "")[:64],
+        started_at=min(filter(None, map(_moment, (fields.get("DateCreated"), fields.get("StartTime")))), default=None),
         answered_at=answered_at if answered else None,
         ended_at=ended_at,
         duration_seconds=duration if answered else None,

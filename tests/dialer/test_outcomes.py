@@ -204,9 +204,43 @@ def test_a_retry_waits_from_the_end_of_the_attempt(rig):
     """Also when the carrier's event was under way for a minute."""
     [attempt] = up(rig, retries=1)
     rig.clock.shift(90)
-    event = Event("busy", ended_at=timezone.now() - timedelta(seconds=60))
+    ended_at = timezone.now() - timedelta(seconds=60)
+    event = Event("busy", started_at=attempt.placing_at, ended_at=ended_at)
     outcomes.settle([(attempt.pk, event)], timezone.now())
-    assert Call.objects.get().next_attempt_at == timezone.now() - timedelta(seconds=60) + timedelta(minutes=10)
+    # The carrier's moments are whole seconds.
+    assert Call.objects.get().next_attempt_at == ended_at + timedelta(seconds=1) + timedelta(minutes=10)
+
+
+def test_a_carrier_whose_clock_is_an_hour_behind_makes_no_retry_early(rig):
+    [attempt] = up(rig, retries=1)
+    rig.clock.shift(5)
+    hour = timedelta(hours=1)
+    event = Event("busy", started_at=attempt.placing_at - hour, ended_at=timezone.now() - hour)
+    outcomes.settle([(attempt.pk, event)], timezone.now())
+    attempt.refresh_from_db()
+    assert attempt.ended_at == timezone.now()
+    assert Call.objects.get().next_attempt_at == timezone.now() + timedelta(minutes=10)
+
+
+def test_an_event_that_waited_in_the_inbox_counts_from_when_it_came(rig):
+    [attempt] = up(rig, retries=1)
+    rig.clock.shift(5)
+    came = timezone.now()
+    tell(attempt, "busy")
+    rig.clock.shift(300)
+    rig.settle()
+    assert Call.objects.get().next_attempt_at == came + timedelta(minutes=10)
+
+
+def test_an_answer_by_a_clock_that_is_off_counts_from_when_the_news_came(rig):
+    [attempt] = up(rig)
+    rig.clock.shift(5)
+    for hours in (-1, 5.5):
+        CallAttempt.objects.update(answered_at=None)
+        event = Event("in-progress", answered_at=timezone.now() + timedelta(hours=hours))
+        outcomes.settle([(attempt.pk, event)], timezone.now())
+        attempt.refresh_from_db()
+        assert attempt.answered_at == timezone.now()
 
 
 @pytest.mark.parametrize("outcome", ["busy", "no-answer", "failed"])
