@@ -50,8 +50,33 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
     """Tell whether the campaign's calls may be dialled at this moment. Makes no query.
 
     Args:
-        campaign: with its account, caller_id and caller_id.health and caller_id.trunk.health loaded.
+        campaign: with its account, caller_id, caller_id.health and caller_id.trunk.health loaded.
     """
+    return _check(campaign, now, starts_by_itself=False)
+
+
+def next_open(campaign: Campaign, at: datetime) -> "datetime | NotBefore | Never":
+    """Return the first moment from `at` on at which the gate will be open, as far as is known now. Makes no query.
+
+    Returns:
+        The moment; or why there is none: NotBefore, where it takes a person; Never, where the campaign ends before.
+    """
+    moment = at
+    while True:
+        verdict = _check(campaign, moment, starts_by_itself=True)
+        if isinstance(verdict, Open):
+            return moment
+        if isinstance(verdict, Never) and campaign.is_open:
+            ends, dials = clock(campaign.expires_at, campaign), clock(moment, campaign)
+            return Never(verdict.code, f"the campaign's end, {ends}, comes before the next moment to dial, {dials}")
+        if isinstance(verdict, Never) or verdict.at is None:
+            return verdict
+        # Later than the moment each time: what is shut at a moment opens after it.
+        moment = verdict.at
+
+
+def _check(campaign: Campaign, now: datetime, *, starts_by_itself: bool) -> Verdict:
+    """Check; with starts_by_itself a campaign that is not paused counts as started from its start on."""
     account = campaign.account
     if not campaign.is_open:
         return Never("ended", f"the campaign is {campaign.status}")
@@ -61,7 +86,7 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
         return NotBefore(None, "account-inactive", f"the account {account.sid} is inactive")
     if campaign.status == Campaign.Status.PAUSED:
         return NotBefore(None, "paused", "the campaign is paused")
-    if campaign.status == Campaign.Status.CREATED:
+    if campaign.status == Campaign.Status.CREATED and not (starts_by_itself and now >= campaign.send_at):
         starts = f"the campaign starts {clock(campaign.send_at, campaign)}"
         return NotBefore(campaign.send_at, "not-started", starts)
     if not campaign.caller_id.is_active:

@@ -62,7 +62,9 @@ class DiagnosedCall(ResponseSerializer):
     number = Text("E.164.", source="call.number")
     status = Text("created, in-progress, retrying, completed, failed or canceled.", source="call.status")
     summary = Text("A sentence: how its attempts ended, and what comes next.")
-    next_attempt_at = Moment("Of the retry.", source="call.next_attempt_at", allow_null=True)
+    next_attempt_at = Moment(
+        "When its retry can be dialled; null if it waits for none, or if none can be dialled any more.", allow_null=True
+    )
     attempts = DiagnosedAttempt(many=True, help_text="The latest, oldest first.")
 
     def get_attempts(self, found: CallDiagnosis) -> list[AttemptWithSteps]:
@@ -94,7 +96,7 @@ class DiagnosisSerializer(ResponseSerializer):
     calls = DiagnosisCalls(source="found.calls")
     last_placed_at = Moment(source="found.last_placed_at", allow_null=True)
     next_attempt_at = Moment(
-        "When the next call can be dialled; null if that is not known.",
+        "When the next call can be dialled; null if that takes a person, or if none can be dialled any more.",
         source="found.next_attempt_at",
         allow_null=True,
     )

@@ -35,11 +35,15 @@ class Step:
 
 @dataclass(frozen=True)
 class CallDiagnosis:
-    """What has become of a call, as one sentence, and its latest attempts with the moves of each, oldest first."""
+    """What has become of a call, as one sentence, and its latest attempts with the moves of each, oldest first.
+
+    next_attempt_at: when its retry is dialled; None where it waits for none, or where that takes a person.
+    """
 
     call: Call
     summary: str
     attempts: tuple[tuple[CallAttempt, tuple[Step, ...]], ...]
+    next_attempt_at: datetime | None = None
 
 
 def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list[CallDiagnosis]:
@@ -61,8 +65,15 @@ def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list
         holds = _NUMBER_BUSY if call.number in busy else diagnosis.summary
         parts = [*_so_far(own), *_what_next(call, own, campaign, holds, now)]
         histories = tuple((attempt, tuple(steps[attempt.pk])) for attempt in own)
-        made.append(CallDiagnosis(call, "; ".join(parts), histories))
+        made.append(CallDiagnosis(call, "; ".join(parts), histories, _next_attempt_at(call, campaign, now)))
     return made
+
+
+def _next_attempt_at(call: Call, campaign: Campaign, now: datetime) -> datetime | None:
+    if call.status != Call.Status.RETRYING or not call.next_attempt_at:
+        return None
+    opening = gate.next_open(campaign, max(call.next_attempt_at, now))
+    return opening if isinstance(opening, datetime) else None
 
 
 def _attempts_of(calls: Iterable[Call]) -> dict[int, list[CallAttempt]]:
@@ -108,7 +119,7 @@ def _what_next(
             if call.next_attempt_at <= now:
                 yield f"{retry} due since {at}: {holds}"
             else:
-                yield f"{retry} at {at}{_unless(campaign, call.next_attempt_at)}"
+                yield _retry(retry, call.next_attempt_at, campaign)
         case Call.Status.IN_PROGRESS if attempts:
             yield _under_way(attempts[-1], now)
         case Call.Status.FAILED:
@@ -117,10 +128,17 @@ def _what_next(
             yield f"never dialled: {call.end_reason}"
 
 
-def _unless(campaign: Campaign, at: datetime) -> str:
-    """Return what the gate says of that moment already: calling hours, a pause, an end."""
-    verdict = gate.check(campaign, at)
-    return "" if isinstance(verdict, gate.Open) else f", but {verdict.because}"
+def _retry(retry: str, due_at: datetime, campaign: Campaign) -> str:
+    """Say when a retry is dialled that is not due yet, and what the gate says of that moment already."""
+    opening, at = gate.next_open(campaign, due_at), gate.clock(due_at, campaign)
+    if opening == due_at:
+        return f"{retry} at {at}"
+    if isinstance(opening, gate.Never):
+        return f"no {retry}, which is due {at}: {opening.because}"
+    verdict = gate.check(campaign, due_at)
+    assert not isinstance(verdict, gate.Open)
+    when = f"at {gate.clock(opening, campaign)}, due {at}" if isinstance(opening, datetime) else f"at {at}"
+    return f"{retry} {when}, but {verdict.because}"
 
 
 _UNDER_WAY = {

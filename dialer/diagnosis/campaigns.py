@@ -41,7 +41,8 @@ class Diagnosis:
 
     Attributes:
         summary: one sentence.
-        next_attempt_at: when the next call can be dialled; None where that is not known.
+        next_attempt_at: when the next call can be dialled; None where that takes a person, or where no call can be
+            dialled any more.
     """
 
     summary: str
@@ -63,11 +64,12 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
         ended=come.ended,
     )
     verdict = gate.check(campaign, now)
-    next_at = _next_attempt_at(campaign, counts, waits, now)
+    opening = _next_opening(campaign, counts, waits, now)
+    next_at = opening if isinstance(opening, datetime) else None
     diagnosis = Diagnosis("", (), counts, next_at, _last_placed_at(campaign))
     if not campaign.is_open:
         return _told(diagnosis, [_why_ended(campaign, verdict)])
-    stops = [*_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
+    stops = [*_no_more(verdict, opening), *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
     if isinstance(verdict, gate.Open):
         return _of_open(campaign, diagnosis, stops, verdict, now)
     return _told(diagnosis, [_shut(verdict), *_still_up(counts), *stops, *_unknown(campaign)])
@@ -103,6 +105,12 @@ def _shut(verdict: gate.NotBefore | gate.Never) -> Reason:
     return Reason(verdict.code, verdict.because, verdict.at, verdict.detail)
 
 
+def _no_more(verdict: gate.Verdict, opening: object) -> Iterator[Reason]:
+    """Yield that nothing can be dialled any more, where the gate does not say so of this moment already."""
+    if isinstance(opening, gate.Never) and not isinstance(verdict, gate.Never):
+        yield Reason(opening.code, opening.because)
+
+
 def _still_up(counts: Counts) -> Iterator[Reason]:
     if counts.up:
         yield Reason("calls-up", f"{calls_text(counts.up)} still up")
@@ -112,9 +120,9 @@ def _nothing_due(diagnosis: Diagnosis, campaign: Campaign) -> Reason:
     counts, next_at, left = diagnosis.calls, diagnosis.next_attempt_at, []
     if counts.up:
         left.append(f"{calls_text(counts.up)} up")
-    if next_at:
-        retries = calls_text(counts.waiting_for_retry)
-        left.append(f"{retries} waiting for a retry, the next {gate.clock(next_at, campaign)}")
+    if counts.waiting_for_retry:
+        when = f", the next {gate.clock(next_at, campaign)}" if next_at else ""
+        left.append(f"{calls_text(counts.waiting_for_retry)} waiting for a retry{when}")
     return Reason("nothing-due", f"nothing is due: {', '.join(left) or 'no call is left'}", next_at)
 
 
@@ -187,15 +195,12 @@ def _waits(campaign: Campaign, now: datetime) -> _Waits:
     return _Waits(waits["due"], waits["next_at"])
 
 
-def _next_attempt_at(campaign: Campaign, counts: Counts, waits: _Waits, now: datetime) -> datetime | None:
-    """Return when a call is due, or when the gate opens after that."""
+def _next_opening(
+    campaign: Campaign, counts: Counts, waits: _Waits, now: datetime
+) -> datetime | gate.NotBefore | gate.Never | None:
+    """Return when the gate will be open for the next call, or why it will not; None where no call waits."""
     due_at = now if counts.due else waits.next_at
-    if due_at is None:
-        return None
-    verdict = gate.check(campaign, due_at)
-    if isinstance(verdict, gate.Open):
-        return due_at
-    return verdict.at if isinstance(verdict, gate.NotBefore) else None
+    return gate.next_open(campaign, due_at) if due_at else None
 
 
 def _last_placed_at(campaign: Campaign) -> datetime | None:

@@ -271,6 +271,38 @@ def test_the_next_attempt_is_not_before_the_gate_opens(rig: Rig):
     assert f"{found.next_attempt_at.astimezone(rig.account.zone):%d %H:%M}" == "03 00:00"
 
 
+def test_a_retry_that_falls_after_the_hours_is_named_for_the_next_opening(rig: Rig):
+    rig.account.opens_at, rig.account.closes_at = clock_time(10, 30), clock_time(11, 35)
+    rig.account.save()
+    campaign = rig.campaign([A], retries=1)
+    rig.tick()
+    end_all(rig, "busy")
+    assert of(campaign).summary == "nothing is due: 1 call waiting for a retry, the next 2026-03-03 10:30 IST"
+    (call,) = diagnosis.of_calls(list(campaign.calls.all()), of(campaign), timezone.now())
+    assert call.next_attempt_at == of(campaign).next_attempt_at
+    assert call.summary == (
+        "rung once: busy; retry 1 at 2026-03-03 10:30 IST, due 2026-03-02 11:40 IST, but "
+        "outside the calling hours 10:30-11:35 Asia/Kolkata until 2026-03-03 10:30 IST"
+    )
+
+
+def test_nothing_can_be_dialled_any_more_once_the_end_comes_before_the_next_opening(rig: Rig):
+    rig.account.opens_at, rig.account.closes_at = clock_time(10, 30), clock_time(11, 35)
+    rig.account.save()
+    campaign = rig.campaign([A], retries=1, end_at=timezone.now() + timedelta(hours=9))
+    rig.tick()
+    end_all(rig, "busy")
+    why = "the campaign's end, 2026-03-02 20:30 IST, comes before the next moment to dial, 2026-03-03 10:30 IST"
+    for _ in ("while the hours are open", "and after that"):
+        found = of(campaign)
+        assert found.next_attempt_at is None
+        assert ("past-its-end", why) in [(reason.code, reason.message) for reason in found.reasons]
+        (call,) = diagnosis.of_calls(list(campaign.calls.all()), found, timezone.now())
+        assert call.next_attempt_at is None
+        assert why in call.summary
+        rig.clock.shift(timedelta(hours=1))
+
+
 def test_lost_answers_are_told(rig: Rig):
     campaign = rig.campaign(1)
     rig.tick()

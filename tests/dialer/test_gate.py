@@ -1,6 +1,7 @@
 """The gate's verdicts: a code for programs, a sentence for people, and the moment to ask again."""
 
 from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -59,6 +60,61 @@ def test_not_now(columns, at, code, because):
     assert isinstance(given, gate.NotBefore)
     assert (given.at, given.code) == (at, code)
     assert because in given.because
+
+
+def at(text: str, zone: str = "Asia/Kolkata") -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+DAY = {"account__opens_at": time(10, 30), "account__closes_at": time(21)}
+NOT_STARTED = {"status": "created", "started_at": None}
+BERLIN = {"account__time_zone": "Europe/Berlin", "account__opens_at": time(2, 30), "account__closes_at": time(21)}
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "opens"),
+    [
+        ({}, at("2026-03-02 11:30"), at("2026-03-02 11:30")),
+        # The hours: before, within, the last second, the closing, after it.
+        (DAY, at("2026-03-02 09:00"), at("2026-03-02 10:30")),
+        (DAY, at("2026-03-02 20:59:59"), at("2026-03-02 20:59:59")),
+        (DAY, at("2026-03-02 21:00"), at("2026-03-03 10:30")),
+        (DAY, at("2026-03-02 21:30"), at("2026-03-03 10:30")),
+        # The campaign's own end: at the opening, before it, and after it.
+        (DAY | {"end_at": at("2026-03-03 10:30")}, at("2026-03-02 21:30"), "past-its-end"),
+        (DAY | {"end_at": at("2026-03-03 09:00")}, at("2026-03-02 21:30"), "past-its-end"),
+        (DAY | {"end_at": at("2026-03-03 10:31")}, at("2026-03-02 21:30"), at("2026-03-03 10:30")),
+        ({"end_at": at("2026-03-02 12:00")}, at("2026-03-02 12:00"), "past-its-end"),
+        # The start, and the hours at that moment.
+        (DAY | NOT_STARTED | {"send_at": at("2026-03-04 12:00")}, at("2026-03-02 21:30"), at("2026-03-04 12:00")),
+        (DAY | NOT_STARTED | {"send_at": at("2026-03-04 22:00")}, at("2026-03-02 21:30"), at("2026-03-05 10:30")),
+        (
+            DAY | NOT_STARTED | {"send_at": at("2026-03-04 22:00"), "end_at": at("2026-03-05 10:00")},
+            at("2026-03-02 21:30"),
+            "past-its-end",
+        ),
+        # The clocks jump over the opening, which moves to the end of the jump; and go back.
+        (BERLIN, at("2026-03-28 22:00", "Europe/Berlin"), at("2026-03-29 03:00", "Europe/Berlin")),
+        (BERLIN, at("2025-10-25 22:00", "Europe/Berlin"), at("2025-10-26 00:30", "UTC")),
+        # What takes a person.
+        (DAY | {"status": "paused"}, at("2026-03-02 21:30"), "paused"),
+        (DAY | {"account__is_active": False}, at("2026-03-02 21:30"), "account-inactive"),
+        (DAY | {"caller_id__is_active": False}, at("2026-03-02 21:30"), "caller-id-inactive"),
+        ({"status": "completed", "ended_at": NOW}, at("2026-03-02 21:30"), "ended"),
+    ],
+)
+def test_the_next_moment_at_which_it_is_open(columns, asked, opens):
+    campaign = CampaignFactory(**RUNNING | {"end_at": None} | columns)
+    answer = gate.next_open(campaign, asked)
+    assert opens == (answer if isinstance(answer, datetime) else answer.code)
+    if isinstance(answer, datetime) and campaign.status == "in-progress":
+        assert isinstance(gate.check(campaign, answer), gate.Open)
+
+
+def test_after_the_rest_of_a_trunk_the_hours_are_asked():
+    health = TrunkHealthFactory(failures=2, down_since=NOW, resting_until=at("2026-03-02 21:00:20"))
+    campaign = CampaignFactory(caller_id__trunk=health.trunk, **RUNNING | DAY)
+    assert gate.next_open(campaign, at("2026-03-02 20:59:50")) == at("2026-03-03 10:30")
 
 
 def test_a_trunk_that_is_down_keeps_its_error_for_the_operator():
