@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import CallerId
 from campaigns_project import health
-from dialer import diagnosis, inbox
+from dialer import caller_id_health, diagnosis, inbox
 from dialer.models import CallAttempt, CallerIdHealth
 from tests.conftest import NUMBERS, Rig, states
-from tests.factories import AccountFactory, CallerIdFactory, CallFactory, CampaignFactory
+from tests.factories import AccountFactory, CallerIdFactory, CallerIdHealthFactory, CallFactory, CampaignFactory
 
 
 def fail(rig: Rig, *numbers: str) -> None:
@@ -126,8 +127,16 @@ def test_a_conversation_that_began_before_the_run_says_nothing_about_it(rig: Rig
     set_channels(rig, 2)
     seconds(rig, 6)
     tell("completed", NUMBERS[0])
-    seconds(rig, 6)
+    rig.settle()
+    seconds(rig, 2)
     assert CallerIdHealth.objects.get().is_failing
+
+
+def test_that_calls_are_taken_does_not_end_a_rest_for_calls_that_fail(rig: Rig):
+    health = CallerIdHealthFactory(caller_id=rig.caller_id, down=True, failing_numbers=NUMBERS[:10])
+    caller_id_health.took_a_call(CallerId.objects.select_related("health").get(pk=rig.caller_id.pk))
+    health.refresh_from_db()
+    assert (health.refused_numbers, health.failures) == ([], 3)
 
 
 def test_an_answer_ends_the_rest(rig: Rig):
