@@ -34,7 +34,7 @@ from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
 from dialer.models import CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
 from dialer.recovery import Repairs
-from webhooks import tries
+from webhooks import claims
 from webhooks.models import WebhookDelivery
 
 log = structlog.get_logger(__name__)
@@ -147,7 +147,7 @@ def _webhooks(now: datetime) -> Iterator[Metric]:
     pending = WebhookDelivery.objects.filter(next_try_at__isnull=False)
     given_up = WebhookDelivery.objects.filter(given_up_at__isnull=False)
     yield _gauge("webhooks_pending", "Webhooks that are not delivered yet.", _capped(pending))
-    lag = _age(tries.due_since(now), now)
+    lag = _age(claims.due_since(now), now)
     yield _gauge("webhooks_lag_seconds", "How long the webhook that has been due longest has waited.", lag)
     yield _gauge("webhooks_given_up", "Webhooks given up in the last month and not sent again.", _capped(given_up))
 

@@ -123,6 +123,10 @@ REPORT_LINK_SECONDS = int(_positive("REPORT_LINK_SECONDS", 7 * 24 * 3600))
 WEBHOOK_TIMEOUT_SECONDS = _positive("WEBHOOK_TIMEOUT_SECONDS", 15, most=60)
 # How long a webhook is tried, in seconds. A day, so that a receiver that fails at night can be repaired in the morning.
 WEBHOOK_GIVE_UP_SECONDS = _positive("WEBHOOK_GIVE_UP_SECONDS", 24 * 3600, most=30 * 24 * 3600)
+# Webhooks that may be on their way at once to one receiver (host and port) of an account: one that takes a second gets
+# sixty a second. And to all receivers of an account, so that one account with slow ones leaves room for the others.
+WEBHOOKS_AT_ONCE_PER_RECEIVER = int(_positive("WEBHOOKS_AT_ONCE_PER_RECEIVER", 60, most=1000))
+WEBHOOKS_AT_ONCE_PER_ACCOUNT = int(_positive("WEBHOOKS_AT_ONCE_PER_ACCOUNT", 90, most=1000))
 # Whether webhooks may go to private, loopback and link-local addresses. Never where customers choose the addresses.
 WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.bool("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", default=False)
 # The largest API request, in bytes: 5,000 numbers take about 100 kB.

@@ -19,7 +19,7 @@ from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
 from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
-from webhooks.models import WebhookDelivery, WebhookTry, queue_of
+from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
 # mypy: disallow_subclassing_any=False
 # To a type checker `CallFactory()` would be a CallFactory, and its number a Sequence, when both are a call's own.
@@ -294,22 +294,29 @@ class CallerIdHealthFactory(ModelFactory):
 
 
 class WebhookDeliveryFactory(ModelFactory):
-    """A campaign's start, about to be told."""
+    """A campaign's start, about to be told; with a number, one of its calls."""
 
     class Meta:
         model = WebhookDelivery
 
     campaign = SubFactory(CampaignFactory, running=True, status_callback="https://client.example/campaign?key=k")
     account = SelfAttribute("campaign.account")
-    kind = WebhookDelivery.Kind.CAMPAIGN_STATUS
+    kind = LazyAttribute(
+        lambda row: (
+            WebhookDelivery.Kind.CALL_STATUS if row.number.startswith("+") else WebhookDelivery.Kind.CAMPAIGN_STATUS
+        )
+    )
     url = LazyAttribute(lambda row: row.campaign.status_callback)
     payload = LazyAttribute(lambda row: {"campaign_sid": row.campaign.pk.hex, "status": "in-progress"})
-    queue = LazyAttribute(lambda row: queue_of(row.campaign.pk, row.url))
+    receiver = LazyAttribute(lambda row: receiver_of(row.campaign.account_id, row.url))
+    stream = LazyAttribute(lambda row: stream_of(row.campaign.pk, row.url))
+    queue = LazyAttribute(lambda row: queue_of(row.stream, row.number))
     created_at = _ago(minutes=1)
     queued_at = SelfAttribute("created_at")
     next_try_at = SelfAttribute("created_at")
 
     class Params:
+        number = ""
         # A part of the traits below, not a state of its own.
         done = Trait(next_try_at=None, tries=1)
         delivered = Trait(done=True, last_status=200, delivered_at=LazyFunction(timezone.now))

@@ -44,7 +44,7 @@ class Receiver:
                     answer(self)
                     return
                 self.send_response(answer)
-                body = b"" if answer == 204 else b"hello"
+                body = b"" if answer in {204, 304} else b"hello"
                 self.send_header("Content-Length", str(len(body)))
                 if 300 <= answer < 400:
                     self.send_header("Location", receiver.url("/elsewhere"))

@@ -5,13 +5,15 @@ reach (OWASP: Server-Side Request Forgery).
 """
 
 import ipaddress
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from django.conf import settings
+from yarl import URL
 
 # How long an API request waits for a name to resolve. That may fail: the check that counts is the one at delivery.
 LOOKUP_SECONDS = 2
@@ -22,6 +24,37 @@ _lookups = ThreadPoolExecutor(max_workers=4, thread_name_prefix="webhook-names")
 
 class PrivateAddress(OSError):
     """The address does not belong to the public internet."""
+
+
+# Scheme, authority, and the rest up to a fragment, which is the client's own business and is never sent.
+_PARTS = re.compile(r"(?i:(https?)://)([^/?#\\]+)([^#]*)", re.DOTALL)
+# What may stand in a request line as it is: visible ASCII. Anything else has no bytes of its own until it is encoded.
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class UnusableAddress(ValueError):
+    """Nothing can be requested from the address."""
+
+
+def request_url(text: str) -> URL:
+    """Return what is requested for an address: path and query byte for byte as given. Raises UnusableAddress.
+
+    Spaces and what is not ASCII are percent-encoded as UTF-8, as browsers do; a name that is not ASCII becomes its
+    Punycode. `%2F`, `%2f`, `+`, `//`, `..` and an empty query stay: a signature may be made over them.
+    """
+    parts = _PARTS.fullmatch(text.partition("#")[0])
+    if parts is None:
+        raise UnusableAddress("it does not begin with http:// or https:// and a host")
+    scheme, authority, target = parts.groups()
+    try:
+        base = URL(f"{scheme.lower()}://{authority}/")
+        if not base.raw_host or base.raw_path_qs != "/":
+            raise UnusableAddress("it has no host")
+        target = quote(target if target.startswith("/") else f"/{target}", safe=_VISIBLE)
+        # All of it as the path: yarl would drop an empty query.
+        return URL.build(scheme=base.scheme, authority=base.raw_authority, path=target, encoded=True)
+    except ValueError as error:
+        raise UnusableAddress(str(error)) from error
 
 
 def is_public(text: str) -> bool:
@@ -47,8 +80,8 @@ def is_refused(url: str) -> bool:
     if settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES:
         return False
     try:
-        host = urlsplit(url).hostname
-    except ValueError:
+        host = request_url(url).raw_host
+    except UnusableAddress:
         return False  # the validator of URLs refuses it
     addresses = _resolve(host, int(time.monotonic() / CACHED_SECONDS)) if host else ()
     return bool(addresses) and not any(is_public(address) for address in addresses)

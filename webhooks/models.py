@@ -4,7 +4,9 @@ A row is inserted by the transaction that makes the change it tells of: no event
 without its event. The rows of a queue are sent one after another, in the order of their keys.
 """
 
+from functools import lru_cache
 from typing import ClassVar
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 from django.db import models
@@ -41,13 +43,22 @@ class WebhookDelivery(models.Model):
     kind = models.CharField(max_length=16, choices=Kind)
     url = models.CharField("address", max_length=2048)
     payload = models.JSONField()
-    # Of campaign and address, or of this row alone once it is redelivered. A queue sends one webhook at a time.
+    # Digests, as addresses are too long for an index. The server that is asked, for one account: its share of places.
+    receiver = models.UUIDField(editable=False)
+    # Campaign and address. The campaign's start is the first of a stream, and its end the last.
+    stream = models.UUIDField(editable=False)
+    # A number in the stream; for the campaign's start the stream itself. A queue sends one webhook at a time. Once it
+    # is redelivered, a row is a stream and a queue of its own.
     queue = models.UUIDField(editable=False)
     created_at = models.DateTimeField()
     # The start of the time after which it is given up: its creation, or the last request to send it again.
     queued_at = models.DateTimeField()
     # While it is being sent: when the worker that sends it counts as dead.
     next_try_at = models.DateTimeField(null=True, help_text="Empty once it is delivered or given up.")
+    # Set while a worker sends it.
+    sending_until = models.DateTimeField(null=True, editable=False)
+    # A try of it has failed, or of the one before it in its queue: the campaign's end waits for it only so long.
+    has_failed = models.BooleanField(default=False, editable=False)
     tries = models.PositiveIntegerField(default=0, help_text="Tries begun since it was queued.")
     delivered_at = models.DateTimeField(null=True)
     given_up_at = models.DateTimeField(null=True)
@@ -69,8 +80,16 @@ class WebhookDelivery(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by tries.claim, at each tick and after each delivery: the oldest pending row of each queue.
+            # Read by claims.claim, at each tick and after each delivery: what is due for a receiver, the older rows of
+            # a queue and of a stream, and what is on its way.
+            models.Index(
+                fields=["receiver", "next_try_at", "id"], name="webhook_due", condition=Q(next_try_at__isnull=False)
+            ),
             models.Index(fields=["queue", "id"], name="webhook_pending", condition=Q(next_try_at__isnull=False)),
+            models.Index(
+                fields=["stream", "has_failed", "id"], name="webhook_stream", condition=Q(next_try_at__isnull=False)
+            ),
+            models.Index(fields=["sending_until"], name="webhook_sending", condition=Q(sending_until__isnull=False)),
             # Read by the list of the API.
             models.Index(fields=["account", "id"], name="webhook_of_account"),
             # Read by the lists of one campaign.
@@ -90,6 +109,11 @@ class WebhookDelivery(models.Model):
             return self.State.DELIVERED
         return self.State.GIVEN_UP if self.given_up_at else self.State.PENDING
 
+    @property
+    def is_start(self) -> bool:
+        """Whether it tells of a campaign's start, at its place before the webhooks of the numbers."""
+        return self.kind == self.Kind.CAMPAIGN_STATUS and self.queue == self.stream
+
 
 class WebhookTry(models.Model):
     """One POST of a webhook and its result. A try whose worker died has no row, and was repeated."""
@@ -108,6 +132,28 @@ class WebhookTry(models.Model):
         return f"{self.http_status or self.error}"
 
 
-def queue_of(campaign_id: UUID, url: str) -> UUID:
-    """Return the queue of a campaign's webhooks to one address: a digest, as an address is too long for an index."""
+def stream_of(campaign_id: UUID, url: str) -> UUID:
+    """Return the stream of a campaign's webhooks to one address."""
     return uuid5(campaign_id, url)
+
+
+def queue_of(stream: UUID, number: str) -> UUID:
+    """Return the queue of a number in a stream, or of the campaign's end (`END`); START is that of the stream."""
+    return uuid5(stream, number) if number else stream
+
+
+# What stands in the place of the number for the campaign's own webhooks.
+START, END = "", "end"
+
+
+@lru_cache(maxsize=10_000)
+def receiver_of(account_id: int, url: str) -> UUID:
+    """Return the receiver of an address: the account's share of a host and port."""
+    try:
+        server = urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        server = url  # it can't be used, and fails by itself
+    return uuid5(_RECEIVERS, f"{account_id} {server}")
+
+
+_RECEIVERS = UUID("5d0c7c5e-1f0a-4c36-9a52-6f0d5b0c0f0e")

@@ -1,6 +1,6 @@
 """The outbox: webhooks are added to it in the transaction of their event, sent again on request, and deleted when old.
 
-How they are claimed and tried: `webhooks.tries`.
+How they are claimed: `webhooks.claims`; what becomes of a try: `webhooks.tries`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from campaigns.models import Campaign
 from core import task_queue
-from webhooks.models import WebhookDelivery, queue_of
+from webhooks.models import WebhookDelivery, queue_of, receiver_of, stream_of
 
 State = WebhookDelivery.State
 
@@ -30,9 +30,13 @@ PURGE_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Webhook:
-    """What to send to an address about a campaign. Of the campaign only its key and account_id are read."""
+    """What to send to an address about a campaign. Of the campaign only its key and account_id are read.
+
+    number: whose webhooks stay in their order; `START` or `END` for the campaign's own.
+    """
 
     campaign: Campaign
+    number: str
     kind: str
     url: str
     payload: dict[str, Any]
@@ -51,13 +55,16 @@ def add(webhooks: Iterable[Webhook]) -> None:
 
 
 def _row(webhook: Webhook, now: datetime) -> WebhookDelivery:
+    stream = stream_of(webhook.campaign.pk, webhook.url)
     return WebhookDelivery(
         account_id=webhook.campaign.account_id,
         campaign=webhook.campaign,
         kind=webhook.kind,
         url=webhook.url,
         payload=webhook.payload,
-        queue=queue_of(webhook.campaign.pk, webhook.url),
+        receiver=receiver_of(webhook.campaign.account_id, webhook.url),
+        stream=stream,
+        queue=queue_of(stream, webhook.number),
         created_at=now,
         queued_at=now,
         next_try_at=now,
@@ -67,23 +74,35 @@ def _row(webhook: Webhook, now: datetime) -> WebhookDelivery:
 def redeliver(deliveries: Sequence[WebhookDelivery], now: datetime) -> int:
     """Send webhooks again under the same webhook id, so that a receiver can tell; return how many.
 
-    A pending one keeps its place in its queue and is tried at once. One that was delivered or given up gets a queue of
-    its own: its turn has passed, and it must not hold up the events of now.
+    A pending one keeps its place in its queue and is tried at once; one that is on its way is left alone. One that was
+    delivered or given up gets a queue of its own: its turn has passed, and it must not hold up the events of now.
     """
     with transaction.atomic():
         rows = WebhookDelivery.objects.select_for_update().filter(pk__in=[delivery.pk for delivery in deliveries])
         chosen = list(rows.order_by("pk"))
         for row in chosen:
             if row.next_try_at is None:
-                row.queue = row.webhook_id
-                row.queued_at, row.tries = now, 0
+                row.queue = row.stream = row.webhook_id
+                row.queued_at, row.tries, row.has_failed = now, 0, False
             row.delivered_at = row.given_up_at = None
-            row.next_try_at = now
-        WebhookDelivery.objects.bulk_update(
-            chosen, ["queue", "queued_at", "tries", "delivered_at", "given_up_at", "next_try_at"]
-        )
+            if row.sending_until is None or row.sending_until <= now:
+                row.next_try_at, row.sending_until = now, None
+        WebhookDelivery.objects.bulk_update(chosen, _REDELIVERED)
         transaction.on_commit(enqueue_delivery)
     return len(chosen)
+
+
+_REDELIVERED = [
+    "stream",
+    "queue",
+    "queued_at",
+    "tries",
+    "has_failed",
+    "delivered_at",
+    "given_up_at",
+    "next_try_at",
+    "sending_until",
+]
 
 
 def purge(now: datetime) -> int:

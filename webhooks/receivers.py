@@ -18,7 +18,7 @@ from campaigns.signals import calls_ended, campaigns_moved
 from dialer.models import CallAttempt
 from dialer.signals import attempts_ended
 from webhooks import outbox
-from webhooks.models import WebhookDelivery
+from webhooks.models import END, START, WebhookDelivery
 from webhooks.outbox import Webhook
 from webhooks.payloads import ENDS, call_schedule, call_status, campaign_status
 
@@ -33,7 +33,13 @@ def tell_of_attempts(attempts: Iterable[CallAttempt], **_: Any) -> None:
     wanted = [attempt for attempt in attempts if attempt.campaign.call_status_callback]
     _load_accounts(attempt.campaign for attempt in wanted)
     outbox.add(
-        Webhook(attempt.campaign, Kind.CALL_STATUS, attempt.campaign.call_status_callback, call_status(attempt))
+        Webhook(
+            attempt.campaign,
+            attempt.call.number,
+            Kind.CALL_STATUS,
+            attempt.campaign.call_status_callback,
+            call_status(attempt),
+        )
         for attempt in wanted
     )
 
@@ -51,7 +57,13 @@ def tell_of_campaigns(campaigns: Iterable[Campaign], at: datetime, **_: Any) -> 
     wanted = [campaign for campaign in campaigns if campaign.status_callback and _has_started_or_ended(campaign, at)]
     _load_accounts(wanted)
     outbox.add(
-        Webhook(campaign, Kind.CAMPAIGN_STATUS, campaign.status_callback, campaign_status(campaign))
+        Webhook(
+            campaign,
+            END if campaign.status in ENDS else START,
+            Kind.CAMPAIGN_STATUS,
+            campaign.status_callback,
+            campaign_status(campaign),
+        )
         for campaign in wanted
     )
 
@@ -73,7 +85,8 @@ def _of_calls(calls: Iterable[Call]) -> Iterator[Webhook]:
         attempts = _attempts_of(batch)
         for call in batch:
             payload = call_schedule(call, attempts[call.pk])
-            yield Webhook(call.campaign, Kind.CALL_SCHEDULE, call.campaign.call_schedule_callback, payload)
+            address = call.campaign.call_schedule_callback
+            yield Webhook(call.campaign, call.number, Kind.CALL_SCHEDULE, address, payload)
 
 
 def _batches(calls: Iterable[Call]) -> Iterator[list[Call]]:

@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import structlog
@@ -14,7 +15,7 @@ from standardwebhooks import Webhook as Signature
 from core import http_loop
 from core.encryption import UnreadableSecret
 from webhooks import addresses
-from webhooks.addresses import PrivateAddress
+from webhooks.addresses import PrivateAddress, UnusableAddress
 from webhooks.models import WebhookDelivery
 from webhooks.tries import Result
 
@@ -30,15 +31,15 @@ _sessions: dict[int, aiohttp.ClientSession] = {}
 async def send(delivery: WebhookDelivery) -> Result:
     """Try once to deliver a webhook, whose account is loaded. Never raises: every failure is a result."""
     at, started = timezone.now(), time.monotonic()
-    status, error, response = None, "", ""
+    status, error, response, retry_after = None, "", "", None
     try:
-        status, response = await _post(delivery, at)
+        status, response, retry_after = await _post(delivery, at)
         error = _refusal(status)
     except TimeoutError:
         error = f"no answer within {settings.WEBHOOK_TIMEOUT_SECONDS:g} s"
     except aiohttp.ClientConnectorError as failure:
         error = _why_no_connection(failure)
-    except aiohttp.InvalidURL:
+    except (aiohttp.InvalidURL, UnusableAddress):
         error = "this address can't be used"
     except (aiohttp.ClientError, OSError) as failure:
         error = f"no answer: {_without_address(failure)}"
@@ -48,19 +49,33 @@ async def send(delivery: WebhookDelivery) -> Result:
         # One that can't be sent must not hold up the others, nor be claimed every half minute for ever.
         log.exception("webhook_not_sent", webhook=delivery.webhook_id.hex)
         error = f"it could not be sent: {type(failure).__name__}"
-    return Result(at, time.monotonic() - started, status, error.replace("\0", ""), response)
+    seconds = time.monotonic() - started
+    return Result(at, seconds, status, error.replace("\0", ""), response, retry_after)
 
 
-async def _post(delivery: WebhookDelivery, at: datetime) -> tuple[int, str]:
-    """Return the status and the beginning of the response."""
+async def _post(delivery: WebhookDelivery, at: datetime) -> tuple[int, str, float | None]:
+    """Return the status, the beginning of the response, and the seconds that it asks to wait."""
     body = json.dumps(delivery.payload, ensure_ascii=False, separators=(",", ":"))
     headers = _signed(delivery, body, at) | {"Content-Type": "application/json", "User-Agent": "Trunkline-Webhooks"}
     timeout = aiohttp.ClientTimeout(total=settings.WEBHOOK_TIMEOUT_SECONDS)
     # No redirects: nobody has checked where one leads, and a payload holds phone numbers.
-    request = _session().post(delivery.url, data=body.encode(), headers=headers, timeout=timeout, allow_redirects=False)
+    url = addresses.request_url(delivery.url)
+    request = _session().post(url, data=body.encode(), headers=headers, timeout=timeout, allow_redirects=False)
     async with request as response:
         beginning = await response.content.read(RESPONSE_BYTES)
-        return response.status, beginning.decode(errors="replace").replace("\0", "")
+        retry_after = _seconds_until(response.headers.get("Retry-After", ""), at)
+        return response.status, beginning.decode(errors="replace").replace("\0", ""), retry_after
+
+
+def _seconds_until(retry_after: str, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for: a number, or an HTTP date; None for anything else."""
+    if retry_after.isascii() and retry_after.strip().isdigit():
+        return float(retry_after.strip()[:9])
+    try:
+        moment = parsedate_to_datetime(retry_after)
+        return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _signed(delivery: WebhookDelivery, body: str, at: datetime) -> dict[str, str]:

@@ -10,8 +10,7 @@ from webhooks import delivery, outbox
 @shared_task(name=outbox.DELIVER)
 def deliver_webhooks() -> None:
     task_queue.taken(outbox.DELIVER)
-    if delivery.deliver_due():
-        outbox.enqueue_delivery()
+    delivery.deliver_due(hand_over=outbox.enqueue_delivery)
 
 
 @shared_task(name="webhooks.purge")

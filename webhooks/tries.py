@@ -1,21 +1,19 @@
-"""The tries of webhooks: claim those that are due, record the result of each try, and decide when the next one is.
+"""Record the results of tries, and decide whether and when a webhook is tried again.
 
-Only the oldest pending row of a queue is ever claimed, and while it is being sent its `next_try_at` lies in the future.
-So a queue sends one webhook at a time, and a worker that dies costs a repeat, never a loss.
+While a webhook is being sent its `next_try_at` lies in the future (`webhooks.claims`), so a worker that dies costs a
+repeat, never a loss.
 """
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from webhooks.models import WebhookDelivery, WebhookTry
+from webhooks.models import END, WebhookDelivery, WebhookTry, queue_of
 
 log = structlog.get_logger(__name__)
 
@@ -24,66 +22,33 @@ log = structlog.get_logger(__name__)
 WAITS = (5, 30, 120, 600, 1800, 3600)
 # The share of a wait that is added to it at random, at the most: the campaigns of one receiver must not retry in step.
 JITTER = 0.2
-# Seconds beyond the time limit of a try, in which its result is stored on a busy machine.
-MARGIN_SECONDS = 15
+# What a receiver may ask for with Retry-After, in seconds: not to be asked again at once, nor to be forgotten.
+RETRY_AFTER = (1, 3600)
+# Responses that mean "not now": 408 Request Timeout, 425 Too Early, 429 Too Many Requests. Any other redirect or client
+# error says that this webhook is not wanted, and stays so however often it is sent.
+NOT_NOW = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one try. error: a sentence, or "" when the receiver has accepted the webhook."""
+    """The result of one try.
+
+    error: a sentence, or "" when the receiver has accepted the webhook.
+    retry_after: the seconds that the receiver asks to wait.
+    """
 
     at: datetime
     seconds: float
     http_status: int | None = None
     error: str = ""
     response: str = ""
+    retry_after: float | None = None
 
-
-def claim(limit: int, now: datetime, queues: Sequence[UUID] | None = None) -> list[WebhookDelivery]:
-    """Claim the oldest pending row of each queue that is due, of these queues or of all, at most `limit`.
-
-    Their accounts are loaded. The caller has to send them and record the results.
-    """
-    heads = _HEADS if queues is None else _HEADS_OF_QUEUES
-    until = now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS + MARGIN_SECONDS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            {heads},
-            due AS MATERIALIZED (
-                SELECT row.id FROM webhooks_webhookdelivery AS row JOIN head ON head.id = row.id
-                WHERE row.next_try_at <= %(now)s
-                ORDER BY row.next_try_at, row.id LIMIT %(limit)s FOR UPDATE OF row SKIP LOCKED
-            )
-            UPDATE webhooks_webhookdelivery AS row SET next_try_at = %(until)s, tries = row.tries + 1
-            FROM due WHERE row.id = due.id RETURNING row.id
-            """,  # noqa: S608 -- made of constants; every value is a parameter
-            {"now": now, "limit": limit, "until": until, "queues": list(queues or ())},
-        )
-        ids = [row[0] for row in cursor.fetchall()]
-    return list(WebhookDelivery.objects.filter(pk__in=ids).select_related("account").order_by("pk")) if ids else []
-
-
-# Steps through the index from queue to queue, so the thousands of rows that wait behind a receiver that is down cost
-# nothing.
-_HEADS = """
-    WITH RECURSIVE head AS (
-        (SELECT queue, id FROM webhooks_webhookdelivery WHERE next_try_at IS NOT NULL ORDER BY queue, id LIMIT 1)
-        UNION ALL
-        SELECT following.queue, following.id FROM head, LATERAL (
-            SELECT queue, id FROM webhooks_webhookdelivery
-            WHERE next_try_at IS NOT NULL AND queue > head.queue ORDER BY queue, id LIMIT 1
-        ) AS following
-    )
-"""
-_HEADS_OF_QUEUES = """
-    WITH head AS (
-        SELECT (
-            SELECT id FROM webhooks_webhookdelivery
-            WHERE next_try_at IS NOT NULL AND queue = wanted.queue ORDER BY id LIMIT 1
-        ) AS id FROM unnest(%(queues)s::uuid[]) AS wanted(queue)
-    )
-"""
+    @property
+    def is_final(self) -> bool:
+        """Whether the receiver has refused this webhook for good."""
+        status = self.http_status
+        return bool(self.error) and status is not None and 300 <= status < 500 and status not in NOT_NOW
 
 
 def record(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
@@ -104,11 +69,16 @@ def record(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
             response=result.response,
         )
         if not result.error:
-            rows.filter(delivered_at=None).update(next_try_at=None, delivered_at=now, given_up_at=None, **last)
+            done = {"next_try_at": None, "sending_until": None, "delivered_at": now, "given_up_at": None}
+            if rows.filter(delivered_at=None).update(**done, **last):
+                _wake_those_behind(delivery, now)
             return
-        next_try_at = _next_try_at(delivery, now)
+        next_try_at = _next_try_at(delivery, result, now)
         outcome = {"next_try_at": next_try_at} if next_try_at else {"next_try_at": None, "given_up_at": now}
-        is_still_ours = rows.filter(next_try_at=delivery.next_try_at).update(**outcome, **last)
+        ours = rows.filter(next_try_at=delivery.next_try_at)
+        is_still_ours = ours.update(**outcome, sending_until=None, has_failed=True, **last)
+        if is_still_ours and (delivery.is_start or not next_try_at):
+            _wake_those_behind(delivery, now)
     fields = {"campaign": delivery.campaign_id.hex, "webhook": delivery.webhook_id.hex, **last}
     if is_still_ours and not next_try_at:
         log.error("webhook_given_up", **fields)
@@ -116,26 +86,48 @@ def record(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
         log.info("webhook_try_failed", **fields)
 
 
-def _next_try_at(delivery: WebhookDelivery, now: datetime) -> datetime | None:
+def _next_try_at(delivery: WebhookDelivery, result: Result, now: datetime) -> datetime | None:
     """Return when to try again, or None to give up. delivery.tries counts from 1."""
-    wait = WAITS[min(delivery.tries, len(WAITS)) - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 -- not a secret
-    moment = now + timedelta(seconds=wait)
+    if result.is_final:
+        return None
+    wait: float = WAITS[min(delivery.tries, len(WAITS)) - 1]
+    if result.retry_after is not None:
+        wait = min(max(result.retry_after, RETRY_AFTER[0]), RETRY_AFTER[1])
+    moment = now + timedelta(seconds=wait * random.uniform(1, 1 + JITTER))  # noqa: S311 -- not a secret
     return moment if moment <= delivery.queued_at + timedelta(seconds=settings.WEBHOOK_GIVE_UP_SECONDS) else None
 
 
-def due_since(now: datetime) -> datetime | None:
-    """Return since when the webhook has been due that has waited longest for a try; None when none is due.
+def _wake_those_behind(delivery: WebhookDelivery, now: datetime) -> None:
+    """Make those due that have waited for a webhook's try: claims have put them off.
 
-    A webhook that waits behind another of its queue, or for its next try, is not due.
+    A moment of their own tells a claim that is looking at them that they no longer wait.
     """
+    waiting = WebhookDelivery.objects.filter(next_try_at__isnull=False, tries=0, pk__gt=delivery.pk)
+    if delivery.is_start:
+        waiting.filter(stream=delivery.stream).update(next_try_at=now)
+        return
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            {_HEADS}
-            SELECT min(row.next_try_at) FROM webhooks_webhookdelivery AS row JOIN head ON head.id = row.id
-            WHERE row.next_try_at <= %(now)s
-            """,  # noqa: S608 -- made of constants; every value is a parameter
-            {"now": now},
+            """
+            UPDATE webhooks_webhookdelivery SET next_try_at = %(now)s, has_failed = FALSE WHERE tries = 0 AND id IN (
+                (
+                    SELECT following.id FROM webhooks_webhookdelivery AS following
+                    WHERE following.next_try_at IS NOT NULL AND following.queue = %(queue)s AND following.id > %(id)s
+                    ORDER BY following.id LIMIT 1
+                )
+                UNION ALL
+                SELECT last.id FROM webhooks_webhookdelivery AS last
+                WHERE last.next_try_at IS NOT NULL AND last.queue = %(end)s AND NOT EXISTS (
+                    SELECT FROM webhooks_webhookdelivery AS older
+                    WHERE older.next_try_at IS NOT NULL AND older.stream = %(stream)s AND older.id < last.id
+                )
+            )
+            """,
+            {
+                "now": now,
+                "id": delivery.pk,
+                "queue": delivery.queue,
+                "stream": delivery.stream,
+                "end": queue_of(delivery.stream, END),
+            },
         )
-        row: tuple[datetime | None] = cursor.fetchone()
-        return row[0]

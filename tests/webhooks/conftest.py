@@ -20,6 +20,6 @@ def private_allowed(settings: Any) -> None:
 
 
 @pytest.fixture
-def deliver(private_allowed: None) -> Callable[[], bool]:
+def deliver(private_allowed: None) -> Callable[[], None]:
     """Deliver what is due, as a webhooks worker does at a tick."""
     return delivery.deliver_due

@@ -21,10 +21,14 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('call-status', 'call status: an attempt has ended'), ('call-schedule', 'call schedule: a number has ended, its retries included'), ('campaign-status', 'campaign status: it has started or ended')], max_length=16)),
                 ('url', models.CharField(max_length=2048, verbose_name='address')),
                 ('payload', models.JSONField()),
+                ('receiver', models.UUIDField(editable=False)),
+                ('stream', models.UUIDField(editable=False)),
                 ('queue', models.UUIDField(editable=False)),
                 ('created_at', models.DateTimeField()),
                 ('queued_at', models.DateTimeField()),
                 ('next_try_at', models.DateTimeField(help_text='Empty once it is delivered or given up.', null=True)),
+                ('sending_until', models.DateTimeField(editable=False, null=True)),
+                ('has_failed', models.BooleanField(default=False, editable=False)),
                 ('tries', models.PositiveIntegerField(default=0, help_text='Tries begun since it was queued.')),
                 ('delivered_at', models.DateTimeField(null=True)),
                 ('given_up_at', models.DateTimeField(null=True)),
@@ -54,7 +58,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='webhookdelivery',
+            index=models.Index(condition=models.Q(('next_try_at__isnull', False)), fields=['receiver', 'next_try_at', 'id'], name='webhook_due'),
+        ),
+        migrations.AddIndex(
+            model_name='webhookdelivery',
             index=models.Index(condition=models.Q(('next_try_at__isnull', False)), fields=['queue', 'id'], name='webhook_pending'),
+        ),
+        migrations.AddIndex(
+            model_name='webhookdelivery',
+            index=models.Index(condition=models.Q(('next_try_at__isnull', False)), fields=['stream', 'has_failed', 'id'], name='webhook_stream'),
+        ),
+        migrations.AddIndex(
+            model_name='webhookdelivery',
+            index=models.Index(condition=models.Q(('sending_until__isnull', False)), fields=['sending_until'], name='webhook_sending'),
         ),
         migrations.AddIndex(
             model_name='webhookdelivery',

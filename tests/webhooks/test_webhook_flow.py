@@ -1,0 +1,209 @@
+"""Flow: many at once for each receiver, a slow one starves nobody, and a claim costs the same however many wait."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from tests.conftest import NUMBERS
+from tests.factories import CampaignFactory, WebhookDeliveryFactory
+from tests.webhook_receiver import Receiver
+from webhooks import claims, delivery
+from webhooks.models import WebhookDelivery, receiver_of, stream_of
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private_allowed")]
+
+
+@contextmanager
+def workers(count: int) -> Iterator[None]:
+    """Deliver in so many threads, as a webhooks worker does, until the end of the block."""
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            while not stop.wait(0.2):
+                delivery.deliver_due()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def slow(seconds):
+    def answer(handler):
+        time.sleep(seconds)
+        handler.send_response(204)
+        handler.end_headers()
+
+    return answer
+
+
+def add(campaign, url, count):
+    """Add webhooks of so many calls, two for each."""
+    now = timezone.now()
+    for _ in range(count):
+        number = f"+9198{next(_NUMBERS):08d}"
+        for _ in range(2):
+            WebhookDeliveryFactory(campaign=campaign, url=url, number=number, created_at=now)
+
+
+_NUMBERS = iter(range(10**8))
+
+
+def lags(**of):
+    rows = WebhookDelivery.objects.filter(**of)
+    assert all(row.delivered_at for row in rows), "some are still on their way"
+    return [(row.delivered_at - row.created_at).total_seconds() for row in rows if row.delivered_at]
+
+
+def test_twenty_calls_a_second_to_a_receiver_that_takes_a_second_have_no_growing_lag(receiver):
+    """Forty webhooks a second, the second of each call behind its first: at best two seconds."""
+    campaign = CampaignFactory(running=True)
+    receiver.answers = [slow(1)] * 1000
+    with workers(3):
+        began = time.monotonic()
+        for tenth in range(50):
+            add(campaign, receiver.url("/hook"), 2)
+            time.sleep(max(0, began + (tenth + 1) / 10 - time.monotonic()))
+        deadline = time.monotonic() + 6
+        while WebhookDelivery.objects.exclude(next_try_at=None).exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert len(receiver.received) == 200
+    assert max(lags()) < 4
+
+
+def test_a_receiver_that_never_responds_does_not_slow_down_another_accounts(receiver):
+    tarpit = Receiver()
+    tarpit.answers = [slow(4)] * 1000
+    stuck, quick = CampaignFactory(running=True), CampaignFactory(running=True)
+    add(stuck, tarpit.url(), 200)
+    with workers(1):
+        time.sleep(0.5)
+        for _ in range(10):
+            add(quick, receiver.url(), 1)
+            time.sleep(0.1)
+        time.sleep(1)
+        assert max(lags(campaign=quick)) < 1.5
+        assert len(tarpit.received) <= 60
+        WebhookDelivery.objects.filter(campaign=stuck, sending_until=None).delete()
+    tarpit.close()
+
+
+class TestPlaces:
+    def test_a_receiver_has_so_many_and_an_account_so_many(self, settings, clock):
+        settings.WEBHOOKS_AT_ONCE_PER_RECEIVER, settings.WEBHOOKS_AT_ONCE_PER_ACCOUNT = 3, 5
+        one, other = CampaignFactory(running=True), CampaignFactory(running=True)
+        for number in NUMBERS[:10]:
+            for host in "abc":
+                WebhookDeliveryFactory(campaign=one, url=f"https://{host}.example/{number}", number=number)
+            WebhookDeliveryFactory(campaign=other, url="https://a.example/", number=number)
+        rows = claims.claim(100, timezone.now())
+        of_one = [row.receiver for row in rows if row.campaign_id == one.pk]
+        assert len(of_one) == 5
+        assert max(of_one.count(receiver) for receiver in of_one) <= 3
+        assert len(rows) == 5 + 3, "the same host has places for each account"
+        assert claims.claim(100, timezone.now()) == []
+        assert claims.claim(100, timezone.now(), [row.receiver for row in rows]) == []
+
+    def test_those_with_the_fewest_on_their_way_come_first(self, clock):
+        busy, idle = CampaignFactory(running=True), CampaignFactory(running=True)
+        for number in NUMBERS[:20]:
+            WebhookDeliveryFactory(campaign=busy, url="https://busy.example/", number=number)
+        assert len(claims.claim(10, timezone.now())) == 10
+        for number in NUMBERS[:3]:
+            WebhookDeliveryFactory(campaign=idle, url="https://idle.example/", number=number)
+        assert {row.campaign_id for row in claims.claim(3, timezone.now())} == {idle.pk}
+
+    def test_two_receivers_share_what_there_is(self, clock):
+        campaigns = CampaignFactory.create_batch(2, running=True)
+        for number in NUMBERS[:10]:
+            for campaign in campaigns:
+                WebhookDeliveryFactory(campaign=campaign, number=number)
+        rows = [row.campaign_id for row in claims.claim(8, timezone.now())]
+        assert {rows.count(campaign.pk) for campaign in campaigns} == {4}
+
+    def test_with_more_receivers_than_a_look_visits_each_has_its_turn(self, clock, monkeypatch):
+        monkeypatch.setattr(claims, "RECEIVERS_OF_A_LOOK", 3)
+        campaign = CampaignFactory(running=True)
+        for host in range(30):
+            WebhookDeliveryFactory(campaign=campaign, url=f"https://host{host}.example/", number=NUMBERS[0])
+        rows = [row for _ in range(200) for row in claims.claim(50, timezone.now())]
+        assert len(rows) == 30
+
+
+def pile_up(campaign, *, receivers=1, queues, rows, next_try="0 s", sending="NULL", failed=False):
+    """Insert so many pending rows at once, spread over so many receivers and queues."""
+    url = "https://dead.example/"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO webhooks_webhookdelivery (webhook_id, account_id, campaign_id, kind, url, payload, receiver,
+                stream, queue, created_at, queued_at, next_try_at, sending_until, has_failed, tries, last_error)
+            SELECT gen_random_uuid(), %(account)s, %(campaign)s, 'call-status', %(url)s, '{{}}',
+                md5('receiver' || number %% %(receivers)s)::uuid, %(stream)s, md5('q' || number %% %(queues)s)::uuid,
+                %(now)s, %(now)s, %(now)s::timestamptz + interval '{next_try}', {sending}, {failed}, 0, ''
+            FROM generate_series(1, %(rows)s) AS number
+            """,
+            {
+                "account": campaign.account_id,
+                "campaign": campaign.pk,
+                "url": url,
+                "stream": stream_of(campaign.pk, url),
+                "receivers": receivers,
+                "queues": queues,
+                "rows": rows,
+                "now": timezone.now() - timedelta(minutes=1),
+            },
+        )
+        cursor.execute("ANALYZE webhooks_webhookdelivery")
+
+
+def cost_of_a_claim(limit=100, looks=10):
+    claims.claim(limit, timezone.now())
+    began = time.perf_counter()
+    for _ in range(looks):
+        claims.claim(limit, timezone.now())
+    return (time.perf_counter() - began) / looks
+
+
+PILES = {
+    "a dead receiver, each its own number": {"queues": 100_000, "rows": 100_000},
+    "a dead receiver, all of them failing": {"queues": 100_000, "rows": 100_000, "next_try": "1 h", "failed": True},
+    "a hundred numbers with a thousand each": {"queues": 100, "rows": 100_000},
+    "a thousand receivers": {"receivers": 1000, "queues": 100_000, "rows": 100_000},
+}
+
+
+@pytest.mark.parametrize("pile", PILES.values(), ids=PILES.keys())
+def test_a_claim_costs_the_same_however_many_wait(pile):
+    pile_up(CampaignFactory(running=True), **pile)
+    cost = cost_of_a_claim()
+    print(f"{cost * 1000:.1f} ms")
+    assert cost < 0.15
+
+
+def test_a_quick_receiver_is_found_behind_a_hundred_thousand_of_a_dead_one():
+    pile_up(CampaignFactory(running=True), queues=100_000, rows=100_000)
+    claims.claim(100, timezone.now())
+    row = WebhookDeliveryFactory(url="https://quick.example/", number=NUMBERS[0])
+    assert claims.claim(10, timezone.now()) == [row]
+
+
+def test_receivers_are_told_apart_by_account_host_and_port():
+    same = receiver_of(1, "https://user:x@Client.example/one?a")
+    assert same == receiver_of(1, "http://client.example/two")
+    others = {receiver_of(2, "https://client.example/"), receiver_of(1, "https://client.example:444/")}
+    assert len({same, receiver_of(1, "https://b.example/"), receiver_of(1, "http://[::1"), *others}) == 5
