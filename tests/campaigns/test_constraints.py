@@ -173,4 +173,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 4 + 12 + 4 + 6
+    assert len(names) == 4 + 12 + 4 + 7
