@@ -17,7 +17,7 @@ from api.http.envelope import Item, WrittenEnvelope
 from api.http.errors import NotFound
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
 from campaigns.models import Campaign
-from contacts.numbers import to_e164
+from contacts import numbers
 from dialer import diagnosis
 from dialer.diagnosis import CallDiagnosis, Diagnosis, Step
 from dialer.models import CallAttempt
@@ -135,9 +135,12 @@ class DiagnosisView(CampaignsView):
         return self.respond(DiagnosisRead, [DiagnosedCampaign(campaign, found, calls)])
 
     def _calls(self, campaign: Campaign, given: str, found: Diagnosis, now: datetime) -> list[CallDiagnosis]:
-        number = to_e164(given, self.account.region)
-        if number is None:
-            raise serializers.ValidationError({"number": "is not a valid number; write its + as %2B in an address"})
+        try:
+            number = numbers.read(given, self.account.region)
+        except numbers.InvalidNumber as invalid:
+            why = f": {invalid.reason}" if invalid.reason else ""
+            refusal = f"is not a valid number{why}; write its + as %2B in an address"
+            raise serializers.ValidationError({"number": refusal}) from invalid
         calls = list(campaign.calls.filter(number=number).order_by("id")[:MOST_CALLS])
         if not calls:
             raise NotFound(f"this campaign has no call to {number}")

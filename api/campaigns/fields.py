@@ -1,6 +1,7 @@
 """Fields of a campaign with rules of their own: its numbers and the addresses of its webhooks."""
 
 import json
+import re
 from itertools import takewhile
 from typing import Any
 
@@ -8,30 +9,31 @@ from django.core.validators import URLValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.http.fields import TextField
+from api.http.fields import TextField, visible
 from contacts import numbers
 from webhooks import addresses
 
 MAX_NUMBERS = 5000
+_SEPARATORS = re.compile(r"[,;\r\n]")
 
 
 @extend_schema_field(
     {
         "oneOf": [
             {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_NUMBERS},
-            {"type": "string", "description": "Comma-separated."},
+            {"type": "string", "description": "Separated by commas, semicolons or newlines."},
         ],
         "example": ["+919810012345", "098100 12346"],
     }
 )
 class NumbersField(serializers.Field):  # type: ignore[type-arg]
-    """1 to 5,000 phone numbers, as an array or as one comma-separated string. Validates to E.164.
+    """1 to 5,000 phone numbers, as an array or as one string with commas, semicolons or newlines. Validates to E.164.
 
     The first invalid number fails the request, and the numbers after it are not parsed. context: account.
     """
 
     def to_internal_value(self, data: Any) -> list[str]:
-        given = [number for number in data.split(",") if number.strip()] if isinstance(data, str) else data
+        given = [number for number in _SEPARATORS.split(data) if number.strip()] if isinstance(data, str) else data
         if not isinstance(given, list):
             raise serializers.ValidationError(
                 "give phone numbers as an array of strings, or comma-separated in one string"
@@ -46,8 +48,9 @@ class NumbersField(serializers.Field):  # type: ignore[type-arg]
         try:
             parsed = numbers.parse_all(strings, self.context["account"].region)
         except numbers.InvalidNumber as invalid:
-            shown = invalid.number.strip()[:100] or "an empty text"
-            raise serializers.ValidationError(_refusal(shown, invalid.position, len(given))) from invalid
+            shown = visible(invalid.number.strip()[:100]) or "an empty text"
+            refusal = _refusal(shown, invalid.position, len(given), invalid.reason)
+            raise serializers.ValidationError(refusal) from invalid
         if len(parsed) < len(given):
             shown = json.dumps(given[len(parsed)], ensure_ascii=False)[:100]
             raise serializers.ValidationError(_refusal(shown, len(parsed) + 1, len(given)))
@@ -57,9 +60,10 @@ class NumbersField(serializers.Field):  # type: ignore[type-arg]
         return value
 
 
-def _refusal(shown: str, position: int, total: int) -> str:
+def _refusal(shown: str, position: int, total: int, reason: str = "") -> str:
+    why = f": {reason}" if reason else ""
     return (
-        f"{shown} is not a valid number (number {position:,} of {total:,}); write it in quotes, as in"
+        f"{shown} is not a valid number{why} (number {position:,} of {total:,}); write it in quotes, as in"
         ' "+919810012345", and send the request again: nothing was stored'
     )
 

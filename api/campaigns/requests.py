@@ -59,6 +59,13 @@ class ScheduleRequestSerializer(ObjectSerializer):
     send_at = MomentField(required=False)
     end_at = MomentField(required=False)
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Let null take the end away in a change, as no other value could; elsewhere null is "not given"."""
+        attrs = super().to_internal_value(data)
+        if self.context.get("campaign") and data.get("end_at", "") is None:
+            attrs["end_at"] = None
+        return attrs
+
     def validate_send_at(self, send_at: datetime) -> datetime:
         now = timezone.now()
         if send_at < now - CLOCK_SKEW:
@@ -71,7 +78,7 @@ class ScheduleRequestSerializer(ObjectSerializer):
         campaign: Campaign | None = self.context.get("campaign")
         now = timezone.now()
         send_at = attrs.get("send_at") or (campaign.send_at if campaign else now)
-        end_at = attrs.get("end_at") or (campaign.end_at if campaign else None)
+        end_at = attrs.get("end_at", campaign.end_at if campaign else None)
         if end_at and end_at <= max(send_at, now):
             raise serializers.ValidationError({"end_at": "must be after send_at, and after now"})
         if end_at and end_at > send_at + FURTHEST:

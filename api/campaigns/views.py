@@ -104,7 +104,7 @@ class CampaignView(CampaignsView):
         given = bodies.parse(request)
         if len(given) != 1:
             raise InvalidRequest("give exactly one campaign to change")
-        return self._written(self._change(campaign, without_nulls(given[0])))
+        return self._written(self._change(campaign, _without_nulls(campaign, given[0])))
 
     @extend_schema(operation_id="delete_campaign", responses=openapi.responses(CampaignsWritten), tags=TAGS)
     def delete(self, request: Request, account_sid: str, campaign_id: str) -> Response:
@@ -154,3 +154,10 @@ def _validated(serializer: CampaignRequestSerializer) -> dict[str, Any]:
 def _written(view: CampaignsView, campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]]) -> Response:
     """Respond with campaigns that were created, changed or asked for, and the numbers of each."""
     return view.respond(CampaignsWritten, campaigns, related=related.load(campaigns, numbers))
+
+
+def _without_nulls(campaign: Campaign, body: dict[str, Any]) -> dict[str, Any]:
+    """Drop keys that are null; before the start a null schedule takes the end away, and keeps the start."""
+    if body.get("schedule", "") is None and lifecycle.has_not_started(campaign):
+        body = body | {"schedule": {"end_at": None}}
+    return dict(without_nulls(body))

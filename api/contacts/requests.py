@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from api.http.fields import ObjectSerializer, TextField
+from api.http.fields import ObjectSerializer, TextField, visible
 from contacts import numbers
 
 KEY = "contacts"
@@ -41,10 +41,13 @@ class ContactRequestSerializer(ObjectSerializer):
     custom = CustomField(required=False, help_text="The same as custom_field.")
 
     def validate_number(self, given: str) -> str:
-        e164 = numbers.to_e164(given, self.context["account"].region)
-        if e164 is None:
-            raise ValidationError(f"{given} is not a valid number; write it in E.164, as in +919810012345")
-        return e164
+        try:
+            return numbers.read(given, self.context["account"].region)
+        except numbers.InvalidNumber as invalid:
+            why = f": {invalid.reason}" if invalid.reason else ""
+            raise ValidationError(
+                f"{visible(given)} is not a valid number{why}; write it in E.164, as in +919810012345"
+            ) from invalid
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = attrs.pop("custom_field", None)

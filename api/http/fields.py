@@ -88,3 +88,10 @@ def without_nulls(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {name: value for name, value in data.items() if value is not None}
     return data
+
+
+def visible(text: str) -> str:
+    """Return the text with an escape in place of each character that can't be seen."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

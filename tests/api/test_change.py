@@ -152,6 +152,31 @@ class TestAfterTheStart:
         assert api.change(row, status_callback="https://example.com/hook").is_refused(400, trait)
 
 
+class TestNull:
+    """In a change null clears the end; of anything else it means "not given"."""
+
+    THIRTY_DAYS_ON = {"send_at": "2026-03-02T13:00:00+05:30", "end_at": "2026-04-01T13:00:00+05:30"}
+
+    @pytest.mark.parametrize("schedule", [None, {"end_at": None}, {"send_at": None, "end_at": None}])
+    def test_null_clears_the_end_and_keeps_the_start(self, api, waiting, schedule):
+        api.change(waiting, schedule={"end_at": "2026-03-02T15:00:00+05:30"})
+        assert api.change(waiting, schedule=schedule).data["schedule"] == self.THIRTY_DAYS_ON
+        waiting.refresh_from_db()
+        assert waiting.end_at is None
+
+    def test_a_null_start_keeps_start_and_end(self, api, waiting):
+        api.change(waiting, schedule={"end_at": "2026-03-02T15:00:00+05:30"})
+        kept = api.change(waiting, schedule={"send_at": None}).data["schedule"]
+        assert kept == {"send_at": "2026-03-02T13:00:00+05:30", "end_at": "2026-03-02T15:00:00+05:30"}
+
+    def test_null_retries_are_not_given(self, api, waiting):
+        assert api.change(waiting, name="another", retries=None).data["retries"]["number_of_retries"] == 2
+
+    def test_after_the_start_a_null_schedule_is_not_given(self, api, running):
+        changed = api.change(running, schedule=None, status_callback="https://example.com/hook")
+        assert changed.data["status_callback"] == "https://example.com/hook"
+
+
 class TestActions:
     @pytest.mark.parametrize(
         ("trait", "action", "becomes"),
