@@ -134,7 +134,9 @@ class CsvUpload(models.Model):
     contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="uploads")
     file_name = models.CharField(max_length=255, blank=True)
     size_bytes = models.PositiveIntegerField()
-    columns = ArrayField(models.TextField(), default=list, help_text="As its header names them.")
+    columns = ArrayField(
+        models.TextField(), default=list, help_text="A name for each of its cells; an empty one is skipped."
+    )
     status = models.CharField(max_length=16, choices=Status, default=Status.IN_PROGRESS, editable=False)
     rows_total = models.PositiveIntegerField("rows read", default=0)
     rows_loaded = models.PositiveIntegerField(default=0)

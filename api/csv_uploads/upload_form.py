@@ -1,5 +1,6 @@
 """The multipart form of a CSV upload. The file goes to the disk as it arrives, and never into memory."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -7,8 +8,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from rest_framework.exceptions import ParseError
 
-from api.http.parsers import BodyTooLarge, discard, printable
+from api.http.parsers import BodyTooLarge, discard, parse_json, printable
+from contacts.csv_uploads.columns import MAX_CELL, OURS, ColumnChoice
+from contacts.models import ContactList
 from core.errors import InvalidRequest
 
 MAX_FILE_BYTES = 60 * 1024 * 1024
@@ -68,3 +72,51 @@ def _body(request: HttpRequest) -> tuple[dict[str, Any], Any]:
         discard(cast(Any, request))
         raise BodyTooLarge(TOO_LARGE)
     return meta, request
+
+
+def list_name(form: Form) -> str:
+    """Return the name of the list. Raises InvalidRequest where there is none that people can read."""
+    name = form.fields.get("list_name", "").strip()
+    if not name or len(name) > 255:
+        raise InvalidRequest("'list_name' is mandatory: give a name of at most 255 characters for the list to fill")
+    _require_readable("list_name", name)
+    return name
+
+
+def column_choice(form: Form) -> ColumnChoice:
+    """Return what the form says about the columns. Raises InvalidRequest with the field's name."""
+    kind = form.fields.get("type", "").strip().lower() or ContactList.Type.STATIC
+    if kind not in ContactList.Type.values:
+        raise InvalidRequest("'type': must be static or dynamic")
+    is_dynamic = kind == ContactList.Type.DYNAMIC
+    ignores = form.fields.get("ignore_columns", "").strip().lower()
+    if ignores not in {"", "true", "false", "1", "0"}:
+        raise InvalidRequest("'ignore_columns': must be true or false")
+    return ColumnChoice(is_dynamic, _columns(form, is_dynamic=is_dynamic), ignores in {"true", "1"})
+
+
+def _columns(form: Form, *, is_dynamic: bool) -> dict[str, str]:
+    """Return the field `columns`: for our names of columns, how the file's header spells them."""
+    given = form.fields.get("columns", "").strip()
+    try:
+        names = parse_json(given)
+    except ParseError as error:
+        raise InvalidRequest(f"'columns': {error.detail}".replace("the body", "the field")) from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) and name.strip() for name in names.values()):
+        raise InvalidRequest("""'columns': must be an object such as {"number": "Phone 1", "first_name": "Given"}""")
+    if not is_dynamic and (unknown := [name for name in names if name not in OURS]):
+        raise InvalidRequest(f"'columns': {printable(unknown[0])} is none of {', '.join(OURS)}")
+    for name in names:
+        if not name or name != name.strip() or len(name) > MAX_CELL:
+            raise InvalidRequest(
+                f"'columns': the name {printable(name)} must have 1 to {MAX_CELL} characters, no space around"
+            )
+        _require_readable("columns", name)
+    return names
+
+
+def _require_readable(field: str, text: str) -> None:
+    """Refuse control characters, among them NUL, which PostgreSQL can't store."""
+    for character in text:
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            raise InvalidRequest(f"'{field}': leave out the control character U+{ord(character):04X}")

@@ -16,7 +16,7 @@ from api.http.account_view import AccountView
 from api.http.errors import NotFound
 from api.http.parsers import printable
 from contacts.csv_uploads import intake, rejected_rows
-from contacts.models import ContactList, CsvUpload
+from contacts.models import CsvUpload
 from core import ids
 from core.errors import InvalidRequest
 from core.ids import wire_id
@@ -27,8 +27,16 @@ TAGS = ["CSV uploads"]
 class CsvUploadForm(serializers.Serializer):  # type: ignore[type-arg]
     # Described only: upload_form reads it.
     list_name = serializers.CharField(help_text="The list to fill; it is created if there is none.")
-    file_name = serializers.FileField(help_text="The CSV file itself.")
+    file_name = serializers.FileField(help_text="The file itself: CSV, or an .xlsx workbook.")
     type = serializers.CharField(required=False, help_text="static, which is the default, or dynamic.")
+    columns = serializers.CharField(
+        required=False,
+        help_text='A JSON object that says how the file names columns, such as {"number": "Phone 1"}. In a dynamic list'
+        " its keys may be names of your own.",
+    )
+    ignore_columns = serializers.CharField(
+        required=False, help_text="true leaves out all columns that are neither known nor in columns."
+    )
 
 
 class CsvView(AccountView):
@@ -56,15 +64,11 @@ class CsvUploadView(CsvView):
     )
     def post(self, request: Request, account_sid: str) -> Response:
         form = upload_form.receive(request._request)
-        name = form.fields.get("list_name", "").strip()
-        if not name or len(name) > 255:
-            raise InvalidRequest("'list_name' is mandatory: give a name of at most 255 characters for the list to fill")
-        kind = form.fields.get("type", "").strip().lower() or ContactList.Type.STATIC
-        if kind not in ContactList.Type.values:
-            raise InvalidRequest("'type': must be static or dynamic")
+        name = upload_form.list_name(form)
+        choice = upload_form.column_choice(form)
         if form.file is None:
-            raise InvalidRequest("'file_name' is mandatory: send the CSV file itself in this part of the form")
-        upload = intake.receive(self.account, form.file, list_name=name, kind=kind, file_name=form.file.name or "")
+            raise InvalidRequest("'file_name' is mandatory: send the file itself in this part of the form")
+        upload = intake.receive(self.account, form.file, list_name=name, choice=choice, file_name=form.file.name or "")
         return self.respond(CsvUploadTaken, [upload])
 
 

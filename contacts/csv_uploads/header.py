@@ -1,100 +1,88 @@
-"""The header of a CSV file of contacts: its delimiter, and the column that each cell of a row belongs to."""
+"""The header of a file of contacts: its delimiter, and the names of its columns."""
 
-import codecs
-import csv
+import re
 from dataclasses import dataclass
-from functools import cached_property
-from typing import IO
 
-from contacts.address_book import TEXT_COLUMNS
-from contacts.csv_uploads.lines import FileRefused, Lines, why_not_storable
+from contacts.csv_uploads import records
+from contacts.csv_uploads.lines import MAX_LINE_BYTES, FileRefused, Lines, why_not_storable
+from core import csv_formulas
 
-DELIMITERS = (",", ";", "\t")
-# Exotel's limit for the columns of a dynamic list beside the known ones.
-MAX_VARIABLES = 5
-MAX_CELL = 255  # characters: what a contact's columns hold
+DELIMITERS = (",", ";", "\t", "|")
+# Far more than any export has. Each row is split into so many cells.
+MAX_COLUMNS = 1000
+# Lines in which the header must come; all before it are blank.
+FIRST_LINES = 100
 
-# The first bytes of common files that are not CSV, and what to do about each.
-_NOT_CSV = (
-    (codecs.BOM_UTF16_LE, "the file is UTF-16: save it as CSV UTF-8"),
-    (codecs.BOM_UTF16_BE, "the file is UTF-16: save it as CSV UTF-8"),
-    (b"PK\x03\x04", "the file is a spreadsheet or an archive: save the sheet as CSV UTF-8"),
-)
+# Excel writes and reads such a line before the header.
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<sign>.)"?[,;\t]*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The meaning of the cells.
+class Header:
+    """The line that names the columns.
 
-    columns: a name for each cell of a row, `number` among them; a cell whose name is "" is skipped.
+    Attributes:
+        line: where it is in the file, from 1.
+        delimiter: what stands between cells.
+        names: as they are written, without spaces around them.
+        is_of_rejected_rows: whether the file is one of rejected rows, as it was downloaded: its first two columns are
+            the line and the reason, and cells that look like formulas have an apostrophe in front.
     """
 
+    line: int
     delimiter: str
-    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    is_of_rejected_rows: bool = False
 
-    @property
-    def variables(self) -> list[str]:
-        """The columns whose values a text can name: all but the number."""
-        return [name for name in self.columns if name not in {"", "number"}]
-
-    @cached_property
-    def blank(self) -> dict[str, str]:
-        """A row of empty cells, by column."""
-        return dict.fromkeys(self.columns, "")
+    def refused(self, why: str) -> FileRefused:
+        """Return the refusal that names the header's line."""
+        return FileRefused(f"line {self.line}: {why}")
 
 
-def read_layout(file: IO[bytes], *, dynamic: bool) -> tuple[Layout, Lines]:
-    """Read the header. Returns the layout, and the lines that follow.
+def read_header(lines: Lines, delimiter: str = "") -> Header:
+    """Read up to the end of the header.
 
     Args:
-        file: at its beginning.
-        dynamic: whether it is for a dynamic list, which may have columns of its own.
+        lines: at the beginning of the file.
+        delimiter: where it is known; otherwise the file says it, or it is the sign that the header has most often.
 
     Raises:
-        FileRefused: the file is not a list of contacts. The message names line 1.
+        FileRefused: there is no header, or it can't be read. The message names its line.
     """
-    lines = Lines(file)
-    header = next(iter(lines), "")
-    start = header.encode(errors="surrogateescape")
-    for first_bytes, hint in _NOT_CSV:
-        if start.startswith(first_bytes):
-            raise FileRefused(f"line 1: {hint}")
-    if not header.strip():
-        raise FileRefused("line 1: there is no header; the first line names the columns, number among them")
-    if problem := why_not_storable([header]):
-        raise FileRefused(f"line 1: {problem}; save the file as CSV UTF-8")
-    if "\r" in header.rstrip("\r\n"):
-        raise FileRefused("line 1: lines must end in LF or CR LF, not in CR alone: save the file again")
-    return _layout(header, dynamic=dynamic), lines
+    for text in lines:
+        line = lines.lines_read
+        if line > FIRST_LINES:
+            break
+        if lines.is_cut:
+            raise FileRefused(f"line {line}: is longer than {MAX_LINE_BYTES:,} bytes")
+        if separator := _SEPARATOR_LINE.fullmatch(text) if not delimiter else None:
+            delimiter = _known_delimiter(separator["sign"], line)
+        elif text.strip(records.BLANK + "".join(DELIMITERS)):
+            return _header(lines, text, delimiter or _most_frequent(text))
+    raise FileRefused("line 1: there is no header; the first line names the columns, number among them")
 
 
-def _layout(header: str, *, dynamic: bool) -> Layout:
-    delimiter = max(DELIMITERS, key=header.count)
-    try:
-        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter, strict=True))]
-    except csv.Error as error:
-        raise FileRefused("line 1: a quote in the header is not closed, or something follows it") from error
-    columns = tuple(_known(name) or name for name in names)
-    if "number" not in columns:
-        raise FileRefused(
-            "line 1: no column is named number; the first line must be a header such as number,first_name, not a row"
-        )
-    if twice := [name for name in columns if name and columns.count(name) > 1]:
-        raise FileRefused(f"line 1: the column {twice[0][:64]} stands twice")
-    own = [name for name in columns if name and name != "number" and name not in TEXT_COLUMNS]
-    if own and not dynamic:
-        raise FileRefused(
-            f"line 1: {own[0][:64]} is no column of a static list, which has number, {', '.join(TEXT_COLUMNS)};"
-            " upload the file with type=dynamic, or without the column"
-        )
-    if len(own) > MAX_VARIABLES:
-        raise FileRefused(f"line 1: {len(own)} columns of your own are more than {MAX_VARIABLES}")
-    if long := [name for name in own if len(name) > MAX_CELL]:
-        raise FileRefused(f"line 1: the column {long[0][:64]}… has a name of more than {MAX_CELL} characters")
-    return Layout(delimiter, columns)
+def _known_delimiter(sign: str, line: int) -> str:
+    if sign not in DELIMITERS:
+        raise FileRefused(f"line {line}: sep={sign} names no delimiter: use commas, semicolons, tabs or |")
+    return sign
 
 
-def _known(name: str) -> str:
-    """Return our name of the column, `first_name` for `First Name`; "" for a column of the client's own."""
-    ours = name.casefold().replace(" ", "_").replace("-", "_")
-    return ours if ours == "number" or ours in TEXT_COLUMNS else ""
+def _most_frequent(text: str) -> str:
+    outside_quotes = records.QUOTED.sub("", text)
+    return max(DELIMITERS, key=outside_quotes.count)
+
+
+def _header(lines: Lines, text: str, delimiter: str) -> Header:
+    line = lines.lines_read
+    if text.count(delimiter) >= MAX_COLUMNS:
+        raise FileRefused(f"line {line}: the header has more than {MAX_COLUMNS:,} columns: leave out those not needed")
+    record = records.read_record(lines, text, delimiter)
+    if record.problem:
+        raise FileRefused(f"line {line}: a quote in the header is not closed, or something follows it")
+    if problem := why_not_storable("".join(record.cells)):
+        raise FileRefused(f"line {line}: {problem}")
+    names = tuple(" ".join(cell.split()).strip(records.BLANK) for cell in record.cells)
+    if [name.casefold() for name in names[:2]] == ["line", "reason"]:
+        return Header(line, delimiter, tuple(map(csv_formulas.original, names)), is_of_rejected_rows=True)
+    return Header(line, delimiter, names)

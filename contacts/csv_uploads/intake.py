@@ -1,4 +1,4 @@
-"""Take in a CSV file: check its header, find or create its list, store it, and enqueue its loading."""
+"""Take in a file of contacts: check its header, find or create its list, store it, and enqueue its loading."""
 
 import io
 from typing import IO
@@ -8,29 +8,33 @@ from django.db import transaction
 from accounts.models import Account
 from contacts import lists
 from contacts.csv_uploads import stored_file
-from contacts.csv_uploads.header import Layout, read_layout
+from contacts.csv_uploads.columns import ColumnChoice, Layout, layout_of
+from contacts.csv_uploads.source import Received
 from contacts.csv_uploads.upload_states import enqueue_load
 from contacts.models import ContactList, CsvUpload
 from core.errors import Conflict
 
 
-def receive(account: Account, file: IO[bytes], *, list_name: str, kind: str, file_name: str = "") -> CsvUpload:
+def receive(
+    account: Account, file: IO[bytes], *, list_name: str, choice: ColumnChoice, file_name: str = ""
+) -> CsvUpload:
     """Store a file to be loaded into the list of that name, which is created where there is none.
 
     Args:
         account: owns the list and its contacts.
-        file: at its beginning.
+        file: text or an .xlsx, seekable.
         list_name: of the list to fill.
-        kind: a ContactList.Type.
+        choice: whether the list is dynamic, and what the client says about the columns.
         file_name: for people; cut to 255 characters.
 
     Raises:
-        FileRefused: the header makes no sense.
+        FileRefused: the file can't be read, or its header makes no sense.
         Conflict: the file does not fit the list.
     """
-    layout, _ = read_layout(file, dynamic=kind == ContactList.Type.DYNAMIC)
+    received = Received(file, account.region)
+    layout = layout_of(received.header(), choice)
+    kind = ContactList.Type.DYNAMIC if choice.is_dynamic else ContactList.Type.STATIC
     size = file.seek(0, io.SEEK_END)
-    file.seek(0)
     with transaction.atomic():
         upload = CsvUpload.objects.create(
             account=account,
@@ -39,7 +43,7 @@ def receive(account: Account, file: IO[bytes], *, list_name: str, kind: str, fil
             size_bytes=size,
             columns=list(layout.columns),
         )
-        stored_file.store(upload, file)
+        stored_file.store(upload, received.content())
         transaction.on_commit(lambda: enqueue_load(upload))
     return upload
 
@@ -55,7 +59,7 @@ def _list_for(account: Account, name: str, kind: str, layout: Layout) -> Contact
             contact_list.save(update_fields=["columns"])
         if sorted(contact_list.columns) != sorted(layout.variables):
             raise Conflict(
-                f"line 1: the list {name[:100]} has the columns number, {', '.join(contact_list.columns)}; a file that"
-                " extends it must have the same"
+                f"line {layout.header.line}: the list {name[:100]} has the columns number,"
+                f" {', '.join(contact_list.columns)}; a file that extends it must have the same"
             )
     return contact_list

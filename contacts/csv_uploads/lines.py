@@ -1,7 +1,8 @@
-"""The lines of a CSV file, read as a stream: no more than one line is in memory, wherever the file comes from."""
+"""The lines of a stored file, read as a stream: a few lines are in memory, wherever the file comes from."""
 
-import codecs
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 from core.errors import InvalidRequest
@@ -14,37 +15,80 @@ class FileRefused(InvalidRequest):
     """The file can't be loaded from some line on; the message names the line."""
 
 
-class Lines:
-    """Iterate over the lines of a file from a place on.
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """A line that may be given back, with the bytes it takes in the file."""
 
-    bytes_read and lines_read say up to where the lines have been returned; at_end, whether the last one has been.
+    text: str
+    size: int
+    is_cut: bool
+
+
+class Lines:
+    """Iterate over the lines of a file from a place on, without their line ends.
+
     Bytes that are not UTF-8 become lone surrogates, so that one bad name costs its row and not the file.
+
+    Attributes:
+        bytes_read, lines_read: up to where the lines have been read, without those that were given back.
+        is_cut: whether the last line was longer than MAX_LINE_BYTES. The rest of it is read and dropped.
     """
 
     def __init__(self, file: IO[bytes], bytes_read: int = 0, lines_read: int = 0) -> None:
         self._file = file
+        self._given_back: deque[ReadLine] = deque()
+        self._size = 0
         self.bytes_read = bytes_read
         self.lines_read = lines_read
-        self.at_end = False
+        self.is_cut = False
 
     def __iter__(self) -> Iterator[str]:
-        while raw := self._file.readline(MAX_LINE_BYTES + 1):
-            is_first = not self.bytes_read
-            self.bytes_read += len(raw)
+        return self
+
+    def __next__(self) -> str:
+        if self._given_back:
+            line = self._given_back.popleft()
+            self._size, self.is_cut = line.size, line.is_cut
+            self.bytes_read += line.size
             self.lines_read += 1
-            if len(raw) > MAX_LINE_BYTES:
-                raise FileRefused(f"line {self.lines_read}: is longer than {MAX_LINE_BYTES:,} bytes")
-            yield (raw.removeprefix(codecs.BOM_UTF8) if is_first else raw).decode(errors="surrogateescape")
-        self.at_end = True
+            return line.text
+        raw = self._file.readline(MAX_LINE_BYTES)
+        if not raw:
+            raise StopIteration
+        self._size = len(raw)
+        self.is_cut = self._size == MAX_LINE_BYTES and not raw.endswith(b"\n")
+        if self.is_cut:
+            self._size += self._drop_rest()
+        self.bytes_read += self._size
+        self.lines_read += 1
+        return raw.decode(errors="surrogateescape").removesuffix("\n")
+
+    def last(self, text: str) -> ReadLine:
+        """Return the line that was read last, to be given back."""
+        return ReadLine(text, self._size, self.is_cut)
+
+    def give_back(self, lines: Sequence[ReadLine]) -> None:
+        """Put lines that were read last back, in their order: they are read again."""
+        self._given_back.extendleft(reversed(lines))
+        self.bytes_read -= sum(line.size for line in lines)
+        self.lines_read -= len(lines)
+
+    def _drop_rest(self) -> int:
+        """Read to the end of the line, and return the number of bytes."""
+        dropped = 0
+        while rest := self._file.readline(MAX_LINE_BYTES):
+            dropped += len(rest)
+            if rest.endswith(b"\n"):
+                break
+        return dropped
 
 
-def why_not_storable(cells: Sequence[str]) -> str:
+def why_not_storable(text: str) -> str:
     """Return why PostgreSQL can't store this text; "" where it can."""
-    text = "".join(cells)
     if "\0" in text:
         return "the text holds a NUL character"
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        return "the text is not UTF-8"
+        return "the text is not UTF-8: save the file as CSV UTF-8"
     return ""
 
 

@@ -13,11 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from contacts import lists
-from contacts.csv_uploads import bulk_insert, stored_file, upload_states
+from contacts.csv_uploads import bulk_insert, upload_states
 from contacts.csv_uploads.bulk_insert import CopyRow
-from contacts.csv_uploads.header import Layout, read_layout
+from contacts.csv_uploads.columns import Layout
 from contacts.csv_uploads.lines import FileRefused, Lines
 from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
+from contacts.csv_uploads.source import open_stored
 from contacts.models import ContactList, CsvUpload, RejectedRow
 from core.errors import InvalidRequest
 
@@ -42,21 +43,13 @@ def load(upload_id: UUID) -> None:
     if upload is None:
         return
     try:
-        _load_rows(upload, *_open(upload))
+        _load_rows(upload, *open_stored(upload))
     except InvalidRequest as refused:
         upload_states.fail(upload, str(refused))
     except _TakenOver:
         log.warning("csv_upload_taken_over", upload=upload.pk.hex)
     else:
         upload_states.complete(upload)
-
-
-def _open(upload: CsvUpload) -> tuple[Layout, Lines]:
-    """Return the layout, and the lines from where reading continues."""
-    layout, after_header = read_layout(stored_file.open_at(upload), dynamic=_is_dynamic(upload))
-    if not upload.bytes_read:
-        return layout, after_header
-    return layout, Lines(stored_file.open_at(upload, upload.bytes_read), upload.bytes_read, upload.lines_read)
 
 
 def _is_dynamic(upload: CsvUpload) -> bool:

@@ -3,6 +3,9 @@
 import io
 from typing import IO, Any, cast
 
+from django.db.models import Sum
+from django.db.models.functions import Length
+
 from contacts.models import CsvPiece, CsvUpload
 
 PIECE_BYTES = 1024 * 1024
@@ -16,7 +19,9 @@ def store(upload: CsvUpload, file: IO[bytes]) -> None:
 
 def open_at(upload: CsvUpload, start: int = 0) -> IO[bytes]:
     """Return the stored file as a stream from the byte `start` on. One piece is in memory at a time."""
-    return cast(IO[bytes], io.BufferedReader(_Pieces(upload, start)))
+    stream = io.BufferedReader(_Pieces(upload))
+    stream.seek(start)
+    return cast(IO[bytes], stream)
 
 
 def delete(upload: CsvUpload) -> None:
@@ -24,24 +29,34 @@ def delete(upload: CsvUpload) -> None:
 
 
 class _Pieces(io.RawIOBase):
-    def __init__(self, upload: CsvUpload, start: int) -> None:
-        self._upload = upload
-        self._position, self._skip = divmod(start, PIECE_BYTES)
+    def __init__(self, upload: CsvUpload) -> None:
+        self._pieces = CsvPiece.objects.filter(upload=upload)
+        self._place = 0
+        self._position = -1  # of the piece in memory
         self._piece = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        if not self._piece:
-            self._piece = self._next()
-        count = min(len(buffer), len(self._piece))
-        buffer[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
-        return count
+    def seekable(self) -> bool:
+        return True
 
-    def _next(self) -> memoryview:
-        piece = CsvPiece.objects.filter(upload=self._upload, position=self._position).first()
-        self._position += 1
-        start, self._skip = self._skip, 0
-        return memoryview(bytes(piece.content) if piece else b"")[start:]
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size if whence == io.SEEK_END else 0}
+        self._place = max(base[whence] + offset, 0)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        position, start = divmod(self._place, PIECE_BYTES)
+        if position != self._position:
+            piece = self._pieces.filter(position=position).first()
+            self._position, self._piece = position, memoryview(bytes(piece.content) if piece else b"")
+        content = self._piece[start : start + len(buffer)]
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)
+
+    @property
+    def _size(self) -> int:
+        sizes = self._pieces.aggregate(size=Sum(Length("content")))
+        return int(sizes["size"] or 0)

@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('file_name', models.CharField(blank=True, max_length=255)),
                 ('size_bytes', models.PositiveIntegerField()),
-                ('columns', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, help_text='As its header names them.', size=None)),
+                ('columns', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, help_text='A name for each of its cells; an empty one is skipped.', size=None)),
                 ('status', models.CharField(choices=[('in-progress', 'in progress'), ('completed', 'completed'), ('failed', 'failed')], default='in-progress', editable=False, max_length=16)),
                 ('rows_total', models.PositiveIntegerField(default=0, verbose_name='rows read')),
                 ('rows_loaded', models.PositiveIntegerField(default=0)),

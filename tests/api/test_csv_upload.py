@@ -1,11 +1,14 @@
 """CSV uploads over the API: the form, the response, progress, the rejected rows, and their account."""
 
+import json
+from typing import Any
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from api.csv_uploads import upload_form
 from contacts.csv_uploads import loading
-from contacts.models import ContactList, CsvPiece, CsvUpload
+from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry
 from tests.api.client import Api, ApiResponse
 from tests.factories import CsvUploadFactory
 
@@ -19,6 +22,17 @@ def load(response: ApiResponse) -> str:
     upload_id: str = response.data["summary"]["upload_id"]
     loading.load(CsvUpload.objects.get(pk=upload_id).pk)
     return upload_id
+
+
+def send_form(api: Api, *, list_name: bytes = b"parents", file_part: bytes = b"a.csv", more: int = 0) -> Any:
+    """Send a form byte for byte; names may hold anything."""
+    fields = [
+        b'name="list_name"\r\n\r\n' + list_name,
+        b'name="file_name"; filename="' + file_part + b'"\r\n\r\n' + FILE.encode(),
+        *[b'name="f%d"\r\n\r\nx' % n for n in range(more)],
+    ]
+    body = b"".join(b"--x\r\nContent-Disposition: form-data; " + field + b"\r\n" for field in fields) + b"--x--\r\n"
+    return api.http.post(f"{api.root}{PATH}", body, "multipart/form-data; boundary=x", headers=api.headers)
 
 
 class TestUpload:
@@ -59,11 +73,59 @@ class TestUpload:
             ({"type": "promo"}, "'type': must be static or dynamic"),
             ({"file_name": SimpleUploadedFile("a.csv", b"name\nAsha\n")}, "line 1: no column is named number"),
             ({"file_name": SimpleUploadedFile("a.csv", b"")}, "line 1: there is no header"),
+            ({"list_name": "par\0ents"}, "'list_name': leave out the control character U+0000"),
+            ({"list_name": "par\nents"}, "'list_name': leave out the control character U+000A"),
+            ({"list_name": "par\u2028ents"}, "'list_name': leave out the control character U+2028"),
+            ({"type": "static\0"}, "'type': must be static or dynamic"),
+            ({"ignore_columns": "yes please"}, "'ignore_columns': must be true or false"),
+            ({"columns": "Phone"}, "'columns': the field is not valid JSON"),
+            ({"columns": "[" * 10_000}, "'columns'"),
+            ({"columns": '["Phone"]'}, "'columns': must be an object such as"),
+            ({"columns": '{"number": 1}'}, "'columns': must be an object such as"),
+            ({"columns": '{"number": ""}'}, "'columns': must be an object such as"),
+            ({"columns": '{"phone": "number"}'}, "'columns': phone is none of number, first_name"),
+            ({"columns": '{"Fee\\u0000": "number"}', "type": "dynamic"}, "'columns'"),
+            ({"columns": '{"Fee\\n1": "first_name"}', "type": "dynamic"}, "'columns'"),
+            ({"columns": '{"": "first_name"}', "type": "dynamic"}, "'columns': the name"),
+            ({"columns": '{"number": "Handset"}'}, "line 1: 'columns': the file has no column Handset"),
+            (
+                {"file_name": SimpleUploadedFile("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")},
+                "save the sheet as .xlsx",
+            ),
+            ({"file_name": SimpleUploadedFile("a.csv", b"number," + b"a," * 32_000)}, "more than 1,000 columns"),
         ],
     )
     def test_a_form_that_can_not_be_is_refused_and_nothing_is_made(self, api, fields, says):
         assert api.upload(FILE, **fields).is_refused(400, says)
         assert (ContactList.objects.count(), CsvUpload.objects.count()) == (0, 0)
+
+    def test_columns_are_named_and_others_left_out(self, api):
+        content = f"Contact Ref,Given,City\n{NUMBER},Asha,Pune\n"
+        columns = json.dumps({"number": "Contact Ref", "first_name": "Given"})
+        load(api.upload(content, columns=columns, ignore_columns="true"))
+        contact = Contact.objects.get()
+        assert (contact.number, contact.first_name, contact.tag) == (NUMBER, "Asha", "")
+
+    def test_a_dynamic_list_has_the_names_that_were_chosen(self, api):
+        content = f"Phone,Amount due,City\n{NUMBER},500,Pune\n"
+        load(api.upload(content, type="dynamic", columns='{"Fee": "Amount due"}', ignore_columns="1"))
+        assert ListEntry.objects.get().values == {"Fee": "500"}
+
+    @pytest.mark.parametrize(
+        "name", [b"a\0b.csv", b"a\x01b.csv", b"x" * 300 + b".csv", b"../../etc/passwd", "आशा.csv".encode()]
+    )
+    def test_whatever_the_file_is_called_it_is_taken(self, api, name):
+        assert send_form(api, file_part=name).status_code == 200
+
+    @pytest.mark.parametrize("name", [b"\xff\xfe", b"\xed\xa0\x80", "पालक".encode(), b"\xf0\x9f\x98\x80"])
+    def test_a_list_name_in_any_bytes_is_taken_or_refused(self, api, name):
+        assert send_form(api, list_name=name).status_code in {200, 400}
+
+    def test_a_file_name_that_is_not_utf8_is_refused(self, api):
+        assert send_form(api, file_part=b"\xff.csv").status_code == 400
+
+    def test_a_form_of_a_thousand_fields_is_refused(self, api):
+        assert send_form(api, more=1000).status_code == 400
 
     def test_a_list_of_another_type_is_a_conflict(self, api):
         api.upload(FILE)
@@ -106,11 +168,12 @@ class TestStatus:
             "rejected_rows_url": f"http://127.0.0.1:8000/v2/accounts/acme/csv-status/{upload_id}/rejected-rows",
         }
 
-    def test_a_failed_upload_says_why(self, api):
-        upload_id = load(api.upload(f'number\n{NUMBER}\n"'))
+    def test_a_failed_upload_says_why(self, api, monkeypatch):
+        monkeypatch.setattr(loading, "MAX_ROWS", 2)
+        upload_id = load(api.upload(f"number\n{NUMBER}\n{NUMBER}\n{NUMBER}\n"))
         data = api.get(f"/csv-status/{upload_id}").data
         assert data["status"] == "failed"
-        assert data["error"].startswith("line 3: a quote")
+        assert data["error"].startswith("line 2: the file has more than 2 rows")
 
     def test_the_rejected_rows_are_a_csv_file(self, api):
         upload_id = load(api.upload(FILE))
@@ -118,7 +181,7 @@ class TestStatus:
         assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
         assert f"rejected-rows-{upload_id}.csv" in response.headers["Content-Disposition"]
         assert response.getvalue().decode() == (
-            "line,reason,number,first_name\n3,not a valid number: +9112,+9112,'=cmd\n"
+            "\ufeffline,reason,number,first_name\n3,not a valid number: +9112,+9112,'=cmd\n"
         )
 
     def test_the_contacts_are_in_the_list(self, api):

@@ -1,14 +1,17 @@
 """Loading CSV files: counts, duplicates, crashes, limits."""
 
+import codecs
 import io
 import tracemalloc
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from contacts.csv_uploads import bulk_insert, intake, loading, rejected_rows, stored_file, upload_states
+from contacts.csv_uploads.columns import ColumnChoice
 from contacts.models import Contact, CsvPiece, CsvUpload, ListEntry
 from core import csv_formulas
 from core.errors import Conflict
@@ -32,11 +35,13 @@ def csv_of(rows, header: str = "number") -> str:
     return "\n".join([header, *rows]) + "\n"
 
 
-def receive(account, content: str, *, kind: str = "static", name: str = "parents") -> CsvUpload:
-    return intake.receive(account, io.BytesIO(content.encode()), list_name=name, kind=kind)
+def receive(account, content: str | bytes, *, kind: str = "static", name: str = "parents", **choice: Any) -> CsvUpload:
+    raw = content.encode() if isinstance(content, str) else content
+    chosen = ColumnChoice(kind == "dynamic", **choice)
+    return intake.receive(account, io.BytesIO(raw), list_name=name, choice=chosen)
 
 
-def loaded(account, content: str, **options) -> CsvUpload:
+def loaded(account, content: str | bytes, **options) -> CsvUpload:
     upload = receive(account, content, **options)
     loading.load(upload.pk)
     upload.refresh_from_db()
@@ -120,11 +125,22 @@ def test_a_header_alone_is_an_upload_without_rows(account):
     assert counts(loaded(account, "number")) == (0, 0, 0, 0)
 
 
-def test_rows_before_a_line_that_can_not_be_made_out_are_loaded_and_the_line_is_named(account, small_batches):
-    upload = loaded(account, csv_of([*numbers(4), '"']))
-    assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
-    assert upload.error.startswith("line 6: a quote")
-    assert "4 rows loaded" in upload.error
+def test_a_stray_quote_costs_its_own_lines_and_nobody_elses(account, small_batches):
+    first, *between, last = numbers(10)
+    rows = [f'{first},"Asha,Rao', *[f"{number},Mina,Shah" for number in between], f'{last},Ravi",x']
+    upload = loaded(account, csv_of(rows, "number,first_name,last_name"))
+    assert (upload.status, counts(upload)) == ("completed", (10, 8, 0, 2))
+    assert listed(upload) == between
+    assert [row.line for row in upload.rejected.order_by("line")] == [2, 11]
+    assert upload.rejected.get(line=2).cells == [first, '"Asha', "Rao"]
+
+
+def test_a_stray_quote_gives_no_other_rows_values_to_a_dynamic_row(account):
+    first, *between, last = numbers(4)
+    rows = [f'{first},"Asha,5', *[f"{number},Mina,7" for number in between], f'{last},Ravi",9']
+    upload = loaded(account, csv_of(rows, "number,Name,Fee"), kind="dynamic")
+    assert [entry.values for entry in ListEntry.objects.order_by("id")] == [{"Name": "Mina", "Fee": "7"}] * 2
+    assert counts(upload) == (4, 2, 0, 2)
 
 
 def test_more_rows_than_the_limit_are_refused_with_the_line(account, small_batches, monkeypatch):
@@ -188,37 +204,28 @@ class TestAKilledWorker:
         upload = killed_in_the_second_batch
         assert (upload.bytes_read, upload.lines_read) == (len(csv_of(numbers(3))), 4)
 
-    def test_a_line_that_can_not_be_made_out_is_found_again(self, account, small_batches, monkeypatch):
-        """The worker dies between the rows before that line and the end of the upload."""
-        upload = receive(account, csv_of([*numbers(4), '"', *numbers(2, start=4)]))
+    def test_a_line_that_was_looked_ahead_at_is_read_again(self, account, small_batches, monkeypatch):
+        """The third row opens a quote, and the place after it is that of the fourth."""
+        first, second, third, *more = numbers(6)
+        upload = receive(account, csv_of([first, second, f'"{third}', *more]))
+        genuine = loading._store
 
-        def end(*_):
-            raise Killed
+        def store(row, *args, **options):
+            if row.rows_total:
+                raise Killed
+            return genuine(row, *args, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(upload_states, "_end", end)
+            patch.setattr(loading, "_store", store)
             with pytest.raises(Killed):
                 loading.load(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.bytes_read, upload.lines_read) == (len(csv_of([first, second, f'"{third}'])), 4)
         heard_of(upload, seconds=61)
         loading.load(upload.pk)
         upload.refresh_from_db()
-        assert (upload.status, counts(upload)) == ("failed", (4, 4, 0, 0))
-        assert upload.error.startswith("line 6: a quote")
-
-    def test_such_a_line_is_not_tried_forever(self, account, small_batches, monkeypatch):
-        upload = receive(account, csv_of(['"']))
-
-        def end(*_):
-            raise Killed
-
-        with monkeypatch.context() as patch:
-            patch.setattr(upload_states, "_end", end)
-            for _ in range(3):
-                with pytest.raises(Killed):
-                    loading.load(upload.pk)
-                heard_of(upload, seconds=61)
-        upload.refresh_from_db()
-        assert upload.idle_starts == 3
+        assert (upload.status, counts(upload)) == ("completed", (6, 5, 0, 1))
+        assert listed(upload) == [first, second, *more]
 
     def test_no_other_continues_while_it_may_still_live(self, killed_in_the_second_batch):
         upload = killed_in_the_second_batch
@@ -320,11 +327,43 @@ def test_an_upload_is_loaded_once_however_often_it_is_enqueued(account):
 
 def test_the_rejected_rows_are_a_csv_with_line_reason_and_cells(account):
     upload = loaded(account, csv_of(['+9112,"=cmd|x"', "@a,-1"], "number,first_name"))
-    lines = b"".join(rejected_rows.stream(upload)).decode().splitlines()
-    assert lines == [
+    content = b"".join(rejected_rows.stream(upload))
+    assert content.startswith(codecs.BOM_UTF8), "Excel reads it as UTF-8"
+    assert content.decode("utf-8-sig").splitlines() == [
         "line,reason,number,first_name",
         "2,not a valid number: +9112,+9112,'=cmd|x",
         "3,not a valid number: @a; the character “@” (U+0040 COMMERCIAL AT) is not part of a number,'@a,'-1",
+    ]
+
+
+def test_the_rejected_rows_have_the_loaded_columns_and_what_is_beyond_them(account):
+    upload = loaded(account, csv_of(["x,+9112,Asha", "x,+9112,Asha,y"], "City,Mobile,Name"), ignores_others=True)
+    assert b"".join(rejected_rows.stream(upload)).decode("utf-8-sig").splitlines() == [
+        "line,reason,number,first_name",
+        "2,not a valid number: +9112,+9112,Asha",
+        '3,"the row has 4 cells, the header 3: put quotes around a cell that holds the delimiter",+9112,Asha,y',
+    ]
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_the_rejected_rows_are_taken_when_their_numbers_are_mended(account, kind):
+    number = numbers(1)[0]
+    header = "number,first_name,=Fee" if kind == "dynamic" else "number,first_name,tag"
+    upload = loaded(account, csv_of(["+9112,आशा,-5"], header), kind=kind)
+    mended = b"".join(rejected_rows.stream(upload)).replace(b",+9112,", f",{number},".encode())
+    upload = loaded(account, mended, kind=kind)
+    assert counts(upload) == (1, 1, 0, 0)
+    assert Contact.objects.get().first_name == "आशा"
+    values = upload.contact_list.entries.get().values
+    assert values == {"first_name": "आशा", "=Fee": "-5"} if kind == "dynamic" else Contact.objects.get().tag == "-5"
+
+
+def test_rows_that_are_rejected_again_have_their_line_in_the_file_that_was_sent_back(account):
+    upload = loaded(account, csv_of([numbers(1)[0], "+9112"]))
+    again = loaded(account, b"".join(rejected_rows.stream(upload)))
+    assert b"".join(rejected_rows.stream(again)).decode("utf-8-sig").splitlines() == [
+        "line,reason,number",
+        "2,not a valid number: +9112,+9112",
     ]
 
 
