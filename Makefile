@@ -12,10 +12,10 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test chaos bench check audit format clean
+.PHONY: help setup demo up test test-quick chaos bench check audit format clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV_STAMP) ## make .venv with everything to run, test and check
 
@@ -25,8 +25,12 @@ demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carr
 up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
 	@exec $(PY) -m tools.local.up
 
-test: $(DEV_STAMP) ## run the tests against an embedded PostgreSQL and Valkey
-	@exec $(PY) -m pytest
+test: $(DEV_STAMP) ## run all tests in several processes, against real servers, and show the coverage
+	@$(PY) -m pytest -n auto --cov --cov-report=
+	@echo "coverage of the product's lines: $$($(PY) -m coverage report --format=total) %"
+
+test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in under two minutes
+	@exec $(PY) -m pytest -n auto -m "not system"
 
 chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
 	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))

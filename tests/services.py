@@ -1,8 +1,14 @@
 """PostgreSQL and Valkey for the tests, started before anything reads the settings (`-p tests.services`).
 
 Where DATABASE_URL and REDIS_URL are set, as in a CI that brings its own servers, those are used. Otherwise both servers
-run on throwaway data in a temporary DATA_DIR, never in the `.data` of a `make up` beside them. All is stopped and
-removed at the end, also after Ctrl-C or an error in collection; what a killed run left is removed by the next one.
+run on throwaway data in a temporary DATA_DIR, never in the `.data` of a `make up` beside them.
+
+With several workers (`-n`) all share the PostgreSQL server, where each has a database of its own, and each has a Valkey
+and a DATA_DIR of its own, because tests flush Valkey. The process that distributes the tests starts and stops every
+server; workers find them in their environment.
+
+Everything is stopped and removed at the end, also after Ctrl-C, an error in collection or the crash of a worker. What a
+killed run left behind is removed by the next one.
 """
 
 from __future__ import annotations
@@ -12,31 +18,47 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
 
 from tools.local import services
 
+RUN_FOLDER = "TRUNKLINE_TESTS_FOLDER"
+"""The environment variable with the run's temporary folder. Every process that the run starts inherits it."""
+
 _PREFIX = "trunkline-tests-"
+_TEMPORARY = "temporary-"
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+_GIVEN = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
 
 
 def _start() -> ExitStack:
-    """Start what is missing and tell the environment; closing the stack undoes all of it."""
+    """Start the servers that are missing and set the environment to them; closing the stack undoes all of it."""
     _remove_leftovers()
     stack = ExitStack()
-    data_dir = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    stack.callback(shutil.rmtree, data_dir, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
     try:
-        stack.enter_context(services.exclusive_use(data_dir))
-        urls = stack.enter_context(services.embedded_services(data_dir, durable=False))
+        stack.enter_context(services.exclusive_use(folder))
+        os.environ[RUN_FOLDER] = str(folder)
+        stack.callback(_end_processes_of, folder)
+        os.environ.update(_start_servers(stack, folder, _GIVEN))
     except BaseException:
         stack.close()
         raise
-    os.environ.update(urls)
-    os.environ.setdefault("CELERY_BROKER_URL", urls["REDIS_URL"])
-    os.environ["DATA_DIR"] = str(data_dir)
-    (data_dir / "static").mkdir()  # what collectstatic makes: without it every web process warns
     return stack
+
+
+def _start_servers(stack: ExitStack, data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Start the servers that are not given; returns the environment variables that lead to all of them."""
+    (data_dir / "static").mkdir(parents=True)  # made by collectstatic; without it every web process warns
+    urls = stack.enter_context(services.embedded_services(data_dir, environ=given, durable=False))
+    return {"CELERY_BROKER_URL": urls["REDIS_URL"], **given, **urls, "DATA_DIR": str(data_dir)}
 
 
 def _remove_leftovers() -> None:
@@ -47,7 +69,33 @@ def _remove_leftovers() -> None:
                 continue
             with services.exclusive_use(folder):
                 services.stop_services(folder)
+                _end_processes_of(folder)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_processes_of(folder: Path) -> None:
+    """End what tests of the run in `folder` left running, such as a whole system whose worker was killed."""
+    folders = [folder, *(link.resolve() for link in folder.glob(f"{_TEMPORARY}*"))]
+    left = {process.pid: process for process in psutil.process_iter() if _belongs_to(process, folders)}
+    for process in left.values():
+        with suppress(psutil.Error):
+            if process.ppid() not in left:  # the others are stopped by their parent, in its order
+                process.terminate()
+    _, alive = psutil.wait_procs(left.values(), timeout=30)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _belongs_to(process: psutil.Process, folders: list[Path]) -> bool:
+    """By the environment, or by the working folder: PostgreSQL and Valkey write their title over their environment."""
+    with suppress(psutil.Error):
+        if process.pid == os.getpid():
+            return False
+        if process.environ().get(RUN_FOLDER) == str(folders[0]):
+            return True
+        return any(Path(process.cwd()).is_relative_to(folder) for folder in folders)
+    return False
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
@@ -58,8 +106,34 @@ def _interrupt(_signal: int, _frame: object) -> None:
 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
     signal.signal(signal.SIGTERM, _interrupt)
 
-_services = _start()
+_services = ExitStack() if _IS_WORKER else _start()
 atexit.register(_services.close)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: one worker more than there are cores, because many tests wait for other processes."""
+    return 1 if "REDIS_URL" in _GIVEN else len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Give each worker a Valkey and a DATA_DIR; the first one takes those that run already.
+
+    A worker that replaces a crashed one inherits its environment.
+    """
+    if "REDIS_URL" in _GIVEN and len(specs) > 1:
+        raise pytest.UsageError("All workers would flush the Redis of REDIS_URL: use -n 1, or unset REDIS_URL.")
+    given = _GIVEN | {"DATABASE_URL": os.environ["DATABASE_URL"]}
+    for number, spec in enumerate(specs[1:], start=1):
+        data_dir = Path(os.environ[RUN_FOLDER]) / f"worker{number}"
+        spec.env.update(_start_servers(_services, data_dir, given))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _known_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Record where this process's tests have their files, so that servers that run there are found and ended."""
+    link = Path(os.environ[RUN_FOLDER]) / f"{_TEMPORARY}{os.getpid()}"
+    link.symlink_to(tmp_path_factory.getbasetemp())
 
 
 def pytest_report_header() -> str:

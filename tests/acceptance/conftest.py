@@ -5,7 +5,7 @@ import pytest
 from tools.stack import running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory):
     """A campaign's retry waits are minutes: here a minute lasts two seconds. Webhooks go to loopback."""
     settings = {"RETRY_MINUTE_SECONDS": "2", "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "True"}

@@ -1,0 +1,50 @@
+"""Kinds of tests by their place, and how several workers (`-n`) share them out.
+
+`system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for minutes of processor time.
+"""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+SYSTEM = (
+    # The longest first: a worker that waits for processes overlaps with others that compute.
+    "tests/acceptance/",
+    "tests/tools/test_chaos.py",
+    "tests/tools/bench/test_bench_end_to_end.py",
+    "tests/tools/test_up.py",
+    "tests/tools/test_embedded.py",
+    "tests/api/test_schemathesis.py",
+)
+SHARED = (
+    # Tests that use one system stay on one worker: each worker would start its own.
+    "tests/acceptance/",
+    "tests/api/test_over_http.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SYSTEM):
+            item.add_marker(pytest.mark.system)
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((rank for rank, place in enumerate(SYSTEM) if item.nodeid.startswith(place)), len(SYSTEM))
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker one test at a time, or all those at once that share a system.
+
+    `--dist=loadgroup` would do, but pytest 9.2 ignores how xdist 3.8 marks its groups.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((place for place in SHARED if nodeid.startswith(place)), nodeid)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    return Scheduler(config, log)
