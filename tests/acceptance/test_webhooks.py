@@ -73,9 +73,9 @@ def kind(payload: dict[str, Any]) -> str:
     return "call" if "call_sid" in payload else "number" if "call_sids" in payload else "campaign"
 
 
-def test_the_start_comes_first_and_again_as_it_was_refused_and_the_end_last(told):
+def test_the_start_comes_first_and_again_as_it_failed_and_the_end_last(told):
     assert len(told) == 11
-    assert told[0] == told[1]
+    assert told.count(told[0]) == 2, "again later: the numbers do not wait for it"
     assert (kind(told[0]), told[0]["status"], told[0]["reports"]) == ("campaign", "in-progress", None)
     assert (kind(told[-1]), told[-1]["status"]) == ("campaign", "completed")
     assert told[-1]["reports"] == told[-1]["report_url"]
