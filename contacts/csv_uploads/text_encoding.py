@@ -44,28 +44,39 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_VALID_UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# A character of two, three or four bytes. It begins so that the search skips ASCII.
+_VALID_UTF8 = re.compile(
+    rb"[\xc2-\xf4][\x80-\xbf](?:(?<=[\xc2-\xdf].)|(?<=[\xe0-\xef].)[\x80-\xbf]|(?<=[\xf0-\xf4].)[\x80-\xbf]{2})",
+    re.DOTALL,
+)
 
 # What no name in Western Europe holds in code page 1252, though the same bytes are letters in other encodings (Mac
-# Roman, the code pages of DOS, 1250, 1251, Shift JIS and others).
+# Roman, the code pages of DOS, 1250, 1251, Shift JIS and others). Each pattern looks back at a byte above 127, so that
+# the search skips all others.
 _LETTER = rb"[A-Za-z\xc0-\xff]"
 _NOT_IN_1252 = re.compile(
-    rb"|".join(
+    rb"[\x80-\xff](?:"
+    + rb"|".join(
         [
-            rb"[\x81\x8d\x8f\x90\x9d]",  # no characters at all
-            rb"[\x82-\x84\x86-\x8c\x8e\x98\x9a-\x9c\x9e\x9f]",  # signs of their own, or rare ones
-            rb"[\x80\x85\x94-\x97\x99-\xbf](?=" + _LETTER + rb")",  # a sign before a letter
-            rb"(?<=" + _LETTER + rb")[\x80\x91\x93\x95-\x97\xa0-\xa9\xab-\xaf\xb1-\xb9\xbb-\xbf]",  # or after one
+            rb"(?<=[\x82-\x84\x86-\x8c\x8e\x98\x9a-\x9c\x9e\x9f])",  # signs of their own, or rare ones
+            rb"(?<=[\x80\x85\x94-\x97\x99-\xbf])(?=" + _LETTER + rb")",  # a sign before a letter
+            rb"(?<=" + _LETTER + rb"[\x80\x91\x93\x95-\x97\xa0-\xa9\xab-\xaf\xb1-\xb9\xbb-\xbf])",  # or after one
             # An apostrophe that is not as in O'Brien or Asha's.
-            rb"(?<=" + _LETTER + rb")\x92(?![A-Z\xc0-\xde]|s(?![A-Za-z]))",
-            rb"[\xd7\xf7]",  # signs for times and divided by
-            rb"(?<=[a-z])[\xc0-\xde]|(?<=[A-Z])[\xc0-\xde](?=[a-z])",  # a capital inside a word
-            rb"(?<!" + _LETTER + rb")[\xdf-\xff](?=[A-Z])",  # a small letter before a capital
-            rb"[\xc0-\xff]{3}",  # words of such letters only
-            rb"(?<!" + _LETTER + rb")[\xc0-\xff]{2}(?![A-Za-z])",
+            rb"(?<=" + _LETTER + rb"\x92)(?![A-Z\xc0-\xde]|s(?![A-Za-z]))",
+            rb"(?<=[\xd7\xf7])",  # signs for times and divided by
+            rb"(?<=[a-z][\xc0-\xde])|(?<=[A-Z][\xc0-\xde])(?=[a-z])",  # a capital inside a word
+            rb"(?<![A-Za-z\xc0-\xff].)(?<=[\xdf-\xff])(?=[A-Z])",  # a small letter before a capital
+            rb"(?<=[\xc0-\xff])[\xc0-\xff]{2}",  # words of such letters only
+            rb"(?<![A-Za-z\xc0-\xff].)(?<=[\xc0-\xff])[\xc0-\xff](?![A-Za-z\xc0-\xff])",
         ]
     )
+    + rb")",
+    re.DOTALL,
 )
+# So many bytes above 127 are looked at one by one. What they say of the encoding, millions more would not change.
+_ENOUGH = 200_000
+_ASCII = bytes(range(128))
+_UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
 _THORN = re.compile(rb"[\xd0\xdd\xde\xf0\xfd\xfe]")
 # A letter or a sign that is where it is usual: something must show that it is code page 1252.
 _IN_1252 = re.compile(
@@ -151,16 +162,20 @@ def _is_utf8(file: IO[bytes]) -> bool:
 def _is_cp1252(file: IO[bytes], region: str) -> bool:
     """Tell whether a file that is not UTF-8 is code page 1252: something speaks for it, and nothing against it."""
     has_evidence = False
+    seen = 0
     file.seek(0)
     while piece := file.read(_PIECE):
         piece += file.readline(_SAMPLE)  # so that no word is cut
         if piece.isascii():
             continue
-        if _VALID_UTF8.search(piece) or _NOT_IN_1252.search(piece):
+        if _VALID_UTF8.search(piece) or piece.translate(None, _UNDEFINED) != piece:
             return False
-        if region not in _WITH_THORN and _THORN.search(piece):
+        if seen > _ENOUGH:
+            continue
+        if _NOT_IN_1252.search(piece) or (region not in _WITH_THORN and _THORN.search(piece)):
             return False
         has_evidence = has_evidence or _IN_1252.search(piece) is not None
+        seen += len(piece.translate(None, _ASCII))
     return has_evidence
 
 
