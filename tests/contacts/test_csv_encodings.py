@@ -3,7 +3,6 @@
 
 import codecs
 import io
-import time
 import tracemalloc
 
 import pytest
@@ -131,17 +130,14 @@ def test_other_files_are_refused_with_what_to_do(content, says):
 
 
 @pytest.mark.parametrize("line", ["Müller,5", "é", "a\xe9" * 20, "", "\x92", "x" * 1000 + "é"])
-def test_a_large_file_is_looked_through_in_seconds_and_in_little_memory(line):
+def test_a_large_file_is_looked_through_in_little_memory(line):
     content = (HEADER + f"{NUMBER},{line}\n" * (8_000_000 // (len(line) + 16))).encode("latin-1")
     file = io.BytesIO(content)
     tracemalloc.start()
-    start = time.process_time()
     encoding = text_encoding.detect(file, "IN")
     stream = text_encoding.open_as_utf8(file, encoding)
     size = sum(map(len, iter(lambda: stream.read(1024 * 1024), b"")))
-    spent = time.process_time() - start
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size >= len(content)
-    assert spent < 3, f"{spent:.1f} s for {len(content):,} bytes"
     assert peak < 16_000_000, f"{peak:,} bytes"
