@@ -16,6 +16,10 @@ SYSTEM = (
     "tests/tools/test_up.py",
     "tests/tools/test_embedded.py",
     "tests/api/test_schemathesis.py",
+    "tests/campaigns/test_campaigns_stateful.py",
+    "tests/dialer/test_attempts_stateful.py",
+    "tests/dialer/test_channels_stateful.py",
+    "tests/contacts/test_csv_upload.py::test_memory_stays_flat_over_fifty_thousand_rows",
 )
 SHARED = (
     # Tests that use one system stay on one worker: each worker would start its own.
