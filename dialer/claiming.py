@@ -74,11 +74,12 @@ def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
     """Lock a due call for each lease where there is one. Returns their claims, one per number, and the rest's count."""
     if not leased:
         return [], 0
-    holders: dict[UUID, list[UUID]] = {}
     campaigns = {campaign.pk: campaign for _, campaign in leased}
+    holders: dict[UUID, list[UUID]] = {pk: [] for pk in campaigns}
     for request, campaign in leased:
-        holders.setdefault(campaign.pk, []).append(request.holder)
-    due = _lock_due_calls(Counter(campaign.pk for _, campaign in leased), campaign.account_id, now)
+        holders[campaign.pk].append(request.holder)
+    [account_id] = {campaign.account_id for campaign in campaigns.values()}
+    due = _lock_due_calls(Counter(campaign.pk for _, campaign in leased), account_id, now)
     claims: dict[str, Claim] = {}
     for call in due:
         if call.number in claims:
@@ -88,7 +89,7 @@ def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
             attempt_id=holders[campaign.pk].pop(),
             call_id=call.call_id,
             campaign_id=campaign.pk,
-            account_id=campaign.account_id,
+            account_id=account_id,
             callee=call.number,
             trunk_id=campaign.caller_id.trunk_id,
             number=call.attempts_made + 1,
