@@ -89,6 +89,7 @@ def test_a_retry_waits_for_another_campaigns_call(rig):
     end_all(rig, "busy")
     rig.campaign([A])
     start(rig)
+    rig.dial()
     rig.clock.shift(601)
     assert rig.dispatch() == 0
     end_all(rig)
