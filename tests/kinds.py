@@ -19,6 +19,7 @@ SYSTEM = (
     "tests/campaigns/test_campaigns_stateful.py",
     "tests/dialer/test_attempts_stateful.py",
     "tests/dialer/test_channels_stateful.py",
+    "tests/webhooks/test_webhook_flow.py",
     "tests/contacts/test_csv_upload.py::test_memory_stays_flat_over_fifty_thousand_rows",
 )
 SHARED = (
