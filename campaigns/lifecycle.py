@@ -267,11 +267,14 @@ def _check_text(campaign: Campaign) -> None:
     try:
         spoken_text.check(campaign.text, columns)
     except spoken_text.UnknownColumn as unknown:
-        name = f"'read_via_text': {spoken_text.MARK}{unknown}"
+        name = f"'read_via_text': {spoken_text.MARK}{unknown.name}"
         if campaign.type == Campaign.Type.STATIC:
             raise InvalidRequest(f"{name} can't be filled: only the text of a dynamic campaign has variables") from None
         known = ", ".join(columns) or "none"
-        raise InvalidRequest(f"{name} names no column of the list; these can be named: {known}") from None
+        message = f"{name} names no column of the list; these can be named: {known}"
+        if unknown.longer_than:
+            message += f"; put a space after {spoken_text.MARK}{unknown.longer_than}, if that is meant"
+        raise InvalidRequest(message) from None
 
 
 def _enqueue_start() -> None:

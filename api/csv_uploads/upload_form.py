@@ -11,9 +11,11 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from rest_framework.exceptions import ParseError
 
 from api.http.parsers import BodyTooLarge, discard, parse_json, printable
+from contacts.csv_uploads import column_names
 from contacts.csv_uploads.columns import MAX_CELL, OURS, ColumnChoice
 from contacts.models import ContactList
 from core.errors import InvalidRequest
+from core.names import displayed
 
 MAX_FILE_BYTES = 60 * 1024 * 1024
 # For boundaries, headers and the other parts of the form.
@@ -104,15 +106,20 @@ def _columns(form: Form, *, is_dynamic: bool) -> dict[str, str]:
         raise InvalidRequest(f"'columns': {error.detail}".replace("the body", "the field")) from error
     if not isinstance(names, dict) or not all(isinstance(name, str) and name.strip() for name in names.values()):
         raise InvalidRequest("""'columns': must be an object such as {"number": "Phone 1", "first_name": "Given"}""")
-    if not is_dynamic and (unknown := [name for name in names if name not in OURS]):
-        raise InvalidRequest(f"'columns': {printable(unknown[0])} is none of {', '.join(OURS)}")
-    for name in names:
-        if not name or name != name.strip() or len(name) > MAX_CELL:
+    columns: dict[str, str] = {}
+    for name, spelled in names.items():
+        _require_readable("columns", name)
+        column = column_names.exact(displayed(name)) or displayed(name)
+        if not is_dynamic and column not in OURS:
+            raise InvalidRequest(f"'columns': {printable(name)} is none of {', '.join(OURS)}")
+        if not column or name != name.strip() or len(name) > MAX_CELL:
             raise InvalidRequest(
                 f"'columns': the name {printable(name)} must have 1 to {MAX_CELL} characters, no space around"
             )
-        _require_readable("columns", name)
-    return names
+        if column in columns:
+            raise InvalidRequest(f"'columns': {printable(name)} stands twice, in two ways to write {printable(column)}")
+        columns[column] = spelled
+    return columns
 
 
 def _require_readable(field: str, text: str) -> None:

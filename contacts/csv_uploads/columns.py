@@ -1,14 +1,15 @@
 """Which column of a file is the number, which are those of a contact, and which are the client's own."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from contacts.address_book import TEXT_COLUMNS
 from contacts.csv_uploads import column_names
 from contacts.csv_uploads.header import Header
+from contacts.csv_uploads.lines import FileRefused
 from contacts.csv_uploads.records import begins_like_a_number
+from core import names
 
 # Exotel's limit for the columns of a dynamic list beside the known ones.
 MAX_VARIABLES = 5
@@ -49,6 +50,21 @@ class Layout:
         """The columns whose values a text can name: all but the number."""
         return [name for _, name in self.named]
 
+    def spelled_as(self, columns: Sequence[str]) -> "Layout":
+        """Return the same layout with the names of these columns, where one of them means the same as one of its own.
+
+        Capitals count where two of the columns differ in nothing else.
+        """
+        known: dict[str, list[str]] = {}
+        for column in columns:
+            known.setdefault(names.caseless(column), []).append(column)
+        spelled = []
+        for name in self.columns:
+            alike = known.get(names.caseless(name), [])
+            same = alike if len(alike) == 1 else [one for one in alike if names.exact(one) == names.exact(name)]
+            spelled.append(same[0] if same else name)
+        return replace(self, columns=tuple(spelled))
+
     @cached_property
     def number_at(self) -> int:
         return self.columns.index("number")
@@ -72,9 +88,10 @@ def layout_of(header: Header, choice: ColumnChoice) -> Layout:
     if header.is_of_rejected_rows:
         others = others[2:]
     if not choice.ignores_others:
-        _require_loadable(header, choice, others, columns)
+        _require_loadable(header, choice, others)
         first = 2 if header.is_of_rejected_rows else 0
         columns[first:] = [ours or name for name, ours in zip(header.names[first:], columns[first:], strict=True)]
+        _require_different(header, columns)
     layout = Layout(header, tuple(columns))
     own = [name for name in layout.variables if name not in TEXT_COLUMNS]
     if len(own) > MAX_VARIABLES:
@@ -94,7 +111,7 @@ def _ours(header: Header, choice: ColumnChoice) -> list[str]:
         ours = column_names.exact(name)
         if ours and ours not in choice.names and not columns[position]:
             if ours in columns:
-                raise header.refused(f"the column {ours} stands twice")
+                raise _twice(header, ours, columns.index(ours), position)
             columns[position] = ours
     usual = [column_names.usual(name) for name in header.names]
     for ours in ("number",) if choice.is_dynamic else OURS:
@@ -106,10 +123,9 @@ def _ours(header: Header, choice: ColumnChoice) -> list[str]:
 
 def _position(header: Header, ours: str, name: str, taken: Sequence[str]) -> int:
     """Return where the column is that the client named."""
-    wanted = " ".join(name.split())
-    found = [at for at, written in enumerate(header.names) if written == wanted]
-    if not found:
-        found = [at for at, written in enumerate(header.names) if written.casefold() == wanted.casefold()]
+    found: list[int] = []
+    for alike in (names.exact, names.caseless):
+        found = found or [at for at, written in enumerate(header.names) if alike(written) == alike(name)]
     if not found:
         raise header.refused(f"'columns': the file has no column {name[:64]}; it has {_listed(header.names)}")
     if len(found) > 1:
@@ -131,7 +147,7 @@ def _no_number(header: Header) -> str:
     )
 
 
-def _require_loadable(header: Header, choice: ColumnChoice, others: Sequence[str], columns: Sequence[str]) -> None:
+def _require_loadable(header: Header, choice: ColumnChoice, others: Sequence[str]) -> None:
     if others and not choice.is_dynamic:
         are = "is no column" if len(others) == 1 else "are no columns"
         raise header.refused(
@@ -139,14 +155,23 @@ def _require_loadable(header: Header, choice: ColumnChoice, others: Sequence[str
             ' them out, columns={"first_name": "…"} to say what they are, or type=dynamic to keep up to'
             f" {MAX_VARIABLES}"
         )
-    times = Counter([*others, *filter(None, columns)])
-    if twice := [name for name in others if times[name] > 1]:
-        raise header.refused(f"the column {twice[0][:64]} stands twice")
     if long := [name for name in others if len(name) > MAX_CELL]:
         raise header.refused(f"the column {long[0][:64]}… has a name of more than {MAX_CELL} characters")
 
 
-def _listed(names: Sequence[str]) -> str:
-    named = [name[:64] for name in names if name]
+def _require_different(header: Header, columns: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for at, name in enumerate(columns):
+        if name and (before := first.setdefault(names.exact(name), at)) != at:
+            raise _twice(header, name, before, at)
+
+
+def _twice(header: Header, name: str, first: int, second: int) -> FileRefused:
+    both = " and ".join(f"{at + 1} ({header.names[at][:64]})" for at in (first, second))
+    return header.refused(f"the column {name[:64]} stands twice, as the columns {both}: rename one, or leave it out")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    named = [name[:64] for name in columns if name]
     more = f" and {len(named) - _MAX_LISTED} more" if len(named) > _MAX_LISTED else ""
     return ", ".join(named[:_MAX_LISTED]) + more

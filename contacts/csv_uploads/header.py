@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from contacts.csv_uploads import records
 from contacts.csv_uploads.lines import MAX_LINE_BYTES, FileRefused, Lines, why_not_storable
 from core import csv_formulas
+from core.names import displayed
 
 DELIMITERS = (",", ";", "\t", "|")
 # Far more than any export has. Each row is split into so many cells.
@@ -24,7 +25,7 @@ class Header:
     Attributes:
         line: where it is in the file, from 1.
         delimiter: what stands between cells.
-        names: as they are written, without spaces around them.
+        names: as they are written, without spaces around them and characters that nobody sees.
         is_of_rejected_rows: whether the file is one of rejected rows, as it was downloaded: its first two columns are
             the line and the reason, and cells that look like formulas have an apostrophe in front.
     """
@@ -82,7 +83,7 @@ def _header(lines: Lines, text: str, delimiter: str) -> Header:
         raise FileRefused(f"line {line}: a quote in the header is not closed, or something follows it")
     if problem := why_not_storable("".join(record.cells)):
         raise FileRefused(f"line {line}: {problem}")
-    names = tuple(" ".join(cell.split()).strip(records.BLANK) for cell in record.cells)
+    names = tuple(displayed(cell.strip(records.BLANK)) for cell in record.cells)
     if [name.casefold() for name in names[:2]] == ["line", "reason"]:
         return Header(line, delimiter, tuple(map(csv_formulas.original, names)), is_of_rejected_rows=True)
     return Header(line, delimiter, names)

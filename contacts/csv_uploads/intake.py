@@ -36,12 +36,13 @@ def receive(
     kind = ContactList.Type.DYNAMIC if choice.is_dynamic else ContactList.Type.STATIC
     size = file.seek(0, io.SEEK_END)
     with transaction.atomic():
+        contact_list = _list_for(account, list_name, kind, layout)
         upload = CsvUpload.objects.create(
             account=account,
-            contact_list=_list_for(account, list_name, kind, layout),
+            contact_list=contact_list,
             file_name=file_name[:255],
             size_bytes=size,
-            columns=list(layout.columns),
+            columns=list(layout.spelled_as(contact_list.columns).columns),
         )
         stored_file.store(upload, received.content())
         transaction.on_commit(lambda: enqueue_load(upload))
@@ -57,7 +58,7 @@ def _list_for(account: Account, name: str, kind: str, layout: Layout) -> Contact
         if not contact_list.columns:
             contact_list.columns = layout.variables
             contact_list.save(update_fields=["columns"])
-        if sorted(contact_list.columns) != sorted(layout.variables):
+        if sorted(contact_list.columns) != sorted(layout.spelled_as(contact_list.columns).variables):
             raise Conflict(
                 f"line {layout.header.line}: the list {name[:100]} has the columns number,"
                 f" {', '.join(contact_list.columns)}; a file that extends it must have the same"

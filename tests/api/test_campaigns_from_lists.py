@@ -1,10 +1,13 @@
 """Campaigns from lists, and campaigns that read a text."""
 
+from uuid import UUID
+
 import pytest
 
 from accounts.models import CallerId
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign
+from contacts.csv_uploads import loading
 from tests.api.client import NUMBERS
 from tests.factories import ContactListFactory, CsvUploadFactory, ListEntryFactory, TrunkFactory
 
@@ -174,11 +177,40 @@ class TestText:
     def test_zero_repetitions_of_a_greeting_are_accepted(self, api):
         assert api.create(url=..., flow_type="greeting", read_via_text="Hi", repeat_menu_attempts=0).data
 
-    def test_a_variable_is_a_column_of_the_list_exactly_as_it_is_spelled(self, api, fees):
+    def test_a_variable_that_is_no_column_of_the_list_is_named_with_those_that_are(self, api, fees):
         fields = {"numbers": ..., "lists": [fees.pk.hex], "campaign_type": "dynamic", "url": ..., "flow_type": "ivr"}
-        assert api.create(read_via_text="Dear @@Name, @@Fee rupees", **fields).data["read_via_text"]
-        response = api.create(read_via_text="Dear @@Name, @@fee rupees", **fields)
-        assert response.is_refused(400, "'read_via_text'", "@@fee", "Name, Fee")
+        assert api.create(read_via_text="Dear @@Name, @@fee rupees", **fields).data["read_via_text"]
+        response = api.create(read_via_text="Dear @@Name, @@Cost rupees", **fields)
+        assert response.is_refused(400, "'read_via_text'", "@@Cost names no column", "can be named: Name, Fee")
+        response = api.create(read_via_text="Dear @@Nameさん", **fields)
+        assert response.is_refused(400, "'read_via_text'", "@@Nameさん names no column", "put a space after @@Name")
+        assert api.create(read_via_text="Pay at @@", **fields).is_refused(400, "'read_via_text': @@ names no column")
+
+    @pytest.mark.parametrize(
+        ("header", "text"),
+        [
+            ("First Name", "@@First Name"),
+            ("First Name", "@@first_name"),
+            ("Fee due", "@@Fee\u00a0due"),
+            ("Cafe\u0301", "@@Caf\u00e9"),
+            ("Caf\u00e9", "@@Cafe\u0301"),
+            ("\u200bकर\u200e", "@@कर"),
+            ("क्\u200dष", "@@क्\u200dष"),
+            ("👨\u200d👩\u200d👧", "@@👨\u200d👩\u200d👧"),
+            ("a.b*(c)", "@@a.b*(c)"),
+        ],
+    )
+    def test_a_column_of_an_uploaded_file_is_named_as_a_person_sees_it(self, api, header, text):
+        uploaded = api.upload(f"number,{header},Fe\n{NUMBERS[0]},Asha,@@Fe\n", type="dynamic").data["summary"]
+        loading.load(UUID(uploaded["upload_id"]))
+        fields = {"numbers": ..., "url": ..., "lists": [uploaded["list_sid"]], "campaign_type": "dynamic"}
+        response = api.create(flow_type="greeting", read_via_text=f"Dear {text}, @@Fe!", **fields)
+        call = Call.objects.get(campaign=response.data["id"])
+        assert spoken_text.document(call.campaign, call.variables) == {"steps": [{"say": "Dear Asha, @@Fe!"}]}
+        shown = api.get(f"/campaigns/{response.data['id']}").data["read_via_text"]
+        assert shown == f"Dear {text}, @@Fe!"
+        response = api.create(flow_type="greeting", read_via_text=f"Dear {text}ीम", **fields)
+        assert response.is_refused(400, "'read_via_text'", f"{text}ीम", "names no column")
 
     def test_calls_over_a_carrier_that_runs_its_own_flows_need_a_url(self, api, account):
         CallerId.objects.update(trunk=TrunkFactory(exotel=True))

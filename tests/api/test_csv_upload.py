@@ -87,6 +87,9 @@ class TestUpload:
             ({"columns": '{"Fee\\u0000": "number"}', "type": "dynamic"}, "'columns'"),
             ({"columns": '{"Fee\\n1": "first_name"}', "type": "dynamic"}, "'columns'"),
             ({"columns": '{"": "first_name"}', "type": "dynamic"}, "'columns': the name"),
+            ({"columns": '{"\\u200d": "first_name"}', "type": "dynamic"}, "'columns': the name"),
+            ({"columns": '{"Fee": "a", "F\\u200bee": "b"}', "type": "dynamic"}, "stands twice"),
+            ({"columns": '{"First Name": "a", "first_name": "b"}'}, "stands twice, in two ways to write first_name"),
             ({"columns": '{"number": "Handset"}'}, "line 1: 'columns': the file has no column Handset"),
             (
                 {"file_name": SimpleUploadedFile("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")},

@@ -130,6 +130,56 @@ class TestRefusal:
         assert len(str(refused.value)) < 2000
 
 
+class TestNamesAsAPersonSeesThem:
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("Cafe\u0301", "Caf\u00e9"),
+            ("\u200bFee\u00ad  \u00a0due\u200e", "Fee due"),
+            ("\u202bرقم\u202c", "رقم"),
+            ("می\u200cشود", "می\u200cشود"),
+            ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+            ("क्\u200dष", "क्\u200dष"),
+            ("ชื่อ", "ชื่อ"),
+        ],
+    )
+    def test_are_stored_without_what_nobody_sees(self, written, shown):
+        assert layout(f"number,{written}\n", DYNAMIC).variables == [shown]
+
+    def test_are_left_out_where_there_is_nothing_to_see(self):
+        assert layout("number,\u200d\ufe0f, \u200b ,Fee\n", DYNAMIC).columns == ("number", "", "", "Fee")
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("Fee", "Fee"),
+            ("Caf\u00e9", "Cafe\u0301"),
+            ("First  Due", "First\u00a0Due"),
+            ("Fee", "\u200bFe\u00ade\u2060"),
+            ("क्ष", "क्\u200dष"),
+            ("❤", "❤\ufe0f"),
+            ("first_name", "First-\u200bName"),
+            ("number", "\u202dNumber\u202c"),
+        ],
+    )
+    def test_can_not_be_those_of_two_columns(self, first, second):
+        with pytest.raises(FileRefused, match=r"stands twice, as the columns 2 \(.*\) and 4 \(.*\): rename one"):
+            layout(f"Mobile,{first},x,{second}\n", DYNAMIC)
+
+    def test_may_differ_in_capitals_only(self):
+        assert layout("number,Fee,FEE\n", DYNAMIC).variables == ["Fee", "FEE"]
+
+    @pytest.mark.parametrize("written", ["Caf\u00e9 1", "Cafe\u0301  1", "caf\u00e9\u200b 1", "CAF\u00c9\u00a01"])
+    def test_are_those_that_a_choice_names(self, written):
+        choice = ColumnChoice(is_dynamic=True, names={"number": written})
+        assert layout("Cafe\u0301 1,Fee\n", choice).columns == ("number", "Fee")
+
+    def test_become_those_of_the_list_that_they_extend(self):
+        found = layout("number,caf\u00e9,Fee,fee,क्\u200dष,New\n", DYNAMIC)
+        columns = ["Cafe\u0301", "fee", "Fee", "क्ष"]
+        assert found.spelled_as(columns).variables == ["Cafe\u0301", "Fee", "fee", "क्ष", "New"]
+
+
 class TestChoice:
     def test_says_which_column_is_which(self):
         choice = ColumnChoice(is_dynamic=False, names={"number": "Kontakt", "first_name": "rufname", "tag": "number"})
