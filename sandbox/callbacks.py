@@ -70,8 +70,9 @@ class CallbackSender:
         self._retry_waits = retry_waits
         # Posts wait here rather than in the session's connection pool, where waiting counts against their timeout.
         self._slots = asyncio.Semaphore(MAX_POSTS_AT_ONCE)
-        self._pending: dict[str, asyncio.Task[None]] = {}
-        self._held_back: dict[str, Delivery] = {}
+        # By call and not by its sid, which a script may have given to another call too.
+        self._pending: dict[Call, asyncio.Task[None]] = {}
+        self._held_back: dict[Call, Delivery] = {}
 
     def send(self, call: Call, event: str, faults: Faults) -> None:
         """Send the callback of an event, if the call's request asked for it. Exotel always sends the terminal one."""
@@ -82,12 +83,12 @@ class CallbackSender:
             return
         delivery = self._delivery(call, event, faults)
         if event == "answered" and faults.strike("shuffle-callbacks"):
-            self._held_back[call.sid] = delivery
+            self._held_back[call] = delivery
             return
         deliveries = [delivery]
-        if event == "terminal" and call.sid in self._held_back:
-            deliveries.append(self._held_back.pop(call.sid))
-        self._enqueue(call.sid, deliveries)
+        if event == "terminal" and call in self._held_back:
+            deliveries.append(self._held_back.pop(call))
+        self._enqueue(call, deliveries)
 
     def close(self) -> None:
         """Drop the callbacks that are not delivered yet."""
@@ -107,18 +108,18 @@ class CallbackSender:
             wait=delay.seconds * call.time_scale if delay else 0,
         )
 
-    def _enqueue(self, call_sid: str, deliveries: list[Delivery]) -> None:
-        previous = self._pending.get(call_sid)
+    def _enqueue(self, call: Call, deliveries: list[Delivery]) -> None:
+        previous = self._pending.get(call)
         if previous is None and len(self._pending) >= MAX_PENDING:
-            log.error("callback_dropped", call_sid=call_sid, pending=len(self._pending))
+            log.error("callback_dropped", call_sid=call.sid, pending=len(self._pending))
             return
         task = asyncio.create_task(self._deliver_all(deliveries, after=previous))
-        self._pending[call_sid] = task
-        task.add_done_callback(lambda done: self._forget(call_sid, done))
+        self._pending[call] = task
+        task.add_done_callback(lambda done: self._forget(call, done))
 
-    def _forget(self, call_sid: str, done: asyncio.Task[None]) -> None:
-        if self._pending.get(call_sid) is done:
-            del self._pending[call_sid]
+    def _forget(self, call: Call, done: asyncio.Task[None]) -> None:
+        if self._pending.get(call) is done:
+            del self._pending[call]
 
     async def _deliver_all(self, deliveries: list[Delivery], after: asyncio.Task[None] | None) -> None:
         if after is not None:

@@ -1,10 +1,12 @@
 """Calls as Exotel shows them, and the book in which they are found."""
 
 import asyncio
+import random
 import uuid
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sandbox import clock
 from sandbox.flow_runner import Conversation
@@ -16,6 +18,8 @@ STATUSES = ("queued", "ringing", "in-progress", "completed", "failed", "busy", "
 
 # About a kilobyte and a half each. Enough for a client to find a call whose response it has lost.
 MAX_FINISHED_CALLS = 500_000
+# A sid that is given again is that of one of so many calls before it, live or ended.
+REPEATED_FROM = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +132,15 @@ class CallBook:
 
     def __init__(self, max_finished: int = MAX_FINISHED_CALLS) -> None:
         self._max_finished = max_finished
+        # In the order in which they were placed.
+        self._calls: dict[Call, None] = {}
+        # A sid that is given again is that of the newest of its calls.
         self._by_sid: dict[str, Call] = {}
         self._by_number: dict[str, deque[Call]] = {}
         self._finished: deque[Call] = deque()
 
     def add(self, call: Call) -> None:
+        self._calls[call] = None
         self._by_sid[call.sid] = call
         self._by_number.setdefault(call.request.number, deque()).append(call)
 
@@ -147,7 +155,12 @@ class CallBook:
         return call if call is not None and call.request.account_sid == account_sid else None
 
     def live(self) -> list[Call]:
-        return [call for call in self._by_sid.values() if call.is_live]
+        return [call for call in self._calls if call.is_live]
+
+    def an_earlier_sid(self, chance: random.Random) -> str | None:
+        """Return the sid of one of the calls that were placed last, or None before the first."""
+        newest = list(islice(reversed(self._calls), REPEATED_FROM))
+        return chance.choice(newest).sid if newest else None
 
     def find(self, wanted: CallFilter) -> list[Call]:
         """Return the calls that match, newest first. Fast by number; otherwise it walks back to created_from."""
@@ -155,7 +168,7 @@ class CallBook:
         if wanted.number is not None:
             newest_first = reversed(self._by_number.get(wanted.number, ()))
         else:
-            newest_first = reversed(self._by_sid.values())
+            newest_first = reversed(self._calls)
         found = []
         for call in newest_first:
             if wanted.created_from is not None and int(call.ring.start) < wanted.created_from:
@@ -165,7 +178,9 @@ class CallBook:
         return found
 
     def _drop(self, call: Call) -> None:
-        del self._by_sid[call.sid]
+        del self._calls[call]
+        if self._by_sid.get(call.sid) is call:
+            del self._by_sid[call.sid]
         calls = self._by_number[call.request.number]
         calls.remove(call)  # near the left end: it is the oldest, or nearly so
         if not calls:

@@ -19,6 +19,7 @@ DEFAULT_SECONDS: dict[str, float | None] = {
     "repeat-callbacks": None,
     "delay-callbacks": 5,
     "shuffle-callbacks": None,
+    "repeat-sids": None,
     "down": None,
 }
 CONNECT_FAULTS = frozenset(

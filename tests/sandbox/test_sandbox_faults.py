@@ -126,3 +126,14 @@ def test_shuffled_callbacks_come_in_reverse_order(sandbox, receiver, wait_until)
     wait_until(lambda: len(receiver.callbacks) == 2)
     assert receiver.events() == ["terminal", "answered"]
     assert [callback.fields["Status"] for callback in receiver.callbacks] == ["completed", "in-progress"]
+
+
+def test_a_sid_that_is_given_again_is_that_of_an_earlier_call_and_shows_the_newest(sandbox):
+    first = sandbox.place()
+    sandbox.put_script(faults=["repeat-sids"])
+    again = sandbox.place("+919812345679")
+    assert again == first
+    assert sandbox.call(first)["From"] == "09812345679"
+    assert sandbox.totals()["rings"] == 2
+    assert {call["Sid"] for call in sandbox.find_calls().json["Calls"]} == {first}
+    assert len(sandbox.find_calls().json["Calls"]) == 2
