@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts import caller_ids, carriers, credentials
-from accounts.models import Account, ApiKey, CallerId, Trunk
+from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk, canonical_address
 from accounts.webhook_secrets import new_secret
-from core.admin_kit import DeletedWhenUnused, PageAdmin, link
+from core.admin_kit import DeletedWhenUnused, PageAdmin, ReadOnlyAdmin, link
 from core.encryption import UnreadableSecret
 
 # Django's forms are generic for the type checker only.
@@ -188,8 +188,25 @@ class TrunkForm(_ModelForm):
         ]
         cast(forms.ChoiceField, self.fields["carrier"]).choices = [*BLANK_CHOICE_DASH, *offered]
 
-    def clean_base_url(self) -> str:
-        return str(self.cleaned_data["base_url"]).rstrip("/")
+    def clean(self) -> dict[str, Any]:
+        """Ask for the token of another account: that of the old one must not be sent to a new address."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.moves() and not cleaned.get("new_api_token") and self._needs_credentials(cleaned):
+            text = "Enter the API token of this account: carrier, address or account SID differ from those it is of."
+            self.add_error("new_api_token", text)
+        return cleaned
+
+    def moves(self) -> bool:
+        """Tell whether an existing trunk is given another account at a carrier."""
+        account = ("carrier", "base_url", "account_sid")
+        given = {name: self.cleaned_data.get(name) for name in account if name in self.cleaned_data}
+        if "base_url" in given:
+            given["base_url"] = canonical_address(str(given["base_url"]))
+        return self.instance.pk is not None and any(self.initial.get(name) != value for name, value in given.items())
+
+    @staticmethod
+    def _needs_credentials(cleaned: dict[str, Any]) -> bool:
+        return bool(cleaned.get("carrier")) and carriers.get(cleaned["carrier"]).needs_credentials
 
 
 @admin.register(Trunk)
@@ -211,3 +228,22 @@ class TrunkAdmin(DeletedWhenUnused, PageAdmin):
         if token := form.cleaned_data["new_api_token"]:
             obj.api_token = token
         super().save_model(request, obj, form, change)
+        if form.moves():
+            text = "Calls under way stay with the account that took them, and are asked for there. New ones go to"
+            self.message_user(request, f"{text} {obj.carrier_account}.", messages.WARNING)
+
+
+@admin.register(CarrierAccount)
+class CarrierAccountAdmin(ReadOnlyAdmin):
+    """Where calls were and are placed. A trunk's own page changes where it places the next ones."""
+
+    zone_path = None
+    list_display = ("__str__", "carrier", "base_url", "account_sid", "left_at", "has_credentials")
+    list_filter = ("carrier",)
+    search_fields = ("account_sid", "base_url")
+    ordering = ("carrier", "base_url", "account_sid")
+    fields = ("carrier", "base_url", "account_sid", "left_at", "has_credentials")
+
+    @admin.display(description="credentials are kept for calls under way", boolean=True)
+    def has_credentials(self, account: CarrierAccount) -> bool:
+        return bool(account.api_key or account.api_token)

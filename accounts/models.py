@@ -2,6 +2,7 @@
 
 from datetime import datetime, time
 from typing import Any, ClassVar
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -32,6 +33,44 @@ def validate_region(code: str) -> None:
         raise ValidationError(f"{code} is not a country with phone numbers; use a code such as IN, US or GB")
 
 
+def canonical_address(url: str) -> str:
+    """Return the address in one spelling: `HTTPS://Host:443/` becomes `https://host`."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url  # the field's own check says so
+    user, at, _ = parts.netloc.rpartition("@")
+    host = parts.netloc[len(user + at) :].lower()
+    if port == {"http": 80, "https": 443}.get(parts.scheme):
+        host = host.removesuffix(f":{port}")
+    return SplitResult(parts.scheme, user + at + host, parts.path, parts.query, parts.fragment).geturl().rstrip("/")
+
+
+class CarrierAccount(models.Model):
+    """The operator's account at a carrier. Calls belong to the one that took them, and are asked for there.
+
+    The trigger on trunks makes these rows and keeps them, so that no way of changing a trunk goes past it. Address and
+    SID of a row never change: a trunk with another address, SID or carrier is at another account.
+    """
+
+    carrier = models.CharField(max_length=16)
+    base_url = models.URLField("base URL", blank=True)
+    account_sid = models.CharField("account SID", max_length=64, blank=True)
+    # The credentials of the last trunk that left, where none is left: kept while attempts under way may need them.
+    api_key = models.CharField("API key", max_length=128, blank=True)
+    api_token = SecretField("API token", blank=True)
+    left_at = models.DateTimeField(null=True, blank=True, help_text="Until when a trunk was there; empty: one is.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["carrier", "base_url", "account_sid"], name="carrier_account_is_one_row"),
+        ]
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.account_sid, self.base_url))) or self.carrier
+
+
 class Trunk(models.Model):
     """The operator's way out to the telephone network: one carrier account, shared by the caller IDs on it."""
 
@@ -49,6 +88,10 @@ class Trunk(models.Model):
         validators=[MinValueValidator(1)],
         help_text="The most calls at once over this trunk, all accounts together; empty: no limit of its own.",
     )
+    # The account that carrier, base_url and account_sid name. Set by a trigger, whatever is stored here.
+    carrier_account = models.ForeignKey(
+        CarrierAccount, on_delete=models.PROTECT, related_name="trunks", blank=True, editable=False
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -62,8 +105,11 @@ class Trunk(models.Model):
         """Refuse what `clean` refuses, also outside forms: no constraint of the database can ask the registry."""
         self.clean()
         super().save(*args, **kwargs)
+        self.refresh_from_db(fields=["carrier_account"])
 
     def clean(self) -> None:
+        """Store the address in one spelling, and refuse a trunk without what its carrier needs."""
+        self.base_url = canonical_address(self.base_url)
         if self.carrier not in dict(carriers.choices()):
             return  # the field's own check says so
         if self.kind.needs_credentials and not (self.base_url and self.account_sid and self.api_key):

@@ -7,7 +7,7 @@ The carrier is asked outside any transaction. A crash before the intent leaves a
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -103,11 +103,20 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         refusals = {pk: because for pk, because in why_not.items() if because}
-        columns = {"placing_at": now, "heard_at": now}
-        moves = [Move(pk, Status.PLACING, "", columns) for pk, because in why_not.items() if not because]
+        trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
+        # The account of the settings that are used to ask: the trunk may be given others at any moment.
+        moves = [
+            Move(claim.attempt_id, Status.PLACING, "", _intent(trunks[claim.trunk_id], now))
+            for claim in claims
+            if claim.attempt_id not in refusals
+        ]
         placing = attempt_states.move(moves, at=now)
     outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
-    return _requests([claim for claim in claims if claim.attempt_id in placing], campaigns, now)
+    return _requests([claim for claim in claims if claim.attempt_id in placing], trunks, campaigns, now)
+
+
+def _intent(trunk: Trunk, now: datetime) -> dict[str, Any]:
+    return {"placing_at": now, "heard_at": now, "carrier_account": trunk.carrier_account_id}
 
 
 def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
@@ -157,9 +166,8 @@ def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
 
 
 def _requests(
-    claims: Sequence[Claimed], campaigns: Mapping[UUID, Campaign], now: datetime
+    claims: Sequence[Claimed], trunks: Mapping[int, Trunk], campaigns: Mapping[UUID, Campaign], now: datetime
 ) -> dict[Trunk, list[Placing]]:
-    trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
     ask_before = {pk: _ask_before(campaign, now) for pk, campaign in campaigns.items()}
     requests: dict[Trunk, list[Placing]] = defaultdict(list)
     for claim in claims:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from accounts.models import Account, CallerId, Trunk
+from accounts.models import Account, CallerId, CarrierAccount, Trunk
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import History
 
@@ -41,6 +41,17 @@ class CallAttempt(models.Model):
     )
     callee = models.CharField(max_length=16, help_text="The number that is dialed.")
     trunk = models.ForeignKey(Trunk, on_delete=models.PROTECT, related_name="attempts")
+    # The account at the carrier that was asked, whatever has become of the trunk since. A foreign key's check would
+    # lock its row from every dialer at once, and no account is ever deleted.
+    carrier_account = models.ForeignKey(
+        CarrierAccount,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_index=False,
+        db_constraint=False,
+    )
     number = models.PositiveSmallIntegerField("attempt number", help_text="1 for the first attempt that counts.")
     status = models.CharField(max_length=16, choices=Status, default=Status.CLAIMED, editable=False)
     carrier_ref = models.CharField("carrier's id", max_length=64, blank=True)
@@ -78,7 +89,9 @@ class CallAttempt(models.Model):
                 fields=["call", "number"], name="attempt_number_is_unique_in_its_call", condition=~Q(status="canceled")
             ),
             models.UniqueConstraint(
-                fields=["trunk", "carrier_ref"], name="carrier_ref_belongs_to_one_attempt", condition=~Q(carrier_ref="")
+                fields=["carrier_account", "carrier_ref"],
+                name="carrier_ref_belongs_to_one_attempt",
+                condition=~Q(carrier_ref=""),
             ),
             models.CheckConstraint(
                 name="attempt_has_an_end_exactly_when_ended",
@@ -88,6 +101,10 @@ class CallAttempt(models.Model):
             models.CheckConstraint(
                 name="attempt_that_rings_was_placed",
                 condition=Q(placing_at__isnull=False) | Q(status__in=["claimed", "canceled"]),
+            ),
+            models.CheckConstraint(
+                name="attempt_that_was_placed_has_a_carrier_account",
+                condition=Q(placing_at=None) | Q(carrier_account__isnull=False),
             ),
             models.CheckConstraint(name="attempt_numbers_start_at_one", condition=Q(number__gte=1)),
         ]

@@ -239,7 +239,7 @@ def _take_back(refs: Mapping[UUID, str], now: datetime) -> None:
             """
             SELECT holder.id FROM unnest(%s::uuid[], %s::text[]) AS certain(id, carrier_ref)
             JOIN dialer_callattempt AS own ON own.id = certain.id
-            JOIN dialer_callattempt AS holder ON holder.trunk_id = own.trunk_id
+            JOIN dialer_callattempt AS holder ON holder.carrier_account_id = own.carrier_account_id
                 AND holder.carrier_ref = certain.carrier_ref AND holder.carrier_ref <> '' AND holder.id <> own.id
             WHERE holder.status IN ('placing', 'in-progress', 'unknown')
             """,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -17,15 +18,26 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Case, Q, When
 
-from accounts.models import Trunk
+from accounts.carriers import UnknownCarrier
+from accounts.models import CarrierAccount, Trunk
 from campaigns.models import Outcome
 from core import batches
+from core.encryption import UnreadableSecret
 from core.state_machine import Move
-from dialer import attempt_states, channels, dialing, inbox, messages, outcomes, reconciliation, repair_counts
+from dialer import (
+    attempt_states,
+    carrier_accounts,
+    channels,
+    dialing,
+    inbox,
+    messages,
+    outcomes,
+    reconciliation,
+    repair_counts,
+)
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
-from dialer.carriers import carrier_of
-from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall, Placed
+from dialer.carriers.base import CantTell, Carrier, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
@@ -66,12 +78,13 @@ def recover(now: datetime) -> Repairs:
             return repairs
         _reconcile_leases(repairs)
         _resend_dial_messages(repairs, now)
-        for trunk, attempts in _to_look_up(now).items():
+        for place, attempts in _to_look_up(now).items():
             try:
-                _look_up(trunk, attempts, repairs, now)
+                _look_up(place, attempts, repairs, now)
             except Exception:
                 # A problem of one trunk must not stop the look-ups of the others. The next sweep asks again.
-                log.exception("look_up_failed", trunk=trunk.name)
+                log.exception("look_up_failed", trunk=place.trunk.name)
+        carrier_accounts.forget_credentials()
     repaired = {kind: count for kind, count in asdict(repairs).items() if count}
     if repaired:
         log.warning("recovered", **repaired)
@@ -124,7 +137,14 @@ def _resend_dial_messages(repairs: Repairs, now: datetime) -> None:
     repairs.messages_resent = len(lost)
 
 
-def _to_look_up(now: datetime) -> dict[Trunk, list[CallAttempt]]:
+class Place(NamedTuple):
+    """Where calls were placed: the account at the carrier that took them, over a trunk that may have left it since."""
+
+    trunk: Trunk
+    account: CarrierAccount
+
+
+def _to_look_up(now: datetime) -> dict[Place, list[CallAttempt]]:
     """Return the attempts that the carriers have to be asked for, the most urgent first."""
     no_reply = now - timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS) - SPARE
     unheard = now - timedelta(seconds=settings.CARRIER_POLL_AFTER_SECONDS)
@@ -133,19 +153,21 @@ def _to_look_up(now: datetime) -> dict[Trunk, list[CallAttempt]]:
         | Q(status=Status.PLACING, placing_at__lt=no_reply)
         | Q(status=Status.IN_PROGRESS, heard_at__lt=unheard)
     )
-    attempts = CallAttempt.objects.filter(doubtful).select_related("call", "trunk", "campaign__caller_id")
-    by_trunk: dict[Trunk, list[CallAttempt]] = defaultdict(list)
+    attempts = CallAttempt.objects.filter(doubtful).select_related(
+        "call", "trunk", "carrier_account", "campaign__caller_id"
+    )
+    by_place: dict[Place, list[CallAttempt]] = defaultdict(list)
     # A call in doubt is more urgent than one that is known to be up and merely long.
     up = Case(When(status=Status.IN_PROGRESS, then=1), default=0)
     for attempt in attempts.order_by(up, "heard_at", "id")[:MOST_LOOK_UPS]:
-        by_trunk[attempt.trunk].append(attempt)
-    return by_trunk
+        assert attempt.carrier_account is not None  # the database says so of every attempt that was placed
+        by_place[Place(attempt.trunk, attempt.carrier_account)].append(attempt)
+    return by_place
 
 
-def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, now: datetime) -> None:
-    carrier = carrier_of(trunk)
-    neighbours = _neighbours(trunk, attempts)
-    found = carrier.look_up([_placed(attempt, neighbours) for attempt in attempts])
+def _look_up(place: Place, attempts: Sequence[CallAttempt], repairs: Repairs, now: datetime) -> None:
+    neighbours = _neighbours(place.account, attempts)
+    found = _ask(place, [_placed(attempt, neighbours) for attempt in attempts])
 
     def apply(attempt: CallAttempt) -> LookUp:
         look_up = found[attempt.pk]
@@ -163,8 +185,21 @@ def _look_up(trunk: Trunk, attempts: Sequence[CallAttempt], repairs: Repairs, no
         if isinstance(look_up, Event) and look_up.status == Status.IN_PROGRESS and _age(attempt, now) > longest_call()
     ]
     if over_time:
-        log.warning("calls_over_time", trunk=trunk.name, calls=len(over_time))
-        inbox.append(trunk.carrier, carrier.hang_up(over_time))
+        log.warning("calls_over_time", trunk=place.trunk.name, calls=len(over_time))
+        inbox.append(place.account.carrier, _carrier_of(place).hang_up(over_time))
+
+
+def _carrier_of(place: Place) -> Carrier:
+    return carrier_accounts.carrier_of(place.account, place.trunk)
+
+
+def _ask(place: Place, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
+    """Ask what became of the attempts. A carrier that can't be asked can't tell, so that they end all the same."""
+    try:
+        return _carrier_of(place).look_up(placed)
+    except (UnreadableSecret, UnknownCarrier) as error:
+        log.warning("carrier_not_asked", trunk=place.trunk.name, error=str(error))
+        return {attempt.attempt_id: CantTell(str(error)) for attempt in placed}
 
 
 def _apply_unless_ambiguous(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:
@@ -233,17 +268,17 @@ def _age(attempt: CallAttempt, now: datetime) -> timedelta:
 
 @dataclass
 class Neighbours:
-    """The attempts at one number over one trunk: the carrier's ids of them, and our ids of those under way."""
+    """The attempts at a number over a carrier account: the carrier's ids of them, and our ids of those under way."""
 
     refs: set[str] = field(default_factory=set)
     under_way: set[UUID] = field(default_factory=set)
 
 
-def _neighbours(trunk: Trunk, attempts: Sequence[CallAttempt]) -> dict[str, Neighbours]:
+def _neighbours(account: CarrierAccount, attempts: Sequence[CallAttempt]) -> dict[str, Neighbours]:
     """Return the neighbours by number, of attempts without the carrier's id, which are asked for by their number."""
     lost = {attempt.call.number for attempt in attempts if not attempt.carrier_ref}
     neighbours: dict[str, Neighbours] = defaultdict(Neighbours)
-    others = CallAttempt.objects.filter(trunk=trunk, call__number__in=lost).exclude(status=Status.CLAIMED)
+    others = CallAttempt.objects.filter(carrier_account=account, call__number__in=lost)
     for pk, number, ref, status in others.values_list("pk", "call__number", "carrier_ref", "status"):
         if ref:
             neighbours[number].refs.add(ref)

@@ -14,7 +14,7 @@ from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core.redis_client import redis_client
 from dialer import channels, dialing, dispatch, inbox, reconciliation, recovery
-from dialer.carriers import _carrier, carrier_of
+from dialer.carriers import carrier_of, connect
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
 from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
@@ -112,7 +112,7 @@ class Rig:
 @pytest.fixture
 def rig(transactional_db: None, clock: time_machine.Traveller, redis: Any) -> Rig:
     """Real PostgreSQL with real commits, real Valkey, the simulated carrier."""
-    _carrier.cache_clear()
+    connect.cache_clear()
     reconciliation.rebuild()
     return Rig(clock)
 

@@ -13,7 +13,7 @@ from factory import declarations
 from factory.django import DjangoModelFactory
 
 from accounts.credentials import digest
-from accounts.models import Account, ApiKey, CallerId, Trunk
+from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk
 from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
@@ -51,6 +51,17 @@ class TrunkFactory(ModelFactory):
             api_key="key-at-the-carrier",
             api_token="token-at-the-carrier",
         )
+
+
+class CarrierAccountFactory(ModelFactory):
+    """One that no trunk is at; a trunk brings its own."""
+
+    class Meta:
+        model = CarrierAccount
+
+    carrier = "exotel"
+    base_url = Sequence(lambda n: f"https://carrier-{n}.example")
+    account_sid = "operator1"
 
 
 class AccountFactory(ModelFactory):
@@ -204,7 +215,10 @@ class CallAttemptFactory(ModelFactory):
 
     class Params:
         # Parts of the traits below, not states of their own.
-        placed = Trait(placing_at=LazyAttribute(lambda row: row.claimed_at + timedelta(seconds=1)))
+        placed = Trait(
+            placing_at=LazyAttribute(lambda row: row.claimed_at + timedelta(seconds=1)),
+            carrier_account=SelfAttribute("trunk.carrier_account"),
+        )
         taken = Trait(
             placed=True,
             carrier_ref=Sequence(lambda n: f"ref-{n}"),

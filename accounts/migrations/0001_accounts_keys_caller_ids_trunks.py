@@ -9,6 +9,39 @@ import accounts.models
 import accounts.webhook_secrets
 import core.encryption
 
+# Whatever changes a trunk, it is at the account that its columns name, and an account that it leaves keeps what is
+# needed to ask for the calls that are still under way there.
+PLACE_TRUNK = """
+CREATE FUNCTION place_trunk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO accounts_carrieraccount (carrier, base_url, account_sid, api_key, api_token)
+    VALUES (NEW.carrier, NEW.base_url, NEW.account_sid, '', '')
+    ON CONFLICT (carrier, base_url, account_sid) DO UPDATE SET api_key = '', api_token = '', left_at = NULL
+    RETURNING id INTO NEW.carrier_account_id;
+    IF TG_OP = 'UPDATE' AND OLD.carrier_account_id <> NEW.carrier_account_id AND NOT EXISTS (
+        SELECT FROM accounts_trunk WHERE carrier_account_id = OLD.carrier_account_id AND id <> OLD.id
+    ) THEN
+        UPDATE accounts_carrieraccount SET api_key = OLD.api_key, api_token = OLD.api_token, left_at = now()
+        WHERE id = OLD.carrier_account_id;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER trunk_is_placed BEFORE INSERT OR UPDATE OF carrier, base_url, account_sid, carrier_account_id
+    ON accounts_trunk FOR EACH ROW EXECUTE FUNCTION place_trunk();
+CREATE FUNCTION refuse_another_carrier_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a carrier account keeps its carrier, address and SID: change the trunk instead'
+        USING ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER carrier_account_stays BEFORE UPDATE OF carrier, base_url, account_sid ON accounts_carrieraccount
+    FOR EACH ROW WHEN ((OLD.carrier, OLD.base_url, OLD.account_sid) <> (NEW.carrier, NEW.base_url, NEW.account_sid))
+    EXECUTE FUNCTION refuse_another_carrier_account();
+"""
+NO_PLACE_TRUNK = """
+DROP FUNCTION place_trunk CASCADE;
+DROP FUNCTION refuse_another_carrier_account CASCADE;
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -55,6 +88,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='CarrierAccount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('carrier', models.CharField(max_length=16)),
+                ('base_url', models.URLField(blank=True, verbose_name='base URL')),
+                ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
+                ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
+                ('api_token', core.encryption.SecretField(blank=True, verbose_name='API token')),
+                ('left_at', models.DateTimeField(blank=True, help_text='Until when a trunk was there; empty: one is.', null=True)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('carrier', 'base_url', 'account_sid'), name='carrier_account_is_one_row')],
+            },
+        ),
+        migrations.CreateModel(
             name='Trunk',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -65,6 +113,7 @@ class Migration(migrations.Migration):
                 ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
                 ('api_token', core.encryption.SecretField(blank=True, verbose_name='API token')),
                 ('channels', models.PositiveIntegerField(blank=True, help_text='The most calls at once over this trunk, all accounts together; empty: no limit of its own.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('carrier_account', models.ForeignKey(blank=True, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='trunks', to='accounts.carrieraccount')),
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='trunk_has_a_channel')],
@@ -85,4 +134,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('account', 'number'), name='caller_id_is_unique_in_its_account'), models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='caller_id_has_a_channel')],
             },
         ),
+        migrations.RunSQL(PLACE_TRUNK, NO_PLACE_TRUNK),
     ]

@@ -48,10 +48,10 @@ def carrier_of(trunk: Trunk) -> Carrier:
     Raises:
         core.encryption.UnreadableSecret: the trunk's token has to be entered again.
     """
-    access = Access(trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal())
-    return _carrier(trunk.carrier, access)
+    return connect(trunk.carrier, Access(trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal()))
 
 
 @cache
-def _carrier(name: str, access: Access) -> Carrier:
+def connect(name: str, access: Access) -> Carrier:
+    """Return the driver of that name with these settings: one instance for equal ones. Raises UnknownCarrier."""
     return driver(name).connect(access)

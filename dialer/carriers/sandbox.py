@@ -8,10 +8,18 @@ from dialer.carriers.exotel import ExotelCarrier
 
 
 class SandboxCarrier(ExotelCarrier):
-    """Unlike Exotel it reads the flow from this server and runs it. It takes any credentials."""
+    """Unlike Exotel it reads the flow from this server and runs it. It takes any credentials, and any account SID.
+
+    A trunk without an address is at the sandbox of this server's settings.
+    """
 
     kind = CarrierKind("sandbox", "Sandbox (rings nobody)", needs_credentials=False)
 
     @classmethod
     def connect(cls, access: Access) -> "SandboxCarrier":
-        return cls(settings.SANDBOX_URL, "sandbox", "sandbox", "sandbox")
+        return cls(
+            access.base_url or settings.SANDBOX_URL,
+            access.account_sid or "sandbox",
+            access.api_key or "sandbox",
+            access.api_token or "sandbox",
+        )

@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 ('was_refused', models.BooleanField(db_default=False, default=False, help_text='Given back after a refusal that may concern our account there.')),
                 ('callee', models.CharField(help_text='The number that is dialed.', max_length=16)),
                 ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.account')),
+                ('carrier_account', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.carrieraccount')),
                 ('call', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.call')),
                 ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.campaign')),
                 ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='accounts.trunk')),
@@ -121,7 +122,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='callattempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('carrier_ref', ''), _negated=True), fields=('trunk', 'carrier_ref'), name='carrier_ref_belongs_to_one_attempt'),
+            constraint=models.UniqueConstraint(condition=models.Q(('carrier_ref', ''), _negated=True), fields=('carrier_account', 'carrier_ref'), name='carrier_ref_belongs_to_one_attempt'),
         ),
         migrations.AddConstraint(
             model_name='callattempt',
@@ -130,6 +131,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='callattempt',
             constraint=models.CheckConstraint(condition=models.Q(('placing_at__isnull', False), ('status__in', ['claimed', 'canceled']), _connector='OR'), name='attempt_that_rings_was_placed'),
+        ),
+        migrations.AddConstraint(
+            model_name='callattempt',
+            constraint=models.CheckConstraint(condition=models.Q(('placing_at', None), ('carrier_account__isnull', False), _connector='OR'), name='attempt_that_was_placed_has_a_carrier_account'),
         ),
         migrations.AddConstraint(
             model_name='callattempt',

@@ -14,7 +14,7 @@ from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, Campaign
 from core.errors import InvalidRequest, WrongState
 from dialer import reconciliation
-from dialer.carriers import _carrier
+from dialer.carriers import connect
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
 
@@ -63,7 +63,7 @@ class Campaigns(RuleBasedStateMachine):
         machines.forget_rows()
         redis.flushdb()
         clock.move_to(START)
-        _carrier.cache_clear()
+        connect.cache_clear()
         reconciliation.rebuild()
         self.rig = Rig(clock)
         self.known: list[Life] = []

@@ -88,6 +88,7 @@ def test_impossible_calls(constraint, traits, columns):
         ("attempt_has_an_end_exactly_when_ended", {"in_progress": True}, {"status": "busy"}),
         ("attempt_has_an_end_exactly_when_ended", {"busy": True}, {"ended_at": None}),
         ("attempt_that_rings_was_placed", {}, {"status": "placing"}),
+        ("attempt_that_was_placed_has_a_carrier_account", {"placing": True}, {"carrier_account": None}),
         ("attempt_numbers_start_at_one", {}, {"number": 0}),
     ],
 )
@@ -173,4 +174,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 4 + 12 + 4 + 7
+    assert len(names) == 4 + 12 + 4 + 8

@@ -22,7 +22,7 @@ from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core.errors import WrongState
 from dialer import attempt_states, channels, dialing, inbox, reconciliation
-from dialer.carriers import _carrier
+from dialer.carriers import connect
 from dialer.carriers.base import Accepted, CallRequest, Reply
 from dialer.models import CallAttempt, CarrierEvent
 from tests import machines
@@ -77,7 +77,7 @@ class Dialer(RuleBasedStateMachine):
         redis.flushdb()
         caplog.clear()
         clock.move_to(START)
-        _carrier.cache_clear()
+        connect.cache_clear()
         self.redis, self.logged = redis, caplog
         self.rig = Rig(clock)
         self.campaigns: list[Campaign] = []

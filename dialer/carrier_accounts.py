@@ -1,0 +1,46 @@
+"""Ask about calls where they were placed, also after their trunk has got another address or account.
+
+Address and account SID make a carrier account; key and token only open it. So a new token of a trunk opens its calls of
+yesterday too, and a new address leaves them where they are. The credentials that a trunk leaves behind are kept at the
+account, encrypted as the trunk's own, for as long as calls are under way there.
+"""
+
+from django.db import connection
+
+from accounts.models import CarrierAccount, Trunk
+from dialer import carriers
+from dialer.carriers.base import Access, Carrier
+
+
+def carrier_of(account: CarrierAccount, trunk: Trunk) -> Carrier:
+    """Return the driver for calls that were placed at the account over the trunk.
+
+    The trunk's own credentials count while it is there; then those of another trunk that is; then those that were left.
+
+    Raises:
+        core.encryption.UnreadableSecret: the token has to be entered again.
+        accounts.carriers.UnknownCarrier: the carrier's driver has gone.
+    """
+    if trunk.carrier_account_id == account.pk:
+        return carriers.carrier_of(trunk)
+    if there := Trunk.objects.filter(carrier_account=account).order_by("pk").last():
+        return carriers.carrier_of(there)
+    access = Access(account.base_url, account.account_sid, account.api_key, account.api_token.reveal())
+    return carriers.connect(account.carrier, access)
+
+
+def forget_credentials() -> int:
+    """Forget the credentials of accounts without a trunk and without calls under way. Returns of how many.
+
+    Not in the first minutes: a dialer that read the trunk just before may commit its intent just after.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE accounts_carrieraccount AS account SET api_key = '', api_token = ''
+            WHERE left_at < now() - interval '5 minutes' AND (api_key <> '' OR api_token <> '') AND NOT EXISTS (
+                SELECT FROM dialer_callattempt WHERE carrier_account_id = account.id
+                AND status IN ('claimed', 'placing', 'in-progress', 'unknown'))
+            """
+        )
+        return int(cursor.rowcount)
