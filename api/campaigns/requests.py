@@ -257,8 +257,14 @@ def _check_lists(kind: str, lists: list[ContactList]) -> None:
         raise serializers.ValidationError({"lists": f"{len(lists)} lists are more than {MAX_STATIC_LISTS}"})
 
 
+class ScheduleChangeSerializer(ScheduleRequestSerializer):
+    end_at = MomentField(required=False, allow_null=True, help_text="null takes the end away.")
+
+
 class CampaignChangeSerializer(CampaignRequestSerializer):
     """A campaign's fields to change: all of them optional."""
+
+    schedule = ScheduleChangeSerializer(allow_null=True, help_text="null takes the end away and keeps the start.")
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()

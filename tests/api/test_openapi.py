@@ -42,6 +42,17 @@ def test_operations_have_names_of_their_own(document):
     assert len(names) == len(set(names))
 
 
+def test_null_clears_the_end_of_a_schedule_in_a_change_only(document):
+    components = document["components"]["schemas"]
+    changed, created = (components[name]["properties"]["schedule"] for name in ("CampaignChange", "CampaignRequest"))
+    assert changed["nullable"]
+    assert "nullable" not in created
+    schedules = [components[ref.rpartition("/")[2]] for ref in (changed["allOf"][0]["$ref"], created["$ref"])]
+    assert [schedule["properties"]["end_at"].get("nullable", False) for schedule in schedules] == [True, False]
+    nullable = [name for name, field in components["CampaignChange"]["properties"].items() if field.get("nullable")]
+    assert nullable == ["schedule"]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", ["/docs/", "/redoc/"])
 def test_the_pages_load_nothing_from_other_hosts(client, address):
