@@ -104,11 +104,16 @@ class TestCodePage1252:
     def test_is_not_assumed_where_windows_uses_another(self, region):
         assert isinstance(one(f"{HEADER}{NUMBER},André\n".encode("cp1252"), region=region), Rejected)
 
-    def test_is_not_assumed_in_a_file_that_has_utf8_too(self):
-        content = HEADER.encode() + f"{NUMBER},André\n".encode("cp1252") + "+919810012346,आशा\n".encode()
-        rejected, loaded = rows(content)
+    # Read as code page 1252, the bytes of the last four are letters and signs in usual places.
+    @pytest.mark.parametrize("name", ["आशा", "Zoë", "😀", "1º", "3ª", "30°", "ê"])
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_is_not_assumed_in_a_file_that_has_utf8_too(self, name, is_first):
+        lines = [f"{NUMBER},André\n".encode("cp1252"), f"+919810012346,{name}\n".encode()]
+        read = rows(HEADER.encode() + b"".join(reversed(lines) if is_first else lines))
+        loaded, rejected = read if is_first else reversed(read)
         assert isinstance(rejected, Rejected)
-        assert loaded == Row(3, "+919810012346", {"first_name": "आशा"})
+        assert rejected.reason == "the text is not UTF-8: save the file as CSV UTF-8"
+        assert loaded == Row(loaded.line, "+919810012346", {"first_name": name})
 
 
 @pytest.mark.parametrize(
