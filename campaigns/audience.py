@@ -6,7 +6,7 @@ from django.db import connection
 
 from campaigns.models import Campaign
 from contacts import lists
-from core.errors import InvalidRequest
+from core.errors import Conflict, InvalidRequest
 from core.ids import wire_id
 
 
@@ -47,8 +47,8 @@ def _add_numbers(campaign: Campaign, numbers: Sequence[str]) -> None:
 def _add_from_lists(campaign: Campaign) -> None:
     """Add the entries list by list, each in its order. 500,000 calls take some seconds.
 
-    A number that is in two lists, or in two rows of a dynamic one, is called once, for its first entry, unless the
-    campaign calls duplicates.
+    A number that is in two lists is called once, for the first of them, and one that has two rows in a dynamic list
+    for the latest of them (decision 0012), unless the campaign calls duplicates.
     """
     found = lists.lock_against_deletion(campaign.list_ids)
     missing = [list_id for list_id in campaign.list_ids if list_id not in found]
@@ -68,6 +68,8 @@ def _add_from_lists(campaign: Campaign) -> None:
                 "duplicates": campaign.call_duplicate_numbers,
             },
         )
+        if not cursor.rowcount:
+            raise Conflict("a list has changed at this very moment: send the request again")
 
 
 # The columns that are not named here have their defaults in the database (Call's db_default).
@@ -76,6 +78,8 @@ _ADD_NUMBERS = """
     SELECT %s, given.number FROM unnest(%s::text[]) WITH ORDINALITY AS given(number, position) ORDER BY position
 """
 
+# An upload may begin after `require_loaded`. This statement looks again: of an upload it sees either all rows, or that
+# it is being loaded.
 _ADD_FROM_LISTS = """
     INSERT INTO campaigns_call (campaign_id, number, name, variables)
     SELECT %(campaign)s, number, name, CASE WHEN %(dynamic)s THEN values END
@@ -83,11 +87,15 @@ _ADD_FROM_LISTS = """
         SELECT contact.number, left(btrim(contact.first_name || ' ' || contact.last_name), 255) AS name, entry.values,
             entry.id AS entry_id, array_position(%(lists)s::uuid[], entry.contact_list_id) AS list_order,
             row_number() OVER (
-                PARTITION BY contact.id ORDER BY array_position(%(lists)s::uuid[], entry.contact_list_id), entry.id
+                PARTITION BY contact.id
+                ORDER BY array_position(%(lists)s::uuid[], entry.contact_list_id),
+                    entry.upload_number DESC, entry.line DESC, entry.id DESC
             ) AS occurrence
         FROM contacts_listentry AS entry JOIN contacts_contact AS contact ON contact.id = entry.contact_id
         WHERE entry.contact_list_id = ANY(%(lists)s::uuid[])
     ) AS entries
-    WHERE occurrence = 1 OR %(duplicates)s
+    WHERE (occurrence = 1 OR %(duplicates)s) AND NOT EXISTS (
+        SELECT FROM contacts_csvupload WHERE contact_list_id = ANY(%(lists)s::uuid[]) AND status = 'in-progress'
+    )
     ORDER BY list_order, entry_id
 """

@@ -104,7 +104,7 @@ class ListEntryAdmin(NumberSearch, LargeTableAdmin):
     zone_path = "contact_list.account.zone"
     list_display = ("contact", "contact_list", "values")
     list_select_related = ("contact", "contact_list__account")
-    fields = ("contact", "contact_list", "values")
+    fields = ("contact", "contact_list", "values", "upload_number", "line")
 
 
 @admin.register(CsvUpload)
@@ -119,6 +119,7 @@ class CsvUploadAdmin(ReadOnlyAdmin):
         "rows_loaded",
         "rows_duplicate",
         "rows_rejected",
+        "rows_replaced",
         "created_at",
         "ended_at",
     )
@@ -127,8 +128,11 @@ class CsvUploadAdmin(ReadOnlyAdmin):
     search_fields = ("file_name", "contact_list__name")
     ordering = ("-created_at", "-pk")
     fieldsets = (
-        (None, {"fields": ("file_name", "account", "contact_list", "state", "error", "size_bytes", "columns")}),
-        ("Rows", {"fields": ("rows_total", "rows_loaded", "rows_duplicate", "rows_rejected")}),
+        (
+            None,
+            {"fields": ("file_name", "account", "contact_list", "number", "state", "error", "size_bytes", "columns")},
+        ),
+        ("Rows", {"fields": ("rows_total", "rows_loaded", "rows_duplicate", "rows_rejected", "rows_replaced")}),
         ("Progress", {"fields": ("bytes_read", "lines_read", "heard_at", "idle_starts", "created_at", "ended_at")}),
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from accounts.models import Account
@@ -100,6 +100,20 @@ def remove_contact(contact_list: ContactList, contact_id: UUID) -> bool:
     if removed:
         _touch(contact_list)
     return bool(removed)
+
+
+def latest_upload_number(contact_list: ContactList) -> int:
+    """Return the place of the last upload among those of a dynamic list, from 1; 0 where there was none.
+
+    The caller holds the list's row locked.
+    """
+    latest: int | None = contact_list.uploads.aggregate(latest=Max("number"))["latest"]
+    return latest or 0
+
+
+def lock_against_loading(list_id: UUID) -> None:
+    """Let no other upload change the entries of the list before the end of the transaction."""
+    ContactList.objects.select_for_update(no_key=True).only("pk").get(pk=list_id)
 
 
 def sizes(list_ids: Collection[UUID]) -> dict[UUID, int]:

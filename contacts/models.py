@@ -100,6 +100,11 @@ class ListEntry(models.Model):
     values = models.JSONField(null=True, blank=True, help_text="Of a dynamic list: the row's values, by column.")
     # MD5 of the values, in hex: two equal rows are one entry, two different rows of one number are two.
     values_digest = models.CharField(max_length=32, blank=True)
+    # Which row of a number is the latest: the one of the latest upload, and in it the one of the last line.
+    upload_number = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of a dynamic list: the number of the last upload that had this row."
+    )
+    line = models.PositiveIntegerField(default=0, db_default=0, help_text="Where the row begins in that file.")
 
     class Meta:
         verbose_name_plural = "list entries"
@@ -132,6 +137,10 @@ class CsvUpload(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="csv_uploads")
     contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="uploads")
+    number = models.PositiveIntegerField(
+        default=0,
+        help_text="Of a dynamic list: its place among the list's uploads, from 1. Mended rejected rows share the last.",
+    )
     file_name = models.CharField(max_length=255, blank=True)
     size_bytes = models.PositiveIntegerField()
     columns = ArrayField(
@@ -142,6 +151,9 @@ class CsvUpload(models.Model):
     rows_loaded = models.PositiveIntegerField(default=0)
     rows_duplicate = models.PositiveIntegerField("duplicates", default=0)
     rows_rejected = models.PositiveIntegerField(default=0)
+    rows_replaced = models.PositiveIntegerField(
+        default=0, help_text="Rows of earlier uploads that this one took out of the list, having newer ones."
+    )
     # Where reading continues, also after a crash: written by the transaction that loads the rows before it.
     bytes_read = models.PositiveIntegerField(default=0)
     lines_read = models.PositiveIntegerField(default=0)

@@ -28,6 +28,9 @@ class CsvStats(ResponseSerializer):
     success = Count(source="rows_loaded")
     duplicate = Count(source="rows_duplicate")
     failed = Count(source="rows_rejected")
+    replaced = Count(
+        "Rows of earlier uploads that newer ones of this upload took out of the list.", source="rows_replaced"
+    )
 
 
 class CsvStatus(ResponseSerializer):

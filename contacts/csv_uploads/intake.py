@@ -40,6 +40,7 @@ def receive(
         upload = CsvUpload.objects.create(
             account=account,
             contact_list=contact_list,
+            number=_number_for(contact_list, layout) if choice.is_dynamic else 0,
             file_name=file_name[:255],
             size_bytes=size,
             columns=list(layout.spelled_as(contact_list.columns).columns),
@@ -64,3 +65,13 @@ def _list_for(account: Account, name: str, kind: str, layout: Layout) -> Contact
                 f" {', '.join(contact_list.columns)}; a file that extends it must have the same"
             )
     return contact_list
+
+
+def _number_for(contact_list: ContactList, layout: Layout) -> int:
+    """Return the place of an upload among those of its list.
+
+    A file of rejected rows, mended, is a late part of the last upload: with a place of its own, its rows would replace
+    the rows of their numbers that were loaded at once.
+    """
+    latest = lists.latest_upload_number(contact_list)
+    return latest if latest and layout.header.is_of_rejected_rows else latest + 1

@@ -84,7 +84,7 @@ def _load_rows(upload: CsvUpload, layout: Layout, lines: Lines) -> None:
         if upload.rows_total + len(batch) > MAX_ROWS:
             raise FileRefused(f"line {batch.line}: the file has more than {MAX_ROWS:,} rows: split it")
         if len(batch):
-            room -= _store(upload, batch, room)
+            room -= _store(upload, batch, room).growth
         if batch.refused:
             raise batch.refused
 
@@ -121,19 +121,22 @@ def _batch(
     )
 
 
-def _store(upload: CsvUpload, batch: _Batch, room: int) -> int:
-    """Store a batch in one transaction. Returns the number of entries that the list has gained.
+def _store(upload: CsvUpload, batch: _Batch, room: int) -> bulk_insert.Inserted:
+    """Store a batch in one transaction.
 
     Raises:
         FileRefused: there would be more than `room` of them.
         _TakenOver: the upload is another worker's now.
     """
     with transaction.atomic():
+        if _is_dynamic(upload):
+            # Of two uploads with the same number, the second to come here must see what the first has stored.
+            lists.lock_against_loading(upload.contact_list_id)
         current = CsvUpload.objects.select_for_update(of=("self",), no_key=True).get(pk=upload.pk)
         if current.status != CsvUpload.Status.IN_PROGRESS or current.bytes_read != upload.bytes_read:
             raise _TakenOver
-        loaded = bulk_insert.insert(upload, batch.rows)
-        if loaded > max(room, 0):
+        inserted = bulk_insert.insert(upload, batch.rows)
+        if inserted.growth > max(room, 0):
             raise FileRefused(
                 f"line {batch.line}: with the rows from here on, the list would have more than"
                 f" {lists.MAX_ENTRIES:,} entries"
@@ -142,10 +145,11 @@ def _store(upload: CsvUpload, batch: _Batch, room: int) -> int:
             [RejectedRow(upload=upload, line=row.line, reason=row.reason, cells=row.cells) for row in batch.rejected]
         )
         upload.rows_total += len(batch)
-        upload.rows_loaded += loaded
-        upload.rows_duplicate += len(batch.rows) - loaded
+        upload.rows_loaded += inserted.entries
+        upload.rows_duplicate += len(batch.rows) - inserted.entries
+        upload.rows_replaced += inserted.replaced
         upload.rows_rejected += len(batch.rejected)
         upload.bytes_read, upload.lines_read = batch.place
         upload.heard_at, upload.idle_starts = timezone.now(), 0
         upload.save()
-    return loaded
+    return inserted

@@ -1,5 +1,6 @@
 """The rows of a file of contacts: each one can be loaded, or is rejected with its line and the reason."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,15 @@ from contacts.csv_uploads.lines import Lines, storable, why_not_storable
 from contacts.csv_uploads.records import Record
 from core import csv_formulas
 
+_LINE_NUMBER = re.compile(r" *[0-9]{1,9} *")
+
 
 @dataclass(frozen=True)
 class Row:
-    """A row that can be loaded; values by column, without the number."""
+    """A row that can be loaded; values by column, without the number.
+
+    line: where it begins; that of the file which it was first in, where this one is of rejected rows.
+    """
 
     line: int
     number: str
@@ -51,10 +57,16 @@ def parse_record(record: Record, layout: Layout, region: str) -> Row | Rejected:
         reason = _too_many_cells(cells, len(layout.columns)) or _problem(values, given)
         try:
             if not reason:
-                return Row(record.line, numbers.read(given, region), values)
+                return Row(_first_line(record, layout), numbers.read(given, region), values)
         except numbers.InvalidNumber as invalid:
             reason = _why_not(given, invalid, layout)
     return Rejected(record.line, reason[:255], [storable(cell) for cell in cells])
+
+
+def _first_line(record: Record, layout: Layout) -> int:
+    if layout.header.is_of_rejected_rows and _LINE_NUMBER.fullmatch(record.cells[0]):
+        return int(record.cells[0])
+    return record.line
 
 
 def _why_not(given: str, invalid: numbers.InvalidNumber, layout: Layout) -> str:

@@ -49,7 +49,7 @@ def uploaded(client):
 
 def test_the_file_is_loaded_and_its_bad_row_can_be_fetched_with_line_and_reason(client, uploaded):
     assert uploaded["status"] == "completed"
-    assert uploaded["stats"] == {"total": 4, "success": 3, "duplicate": 0, "failed": 1}
+    assert uploaded["stats"] == {"total": 4, "success": 3, "duplicate": 0, "failed": 1, "replaced": 0}
     rejected = client.session.get(uploaded["rejected_rows_url"], timeout=10).text
     assert "5" in rejected
     assert "12345" in rejected

@@ -112,11 +112,11 @@ class TestLists:
 
 
 class TestDynamic:
-    def test_each_number_is_called_once_with_the_values_of_its_first_row(self, api, fees):
+    def test_each_number_is_called_once_with_the_values_of_its_last_row(self, api, fees):
         response = api.create(numbers=..., lists=[fees.pk.hex], campaign_type="dynamic")
         assert response.data["campaign_type"] == "dynamic"
         assert [call.variables for call in Call.objects.order_by("id")] == [
-            {"Name": "Asha", "Fee": "100"},
+            {"Name": "Ravi", "Fee": "200"},
             {"Name": "Mina", "Fee": "300"},
         ]
 

@@ -156,7 +156,7 @@ class TestStatus:
         upload_id = api.upload(FILE).data["summary"]["upload_id"]
         data = api.get(f"/csv-status/{upload_id}").data
         assert data["status"] == "in-progress"
-        assert data["stats"] == {"total": 0, "success": 0, "duplicate": 0, "failed": 0}
+        assert data["stats"] == {"total": 0, "success": 0, "duplicate": 0, "failed": 0, "replaced": 0}
         assert data["rejected_rows_url"] is None
 
     def test_a_completed_upload_says_what_became_of_its_rows(self, api):
@@ -167,7 +167,7 @@ class TestStatus:
             "upload_id": upload_id,
             "list_sid": ContactList.objects.get().pk.hex,
             "status": "completed",
-            "stats": {"total": 3, "success": 1, "duplicate": 1, "failed": 1},
+            "stats": {"total": 3, "success": 1, "duplicate": 1, "failed": 1, "replaced": 0},
             "rejected_rows_url": f"http://127.0.0.1:8000/v2/accounts/acme/csv-status/{upload_id}/rejected-rows",
         }
 
