@@ -45,6 +45,14 @@ class _ToDisk(TemporaryFileUploadHandler):
         super().receive_data_chunk(raw_data, start)
 
 
+class _Parser(MultiPartParser):
+    """Refuse a name of the file that has what Django would leave out without a word."""
+
+    def sanitize_file_name(self, file_name: str) -> str | None:
+        _require_readable(FILE_PART, file_name)
+        return super().sanitize_file_name(file_name)
+
+
 def receive(request: HttpRequest) -> Form:
     """Read the form. Raises BodyTooLarge for a file above 60 MB, and InvalidRequest for an unreadable form."""
     if request.content_type != "multipart/form-data":
@@ -54,7 +62,10 @@ def receive(request: HttpRequest) -> Form:
     meta, stream = _body(request)
     handler = _ToDisk(request)
     try:
-        fields, files = MultiPartParser(meta, stream, [handler], request.encoding).parse()
+        fields, files = _Parser(meta, stream, [handler], request.encoding).parse()
+    except InvalidRequest:
+        discard(stream)
+        raise
     except MultiPartParserError as error:
         raise InvalidRequest("the form can't be read: its parts or its boundary are broken") from error
     if handler.is_too_large:
@@ -123,7 +134,9 @@ def _columns(form: Form, *, is_dynamic: bool) -> dict[str, str]:
 
 
 def _require_readable(field: str, text: str) -> None:
-    """Refuse control characters, among them NUL, which PostgreSQL can't store."""
+    """Refuse control characters, among them NUL, which PostgreSQL can't store, and bytes that are not UTF-8."""
+    if "\ufffd" in text:  # Django has put it in their place
+        raise InvalidRequest(f"'{field}': is not UTF-8: encode the form as UTF-8")
     for character in text:
         if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             raise InvalidRequest(f"'{field}': leave out the control character U+{ord(character):04X}")

@@ -60,8 +60,9 @@ def parse_json(text: str) -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         raise ParseError(f"the body is not valid JSON: {error.msg} at {place}") from error
     for value in _values(data):
-        if isinstance(value, str):
-            _check_text(value)
+        if isinstance(value, str) and (problem := why_not_storable(value)):
+            place = _place_of(value, data)
+            raise ParseError(f"'{place}': {problem}" if place else f"the body {problem}")
     return data
 
 
@@ -109,16 +110,33 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return parsed
 
 
-def _check_text(text: str) -> None:
+def why_not_storable(text: str) -> str:
+    """Return why PostgreSQL can't store this text, and what to do; "" where it can."""
     if "\0" in text:
-        raise ParseError("a text holds a NUL character (\\u0000): leave it out")
+        return "holds a NUL character (\\u0000): leave it out"
     if not text.isascii():
         try:
             text.encode()
-        except UnicodeError as error:
-            raise ParseError(
-                f"a text holds half a surrogate pair ({printable(text)}): send both halves, or encode the body as UTF-8"
-            ) from error
+        except UnicodeError:
+            return f"holds half a surrogate pair ({printable(text)}): send both halves, or encode it as UTF-8"
+    return ""
+
+
+def _place_of(text: str, data: Any) -> str:
+    """Return where a text is, as a key or as a value: `campaigns[0].name`."""
+    if isinstance(data, dict):
+        for name, value in data.items():
+            if name is text or value is text:
+                return printable(name)
+            if place := _place_of(text, value):
+                return f"{printable(name)}{'' if place.startswith('[') else '.'}{place}"
+    if isinstance(data, list):
+        for position, value in enumerate(data):
+            if value is text:
+                return f"[{position}]"
+            if place := _place_of(text, value):
+                return f"[{position}]{'' if place.startswith('[') else '.'}{place}"
+    return ""
 
 
 def printable(text: str) -> str:

@@ -79,7 +79,12 @@ def known_words(text: str, known: tuple[str, ...]) -> list[str]:
 
 def parse(query: type["serializers.Serializer[Any]"], request: Request) -> dict[str, Any]:
     """Return the validated parameters. Raises ValidationError."""
-    serializer = query(data=request.query_params.dict())
+    given: dict[str, str] = request.query_params.dict()
+    serializer = query(data=given)
+    for name, text in given.items():
+        # Django has put this character in the place of bytes that are not UTF-8. It would find nothing.
+        if "\ufffd" in text and name in serializer.fields:
+            raise serializers.ValidationError({name: "is not UTF-8: encode the address as UTF-8"})
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 
