@@ -9,12 +9,12 @@ from django.db import models
 from django.db.models import QuerySet
 from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts import caller_ids, carriers, credentials
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk, canonical_address
 from accounts.webhook_secrets import new_secret
+from core import clocks
 from core.admin_kit import DeletedWhenUnused, PageAdmin, ReadOnlyAdmin, link
 from core.encryption import UnreadableSecret
 
@@ -110,7 +110,7 @@ class ApiKeyAdmin(PageAdmin):
 
     @admin.display(description="in use", boolean=True)
     def in_use(self, key: ApiKey) -> bool:
-        return key.works(timezone.now())
+        return key.works(clocks.now())
 
     def _show_token(self, request: HttpRequest, made: credentials.Credentials) -> None:
         text = "Copy the token now, it is never shown again. Key: <code>{}</code> Token: <code>{}</code>"
@@ -121,7 +121,7 @@ class ApiKeyAdmin(PageAdmin):
         """Create a new key beside each. The old ones still work for a day."""
         for key in queryset:
             try:
-                made = credentials.rotate(key, now=timezone.now())
+                made = credentials.rotate(key, now=clocks.now())
             except credentials.Revoked as error:
                 self.message_user(request, f"Not rotated: {error}.", messages.ERROR)
                 continue
@@ -130,7 +130,7 @@ class ApiKeyAdmin(PageAdmin):
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        now = timezone.now()
+        now = clocks.now()
         revoked = [key for key in queryset if credentials.revoke(key, now=now)]
         for key in revoked:
             self.log_change(request, key, "Revoked.")

@@ -8,9 +8,9 @@ from hmac import compare_digest
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from accounts.models import Account, ApiKey
+from core import clocks
 
 # The last use is recorded to the minute: a write for every request would cost more than the request.
 USE_PRECISION = timedelta(minutes=1)
@@ -81,7 +81,7 @@ def find_account(user: str, token: str) -> Account | None:
 
     Records that the key was used.
     """
-    now = timezone.now()
+    now = clocks.now()
     given = digest(token)
     working = Q(revoked_at=None) | Q(revoked_at__gt=now)
     by_key = ApiKey.objects.select_related("account").filter(working, account__is_active=True)

@@ -1,12 +1,12 @@
 """Periodic tasks of the API."""
 
 from celery import shared_task
-from django.utils import timezone
 
 from api.http import idempotency
+from core import clocks
 
 
 @shared_task(name="api.purge_idempotency_keys")
 def purge_idempotency_keys() -> None:
-    while idempotency.purge(timezone.now()):
+    while idempotency.purge(clocks.now()):
         pass

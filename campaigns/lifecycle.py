@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import Account
 from campaigns import audience, call_states, campaign_lock, campaign_states, signals, spoken_text
 from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
-from core import failpoints
+from core import clocks, failpoints
 from core.errors import InvalidRequest, WrongState
 from core.task_queue import enqueue
 
@@ -149,7 +148,7 @@ class Verb:
         Raises:
             WrongState: the campaign's state does not allow it.
         """
-        now = now or timezone.now()
+        now = now or clocks.now()
         with transaction.atomic():
             campaign = _locked(campaign)
             if refusal := self.refusal(campaign, now):

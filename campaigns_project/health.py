@@ -11,11 +11,10 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from redis.exceptions import RedisError
 
 from campaigns_project import redis_memory
-from core import liveness
+from core import clock_offsets, clocks, liveness
 from core.redis_client import redis_client
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
@@ -57,10 +56,20 @@ def _warnings() -> list[str]:
     try:
         if warning := redis_memory.eviction():
             warnings.append(warning)
+        warnings += _wrong_clocks()
         warnings += _resting()
     except (RedisError, DatabaseError):
         log.debug("warnings_not_read")
     return warnings
+
+
+def _wrong_clocks() -> Iterator[str]:
+    """Yield the clocks that an operator has to set right."""
+    clock_offsets.note("web")
+    for place, ahead in sorted(clock_offsets.read().items()):
+        if abs(ahead) >= clocks.ALARMING:
+            differs = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'}"
+            yield f"the clock of {place} is {differs} PostgreSQL's: set both right, for instance by NTP"
 
 
 def _resting() -> Iterator[str]:
@@ -91,7 +100,7 @@ def _dial() -> str:
     """Check that claimed calls are placed, too: that takes milliseconds, so one that waits has no dialer."""
     claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
     oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
-    if oldest and (waits := timezone.now() - oldest) >= CLAIM_LIFETIME:
+    if oldest and (waits := clocks.now() - oldest) >= CLAIM_LIFETIME:
         return f"a call has waited for a dialer for {waits.total_seconds():.0f} s"
     return _progress("dial")
 

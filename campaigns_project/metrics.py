@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -28,7 +27,7 @@ from accounts.models import Account, Trunk
 from campaigns.models import Campaign
 from campaigns_project import redis_memory
 from campaigns_project.idle_campaigns import longest_idle_seconds
-from core import liveness
+from core import clock_offsets, clocks, liveness
 from dialer import channels, reconciliation, repair_counts
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
@@ -56,7 +55,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         message = "Without METRICS_TOKEN in the server's environment only its own machine may read this\n"
         return HttpResponse(message, status=403, content_type="text/plain")
     registry = CollectorRegistry()
-    registry.register(Trunkline(timezone.now()))
+    registry.register(Trunkline(clocks.now()))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -168,6 +167,15 @@ def _repairs(_now: datetime) -> Iterator[Metric]:
     yield repairs
 
 
+def _clocks(_now: datetime) -> Iterator[Metric]:
+    clock_offsets.note("web")
+    text = "Seconds by which a process's clock is ahead of PostgreSQL's."
+    family = GaugeMetricFamily("trunkline_clock_ahead_seconds", text, labels=["process", "machine"])
+    for place, ahead in sorted(clock_offsets.read().items()):
+        family.add_metric([place.process, place.machine], ahead)
+    yield family
+
+
 def _redis(_now: datetime) -> Iterator[Metric]:
     evicts = int(bool(redis_memory.eviction()))
     yield _gauge("redis_may_evict", "Whether Redis evicts keys when its memory is full.", evicts)
@@ -184,6 +192,7 @@ PARTS: tuple[Part, ...] = (
     _webhooks,
     _progress,
     _repairs,
+    _clocks,
     _redis,
 )
 

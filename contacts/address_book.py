@@ -8,10 +8,10 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
-from django.utils import timezone
 
 from accounts.models import Account
 from contacts.models import Contact
+from core import clocks
 from core.errors import Conflict
 
 # The columns that hold text about a person. A CSV file may name them.
@@ -71,7 +71,7 @@ def change(account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]
             owners[number] = contact.pk
         for name, value in columns.items():
             setattr(contact, name, value)
-        contact.updated_at = timezone.now()
+        contact.updated_at = clocks.now()
         changed.append(contact)
     rows = {contact.pk: contact for contact in changed if contact}
     columns_of_a_contact = ["number", *TEXT_COLUMNS, "custom", "updated_at"]

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Max
-from django.utils import timezone
 
 from accounts.models import Account
 from contacts import signals
 from contacts.models import Contact, ContactList, CsvUpload, ListEntry
+from core import clocks
 from core.errors import Conflict, InvalidRequest
 from core.ids import wire_id
 
@@ -156,4 +156,4 @@ def require_loaded(lists: Collection[ContactList]) -> None:
 
 
 def _touch(contact_list: ContactList) -> None:
-    ContactList.objects.filter(pk=contact_list.pk).update(updated_at=timezone.now())
+    ContactList.objects.filter(pk=contact_list.pk).update(updated_at=clocks.now())

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
 from contacts.csv_uploads import loading, upload_states
+from core import clocks
 
 
 @shared_task(name=upload_states.LOAD)
@@ -15,7 +15,7 @@ def load_csv(upload_id: str) -> None:
 
 @shared_task(name="contacts.resume_csv_uploads")
 def resume_csv_uploads() -> None:
-    upload_states.resume(timezone.now())
+    upload_states.resume(clocks.now())
 
 
 @shared_task(name="contacts.loader_tick")

@@ -2,7 +2,8 @@
 
 A worker that is connected but no longer consumes is a known state of Celery over Redis, so progress is what counts.
 Beat's ticks make sure that every queue always has something to take. A worker goes by the name of its queue; how long
-each may be silent is settings.MAX_SILENCE_SECONDS. Read by `/readyz`, `/metrics`, the diagnosis and the watchdog.
+each may be silent is settings.MAX_SILENCE_SECONDS. Read by `/readyz`, `/metrics`, the diagnosis and the watchdog. The
+times are Redis's own, because the clocks of the machines may differ.
 """
 
 import time
@@ -13,6 +14,7 @@ from celery.signals import beat_init, before_task_publish, task_postrun, task_pr
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from core import clock_offsets
 from core.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
@@ -22,13 +24,21 @@ BEAT = "beat"
 # A busy worker takes hundreds of tasks a second; one note a second is enough.
 NOTE_EVERY_SECONDS = 1
 
+_NOTE = """
+local time = redis.call('TIME')
+return redis.call('SET', KEYS[1], string.format('%d.%06d', time[1], time[2]))
+"""
+
 _noted_at: dict[str, float] = {}
 
 
 def seconds_since(who: str) -> float | None:
     """Return the seconds since the last progress of beat or of a queue's workers; None where none is noted in Redis."""
-    noted = redis_client().get(f"progress:{who}")
-    return None if noted is None else max(0.0, time.time() - float(noted))
+    pipe = redis_client().pipeline(transaction=False)
+    pipe.get(f"progress:{who}")
+    pipe.time()
+    noted, (seconds, microseconds) = pipe.execute()
+    return None if noted is None else max(0.0, seconds + microseconds / 1e6 - float(noted))
 
 
 def problem(who: str) -> str:
@@ -46,7 +56,8 @@ def note(who: str) -> None:
         return
     _noted_at[who] = now
     try:
-        redis_client().set(f"progress:{who}", time.time())
+        redis_client().eval(_NOTE, 1, f"progress:{who}")
+        clock_offsets.note(who)
     except RedisError as error:
         log.warning("progress_not_noted", who=who, error=str(error))
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -15,7 +14,7 @@ from accounts import carriers
 from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
 from contacts.admin import NumberSearch
-from core import ids
+from core import clocks, ids
 from core.admin_kit import (
     ChoiceFilter,
     LargeTableAdmin,
@@ -74,7 +73,7 @@ class DiagnosedCampaignAdmin(CampaignAdmin):
     @admin.display(description="why it dials, or does not")
     def diagnosis(self, campaign: Campaign) -> SafeString:
         """Show the summary, and the details that are for the operator alone."""
-        found = diagnosis.of_campaign(campaign, timezone.now())
+        found = diagnosis.of_campaign(campaign, clocks.now())
         details = [(reason.code, reason.detail) for reason in found.reasons if reason.detail]
         return format_html("{}{}", found.summary, format_html_join("", "<br>{}: {}", details))
 
@@ -86,7 +85,7 @@ class CallWithAttemptsAdmin(CallAdmin):
 
     @admin.display(description="what has become of it")
     def diagnosis(self, call: Call) -> str:
-        now = timezone.now()
+        now = clocks.now()
         [found] = diagnosis.of_calls([call], diagnosis.of_campaign(call.campaign, now), now)
         return found.summary
 

@@ -21,6 +21,12 @@ from dialer.retry_policy import RetryPolicy
 
 NO_EVENT = Event(status="")
 
+# A call whose attempt is given back so often within these minutes slows down: whatever gives it back will do so again.
+QUICK_GIVE_BACKS = 3
+GIVE_BACKS_COUNT_FOR = timedelta(minutes=10)
+FIRST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(seconds=60)
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -31,6 +37,7 @@ class Ended:
         refused: the carrier will not place this call, so no phone rang and there is no retry.
         final: the call fails with it, whatever retries are left.
         retry_at: of a refusal that gives the attempt back: when the carrier may be asked for the call again.
+        is_resting: what gave the attempt back (a trunk) rests by itself, so its calls need not slow down.
     """
 
     attempt_id: UUID
@@ -41,6 +48,7 @@ class Ended:
     refused: bool = False
     final: bool = False
     retry_at: datetime | None = None
+    is_resting: bool = False
 
 
 class Fate(NamedTuple):
@@ -75,15 +83,23 @@ def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
     )
 
 
-def call_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
+def wait_after(given_back: int) -> timedelta:
+    """Return how long a call waits whose attempt has been given back for so many times lately: doubled each time."""
+    if given_back <= QUICK_GIVE_BACKS:
+        return timedelta()
+    return min(FIRST_WAIT * (1 << min(given_back - QUICK_GIVE_BACKS - 1, 10)), LONGEST_WAIT)
+
+
+def call_move(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) -> Move:
     """Return the move of the attempt's call: to its end, to a retry, or back to where it was.
 
     Args:
         attempt: with its call and campaign loaded.
+        wait: for how long a call that is given back is not dialed.
     """
     call = attempt.call
     counts = ended.outcome != Outcome.CANCELED
-    fate = _fate(attempt, ended, now)
+    fate = _fate(attempt, ended, now, wait)
     if fate.status in Call.ENDED:
         end = call_states.end_columns(at=now, reason=fate.reason)
     else:
@@ -102,7 +118,7 @@ def _end_of(attempt: CallAttempt, ended: Ended, now: datetime) -> CallEnd:
     return call_times.end_of(ended.event, attempt.placing_at or attempt.claimed_at, now)
 
 
-def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
+def _fate(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) -> Fate:
     campaign = attempt.campaign
     if ended.outcome == Outcome.COMPLETED:
         return Fate(Call.Status.COMPLETED, "answered")
@@ -110,7 +126,8 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime) -> Fate:
         return Fate(Call.Status.FAILED, ended.reason)
     over = _why_over(campaign, now)
     if ended.outcome == Outcome.CANCELED:
-        return _given_back(attempt.call, campaign, over, ended.retry_at or now, waits=ended.retry_at is not None)
+        waits = ended.retry_at is not None or bool(wait)
+        return _given_back(attempt.call, campaign, over, ended.retry_at or now + wait, waits=waits)
     if over:
         return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}")
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))

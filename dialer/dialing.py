@@ -13,12 +13,11 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
-from core import batches, failpoints
+from core import batches, clocks, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
 from dialer import attempt_states, caller_id_health, gate, inbox, links, outcomes, trunk_health
@@ -46,7 +45,7 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
     """
     if not attempt_ids:
         return
-    now = timezone.now()
+    now = clocks.now()
     requests = batches.together(
         "commit intents",
         lambda: _commit_intent(attempt_ids, now),
@@ -70,7 +69,7 @@ def _place(trunk: Trunk, batch: Sequence[Placing]) -> None:
     failpoints.reached("carrier-answered")
     inbox.append(trunk.carrier, _events(replies))
     try:
-        _store(trunk, batch, replies, timezone.now())
+        _store(trunk, batch, replies, clocks.now())
     except batches.TRANSIENT_ERRORS:
         raise
     except Exception:
@@ -238,7 +237,7 @@ def _end(attempt_id: UUID, reply: Reply) -> Ended | None:
         case Refused(reason, http_status, names_number=True):
             return Ended(attempt_id, Outcome.FAILED, http_status=http_status, reason=reason, refused=True)
         case Unavailable(reason, http_status):
-            return Ended(attempt_id, Outcome.CANCELED, http_status=http_status, reason=reason)
+            return Ended(attempt_id, Outcome.CANCELED, http_status=http_status, reason=reason, is_resting=True)
         case TooLate():
             return Ended(attempt_id, Outcome.CANCELED, reason="the carrier was not asked in time")
     return None

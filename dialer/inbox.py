@@ -12,10 +12,9 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.utils import timezone
 
 from accounts.carriers import UnknownCarrier
-from core import batches, failpoints
+from core import batches, clocks, failpoints
 from dialer import carriers, messages, outcomes
 from dialer.carriers.base import Event, UnreadableEvent
 from dialer.models import CallAttempt, CarrierEvent
@@ -39,7 +38,7 @@ def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> No
     if not events:
         return
     # One statement and no transaction around it: with two callbacks for every call, this is what a web process does.
-    now = timezone.now()
+    now = clocks.now()
     rows = ", ".join(["(%s, %s, %s::jsonb, %s, '')"] * len(events))
     with connection.cursor() as cursor:
         cursor.execute(

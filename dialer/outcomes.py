@@ -6,12 +6,13 @@ campaigns (shared, see `campaign_lock`), then attempts by their ids.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Count
 
 from campaigns import call_states, campaign_lock, schedule
 from campaigns import signals as campaign_signals
@@ -84,7 +85,11 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
         return 0
     _note_instant_failures(attempts, by_attempt, now)
     _tell_of_attempts(attempts)
-    call_moves = [attempt_ends.call_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
+    waits = _waits([attempt for attempt in attempts if not by_attempt[attempt.pk].is_resting], now)
+    call_moves = [
+        attempt_ends.call_move(attempt, by_attempt[attempt.pk], now, waits.get(attempt.call_id, timedelta()))
+        for attempt in attempts
+    ]
     calls = [attempt.call for attempt in attempts]
     _tell_of_calls(_moved(calls, call_moves, call_states.move(call_moves, at=now)))
     transaction.on_commit(lambda: _free_channels(attempts))
@@ -137,6 +142,18 @@ def _instant_failures_end(attempt: CallAttempt) -> instant_failures.End:
     return instant_failures.End(
         attempt.campaign.caller_id_id, attempt.call.number, attempt.placing_at, instant_failures.is_instant(attempt)
     )
+
+
+def _waits(attempts: Sequence[CallAttempt], now: datetime) -> dict[int, timedelta]:
+    """Return by call how long it waits, of those whose attempt has just been given back."""
+    given_back = [attempt.call_id for attempt in attempts if attempt.status == Outcome.CANCELED]
+    if not given_back:
+        return {}
+    lately = CallAttempt.objects.filter(
+        call__in=given_back, status=Outcome.CANCELED, ended_at__gt=now - attempt_ends.GIVE_BACKS_COUNT_FOR
+    )
+    counts = lately.values_list("call_id").annotate(Count("id"))
+    return {call_id: attempt_ends.wait_after(count) for call_id, count in counts}
 
 
 def _tell_of_attempts(attempts: Sequence[CallAttempt]) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
+from core import clocks
 from dialer import dialing, dispatch, inbox, messages, recovery
 
 
@@ -18,7 +18,7 @@ def dispatch_due() -> None:
 @shared_task(name="dialer.dispatch")
 def dispatch_account(account_id: int) -> None:
     messages.dispatch_taken(account_id)
-    dispatch.dispatch(account_id, timezone.now())
+    dispatch.dispatch(account_id, clocks.now())
 
 
 @shared_task(name="dialer.dial")
@@ -30,16 +30,16 @@ def dial(attempt_ids: Sequence[str]) -> None:
 def settle() -> None:
     """Settle events until the inbox is empty. Beat sends this, and each append to the inbox."""
     messages.settle_taken()
-    while inbox.settle_batch(timezone.now()) == inbox.BATCH:
+    while inbox.settle_batch(clocks.now()) == inbox.BATCH:
         pass
 
 
 @shared_task(name="dialer.recover")
 def recover() -> None:
-    recovery.recover(timezone.now())
+    recovery.recover(clocks.now())
 
 
 @shared_task(name="dialer.purge_inbox")
 def purge_inbox() -> None:
-    while inbox.purge(timezone.now()):
+    while inbox.purge(clocks.now()):
         pass

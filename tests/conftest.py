@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
+from core import clocks
 from core.redis_client import redis_client
 from dialer import channels, dialing, dispatch, inbox, reconciliation, recovery
 from dialer.carriers import carrier_of, connect
@@ -31,6 +32,12 @@ def fast_passwords() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_clock() -> None:
+    """Let every test stop the clock of this process: PostgreSQL's goes on."""
+    clocks.follows_database = False
+
+
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     """Stands still until a test moves it."""
@@ -44,6 +51,12 @@ def redis() -> Iterator[Any]:
     client.flushdb()
     yield client
     client.flushdb()
+
+
+def redis_time(redis: Any) -> float:
+    """The time by Redis's clock, which no test can stop."""
+    seconds, microseconds = redis.time()
+    return float(seconds + microseconds / 1e6)
 
 
 class Rig:

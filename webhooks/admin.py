@@ -11,12 +11,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from campaigns.admin import CampaignFilter
-from core import ids
+from core import clocks, ids
 from core.admin_kit import ChoiceFilter, LargeTableAdmin, ReadOnlyInline, badge, link, pretty_json
 from webhooks import outbox
 from webhooks.models import WebhookDelivery, WebhookTry
@@ -129,7 +128,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
 
     def _send_again(self, request: HttpRequest, deliveries: Iterable[WebhookDelivery]) -> None:
         chosen = list(deliveries)
-        sent = outbox.redeliver(chosen, timezone.now())
+        sent = outbox.redeliver(chosen, clocks.now())
         for delivery in chosen:
             self.log_change(request, delivery, "Redelivered.")
         self.message_user(request, f"Under way again: {sent}. Receivers see the same webhook ID as before.")

@@ -4,9 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-from django.utils import timezone
-
-from core import http_loop
+from core import clocks, http_loop
 from webhooks import claims, sender, tries
 from webhooks.models import WebhookDelivery
 from webhooks.tries import Result
@@ -38,11 +36,11 @@ def deliver_due(hand_over: Callable[[], None] = lambda: None) -> None:
                 hand_over()
             is_handed_over = True
         elif now >= look_at or not sending:
-            _send(claims.claim(AT_ONCE - len(sending), timezone.now()), sending)
+            _send(claims.claim(AT_ONCE - len(sending), clocks.now()), sending)
             look_at = time.monotonic() + LOOK_SECONDS
         elif done:
             receivers = list({delivery.receiver for delivery in done})
-            _send(claims.claim(AT_ONCE - len(sending), timezone.now(), receivers), sending)
+            _send(claims.claim(AT_ONCE - len(sending), clocks.now(), receivers), sending)
         if not sending:
             return
         wait(sending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
@@ -53,7 +51,7 @@ def _record_what_is_done(sending: "dict[Future[Result], WebhookDelivery]") -> li
     deliveries = []
     for future in done:
         delivery = sending.pop(future)
-        tries.record(delivery, future.result(), timezone.now())
+        tries.record(delivery, future.result(), clocks.now())
         deliveries.append(delivery)
     return deliveries
 

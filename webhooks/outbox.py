@@ -11,10 +11,9 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from campaigns.models import Campaign
-from core import task_queue
+from core import clocks, task_queue
 from webhooks.models import WebhookDelivery, queue_of, receiver_of, stream_of
 
 State = WebhookDelivery.State
@@ -44,7 +43,7 @@ class Webhook:
 
 def add(webhooks: Iterable[Webhook]) -> None:
     """Store webhooks in the caller's transaction. Delivery begins, in this order, once that commits."""
-    now = timezone.now()
+    now = clocks.now()
     rows = (_row(webhook, now) for webhook in webhooks)
     has_rows = False
     while batch := list(islice(rows, INSERT_ROWS)):

@@ -9,10 +9,9 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import structlog
 from django.conf import settings
-from django.utils import timezone
 from standardwebhooks import Webhook as Signature
 
-from core import http_loop
+from core import clocks, http_loop
 from core.encryption import UnreadableSecret
 from webhooks import addresses
 from webhooks.addresses import PrivateAddress, UnusableAddress
@@ -30,7 +29,7 @@ _sessions: dict[int, aiohttp.ClientSession] = {}
 
 async def send(delivery: WebhookDelivery) -> Result:
     """Try once to deliver a webhook, whose account is loaded. Never raises: every failure is a result."""
-    at, started = timezone.now(), time.monotonic()
+    at, started = clocks.last_known_now(), time.monotonic()
     status, error, response, retry_after = None, "", "", None
     try:
         status, response, retry_after = await _post(delivery, at)

@@ -1,9 +1,8 @@
 """The Celery tasks of webhooks, sent by beat and when webhooks are added. Each calls one function."""
 
 from celery import shared_task
-from django.utils import timezone
 
-from core import task_queue
+from core import clocks, task_queue
 from webhooks import delivery, outbox
 
 
@@ -15,5 +14,5 @@ def deliver_webhooks() -> None:
 
 @shared_task(name="webhooks.purge")
 def purge_webhooks() -> None:
-    while outbox.purge(timezone.now()):
+    while outbox.purge(clocks.now()):
         pass

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -18,6 +17,7 @@ from api.http.errors import NotFound
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
 from campaigns.models import Campaign
 from contacts import numbers
+from core import clocks
 from dialer import diagnosis
 from dialer.diagnosis import CallDiagnosis, Diagnosis, Step
 from dialer.models import CallAttempt
@@ -128,7 +128,7 @@ class DiagnosisView(CampaignsView):
         campaign = self.campaign(campaign_id)
         query = DiagnosisQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        now = timezone.now()
+        now = clocks.now()
         found = diagnosis.of_campaign(campaign, now)
         number = query.validated_data.get("number")
         calls = self._calls(campaign, number, found, now) if number else None

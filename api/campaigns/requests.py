@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from rest_framework import serializers
 
 from accounts import caller_ids
@@ -15,7 +14,7 @@ from api.http.parsers import printable
 from campaigns import flows, spoken_text
 from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, Flow
 from contacts.models import ContactList
-from core import ids
+from core import clocks, ids
 from core.ids import wire_id
 
 # A start this far in the past is taken as now, because a client's clock may be late. An earlier one is a mistake.
@@ -67,7 +66,7 @@ class ScheduleRequestSerializer(ObjectSerializer):
         return attrs
 
     def validate_send_at(self, send_at: datetime) -> datetime:
-        now = timezone.now()
+        now = clocks.now()
         if send_at < now - CLOCK_SKEW:
             raise serializers.ValidationError("this moment has passed: leave send_at out to start at once")
         if send_at > now + FURTHEST:
@@ -76,7 +75,7 @@ class ScheduleRequestSerializer(ObjectSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         campaign: Campaign | None = self.context.get("campaign")
-        now = timezone.now()
+        now = clocks.now()
         send_at = attrs.get("send_at") or (campaign.send_at if campaign else now)
         end_at = attrs.get("end_at", campaign.end_at if campaign else None)
         if end_at and end_at <= max(send_at, now):

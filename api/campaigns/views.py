@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -22,6 +21,7 @@ from api.http.fields import without_nulls
 from api.http.idempotency import idempotent
 from campaigns import audience, lifecycle
 from campaigns.models import Campaign
+from core import clocks
 from core.errors import InvalidRequest
 
 
@@ -66,7 +66,7 @@ class CampaignListView(CampaignsView):
     def post(self, request: Request, account_sid: str) -> Response:
         given = bodies.parse(request)
         parsed = [self._parsed(body, position, len(given)) for position, body in enumerate(given)]
-        now = timezone.now()
+        now = clocks.now()
         with transaction.atomic():
             created = [lifecycle.create(self.account, now=now, **arguments) for arguments in parsed]
         numbers = {
@@ -122,7 +122,7 @@ class CampaignView(CampaignsView):
         if not given:
             raise InvalidRequest("nothing to change: give an action, or the fields that shall change")
         if lifecycle.has_not_started(campaign):
-            return lifecycle.change(campaign, now=timezone.now(), **_validated(serializer))
+            return lifecycle.change(campaign, now=clocks.now(), **_validated(serializer))
         locked = sorted(given - set(CALLBACKS))
         if locked:
             raise InvalidRequest(

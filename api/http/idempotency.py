@@ -16,7 +16,6 @@ from functools import wraps
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
-from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.renderers import JSONRenderer
@@ -25,6 +24,7 @@ from rest_framework.response import Response
 
 from api.http.parsers import take_chunked_body
 from api.models import IdempotentRequest
+from core import clocks
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -57,7 +57,7 @@ def idempotent(handler: Handler) -> Handler:
         if key is None:
             return handler(view, request, *args, **kwargs)
         digest = _digest(request)  # reads the body, which may take long, before anything is locked
-        now = timezone.now()
+        now = clocks.now()
         with transaction.atomic():
             if not _claim(view.account.pk, key, digest, now):
                 return _first_response(view.account.pk, key, digest)

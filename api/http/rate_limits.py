@@ -15,6 +15,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from rest_framework.exceptions import APIException
 
+from core import clocks
+
 log = structlog.get_logger(__name__)
 
 MINUTE_SECONDS = 60
@@ -93,7 +95,7 @@ class Meter:
             return None
 
     def _ask(self, name: str, limit: int, *, counting: bool) -> Reading:
-        now = time.time()
+        now = clocks.now().timestamp()
         key = self._storage.prefixed_key(RateLimitItemPerSecond(limit, self.seconds).key_for(name))
         client: Any = self._storage.get_connection()
         pipe = client.pipeline(transaction=True)

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,7 +14,7 @@ from api.http.account_view import AccountView
 from api.http.errors import NotFound
 from api.http.parsers import printable
 from api.webhooks.responses import KINDS, STATES, WebhookDeliveriesPage, WebhookDeliveryRead
-from core import ids
+from core import clocks, ids
 from webhooks import outbox
 from webhooks.models import WebhookDelivery
 
@@ -71,7 +70,7 @@ class WebhookDeliveryView(AccountView):
     def post(self, request: Request, account_sid: str, webhook_id: str) -> Response:
         """Send a webhook again, under the same id. The body of the request is ignored."""
         delivery = self._delivery(webhook_id)
-        outbox.redeliver([delivery], timezone.now())
+        outbox.redeliver([delivery], clocks.now())
         delivery.refresh_from_db()
         return self.respond(WebhookDeliveryRead, [delivery])
 

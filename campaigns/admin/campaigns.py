@@ -11,7 +11,6 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -19,7 +18,7 @@ from campaigns import lifecycle, progress
 from campaigns.admin.verb_actions import VerbActions
 from campaigns.models import Call, Campaign, CampaignHistory, CustomField
 from contacts.models import ContactList
-from core import ids
+from core import clocks, ids
 from core.admin_kit import NOTHING, PageAdmin, ReadOnlyInline, badge, link, local
 from core.errors import InvalidRequest
 from core.ids import wire_id
@@ -120,7 +119,7 @@ class CampaignAdmin(VerbActions, PageAdmin):
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
         given = {name: form.cleaned_data[name] for name in form.changed_data}
         if "name" in given:
-            lifecycle.change(obj, now=timezone.now(), **given)
+            lifecycle.change(obj, now=clocks.now(), **given)
         elif given:
             lifecycle.change_callbacks(obj, **given)
 

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from campaigns.lifecycle import VERBS, Verb
 from campaigns.models import Campaign
+from core import clocks
 from core.errors import InvalidRequest
 
 # Django's admin classes are generic for the type checker only.
@@ -74,5 +74,5 @@ class VerbActions(_ModelAdmin):
         """Return the verbs that this person may use on this campaign now."""
         if campaign is None or not self.has_change_permission(request, campaign):
             return []
-        now = timezone.now()
+        now = clocks.now()
         return [verb for verb in VERBS.values() if not verb.refusal(campaign, now)]

@@ -9,12 +9,12 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
-from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from contacts.address_book import TEXT_COLUMNS
 from contacts.csv_uploads.rows import Row
 from contacts.models import ContactList, CsvUpload
+from core import clocks
 
 CopyRow = list[Any]  # the columns of the temporary table csv_rows
 _LINE, _NUMBER, _DIGEST = 0, 2, -1
@@ -75,7 +75,7 @@ def _without_repetitions(rows: Sequence[CopyRow]) -> Collection[CopyRow]:
 
 
 def _insert_copied(cursor: CursorWrapper, upload: CsvUpload) -> Inserted:
-    params: dict[str, Any] = {"account": upload.account_id, "list": upload.contact_list_id, "now": timezone.now()}
+    params: dict[str, Any] = {"account": upload.account_id, "list": upload.contact_list_id, "now": clocks.now()}
     cursor.execute(_INSERT_CONTACTS, params)
     if upload.contact_list.type == ContactList.Type.DYNAMIC:
         statement = _REPLACE_ENTRIES if _has_rows_of_others(upload) else _STORE_ENTRIES

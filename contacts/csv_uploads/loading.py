@@ -10,7 +10,6 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
 from contacts import lists
 from contacts.csv_uploads import bulk_insert, upload_states
@@ -20,6 +19,7 @@ from contacts.csv_uploads.lines import FileRefused, Lines
 from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
 from contacts.csv_uploads.source import open_stored
 from contacts.models import ContactList, CsvUpload, RejectedRow
+from core import clocks
 from core.errors import InvalidRequest
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ def load(upload_id: UUID) -> None:
 
     One piece of the file and one batch of rows are in memory, however long the file is.
     """
-    upload = upload_states.begin(upload_id, timezone.now())
+    upload = upload_states.begin(upload_id, clocks.now())
     if upload is None:
         return
     try:
@@ -150,6 +150,6 @@ def _store(upload: CsvUpload, batch: _Batch, room: int) -> bulk_insert.Inserted:
         upload.rows_replaced += inserted.replaced
         upload.rows_rejected += len(batch.rejected)
         upload.bytes_read, upload.lines_read = batch.place
-        upload.heard_at, upload.idle_starts = timezone.now(), 0
+        upload.heard_at, upload.idle_starts = clocks.now(), 0
         upload.save()
     return inserted

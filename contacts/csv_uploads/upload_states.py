@@ -6,10 +6,10 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
 from contacts.csv_uploads import stored_file
 from contacts.models import CsvUpload
+from core import clocks
 from core.task_queue import enqueue
 
 log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ def _silent(now: datetime) -> Q:
 
 def _end(upload: CsvUpload, status: str, error: str = "") -> None:
     """End the upload unless another worker has, and delete its file."""
-    now = timezone.now()
+    now = clocks.now()
     with transaction.atomic():
         in_progress = CsvUpload.objects.filter(pk=upload.pk, status=Status.IN_PROGRESS)
         if in_progress.update(status=status, error=error[:1000], ended_at=now, heard_at=now):

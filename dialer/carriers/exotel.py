@@ -23,7 +23,7 @@ from django.conf import settings
 from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
 from contacts.numbers import to_e164
-from core import http_loop
+from core import clocks, http_loop
 from dialer.carriers.base import (
     Accepted,
     Access,
@@ -143,7 +143,7 @@ class ExotelCarrier(Carrier):
             "StatusCallbackContentType": "application/json",
             "CustomField": request.custom_field,
         }
-        if datetime.now(UTC) > request.ask_before:
+        if clocks.last_known_now() > request.ask_before:
             return TooLate()
         try:
             status, body = await self._ask("POST", f"{self._calls}/connect.json", data=form)
@@ -201,7 +201,7 @@ async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def _search(placed: Placed) -> dict[str, str]:
     since = (placed.placing_at - CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
-    until = (datetime.now(UTC) + CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
+    until = (clocks.last_known_now() + CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
     return {"From": placed.number, "DateCreated": f"gte:{since};lte:{until}", "PageSize": "100"}
 
 

@@ -12,10 +12,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
+from core import clocks
 from dialer.carriers.base import (
     Accepted,
     Access,
@@ -55,7 +54,7 @@ class SimulatedCarrier(Carrier):
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
         replies: dict[UUID, Reply] = {}
         for request in requests:
-            if timezone.now() > request.ask_before:
+            if clocks.last_known_now() > request.ask_before:
                 replies[request.attempt_id] = TooLate()
                 continue
             entries = self.script.get(request.number, [Outcome.COMPLETED.value])
@@ -76,7 +75,7 @@ class SimulatedCarrier(Carrier):
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
         if payload.get("status") not in OUTCOMES | {"in-progress"}:
             raise UnreadableEvent(f"status {payload.get('status')!r} is not a call's")
-        now = timezone.now()
+        now = clocks.last_known_now()
         answered = payload["status"] == Outcome.COMPLETED
         return Event(
             status=payload["status"],

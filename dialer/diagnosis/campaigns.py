@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, F, Min, Q
 from redis.exceptions import RedisError
 
 from campaigns import progress
 from campaigns.models import Call, Campaign, CampaignHistory
 from core import liveness
 from dialer import gate
+from dialer.attempt_ends import GIVE_BACKS_COUNT_FOR
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.diagnosis.limits import limits
 from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, calls_text, counted, seconds
@@ -85,8 +86,13 @@ def _of_open(
     counts, placed = diagnosis.calls, diagnosis.last_placed_at
     if stops or not counts.due:
         idle = [] if counts.due else [_nothing_due(diagnosis, campaign)]
-        return _told(diagnosis, [*stops, *idle, *_unknown(campaign)])
-    slows = [*_on_trial(campaign, verdict, now), *limits(campaign, now), *_unknown(campaign)]
+        return _told(diagnosis, [*stops, *_given_back(campaign, now), *idle, *_unknown(campaign)])
+    slows = [
+        *_on_trial(campaign, verdict, now),
+        *limits(campaign, now),
+        *_given_back(campaign, now),
+        *_unknown(campaign),
+    ]
     if counts.up or (placed and now - placed < LATELY):
         ago = f", last call placed {seconds(now - placed)} ago" if placed else ""
         return _told(diagnosis, slows, f"dialling: {calls_text(counts.up)} up, {counts.due} due{ago}")
@@ -161,6 +167,24 @@ def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator
                 next_at = health.next_try_at
                 until = next_at if next_at and next_at > now else None
                 yield Reason(code, f"{has_failed}: one call at a time tries it", until, health.last_error)
+
+
+def _given_back(campaign: Campaign, now: datetime) -> Iterator[Reason]:
+    """Yield that calls wait because their attempts are given back again and again, with the commonest cause."""
+    waiting = CallAttempt.objects.filter(
+        campaign=campaign,
+        status=Status.CANCELED,
+        was_refused=False,
+        number=F("call__attempts_made") + 1,
+        claimed_at__gt=now - GIVE_BACKS_COUNT_FOR,
+        call__status=Call.Status.RETRYING,
+        call__next_attempt_at__gt=now,
+    )
+    of_all = waiting.aggregate(calls=Count("call", distinct=True), next_at=Min("call__next_attempt_at"))
+    if of_all["calls"]:
+        cause = waiting.values_list("reason").annotate(count=Count("id")).order_by("-count", "reason")[0][0]
+        waits = f"{calls_text(of_all['calls'])} given back again and again, each wait longer: {cause}"
+        yield Reason("given-back", waits, of_all["next_at"])
 
 
 def _unknown(campaign: Campaign) -> Iterator[Reason]:

@@ -1,6 +1,5 @@
 """GET /campaigns/<id>/diagnosis: why a campaign dials or does not, and what became of a number."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +7,7 @@ import time_machine
 
 from api.campaigns.diagnosis import MOST_CALLS
 from dialer.diagnosis import NEEDED
+from tests.conftest import redis_time
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, TrunkHealthFactory
 
 # 11:30 in India.
@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 def now(redis):
     with time_machine.travel(NOW, tick=False):
         for who in NEEDED:
-            redis.set(f"progress:{who}", time.time())
+            redis.set(f"progress:{who}", redis_time(redis))
         yield
 
 

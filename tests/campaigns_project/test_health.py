@@ -1,6 +1,5 @@
 """/readyz looks at the progress of beat and workers, not at their connections."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -10,13 +9,14 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from campaigns_project import health, redis_memory
 from core import liveness
+from tests.conftest import redis_time
 from tests.factories import CallAttemptFactory
 
 
 @pytest.fixture
 def ready(redis, transactional_db, client):
     for who in settings.MAX_SILENCE_SECONDS:
-        redis.set(f"progress:{who}", time.time())
+        redis.set(f"progress:{who}", redis_time(redis))
     return lambda: client.get("/readyz")
 
 
@@ -30,9 +30,9 @@ def test_ready(ready):
 
 @pytest.mark.parametrize(("who", "patience"), settings.MAX_SILENCE_SECONDS.items())
 def test_not_ready_when_one_has_made_no_progress_lately(ready, redis, who, patience):
-    redis.set(f"progress:{who}", time.time() - patience + 1)
+    redis.set(f"progress:{who}", redis_time(redis) - patience + 1)
     assert ready().status_code == 200
-    redis.set(f"progress:{who}", time.time() - patience - 1)
+    redis.set(f"progress:{who}", redis_time(redis) - patience - 1)
     assert (ready().status_code, ready().json()[who]) == (503, f"no progress for {patience + 1} s")
     redis.delete(f"progress:{who}")
     assert ready().json()[who] == "no progress yet"

@@ -18,7 +18,7 @@ from campaigns_project import metrics
 from core import liveness
 from dialer import channels, reconciliation, recovery, repair_counts, trunk_health
 from dialer.channels import Scope
-from tests.conftest import NUMBERS, Rig
+from tests.conftest import NUMBERS, Rig, redis_time
 from tests.factories import (
     AccountFactory,
     CallAttemptFactory,
@@ -241,7 +241,7 @@ def test_campaigns_trunks_progress_and_repairs(read, redis):
     TrunkFactory(name="main")
     TrunkHealthFactory(trunk__name="spare", down=True)
     CallerIdHealthFactory(caller_id__trunk__name="refused", down=True)
-    redis.set("progress:control", time.time() - 40)
+    redis.set("progress:control", redis_time(redis) - 40)
     repair_counts.add({"adopted": 2, "leaked": 1})
     repair_counts.add({"adopted": 1})
     told = read()

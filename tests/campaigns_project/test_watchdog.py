@@ -6,6 +6,7 @@ import pytest
 
 from campaigns_project import watchdog
 from core import liveness
+from tests.conftest import redis_time
 
 PATIENCE = 0.2
 
@@ -28,7 +29,7 @@ def watched(redis, monkeypatch):
 
 
 def beats(redis):
-    redis.set("progress:beat", time.time())
+    redis.set("progress:beat", redis_time(redis))
 
 
 def looks(monkeypatch, seconds):

@@ -1,7 +1,6 @@
 """Why a campaign dials nothing, in one sentence, from the gate, the leases, the pace, the progress and the rows."""
 
 import re
-import time
 from datetime import time as clock_time
 from datetime import timedelta
 
@@ -17,7 +16,7 @@ from core import liveness
 from dialer import channels, diagnosis, inbox, trunk_health
 from dialer.diagnosis import Diagnosis
 from dialer.models import CallAttempt
-from tests.conftest import NUMBERS, Rig
+from tests.conftest import NUMBERS, Rig, redis_time
 from tests.factories import CallAttemptFactory, CallerIdFactory, CallFactory, CampaignFactory, FlowFactory
 
 A, B = NUMBERS[:2]
@@ -29,7 +28,7 @@ def at_work(redis):
 
     def progress() -> None:
         for who in diagnosis.NEEDED:
-            redis.set(f"progress:{who}", time.time())
+            redis.set(f"progress:{who}", redis_time(redis))
 
     progress()
     return progress
@@ -147,7 +146,7 @@ def test_an_ended_campaign_gives_the_reason_of_its_history(rig: Rig):
 def test_who_makes_no_progress(rig: Rig, redis, who):
     campaign = rig.campaign()
     start()
-    redis.set(f"progress:{who}", time.time() - 61)
+    redis.set(f"progress:{who}", redis_time(redis) - 61)
     worker = "beat" if who == "beat" else f"the {who} worker"
     assert of(campaign).summary == f"{worker} is not at work: no progress for 61 s"
     assert codes(campaign) == [f"no-{who}"]
@@ -155,7 +154,7 @@ def test_who_makes_no_progress(rig: Rig, redis, who):
 
 def test_a_campaign_that_does_not_start_for_want_of_a_worker_says_so(rig: Rig, redis):
     campaign = rig.campaign(send_at=timezone.now() + timedelta(seconds=1))
-    redis.set("progress:control", time.time() - 40)
+    redis.set("progress:control", redis_time(redis) - 40)
     assert of(campaign).summary.endswith("the control worker is not at work: no progress for 40 s")
 
 

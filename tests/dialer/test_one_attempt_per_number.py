@@ -1,7 +1,6 @@
 """An account has one attempt under way for a number, over campaigns, lists and duplicates; other calls wait for it."""
 
 import threading
-import time
 from collections import Counter
 
 import pytest
@@ -14,7 +13,7 @@ from campaigns.models import Call
 from campaigns_project.idle_campaigns import longest_idle_seconds
 from dialer import channels, claiming, diagnosis, dispatch, inbox
 from dialer.models import CallAttempt
-from tests.conftest import NUMBERS, Rig
+from tests.conftest import NUMBERS, Rig, redis_time
 from tests.factories import CallAttemptFactory, CallerIdFactory
 
 A, B, C = NUMBERS[:3]
@@ -30,7 +29,7 @@ def rig(rig: Rig) -> Rig:
 @pytest.fixture
 def at_work(redis):
     for process in diagnosis.NEEDED:
-        redis.set(f"progress:{process}", time.time())
+        redis.set(f"progress:{process}", redis_time(redis))
 
 
 def start(rig: Rig) -> int:

@@ -1,6 +1,7 @@
 """The second mode: for a given time a steady load, and one fault after another, chosen by the seed."""
 
 import random
+import signal
 import sys
 import threading
 import time
@@ -132,7 +133,7 @@ def _postgres(system: System, chance: random.Random) -> str:
     if how == "connections terminated":
         terminate_connections()
     else:
-        system.stop_postgres(crash=how == "crashed")
+        system.stop_postgres(signal.SIGQUIT if how == "crashed" else None)
         time.sleep(chance.uniform(0, 4))
         system.start_servers()
     return f"PostgreSQL {how}"

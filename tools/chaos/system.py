@@ -1,15 +1,18 @@
 """The processes of a Trunkline, each to be killed, frozen, stopped and started on its own."""
 
 import os
+import shutil
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import requests
 
+from tools.chaos import database_clock
 from tools.local import services
 from tools.local.output import Output
 from tools.local.postgres import Postgres
@@ -54,7 +57,7 @@ FAILPOINTS = (
 # Seconds after which a process that ended is started again, as a supervisor of a real system would.
 RESTART_SECONDS = 0.5
 # Environment variables that break a process under test, beside an operator's settings.
-BREAKING = {"CHAOS_CLOCK", "FAILPOINT_FILE", "PYTHONPATH"}
+BREAKING = {"CHAOS_CLOCK", "CHAOS_PROCESS", "FAILPOINT_FILE", "PYTHONPATH"}
 STOP_SECONDS = 20
 
 
@@ -80,10 +83,11 @@ class System(Stack):
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        self.set_clock(0)
+        _replace(self._clock, "0")
         self.start_servers()
         for step in SETUP:
             self._supervisor.run(step, self.environment)
+        database_clock.install(self.environment["DATABASE_URL"])
         for name in self._commands:
             self.spawn(name)
         threading.Thread(target=self._restart_ended, daemon=True).start()
@@ -101,7 +105,8 @@ class System(Stack):
         """Start the process of that name."""
         kind, _, number = name.partition("-")
         command = self._commands[kind].replace("@%h", f"{number}@%h")
-        environment = self.environment_of_tools if kind == "sandbox" else self.environment
+        breaking = self.environment | {"CHAOS_PROCESS": kind}
+        environment = self.environment_of_tools if kind == "sandbox" else breaking
         self._supervisor.start(name, command, environment)
 
     def arm(self, point: str, nth: int) -> None:
@@ -148,15 +153,22 @@ class System(Stack):
         """Stop it as an operator does: its data stays."""
         Valkey(self.data_dir).end()
 
-    def stop_postgres(self, *, crash: bool = False) -> None:
-        """Stop it as an operator does, or with SIGQUIT, after which it has to recover as from a crash."""
-        Postgres(self.data_dir).end(signal.SIGQUIT if crash else None)
+    def kill_valkey(self) -> None:
+        """Kill it, and remove its data."""
+        valkey = Valkey(self.data_dir)
+        valkey.end(signal.SIGKILL)
+        shutil.rmtree(valkey.folder / "appendonlydir")
+
+    def stop_postgres(self, how: signal.Signals | None = None) -> None:
+        """Stop it as an operator does, or with a signal after which it has to recover as from a crash."""
+        Postgres(self.data_dir).end(how)
 
     def heal(self) -> None:
         """Make everything as after the start: servers, processes, the clock, a carrier that behaves."""
-        self.set_clock(0)
         self._failpoint.unlink(missing_ok=True)
         self.start_servers()
+        self.set_own_clocks({})
+        self.set_clock(0)
         for name in self._commands:
             if self._supervisor.pid(name) is None:
                 self.spawn(name)
@@ -171,14 +183,21 @@ class System(Stack):
     # The clock ------------------------------------------------------------------------------------------------------
 
     def set_clock(self, ahead: float) -> None:
-        """Set the time of day of the processes under test, in seconds ahead of the machine's.
+        """Set the time of day of the processes under test and of PostgreSQL, in seconds ahead of the machine's.
 
-        The servers and the sandbox keep the machine's time.
+        Redis and the sandbox keep the machine's time.
         """
         self.ahead = ahead
+        database_clock.set_ahead(self.environment["DATABASE_URL"], ahead)
         _replace(self._clock, str(ahead))
         if self._supervisor.pid("web") is not None:
             self._wait_for_clock(ahead)
+
+    def set_own_clocks(self, ahead: Mapping[str, float]) -> None:
+        """Set the clocks of single processes, by name, in seconds ahead of the others. Those not named are right."""
+        for name in self._commands:
+            _replace(self._clock.with_suffix(f".{name}"), str(ahead.get(name, 0.0)))
+        time.sleep(0.5)  # each looks every tenth of a second
 
     def _wait_for_clock(self, ahead: float) -> None:
         """Wait until the web process has the time: the others look as often. Raises StackFailed."""
@@ -199,6 +218,6 @@ class System(Stack):
 
 def _replace(file: Path, text: str) -> None:
     """Write the file in one step, so that no process reads half of it."""
-    whole = file.with_suffix(".new")
+    whole = file.with_name(f"{file.name}.new")
     whole.write_text(text)
     whole.replace(file)

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils import timezone
 
 from accounts.models import ApiKey
+from core import clocks
 
 COLUMNS = "{:20} {:20} {:32} {:18} {}"
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         keys = ApiKey.objects.select_related("account").order_by("account__sid", "created_at", "id")
         if options["sid"]:
             keys = keys.filter(account__sid=options["sid"])
-        now = timezone.now()
+        now = clocks.now()
         self.stdout.write(COLUMNS.format("account", "name", "key", "last used", "state"))
         for key in keys:
             row = (key.account.sid, key.name, key.key, _minute(key.last_used_at) or "never", _state(key, now))

@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
 from accounts import credentials
 from accounts.management.command_kit import find_key
+from core import clocks
 
 
 class Command(BaseCommand):
@@ -17,6 +17,6 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         key = find_key(options["key"])
-        if not credentials.revoke(key, now=timezone.now()):
+        if not credentials.revoke(key, now=clocks.now()):
             raise CommandError(f"the key {key.key} is revoked already")
         self.stdout.write(f"revoked: {key.key}")

@@ -1,7 +1,8 @@
 """Sets the clock of one Python process: Python imports a module of this name at its start, where PYTHONPATH has it.
 
 CHAOS_CLOCK names a file with the seconds by which the time of day is ahead; a change takes effect within a tenth of a
-second. The clock that only counts (`time.monotonic`) goes on, as when an operator sets a machine's clock.
+second. A file of that name with the suffix of CHAOS_PROCESS has those by which this process alone is ahead. The clock
+that only counts (`time.monotonic`) goes on, as when an operator sets a machine's clock.
 """
 
 import os
@@ -15,8 +16,9 @@ LOOK_SECONDS = 0.1
 
 def _follow(file: Path) -> None:
     ahead, traveller = 0.0, None
+    own = file.with_suffix(f".{os.environ.get('CHAOS_PROCESS', '')}")
     while True:
-        wanted = float(file.read_text() or 0)
+        wanted = float(file.read_text() or 0) + (float(own.read_text() or 0) if own.exists() else 0.0)
         if wanted != ahead:
             if traveller:
                 traveller.stop()

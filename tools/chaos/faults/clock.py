@@ -32,6 +32,16 @@ def clock_backwards(run: Run) -> Iterator[None]:
     ending.silences.append((max(time.time(), ending.ends_at) + STILL_AFTER_END, float("inf")))
 
 
+OWN_CLOCKS = {"web": 40.0, "control": -7.0, "dial": 12.0, "webhooks": -HOUR, "load": HOUR, "beat": 25.0}
+
+
+@table.row("8d", "every process's clock off by another amount")
+def clocks_differ(run: Run) -> Iterator[None]:
+    run.system.set_own_clocks(OWN_CLOCKS)
+    yield
+    run.strike(lambda: time.sleep(6))
+
+
 @table.row("8c", "clocks change (DST) during a campaign")
 def daylight_saving(run: Run) -> Iterator[None]:
     """Calling hours from 00:30 to 01:30 in London, on the night in which 01:00 is followed by 02:00."""

@@ -1,5 +1,6 @@
 """Faults 4 and 5: Redis and PostgreSQL restart, crash, go away, lose data or connections."""
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -51,6 +52,14 @@ def queues_lost(run: Run) -> Iterator[None]:
         time.sleep(0.05)
 
 
+@table.row("4e", "Redis killed, and back without its data", race=True)
+def redis_killed(run: Run) -> Iterator[None]:
+    yield
+    run.wait_a_moment()
+    run.strike(run.system.kill_valkey)
+    run.system.start_servers()
+
+
 # 5. PostgreSQL -------------------------------------------------------------------------------------------------------
 
 
@@ -66,7 +75,7 @@ def postgres_restarts(run: Run) -> Iterator[None]:
 def postgres_crashes(run: Run) -> Iterator[None]:
     yield
     run.wait_a_moment()
-    run.strike(lambda: run.system.stop_postgres(crash=True))
+    run.strike(lambda: run.system.stop_postgres(signal.SIGQUIT))
     run.system.start_servers()
 
 
@@ -84,6 +93,14 @@ def connections_terminated(run: Run) -> Iterator[None]:
     yield
     run.wait_a_moment()
     run.strike(terminate_connections)
+
+
+@table.row("5e", "PostgreSQL killed", race=True)
+def postgres_killed(run: Run) -> Iterator[None]:
+    yield
+    run.wait_a_moment()
+    run.strike(lambda: run.system.stop_postgres(signal.SIGKILL))
+    run.system.start_servers()
 
 
 def terminate_connections() -> None:
