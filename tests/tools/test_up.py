@@ -7,14 +7,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 import pytest
+import redis
 
 from tools.local import up
+from tools.local.restarts import Restarts
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds, for what takes one or two
@@ -90,6 +94,19 @@ class Project:
         path = self.folder / f"{name}.pid"
         wait_until(lambda: path.exists() and path.read_text(), f"the start of {name}")
         return int(path.read_text())
+
+    def next_pid(self, name: str, last: int) -> int:
+        wait_until(lambda: self.pid(name) != last, f"the next start of {name}")
+        return self.pid(name)
+
+    def wait_for_words(self, words: str, times: int) -> None:
+        wait_until(lambda: self.output().count(words) == times, f"{times} times {words}")
+
+    def servers(self) -> dict[str, Any]:
+        """Return the entries of the embedded servers: pid and URL by name. One that is just started has none yet."""
+        path = self.data_dir / "services.json"
+        wait_until(lambda: path.exists() and len(json.loads(path.read_text())) == 2, "the entries of both servers")
+        return dict(json.loads(path.read_text()))
 
     def steps(self) -> list[str]:
         path = self.folder / "steps"
@@ -187,6 +204,102 @@ def test_a_process_that_ends_long_after_its_start_is_started_again(project: Proj
     assert run.poll() is None
     assert lives(other)
     assert "control ended (exit code 137) and is started again" in project.output()
+
+
+def test_a_process_that_was_healthy_is_started_again_however_often_it_ends(project: Project) -> None:
+    project.has(control=SLEEPER, beat=SLEEPER)
+    run = project.up()
+    pid, other = project.pid("control"), project.pid("beat")
+    time.sleep(up.HEALTHY_AFTER + 0.5)
+    for _ in range(3):
+        last = pid
+        os.kill(last, signal.SIGKILL)
+        pid = project.next_pid("control", last)
+    assert run.poll() is None
+    assert lives(pid)
+    assert lives(other)
+    assert "is started again in 1 s" in project.output()
+    assert "is started again in 2 s" in project.output()
+
+
+def test_a_process_that_waits_for_its_start_is_not_started_while_all_stops(project: Project) -> None:
+    project.has(control=SLEEPER)
+    run = project.up()
+    pid = project.pid("control")
+    time.sleep(up.HEALTHY_AFTER + 0.5)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: project.pid("control") != pid, "the second start of control")
+    second = project.pid("control")
+    os.kill(second, signal.SIGKILL)
+    wait_until(lambda: "in 1 s" in project.output(), "the wait")
+    run.terminate()
+    assert run.wait(timeout=PATIENCE) == 0
+    assert project.pid("control") == second
+
+
+@pytest.mark.parametrize(("healthy", "waits"), [(True, [1, 2, 4, 8, 16, 30, 30]), (False, [None])])
+def test_waits_grow_up_to_a_bound(healthy: bool, waits: list[float | None]) -> None:
+    restarts = Restarts()
+    if healthy:
+        assert restarts.wait_after(11, healthy_after=10) == 0
+    assert [restarts.wait_after(1, healthy_after=10) for _ in waits] == waits
+    if healthy:
+        assert restarts.wait_after(11, healthy_after=10) == 0
+        assert restarts.wait_after(1, healthy_after=10) == 1
+
+
+@pytest.mark.parametrize("name", ["postgres", "valkey"])
+def test_an_embedded_server_that_was_killed_is_started_again_at_its_address(project_alone: Project, name: str) -> None:
+    project = project_alone
+    project.has(one=SLEEPER)
+    run = project.up()
+    wait_until(project.is_up, "the start")
+    before = project.servers()
+    keep(before, "kept")
+
+    os.kill(before[name]["pid"], signal.SIGKILL)
+    wait_until(lambda: f"{name} runs again" in project.output(), "the second start of the server")
+
+    after = project.servers()
+    assert after[name]["url"] == before[name]["url"]
+    assert after[name]["pid"] != before[name]["pid"]
+    assert kept(after) == ["kept", "kept"]
+    assert run.poll() is None
+    assert lives(project.pid("one"))
+    run.terminate()
+    assert run.wait(timeout=PATIENCE) == 0, project.output()
+    assert not any(lives(server["pid"]) for server in after.values())
+
+
+def test_both_servers_killed_twice_come_back(project_alone: Project) -> None:
+    project = project_alone
+    project.has(one=SLEEPER)
+    run = project.up()
+    wait_until(project.is_up, "the start")
+    keep(project.servers(), "kept")
+    for times in (1, 2):
+        for server in project.servers().values():
+            os.kill(server["pid"], signal.SIGKILL)
+        project.wait_for_words("runs again", 2 * times)
+    assert kept(project.servers()) == ["kept", "kept"]
+    assert run.poll() is None
+
+
+def keep(servers: Mapping[str, Any], text: str) -> None:
+    """Store a text in both servers; what is not a second old a crash of Valkey may lose."""
+    with psycopg.connect(servers["postgres"]["url"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (text text)")
+        connection.execute("INSERT INTO kept VALUES (%s)", [text])
+    with redis.Redis.from_url(servers["valkey"]["url"]) as client:
+        client.set("kept", text)
+    time.sleep(1.5)
+
+
+def kept(servers: Mapping[str, Any]) -> list[str]:
+    with psycopg.connect(servers["postgres"]["url"]) as connection:
+        [[in_postgres]] = connection.execute("SELECT text FROM kept").fetchall()
+    with redis.Redis.from_url(servers["valkey"]["url"], decode_responses=True) as client:
+        return [in_postgres, str(client.get("kept"))]
 
 
 def test_a_failed_step_stops_everything(project_alone: Project) -> None:

@@ -55,6 +55,18 @@ class EmbeddedServer(ABC):
         Returns its URL. With `durable=False` it is faster and loses its data in a crash. Raises EmbeddedError.
         """
 
+    @abstractmethod
+    def restart(self, url: str) -> None:
+        """Start the server again after a crash, durable, at the address that it had. Raises EmbeddedError."""
+
+    def is_running(self) -> bool:
+        """Tell whether the recorded process runs, without looking at all processes of the machine."""
+        try:
+            process = psutil.Process(self._recorded().get("pid", -1))
+            return _runs(process) and process.cwd() == str(self.folder)
+        except (psutil.Error, ValueError):
+            return False
+
     def stop(self) -> None:
         """End the server and remove it from services.json."""
         self.end()

@@ -91,6 +91,10 @@ class Postgres(EmbeddedServer):
         self._record(self._url(), int(self._pid_file.read_text().split("\n", 1)[0]))
         return self._url()
 
+    def restart(self, url: str) -> None:
+        if (started := self.start(durable=True)) != url:
+            raise EmbeddedError(f"The embedded PostgreSQL came back at another address, {started}.")
+
     def stop(self) -> None:
         super().stop()
         if self._sockets != self.folder and self._sockets.is_dir():

@@ -25,6 +25,7 @@ import psutil
 from core import services_file
 from tools.local.output import Output
 from tools.local.project import PROJECT
+from tools.local.restarts import Restarts
 
 Process = subprocess.Popen[Any]
 Command = str | Sequence[str | Path]
@@ -119,6 +120,24 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 # Processes by name --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Restart:
+    """A process that has ended: its exit code, and the seconds until it is started again."""
+
+    name: str
+    code: int
+    wait: float
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A process that has ended, and when it is started again, by the monotonic clock."""
+
+    command: Command
+    environment: Mapping[str, str]
+    due: float
+
+
 @dataclass
 class _Child:
     process: Process
@@ -147,6 +166,8 @@ class Supervisor:
         self._cwd = cwd
         self._record = record
         self._children: dict[str, _Child] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._restarts: dict[str, Restarts] = {}
         self._lock = threading.RLock()
 
     def run(
@@ -175,6 +196,7 @@ class Supervisor:
             process = spawn(command, environment, cwd=self._cwd, stdout=target)
             reader = self._output.follow(name, process.stdout) if process.stdout is not None else None
             self._children[name] = _Child(process, reader, command, environment, time.monotonic())
+            self._waiting.pop(name, None)
             self._enter()
 
     def has_ended(self, name: str) -> bool:
@@ -186,32 +208,40 @@ class Supervisor:
         with self._lock:
             return self._children[name].process.pid if name in self._children else None
 
-    def restart_ended(
-        self, healthy_after: float = 0.0, *, check: Callable[[], None] = lambda: None
-    ) -> list[tuple[str, int]]:
-        """Start each process again that has ended. Returns their names and exit codes.
+    def restart_ended(self, healthy_after: float = 0.0, *, check: Callable[[], None] = lambda: None) -> list[Restart]:
+        """Start each process again that has ended: at once, or after a wait that grows while it ends again and again.
 
         Args:
-            healthy_after: seconds. A process that ended sooner after its start would only end again.
+            healthy_after: seconds after which a process counts as healthy.
             check: called when one has ended, before anything is done about it.
 
+        Returns:
+            Those that have ended since the last call.
+
         Raises:
-            ProcessEnded: A process ended within healthy_after seconds. It is not started again.
+            ProcessEnded: A process ended that was never healthy, and would only end again. It is not started again.
         """
-        restarted = []
+        ended = []
         with self._lock:
             for name, child in list(self._children.items()):
                 if child.is_stopping or not has_ended(child.process):
                     continue
                 check()
+                lived = time.monotonic() - child.started
                 del self._children[name]
                 code = child.collect()
-                if time.monotonic() - child.started < healthy_after:
-                    words = f"{name} ended (exit code {code}).{self._output.last_lines(name)}"
-                    raise ProcessEnded(words, code)
-                self.start(name, child.command, child.environment)
-                restarted.append((name, code))
-        return restarted
+                wait = self._restarts.setdefault(name, Restarts()).wait_after(lived, healthy_after)
+                if wait is None:
+                    raise ProcessEnded(f"{name} ended (exit code {code}).{self._output.last_lines(name)}", code)
+                self._waiting[name] = _Waiting(child.command, child.environment, time.monotonic() + wait)
+                ended.append(Restart(name, code, wait))
+            self._start_waiting()
+        return ended
+
+    def _start_waiting(self) -> None:
+        for name, waiting in list(self._waiting.items()):
+            if time.monotonic() >= waiting.due:
+                self.start(name, waiting.command, waiting.environment)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to the process and to everything in its group."""
@@ -226,7 +256,9 @@ class Supervisor:
     def stop(self, *names: str, seconds: float = KILL_AFTER, at_once: Callable[[], bool] = lambda: False) -> None:
         """Stop the processes of these names, all of them if none is given, as the function `stop` does."""
         with self._lock:
-            children = {name: self._children[name] for name in names or self._children}
+            for name in names or list(self._waiting):
+                self._waiting.pop(name, None)
+            children = {name: self._children[name] for name in names or self._children if name in self._children}
             for child in children.values():
                 child.is_stopping = True
         stop((child.process for child in children.values()), seconds, at_once=at_once)

@@ -19,11 +19,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.local.embedded_server import EmbeddedError
+from tools.local.embedded_server import EmbeddedError, EmbeddedServer
 from tools.local.postgres import Postgres
 from tools.local.valkey import Valkey
 
-__all__ = ["AlreadyRunning", "EmbeddedError", "embedded_services", "exclusive_use", "start_services", "stop_services"]
+__all__ = [
+    "AlreadyRunning",
+    "EmbeddedError",
+    "embedded_servers",
+    "embedded_services",
+    "exclusive_use",
+    "start_services",
+    "stop_services",
+]
+
+
+Servers = dict[EmbeddedServer, str]
+"""URLs by server."""
 
 
 class AlreadyRunning(EmbeddedError):
@@ -62,6 +74,18 @@ def start_services(
         "DATABASE_URL": environ.get("DATABASE_URL") or Postgres(folder).start(durable=durable),
         "REDIS_URL": environ.get("REDIS_URL") or Valkey(folder).start(durable=durable),
     }
+
+
+def embedded_servers(data_dir: Path | str, environ: Mapping[str, str], urls: Mapping[str, str]) -> Servers:
+    """Return the servers that `start_services` has started, with their URLs.
+
+    Args:
+        environ: as it was given to it.
+        urls: what it returned.
+    """
+    folder = Path(data_dir).resolve()
+    kinds: dict[str, type[EmbeddedServer]] = {"DATABASE_URL": Postgres, "REDIS_URL": Valkey}
+    return {kind(folder): urls[name] for name, kind in kinds.items() if not environ.get(name)}
 
 
 def stop_services(data_dir: Path | str) -> None:

@@ -3,8 +3,9 @@
     python -m tools.local.up [--only web,control] [--quiet] [--procfile PATH]
 
 Starts the embedded servers that no environment variable replaces, prepares the database and the static files, and then
-runs the Procfile's processes until it is told to stop (SIGINT, SIGTERM, SIGHUP) or one of them ends within seconds of
-its start; one that ends later is started again. Whatever happens, also half way through the start, everything it
+runs the Procfile's processes until it is told to stop (SIGINT, SIGTERM, SIGHUP). A process or server that was healthy
+once and ends is started again, after a wait that grows while it ends again and again; one that ends within seconds of
+its first start stops everything, with its last words. Whatever happens, also half way through the start, everything it
 started is stopped again.
 
 Exit code: 0 after a requested stop, otherwise the code of what failed, and 1 where that has none.
@@ -26,11 +27,12 @@ from tools.local.output import Output
 from tools.local.ports import accepts_connections, is_free
 from tools.local.processes import ProcessEnded, Supervisor, end_leftovers
 from tools.local.project import PROCFILE, SETUP, operator_environment, read_procfile
+from tools.local.server_guard import ServerGuard
 from tools.local.signals import StopRequested, StopSignal
 
 HEALTHY_AFTER = 10.0
-"""Seconds after which a process is taken to have started well. One that ends later is started again, as a worker does
-that has lost its broker (see `watchdog`); one that ends sooner would only end again."""
+"""Seconds after which a process is taken to have started well, so that it is started again when it ends: a worker that
+has lost its broker ends itself (see `watchdog`). One that never lived so long would only end again."""
 
 RECORD = "processes.json"
 """File in DATA_DIR with the running processes."""
@@ -103,8 +105,11 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
         addresses = _free_addresses(commands, environment)
         output = Output(data_dir / "logs" if options.quiet else None, width=max(map(len, commands)))
         supervisor = Supervisor(output, cwd=project, record=data_dir / RECORD)
+        guard: ServerGuard | None = None
         try:
-            environment.update(services.start_services(data_dir, environ=environment))
+            urls = services.start_services(data_dir, environ=environment)
+            guard = ServerGuard(services.embedded_servers(data_dir, environment, urls), _say)
+            environment.update(urls)
             environment.setdefault("CELERY_BROKER_URL", environment["REDIS_URL"])
             stop.check()
             for step in SETUP:
@@ -112,9 +117,10 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
             for name, command in commands.items():
                 stop.check()
                 supervisor.start(name, command, environment)
+            guard.start()
             _watch(supervisor, addresses, output, stop)
         finally:
-            _stop(supervisor, data_dir, stop)
+            _stop(supervisor, guard, data_dir, stop)
 
 
 def _environment(project: Path) -> dict[str, str]:
@@ -143,13 +149,15 @@ def _commands(procfile: Path, only: str | None) -> dict[str, str]:
 
 
 def _watch(supervisor: Supervisor, addresses: HostsAndPorts, output: Output, stop: StopSignal) -> None:
-    """Keep the processes running until a signal comes or a new one ends; announce them once all addresses answer."""
+    """Keep the processes running until a signal comes or one fails to start; say so once all addresses answer."""
     waiting: set[tuple[str, int]] | None = set(addresses.values())
     while True:
         stop.check()
         # A signal to every process of the machine ends ours first: then `check` makes it a requested stop.
-        for name, code in supervisor.restart_ended(HEALTHY_AFTER, check=stop.check):
-            _say(f"{name} ended (exit code {code}) and is started again.{output.last_lines(name)}")
+        for ended in supervisor.restart_ended(HEALTHY_AFTER, check=stop.check):
+            when = f" in {ended.wait:.0f} s" if ended.wait else ""
+            words = output.last_lines(ended.name)
+            _say(f"{ended.name} ended (exit code {ended.code}) and is started again{when}.{words}")
         if waiting is not None:
             waiting = {address for address in waiting if not accepts_connections(*address)}
             if not waiting:
@@ -158,13 +166,17 @@ def _watch(supervisor: Supervisor, addresses: HostsAndPorts, output: Output, sto
         time.sleep(0.1)
 
 
-def _stop(supervisor: Supervisor, data_dir: Path, stop: StopSignal) -> None:
+def _stop(supervisor: Supervisor, guard: ServerGuard | None, data_dir: Path, stop: StopSignal) -> None:
     """Stop everything; a second signal means: at once."""
     _say("stopping")
     requests = max(stop.count, 1)
+    if guard is not None:
+        guard.stop_restarting()
     try:
         supervisor.stop(at_once=lambda: stop.count > requests)
     finally:
+        if guard is not None:
+            guard.join()
         services.stop_services(data_dir)
     _say("stopped")
 

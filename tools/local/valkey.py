@@ -56,6 +56,12 @@ class Valkey(EmbeddedServer):
                 return url
         raise EmbeddedError(f"The embedded Valkey did not start; see {self.folder / 'valkey.log'}.")
 
+    def restart(self, url: str) -> None:
+        self.end()
+        port = urlsplit(url).port or 0
+        if not self._launch(port, durable=True):
+            raise EmbeddedError(f"Valkey does not start on its port {port}; see {self.folder / 'valkey.log'}.")
+
     def _is_adoptable(self, pid: int, url: str) -> bool:
         """Whether the recorded server runs and serves, perhaps after it has read its file."""
         main = self.main_process()
