@@ -16,7 +16,7 @@ _LONGEST = 15
 
 # Spreadsheets keep a number text with ="…" or an apostrophe; tel: is RFC 3966, p: what Facebook's lead exports write.
 _WRAPPED = re.compile(r'\A="(.*)"\Z', re.DOTALL)
-_MARKED = re.compile(r"\A(?:(?:tel|p):\s*)?['\u2018\u2019\u02BC`\u00B4]?(?=[+(\uFF0B\w])", re.IGNORECASE)
+_MARKED = re.compile(r"\A(?:(?:tel|p):\s*)?['\u2018\u2019\u02BC`\u00B4]?(?=[+(\w])", re.IGNORECASE)
 
 _ASCII = frozenset("0123456789+-(). ")
 _SAME_AS = {"\uff0b": "+", "\ufe62": "+", "\u2212": "-", "\uff08": "(", "\uff09": ")", "\uff0e": "."}
@@ -30,7 +30,8 @@ _DATES = (
 _BETWEEN_NUMBERS = re.compile(r"[,;/|&\n\r\t]|\s(?:or|and)\s", re.IGNORECASE)
 # A number with a single dot before its last one or two digits: no country groups digits so, spreadsheets do.
 _WHOLE_DECIMAL = re.compile(r"([^.]*)\.0{1,2}")
-_FRACTION = re.compile(r"[^.]*\.[0-9]{1,2}|.*\.[0-9]")
+# Of three zeros or more, nobody can tell whether they are decimals or digits of the number.
+_FRACTION = re.compile(r"[^.]*\.(?:[0-9]{1,2}|0{3,})|.*\.[0-9]")
 
 
 class Unclear(ValueError):
@@ -42,9 +43,12 @@ def plain(text: str) -> str:
 
     Raises Unclear for what is not one number written so: it names the character, or what the text looks like.
     """
-    text = _unwrapped(text)
+    text = _unwrapped("".join(map(_folded, text)).strip())
     _refuse_what_is_something_else(text)
-    number = "".join(map(_in_ascii, text)).strip(" .")
+    for character in text:
+        if character not in _ASCII:
+            raise Unclear(f"the character {named(character)} is not part of a number")
+    number = text.strip(" .")
     if whole := _WHOLE_DECIMAL.fullmatch(number):
         return whole[1]
     if _FRACTION.fullmatch(number):
@@ -55,7 +59,6 @@ def plain(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    text = text.strip()
     if wrapped := _WRAPPED.match(text):
         text = wrapped[1].strip()
     return _MARKED.sub("", text, count=1)
@@ -93,7 +96,8 @@ def _digits(text: str) -> int:
     return sum(character.isdecimal() for character in text)
 
 
-def _in_ascii(character: str) -> str:
+def _folded(character: str) -> str:
+    """Return the same in ASCII, where the character is a digit or usual in numbers."""
     if character in _ASCII:
         return character
     if character in _SAME_AS:
@@ -107,7 +111,7 @@ def _in_ascii(character: str) -> str:
             return " "
         case "Cf":  # marks of direction, and joiners, which phones and web pages copy along
             return ""
-    raise Unclear(f"the character {named(character)} is not part of a number")
+    return character
 
 
 def named(character: str) -> str:

@@ -15,6 +15,9 @@ from contacts.number_text import Unclear
 _RUNS = ("01234567890123456789", "98765432109876543210")
 
 
+_PLACEHOLDER = "it looks like a placeholder: write it with + and the country code, if it is meant"
+
+
 class InvalidNumber(ValueError):
     """`number` (as given) can't be called, and why; `position` counts from 1, where it is one of several."""
 
@@ -84,7 +87,7 @@ def _national(text: str, region: str) -> str:
     """Read a number without a plus: a national one, or one that has lost its plus in a spreadsheet."""
     digits = _digits(text)
     if _is_placeholder(digits):
-        raise Unclear("it looks like a placeholder: write it with + and the country code, if it is meant")
+        raise Unclear(_PLACEHOLDER)
     national = _valid(text, region)
     if national and not _is_same_number(digits, national, region):
         national = None
@@ -93,6 +96,8 @@ def _national(text: str, region: str) -> str:
     if lost_plus and _written(lost_plus) != f"+{digits}":
         lost_plus = None
     readings = {_written(reading): reading for reading in (national, lost_plus) if reading}
+    if any(_is_placeholder_with_its_country(digits, reading) for reading in readings.values()):
+        raise Unclear(_PLACEHOLDER)
     if len(readings) > 1 and national and not _has_its_trunk_prefix(digits, national, region):
         return f"+{digits}"
     if len(readings) > 1:
@@ -137,6 +142,12 @@ def _is_placeholder(digits: str) -> bool:
     return len(digits) >= 7 and (
         len(set(subscriber)) == 1 or any(digits in run for run in _RUNS) or any(subscriber in run for run in _RUNS)
     )
+
+
+def _is_placeholder_with_its_country(digits: str, parsed: phonenumbers.PhoneNumber) -> bool:
+    """Tell whether `919999999999` or `00919999999999` was written, whose national number is a placeholder."""
+    subscriber = phonenumbers.national_significant_number(parsed)
+    return digits.endswith(f"{parsed.country_code}{subscriber}") and _is_placeholder(subscriber)
 
 
 def _written(parsed: phonenumbers.PhoneNumber) -> str:

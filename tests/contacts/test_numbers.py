@@ -70,6 +70,11 @@ def test_marks_spaces_dashes_and_digits_of_other_scripts_are_read(number):
         "p:+919810012345",
         "tel:+91-98100-12345",
         "`9810012345",
+        "\u202atel:+919810012345\u202c",
+        "tel:\u202d+91 98100 12345\u202c",
+        "\u200b'9810012345",
+        '\u200e="9810012345"',
+        "\u00a0'\uff19810012345\u3000",
     ],
 )
 def test_what_spreadsheets_and_exports_put_around_a_number_is_dropped(number):
@@ -94,6 +99,10 @@ def test_the_decimal_that_a_spreadsheet_has_made_is_dropped(number, region, e164
     ("number", "reason"),
     [
         ("9810012345.5", "it ends like a decimal"),
+        # Without this, it would be the number of a stranger in Berlin.
+        ("+4930123456.000", "it ends like a decimal"),
+        ("+43664123456.0000", "it ends like a decimal"),
+        ("\u0669\u0668\u0661\u0660\u0660\u0661\u0662\u0663\u0664\u0665.\u0660\u0660\u0660", "it ends like a decimal"),
         ("9,810,012,345", "the character “,” (U+002C COMMA)"),
         ("9.1981E+11", "a spreadsheet has rounded this number"),
         ("9,1981E+11", "a spreadsheet has rounded this number"),
@@ -108,7 +117,14 @@ def test_the_decimal_that_a_spreadsheet_has_made_is_dropped(number, region, e164
         ("09999999999", "it looks like a placeholder"),
         ("1234567890", "it looks like a placeholder"),
         ("9876543210", "it looks like a placeholder"),
+        ("919999999999", "it looks like a placeholder"),
+        ("91 99999-99999", "it looks like a placeholder"),
+        ("0091 9876543210", "it looks like a placeholder"),
         ("2024-01-15", "it is a date"),
+        ("2024\u201301\u201315", "it is a date"),
+        ("\uff12\uff10\uff12\uff14-01-15", "it is a date"),
+        ("\u0661\u0665/\u0661/\u0662\u0660\u0662\u0664", "it is a date"),
+        ("\u0669.\u0661\u0669E+\u0661\u0661", "a spreadsheet has rounded this number"),
         ("15.01.2024", "it is a date"),
         ("1/15/2024", "it is a date"),
         ("98100CALLME", "the character “C” (U+0043 LATIN CAPITAL LETTER C)"),
@@ -128,6 +144,17 @@ def test_a_refusal_says_what_the_text_looks_like(number, reason):
 
 def test_a_placeholder_that_is_meant_is_written_with_its_country():
     assert read("+919999999999", "IN") == "+919999999999"
+    assert read("9199999999", "IN") == "+919199999999", "these are not the country code and eight nines"
+
+
+@pytest.mark.parametrize("zeros", ["000", "0000", "000000"])
+@pytest.mark.parametrize("kind", [phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE])
+def test_decimals_never_become_digits_in_any_country(kind, zeros):
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        if example_number := phonenumbers.example_number_for_type(region, kind):
+            e164 = phonenumbers.format_number(example_number, phonenumbers.PhoneNumberFormat.E164)
+            for written in (e164, e164[1:]):
+                assert to_e164(f"{written}.{zeros}", region) is None, (region, written)
 
 
 @pytest.mark.parametrize(
