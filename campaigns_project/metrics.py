@@ -165,6 +165,9 @@ def _repairs(_now: datetime) -> Iterator[Metric]:
     for kind in (field.name for field in fields(Repairs)):
         repairs.add_metric([kind], counts.get(kind, 0))
     yield repairs
+    text = "Ids that a carrier gave to a second call; such calls are not asked for by them."
+    repeated = counts.get(repair_counts.REPEATED_IDS, 0)
+    yield CounterMetricFamily("trunkline_carrier_ids_repeated", text, value=repeated)
 
 
 def _clocks(_now: datetime) -> Iterator[Metric]:

@@ -122,7 +122,10 @@ class CallAttemptAdmin(AttemptParts, NumberSearch, LargeTableAdmin):
     inlines = (AttemptHistoryInline,)
     fieldsets = (
         (None, {"fields": ("attempt_id", "call_link", "campaign_link", "number", "state", "reason")}),
-        ("Carrier", {"fields": ("trunk", "carrier_account", "carrier_ref", "http_status")}),
+        (
+            "Carrier",
+            {"fields": ("trunk", "carrier_account", "carrier_ref", "ref_is_guess", "ref_is_repeated", "http_status")},
+        ),
         ("Times", {"fields": ("claimed_at", "placing_at", "heard_at", "answered_at", "ended_at")}),
         ("Conversation", {"fields": ("duration_seconds", "digits", "recording_url")}),
     )

@@ -3,7 +3,7 @@
 `outcomes` stores them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -50,6 +50,10 @@ class Ended:
     retry_at: datetime | None = None
     is_resting: bool = False
 
+    def without_ref(self) -> "Ended":
+        """Return it without the carrier's id, which names another call too."""
+        return replace(self, event=replace(self.event, carrier_ref=""))
+
 
 class Fate(NamedTuple):
     """The call's next status, why, and when its retry is due, where it waits for one."""
@@ -76,6 +80,7 @@ def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
             "digits": event.digits,
             "recording_url": event.recording_url,
             "carrier_ref": event.carrier_ref or attempt.carrier_ref,
+            "ref_is_guess": event.is_guess if event.carrier_ref else attempt.ref_is_guess,
             "http_status": ended.http_status,
             "reason": ended.reason[:255],
             "was_refused": ended.retry_at is not None,

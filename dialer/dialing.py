@@ -20,7 +20,7 @@ from campaigns.models import Campaign, CustomField, Outcome
 from core import batches, clocks, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
-from dialer import attempt_states, caller_id_health, gate, inbox, links, outcomes, trunk_health
+from dialer import attempt_states, caller_id_health, carrier_refs, gate, inbox, links, outcomes, trunk_health
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.caller_id_health import RefusedCall
@@ -227,9 +227,11 @@ def _store(trunk: Trunk, batch: Sequence[Placing], replies: Mapping[UUID, Reply]
 def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
     """Hang up calls whose attempts have been given back meanwhile: this process was away for too long."""
     given_back = CallAttempt.objects.filter(pk__in=list(accepted), status=Status.CANCELED).values_list("pk", flat=True)
-    if strays := [accepted[pk] for pk in given_back]:
+    strays = {pk: accepted[pk] for pk in given_back}
+    others = carrier_refs.held_by_others(strays) if strays else set()
+    if strays:
         log.error("calls_taken_too_late", trunk=trunk.name, calls=len(strays))
-        inbox.append(trunk.carrier, carrier_of(trunk).hang_up(strays))
+        inbox.append(trunk.carrier, carrier_of(trunk).hang_up([ref for pk, ref in strays.items() if pk not in others]))
 
 
 def _end(attempt_id: UUID, reply: Reply) -> Ended | None:

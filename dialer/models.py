@@ -55,6 +55,16 @@ class CallAttempt(models.Model):
     number = models.PositiveSmallIntegerField("attempt number", help_text="1 for the first attempt that counts.")
     status = models.CharField(max_length=16, choices=Status, default=Status.CLAIMED, editable=False)
     carrier_ref = models.CharField("carrier's id", max_length=64, blank=True)
+    # Rules: dialer.carrier_refs.
+    ref_is_guess = models.BooleanField(
+        "carrier's id is a guess", default=False, db_default=False, help_text="The call was found by its number."
+    )
+    ref_is_repeated = models.BooleanField(
+        "carrier's id is repeated",
+        default=False,
+        db_default=False,
+        help_text="Another call had it before.",
+    )
     claimed_at = models.DateTimeField()
     # When the carrier was asked; from then on a phone may have rung.
     placing_at = models.DateTimeField(null=True, blank=True)
@@ -91,7 +101,7 @@ class CallAttempt(models.Model):
             models.UniqueConstraint(
                 fields=["carrier_account", "carrier_ref"],
                 name="carrier_ref_belongs_to_one_attempt",
-                condition=~Q(carrier_ref=""),
+                condition=~Q(carrier_ref="") & Q(ref_is_repeated=False),
             ),
             models.CheckConstraint(
                 name="attempt_has_an_end_exactly_when_ended",
@@ -114,6 +124,12 @@ class CallAttempt(models.Model):
                 fields=["status", "claimed_at"],
                 name="attempt_unfinished",
                 condition=Q(status__in=["claimed", "placing", "in-progress", "unknown"]),
+            ),
+            # Read where an id comes back, to find those that had it before.
+            models.Index(
+                fields=["carrier_account", "carrier_ref"],
+                name="attempt_with_a_repeated_id",
+                condition=Q(ref_is_repeated=True),
             ),
             # Read by call details, a page at a time in the order of dialing.
             models.Index(fields=["campaign", "claimed_at", "id"], name="attempt_listed"),

@@ -19,7 +19,7 @@ from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from core import failpoints
 from core.state_machine import Move
-from dialer import attempt_ends, attempt_states, channels, instant_failures, messages, signals
+from dialer import attempt_ends, attempt_states, carrier_refs, channels, instant_failures, messages, signals
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -43,7 +43,8 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
         _hold_campaigns([attempt_id for attempt_id, _ in news])
         if up:
             _mark_up(up, _lock({attempt_id for attempt_id, _ in news}), now)
-        return _end(ended, _lock_unfinished(ended), now)
+        unfinished = _lock_unfinished(ended)
+        return _end(ended, [attempt for attempt in unfinished if not _is_overtaken(ended[attempt.pk], attempt)], now)
 
 
 def store_accepted(refs: Mapping[UUID, str], now: datetime) -> set[UUID]:
@@ -59,9 +60,9 @@ def store_accepted(refs: Mapping[UUID, str], now: datetime) -> set[UUID]:
         with transaction.atomic():
             return attempt_states.move(moves, at=now)
     except IntegrityError:
-        # Another attempt holds one of these ids. That is too rare to look for before each batch.
+        # Another attempt has one of these ids. That is too rare to look for before each batch.
         with transaction.atomic():
-            _take_back(refs, now)
+            carrier_refs.make_way(refs, now)
             return attempt_states.move(moves, at=now)
 
 
@@ -78,7 +79,10 @@ def end(ends: Sequence[Ended], now: datetime) -> int:
 def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now: datetime) -> int:
     """Do so for attempts that are locked, within the caller's transaction."""
     known = {attempt.pk: (attempt.carrier_ref, by_attempt[attempt.pk].event) for attempt in attempts}
-    _take_back(_new_refs(known), now)
+    repeated = carrier_refs.make_way(_new_refs(known), now)
+    by_attempt = {**by_attempt, **{pk: by_attempt[pk].without_ref() for pk in repeated}}
+    if repeated:
+        _reload_refs([attempt for attempt in attempts if attempt.pk in repeated])
     moves = [attempt_ends.attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
     attempts = _moved(attempts, moves, attempt_states.move(moves, at=now))
     if not attempts:
@@ -200,7 +204,7 @@ def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
 # What ending an attempt reads of it and of its call. A batch is hundreds of rows, and most of a row's cost is in
 # moments and texts that are not read here.
 _ENDED_BY = (
-    *("campaign", "trunk", "number", "carrier_ref", "claimed_at", "placing_at", "answered_at"),
+    *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
     "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
@@ -212,7 +216,9 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
     Args:
         known: what `_lock` returned.
     """
-    _take_back(_new_refs({pk: (known[pk][1], event) for pk, event in up.items() if pk in known}), now)
+    repeated = carrier_refs.make_way(
+        _new_refs({pk: (known[pk][1], event) for pk, event in up.items() if pk in known}), now
+    )
     overtaken = [pk for pk in up if pk in known and known[pk][0] != Status.IN_PROGRESS]
     attempt_states.move([Move(pk, Status.IN_PROGRESS, "", {"heard_at": now}) for pk in overtaken], at=now)
     if picked_up := [pk for pk, event in up.items() if event.answered_at]:
@@ -224,7 +230,9 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
             SET heard_at = %s, answered_at = coalesce(attempt.answered_at, CASE
                     WHEN news.answered_at BETWEEN attempt.placing_at AND news.received_at THEN news.answered_at
                     WHEN news.answered_at IS NOT NULL THEN greatest(attempt.placing_at, news.received_at) END),
-                carrier_ref = coalesce(nullif(attempt.carrier_ref, ''), news.carrier_ref)
+                carrier_ref = CASE WHEN news.carrier_ref <> '' AND (attempt.carrier_ref = '' OR attempt.ref_is_guess)
+                    THEN news.carrier_ref ELSE attempt.carrier_ref END,
+                ref_is_guess = attempt.ref_is_guess AND news.carrier_ref = ''
             FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::text[])
                 AS news(id, answered_at, received_at, carrier_ref)
             WHERE attempt.id = news.id AND attempt.status = 'in-progress'
@@ -234,41 +242,32 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
                 list(up),
                 [event.answered_at for event in up.values()],
                 [event.received_at or now for event in up.values()],
-                [event.carrier_ref for event in up.values()],
+                ["" if pk in repeated else event.carrier_ref for pk, event in up.items()],
             ],
         )
 
 
 def _new_refs(known: Mapping[UUID, tuple[str, Event]]) -> dict[UUID, str]:
-    """Return the carrier's ids that events bring, where they are not stored already."""
-    return {pk: event.carrier_ref for pk, (ref, event) in known.items() if event.carrier_ref not in {"", ref}}
+    """Return the carrier's ids that events bring for certain, where they are not stored already."""
+    return {
+        pk: event.carrier_ref
+        for pk, (ref, event) in known.items()
+        if event.carrier_ref not in {"", ref} and not event.is_guess
+    }
 
 
-def _take_back(refs: Mapping[UUID, str], now: datetime) -> None:
-    """Take carrier's ids from other attempts that hold them: those are in doubt again.
+def _is_overtaken(ended: Ended, attempt: CallAttempt) -> bool:
+    """Tell whether a guess names another call than what the carrier has named for certain in the meantime."""
+    guess = ended.event.carrier_ref if ended.event.is_guess else ""
+    return bool(guess and attempt.carrier_ref not in {"", guess} and not attempt.ref_is_guess)
 
-    An event or a reply names its attempt for certain. A look-up by number may have guessed wrong.
-    """
-    if not refs:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT holder.id FROM unnest(%s::uuid[], %s::text[]) AS certain(id, carrier_ref)
-            JOIN dialer_callattempt AS own ON own.id = certain.id
-            JOIN dialer_callattempt AS holder ON holder.carrier_account_id = own.carrier_account_id
-                AND holder.carrier_ref = certain.carrier_ref AND holder.carrier_ref <> '' AND holder.id <> own.id
-            WHERE holder.status IN ('placing', 'in-progress', 'unknown')
-            """,
-            [list(refs), list(refs.values())],
-        )
-        wrong = [row[0] for row in cursor.fetchall()]
-    if wrong:
-        log.warning("call_was_anothers", attempts=[pk.hex for pk in wrong])
-        attempt_states.move(
-            [Move(pk, Status.UNKNOWN, "its call turned out to be another attempt's") for pk in wrong], at=now
-        )
-        CallAttempt.objects.filter(pk__in=wrong).update(carrier_ref="")
+
+def _reload_refs(attempts: Sequence[CallAttempt]) -> None:
+    """Read what is stored as the carrier's ids of attempts whose ids are repeated, so that their ends keep it."""
+    stored = CallAttempt.objects.filter(pk__in=[attempt.pk for attempt in attempts])
+    refs = dict(stored.values_list("pk", "carrier_ref"))
+    for attempt in attempts:
+        attempt.carrier_ref, attempt.ref_is_guess = refs[attempt.pk], False
 
 
 def _free_channels(attempts: Sequence[CallAttempt]) -> None:

@@ -8,7 +8,7 @@ the longest possible call has passed.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -27,9 +27,11 @@ from core.state_machine import Move
 from dialer import (
     attempt_states,
     carrier_accounts,
+    carrier_refs,
     channels,
     dialing,
     inbox,
+    look_ups,
     messages,
     outcomes,
     reconciliation,
@@ -166,13 +168,19 @@ def _to_look_up(now: datetime) -> dict[Place, list[CallAttempt]]:
 
 
 def _look_up(place: Place, attempts: Sequence[CallAttempt], repairs: Repairs, now: datetime) -> None:
-    neighbours = _neighbours(place.account, attempts)
-    found = _ask(place, [_placed(attempt, neighbours) for attempt in attempts])
+    before = look_ups.neighbours(place.account, attempts)
+    repeated = carrier_refs.repeated_among(place.account, attempts)
+    asked = [attempt for attempt in attempts if attempt.pk not in repeated]
+    found = _ask(place, [look_ups.placed(attempt, before[attempt.pk]) for attempt in asked]) if asked else {}
+    # Both as they are now, as an attempt may have begun while the carrier was asked.
+    neighbours = look_ups.neighbours(place.account, attempts)
+    repeated = carrier_refs.repeated_among(place.account, attempts)
 
     def apply(attempt: CallAttempt) -> LookUp:
-        look_up = found[attempt.pk]
-        if isinstance(look_up, NoSuchCall) and _is_contested(attempt, neighbours):
-            look_up = CantTell("another attempt at this number is under way: the call found for it may be this one's")
+        if attempt.pk in repeated:
+            look_up: LookUp = CantTell("the carrier has given the id of this call to another one too")
+        else:
+            look_up = look_ups.as_far_as_believed(attempt, found[attempt.pk], neighbours[attempt.pk])
         _apply_unless_ambiguous(attempt, look_up, repairs, now)
         return look_up
 
@@ -241,7 +249,7 @@ def _believe(attempt: CallAttempt, repairs: Repairs, now: datetime) -> None:
 
 def _adopt(attempt: CallAttempt, event: Event, now: datetime) -> int:
     """Let the attempt go on: the carrier has its call."""
-    columns = {"carrier_ref": event.carrier_ref, "heard_at": now}
+    columns = {"carrier_ref": event.carrier_ref, "heard_at": now, "ref_is_guess": event.is_guess}
     adopted = attempt_states.move([Move(attempt.pk, Status.IN_PROGRESS, "found at the carrier", columns)], at=now)
     CallAttempt.objects.filter(pk=attempt.pk, status=Status.IN_PROGRESS).update(heard_at=now)
     return len(adopted)
@@ -264,36 +272,3 @@ def _park(attempt: CallAttempt, reason: str, now: datetime) -> int:
 def _age(attempt: CallAttempt, now: datetime) -> timedelta:
     assert attempt.placing_at is not None  # the database says so of every attempt that is looked up
     return now - attempt.placing_at
-
-
-@dataclass
-class Neighbours:
-    """The attempts at a number over a carrier account: the carrier's ids of them, and our ids of those under way."""
-
-    refs: set[str] = field(default_factory=set)
-    under_way: set[UUID] = field(default_factory=set)
-
-
-def _neighbours(account: CarrierAccount, attempts: Sequence[CallAttempt]) -> dict[str, Neighbours]:
-    """Return the neighbours by number, of attempts without the carrier's id, which are asked for by their number."""
-    lost = {attempt.call.number for attempt in attempts if not attempt.carrier_ref}
-    neighbours: dict[str, Neighbours] = defaultdict(Neighbours)
-    others = CallAttempt.objects.filter(carrier_account=account, call__number__in=lost)
-    for pk, number, ref, status in others.values_list("pk", "call__number", "carrier_ref", "status"):
-        if ref:
-            neighbours[number].refs.add(ref)
-        if status in CallAttempt.UNFINISHED:
-            neighbours[number].under_way.add(pk)
-    return neighbours
-
-
-def _is_contested(attempt: CallAttempt, neighbours: Mapping[str, Neighbours]) -> bool:
-    """Tell whether the carrier's call of this attempt may have been taken for that of another one at the number."""
-    return not attempt.carrier_ref and bool(neighbours[attempt.call.number].under_way - {attempt.pk})
-
-
-def _placed(attempt: CallAttempt, neighbours: Mapping[str, Neighbours]) -> Placed:
-    assert attempt.placing_at is not None
-    number = attempt.call.number
-    known = frozenset[str]() if attempt.carrier_ref else frozenset(neighbours[number].refs)
-    return Placed(attempt.pk, number, attempt.campaign.caller_id.number, attempt.placing_at, attempt.carrier_ref, known)

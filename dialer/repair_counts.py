@@ -1,4 +1,7 @@
-"""Count repairs by kind in Redis, for `/metrics`. The counts start again at zero when Redis is flushed."""
+"""Count repairs by kind, and carriers' ids that came back, in Redis for `/metrics`.
+
+The counts start again at zero when Redis is flushed.
+"""
 
 from collections.abc import Mapping
 
@@ -10,10 +13,12 @@ from core.redis_client import redis_client
 log = structlog.get_logger(__name__)
 
 KEY = "repairs"
+# Ids of calls that a carrier gave to a second call. Nothing is repaired by it: an attempt is only not asked for by it.
+REPEATED_IDS = "repeated_ids"
 
 
 def add(repaired: Mapping[str, int]) -> None:
-    """Add counts, by the fields of `recovery.Repairs`. With Redis away only the log has them."""
+    """Add counts, by the fields of `recovery.Repairs` or as REPEATED_IDS. With Redis away only the log has them."""
     pipe = redis_client().pipeline(transaction=False)
     for kind, count in repaired.items():
         pipe.hincrby(KEY, kind, count)

@@ -107,6 +107,8 @@ class Event:
         started_at, answered_at, ended_at: by the carrier's clock: when the carrier began the call; when a person picked
             up (None where nobody did, or the carrier did not say); when it ended.
         received_at: by ours, when the news came; None: now. The inbox sets it.
+        is_guess: of a look-up: found by the number alone, so that it may be another attempt's call.
+        caller_id: of a look-up by number: the number that the call comes from, "" where the carrier shows none.
     """
 
     status: str
@@ -119,6 +121,8 @@ class Event:
     digits: str = ""
     recording_url: str = ""
     reason: str = ""
+    is_guess: bool = False
+    caller_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,12 @@ class CantTell:
     reason: str
 
 
-LookUp = Event | NoSuchCall | CantTell
+@dataclass(frozen=True)
+class AnothersCall:
+    """What the carrier has under the attempt's id is the call of another number: it has used the id again."""
+
+
+LookUp = Event | NoSuchCall | CantTell | AnothersCall
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,8 @@ class Placed:
 
     Attributes:
         carrier_ref: "" where it was lost with the reply; then the call has to be found by its number.
-        known_refs: the carrier's ids of other attempts at the number.
+        known_refs: the carrier's ids of other attempts at the number that are as young. One that is listed twice is
+            repeated, and decides nothing.
     """
 
     attempt_id: UUID

@@ -9,6 +9,7 @@ The protocol is that of Exotel's public documentation of v1 calls. Its limits sh
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from dialer.carriers.base import (
     Accepted,
     Access,
     Ambiguous,
+    AnothersCall,
     CallRequest,
     CantTell,
     Carrier,
@@ -163,7 +165,7 @@ class ExotelCarrier(Carrier):
     async def _find(self, placed: Placed) -> LookUp:
         try:
             if placed.carrier_ref:
-                return _one(*await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true"))
+                return _one(*await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true"), placed)
             return _one_of(*await self._ask("GET", f"{self._calls}.json", params=_search(placed)), placed)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return CantTell(f"no reply: {_named(error)}")
@@ -205,12 +207,16 @@ def _search(placed: Placed) -> dict[str, str]:
     return {"From": placed.number, "DateCreated": f"gte:{since};lte:{until}", "PageSize": "100"}
 
 
-def _one(status: int, body: Mapping[str, Any]) -> LookUp:
+def _one(status: int, body: Mapping[str, Any], placed: Placed) -> LookUp:
     """Read the call that was asked for by its id. Only the carrier's own 404 means that there is none."""
     if status == 404 and "RestException" in body:
         return NoSuchCall()
     call = body.get("Call")
-    return _looked_up(call) if status == 200 and isinstance(call, dict) else CantTell(_message(body, status))
+    if status != 200 or not isinstance(call, dict):
+        return CantTell(_message(body, status))
+    if str(call.get("Sid", ""))[:64] != placed.carrier_ref:
+        return CantTell("the carrier showed a call of another id")
+    return AnothersCall() if _shows_another_number(call, placed) else _looked_up(call)
 
 
 def _one_of(status: int, body: Mapping[str, Any], placed: Placed) -> LookUp:
@@ -218,12 +224,30 @@ def _one_of(status: int, body: Mapping[str, Any], placed: Placed) -> LookUp:
     calls = body.get("Calls")
     if status != 200 or not isinstance(calls, list):
         return CantTell(_message(body, status))
-    fitting = [call for call in calls if _fits(call, placed)]
-    return _looked_up(min(fitting, key=lambda call: _distance(call, placed))) if fitting else NoSuchCall()
+    at_number = [call for call in calls if isinstance(call, dict) and _number(call, "From") == placed.number]
+    sids = Counter(str(call.get("Sid", "")) for call in at_number)
+    if any(times > 1 for times in sids.values()):
+        return CantTell("the carrier lists two calls of one id")
+    fitting = [call for call in at_number if call.get("Sid") not in placed.known_refs]
+    if not fitting:
+        return NoSuchCall()
+    call = min(fitting, key=lambda call: (_caller_id(call) != placed.caller_id, _distance(call, placed)))
+    found = _looked_up(call)
+    return replace(found, is_guess=True, caller_id=_caller_id(call)) if isinstance(found, Event) else found
 
 
-def _fits(call: Mapping[str, Any], placed: Placed) -> bool:
-    return call.get("Sid") not in placed.known_refs and to_e164(str(call.get("From", "")), "IN") == placed.number
+def _shows_another_number(call: Mapping[str, Any], placed: Placed) -> bool:
+    """Compare the last digits, however the number is written. One that is masked says nothing."""
+    shown = re.sub(r"[\s().+-]", "", str(call.get("From") or ""))
+    return len(shown) >= 8 and shown.isdecimal() and shown[-8:] != placed.number[-8:]
+
+
+def _number(call: Mapping[str, Any], field: str) -> str | None:
+    return to_e164(str(call.get(field) or ""), "IN")
+
+
+def _caller_id(call: Mapping[str, Any]) -> str:
+    return _number(call, "PhoneNumberSid") or _number(call, "To") or ""
 
 
 def _distance(call: Mapping[str, Any], placed: Placed) -> timedelta:

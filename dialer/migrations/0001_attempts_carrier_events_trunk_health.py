@@ -52,6 +52,8 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveSmallIntegerField(help_text='1 for the first attempt that counts.', verbose_name='attempt number')),
                 ('status', models.CharField(choices=[('claimed', 'claimed'), ('placing', 'placing'), ('in-progress', 'in progress'), ('unknown', 'unknown: the carrier is being asked'), ('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], default='claimed', editable=False, max_length=16)),
                 ('carrier_ref', models.CharField(blank=True, max_length=64, verbose_name="carrier's id")),
+                ('ref_is_guess', models.BooleanField(db_default=False, default=False, help_text='The call was found by its number.', verbose_name="carrier's id is a guess")),
+                ('ref_is_repeated', models.BooleanField(db_default=False, default=False, help_text='Another call had it before.', verbose_name="carrier's id is repeated")),
                 ('claimed_at', models.DateTimeField()),
                 ('placing_at', models.DateTimeField(blank=True, null=True)),
                 ('heard_at', models.DateTimeField(blank=True, null=True)),
@@ -106,6 +108,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='callattempt',
+            index=models.Index(condition=models.Q(('ref_is_repeated', True)), fields=['carrier_account', 'carrier_ref'], name='attempt_with_a_repeated_id'),
+        ),
+        migrations.AddIndex(
+            model_name='callattempt',
             index=models.Index(fields=['campaign', 'claimed_at', 'id'], name='attempt_listed'),
         ),
         migrations.AddConstraint(
@@ -122,7 +128,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='callattempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('carrier_ref', ''), _negated=True), fields=('carrier_account', 'carrier_ref'), name='carrier_ref_belongs_to_one_attempt'),
+            constraint=models.UniqueConstraint(condition=models.Q(models.Q(('carrier_ref', ''), _negated=True), ('ref_is_repeated', False)), fields=('carrier_account', 'carrier_ref'), name='carrier_ref_belongs_to_one_attempt'),
         ),
         migrations.AddConstraint(
             model_name='callattempt',

@@ -18,6 +18,7 @@ from dialer.carriers import exotel
 from dialer.carriers.base import (
     Accepted,
     Ambiguous,
+    AnothersCall,
     CallRequest,
     CantTell,
     Event,
@@ -269,6 +270,38 @@ def test_an_answer_that_makes_no_sense_says_nothing(stub, monkeypatch, body):
     assert isinstance(place(stub, asked), Ambiguous)
     assert isinstance(look_up(stub, lost(asked)), CantTell)
     assert isinstance(look_up(stub, lost(asked, ref="abc")), CantTell)
+
+
+@pytest.mark.parametrize(
+    ("shown", "kind"),
+    [
+        ({"From": "0{national}"}, Event),
+        ({"From": "{number}"}, Event),
+        ({"From": "0999999{last}"}, AnothersCall),
+        ({"From": "+919812399999"}, AnothersCall),
+        ({"From": "XXXXXX{last}"}, Event),
+        ({"From": None}, Event),
+        ({"Sid": "another"}, CantTell),
+        ({"Sid": None}, CantTell),
+    ],
+)
+def test_a_call_under_the_asked_id_is_believed_if_it_is_to_the_number(stub, monkeypatch, shown, kind):
+    asked = request()
+    words = {"number": asked.number, "national": asked.number[3:], "last": asked.number[-4:]}
+    call = {"Sid": "abc", "Status": "busy"} | {name: text and text.format(**words) for name, text in shown.items()}
+    monkeypatch.setattr(Stub, "body", json.dumps({"Call": call}).encode())
+    assert isinstance(look_up(stub, lost(asked, ref="abc")), kind)
+
+
+def test_of_two_calls_to_a_number_the_one_from_the_caller_id_is_taken(stub, monkeypatch):
+    asked = request()
+    calls = [
+        {"Sid": sid, "From": asked.number, "PhoneNumberSid": caller_id, "Status": "busy"}
+        for sid, caller_id in (("a", "08099999999"), ("b", "08012345678"), ("c", "08077777777"))
+    ]
+    monkeypatch.setattr(Stub, "body", json.dumps({"Calls": calls}).encode())
+    found = look_up(stub, lost(asked))
+    assert (found.carrier_ref, found.caller_id, found.is_guess) == ("b", CALLER_ID, True)
 
 
 def test_a_proxys_404_does_not_say_that_there_is_no_such_call(stub, monkeypatch):

@@ -143,7 +143,7 @@ def test_an_event_names_its_attempt_for_certain_and_a_look_up_only_guessed(rig):
     [rung] = up(rig)
     guessed = CallAttemptFactory(call__number=rung.callee, trunk=rig.trunk, in_progress=True)
     CallAttempt.objects.filter(pk=rung.pk).update(status="unknown", carrier_ref="")
-    CallAttempt.objects.filter(pk=guessed.pk).update(carrier_ref="R")
+    CallAttempt.objects.filter(pk=guessed.pk).update(carrier_ref="R", ref_is_guess=True)
     tell(rung, "busy", ref="R")
     rig.settle()
     guessed.refresh_from_db()
@@ -192,7 +192,7 @@ def test_a_call_that_a_look_up_gave_to_another_attempt_is_taken_back(rig, news):
     """A look-up by number may guess wrong; a reply and an event name their attempt for certain."""
     other, own = up(rig, 2)
     CallAttempt.objects.filter(pk=own.pk).update(status="placing", carrier_ref="")
-    CallAttempt.objects.filter(pk=other.pk).update(carrier_ref="X")
+    CallAttempt.objects.filter(pk=other.pk).update(carrier_ref="X", ref_is_guess=True)
     news(own.pk, timezone.now())
     own.refresh_from_db()
     other.refresh_from_db()
