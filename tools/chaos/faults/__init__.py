@@ -4,7 +4,7 @@ A fault is a generator: until its `yield` the campaigns are not posted yet, afte
 end everything that it broke is repaired, or left for the system to repair by itself.
 """
 
-from tools.chaos.faults import carrier, clock, data, processes, receiver, servers
+from tools.chaos.faults import carrier, clock, data, identity, processes, receiver, servers
 from tools.chaos.faults.table import Row
 
 
@@ -15,7 +15,7 @@ def _position(row: Row) -> tuple[int, str]:
 
 
 ROWS: list[Row] = sorted(
-    (row for module in (processes, servers, carrier, receiver, clock, data) for row in module.table.rows),
+    (row for module in (processes, servers, carrier, identity, receiver, clock, data) for row in module.table.rows),
     key=_position,
 )
 """In the order of docs/operator/guarantees.md."""
