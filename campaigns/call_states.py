@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from campaigns import signals
+from campaigns import idle, signals
 from campaigns.ended_calls import EndedCalls
 from campaigns.models import Call, CallHistory, Campaign
 from core.state_machine import Move, StateMachine
@@ -19,6 +19,9 @@ LEGAL: dict[str, set[str]] = {
     Status.IN_PROGRESS: {Status.COMPLETED, Status.FAILED, Status.RETRYING, Status.CREATED, Status.CANCELED},
     Status.RETRYING: {Status.IN_PROGRESS, Status.FAILED},
 }
+
+# The statuses of calls that wait to be dialed.
+_WAITING = frozenset({Status.CREATED, Status.RETRYING})
 
 _machine = StateMachine(Call, CallHistory, LEGAL)
 
@@ -43,8 +46,14 @@ def open_columns(*, next_attempt_at: datetime | None = None) -> dict[str, Any]:
 
 
 def move(moves: Sequence[Move], *, at: datetime) -> set[Any]:
-    """Make the moves that are legal. Returns the ids of the calls that moved."""
-    return _machine.move(moves, at=at)
+    """Make the moves that are legal. Returns the ids of the calls that moved.
+
+    A move to created or retrying makes a call due: its campaign must be held shared (`campaign_lock`).
+    """
+    moved = _machine.move(moves, at=at)
+    if waiting := [move.pk for move in moves if move.to in _WAITING and move.pk in moved]:
+        idle.note_due(waiting)
+    return moved
 
 
 def move_all(

@@ -8,6 +8,7 @@ that one batch after another keeps locked, a person's request to pause might nev
 Take it before locking any row of the campaign.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -37,3 +38,14 @@ def hold(campaign_id: UUID) -> None:
     """Lock the campaign exclusively: wait for the batches at work, and make later ones wait for this transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s::uuid::text, 0))", [campaign_id])
+
+
+def try_hold(campaign_ids: Sequence[UUID]) -> list[UUID]:
+    """Lock those campaigns exclusively that nobody holds at the moment. Returns their ids; waits for none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM unnest(%s::uuid[]) AS campaign(id)"
+            " WHERE pg_try_advisory_xact_lock(hashtextextended(id::text, 0))",
+            [list(campaign_ids)],
+        )
+        return [row[0] for row in cursor.fetchall()]

@@ -176,7 +176,8 @@ def _resume(campaign: Campaign, now: datetime) -> None:
         campaign_states.move([campaign], Status.CREATED, at=now, reason="resumed before the start")
         return
     started_at = campaign.started_at or now
-    campaign_states.move([campaign], Status.IN_PROGRESS, at=now, reason="resumed on request", started_at=started_at)
+    columns = {"started_at": started_at, "idle_until": None}
+    campaign_states.move([campaign], Status.IN_PROGRESS, at=now, reason="resumed on request", **columns)
     transaction.on_commit(lambda: signals.work_due.send(Campaign, account_ids=[campaign.account_id]))
 
 

@@ -21,7 +21,7 @@ def start_due(now: datetime) -> None:
         # Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
         campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only(*_START_COLUMNS))
         started = campaign_states.move(
-            campaigns, Status.IN_PROGRESS, at=now, reason="its start time has come", started_at=now
+            campaigns, Status.IN_PROGRESS, at=now, reason="its start time has come", started_at=now, idle_until=None
         )
     if started:
         accounts = sorted({campaign.account_id for campaign in campaigns if campaign.pk in started})

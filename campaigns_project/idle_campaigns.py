@@ -23,11 +23,19 @@ def _idle_seconds(now: datetime) -> Iterator[float]:
     the calling hours opened.
     """
     ready = [campaign for campaign in _with_due_calls(now) if gate.check(campaign, now) == gate.Open()]
-    scopes = {scope for campaign in ready for scope in channels.scopes_of(campaign) if scope.cap < NO_CAP}
+    scopes = {
+        scope
+        for campaign in ready
+        for scope in channels.scopes_of(campaign.account, campaign.caller_id)
+        if scope.cap < NO_CAP
+    }
     held = channels.held(scopes)
     waits = channels.next_starts({bucket for campaign in ready for bucket in channels.buckets_of(campaign)})
     for campaign in ready:
-        is_full = any(scope in held and held[scope] >= scope.cap for scope in channels.scopes_of(campaign))
+        is_full = any(
+            scope in held and held[scope] >= scope.cap
+            for scope in channels.scopes_of(campaign.account, campaign.caller_id)
+        )
         is_paced = any(waits[bucket] for bucket in channels.buckets_of(campaign))
         if not is_full and not is_paced:
             yield max(0.0, (now - _ready_since(campaign, now)).total_seconds())

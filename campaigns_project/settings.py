@@ -247,10 +247,13 @@ SPECTACULAR_SETTINGS = {
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
-# Tasks that wait for a carrier have a queue of their own: a silent carrier must not hold up dispatch and outcomes. So
-# have those that wait for customers' receivers, and the loading of CSV files, which takes up to a minute each. Each
-# queue's name is also that of its process in the Procfile, and of its worker.
+# Outcomes, starts and ends stay in the default queue. Dispatches have one of their own, because there is one for each
+# account with calls to dial, and they come again each second: however many there are, nothing else waits behind them.
+# So have tasks that wait for a carrier, those that wait for customers' receivers, and the loading of CSV files, which
+# takes up to a minute each. Each queue's name is also that of its process in the Procfile, and of its worker.
 CELERY_TASK_ROUTES = {
+    "dialer.dispatch": {"queue": "dispatch"},
+    "dialer.dispatch_due": {"queue": "dispatch"},
     "dialer.dial": {"queue": "dial"},
     "dialer.recover": {"queue": "dial"},
     "contacts.load_csv": {"queue": "load"},
@@ -258,9 +261,9 @@ CELERY_TASK_ROUTES = {
     "webhooks.deliver": {"queue": "webhooks"},
 }
 # How long beat may send no task, and the workers of each queue take none, in seconds, before they count as stopped.
-# Beat and the control queue tick once a second, so ten missed ticks are no accident. A batch of calls takes as long as
-# a silent carrier, webhooks take as long as their receivers, and the largest CSV file takes a minute.
-MAX_SILENCE_SECONDS = {"beat": 10, "control": 10, "dial": 60, "webhooks": 120, "load": 180}
+# Beat ticks the control and dispatch queues once a second, so ten missed ticks are no accident. A batch of calls takes
+# as long as a silent carrier, webhooks take as long as their receivers, and the largest CSV file takes a minute.
+MAX_SILENCE_SECONDS = {"beat": 10, "control": 10, "dispatch": 10, "dial": 60, "webhooks": 120, "load": 180}
 # Acknowledge before running: a lost message costs the time until the next tick, and dialing late is better than twice.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -13,6 +13,7 @@ rebuilds them holds it exclusively. So a lease whose attempt is not committed ye
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ from django.db import connection, transaction
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from accounts.models import Account, CallerId
 from campaigns.models import Campaign
+from core import clocks
 from core.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
@@ -108,21 +111,35 @@ class Granted:
     wait_seconds: float | None
 
 
-def scopes_of(campaign: Campaign) -> tuple[Scope, ...]:
-    """Return the scopes of the campaign, which comes with its account, caller_id and caller_id.trunk loaded."""
-    caller_id, account = campaign.caller_id, campaign.account
+def scopes_of(account: Account, caller_id: CallerId) -> tuple[Scope, ...]:
+    """Return the scopes of a lease, the account's first. The caller ID comes with its trunk loaded."""
+    return (account_scope(account), *scopes_of_caller_id(caller_id))
+
+
+def scopes_of_caller_id(caller_id: CallerId) -> tuple[Scope, ...]:
+    """Return the scopes that a lease of the caller ID has beside the account's. It comes with its trunk loaded."""
     return (
-        Scope("account", account.pk, account.channels),
         Scope("trunk", caller_id.trunk_id, caller_id.trunk.channels or NO_CAP),
         Scope("caller-id", caller_id.pk, caller_id.channels or NO_CAP),
     )
 
 
 def buckets_of(campaign: Campaign) -> tuple[Bucket, ...]:
-    buckets = [Bucket("account", campaign.account_id, campaign.account.starts_per_minute)]
-    if campaign.mode == Campaign.Mode.CUSTOM and campaign.throttle:
-        buckets.append(Bucket("campaign", campaign.pk.hex, campaign.throttle))
-    return tuple(buckets)
+    """Return the buckets of the campaign, which comes with its account loaded: the account's first."""
+    return (account_bucket(campaign.account), *own_bucket(campaign.pk, campaign.mode, campaign.throttle))
+
+
+def own_bucket(campaign_id: UUID, mode: str, throttle: int | None) -> tuple[Bucket, ...]:
+    """Return the bucket of a campaign with a pace of its own; none for the others."""
+    return (Bucket("campaign", campaign_id.hex, throttle),) if mode == Campaign.Mode.CUSTOM and throttle else ()
+
+
+def account_scope(account: Account) -> Scope:
+    return Scope("account", account.pk, account.channels)
+
+
+def account_bucket(account: Account) -> Bucket:
+    return Bucket("account", account.pk, account.starts_per_minute)
 
 
 @lru_cache(maxsize=10_000)  # asked for each attempt of a batch, and batches have few caller IDs
@@ -258,20 +275,54 @@ def held(scopes: Iterable[Scope]) -> dict[Scope, int]:
     return dict(zip(wanted, pipe.execute(), strict=True))
 
 
-def next_starts(buckets: Iterable[Bucket]) -> dict[Bucket, float]:
-    """Return the seconds until each bucket allows one more start, as `wait_for` of the script counts; 0 for now."""
-    wanted = list(buckets)
+@dataclass(frozen=True)
+class Pace:
+    """A bucket at the moment at which it was read: how far its next start lies in the future, in microseconds."""
+
+    bucket: Bucket
+    ahead_us: float
+
+    @property
+    def starts(self) -> int:
+        """How many starts it allows at once."""
+        return max(0, self.bucket.burst - math.ceil(self.ahead_us / self.bucket.interval_us))
+
+    def wait_after(self, starts: int) -> float:
+        """Return the seconds until it allows one more start after so many, as `wait_for` of the script counts."""
+        ahead_us = self.ahead_us + (starts - self.bucket.burst + 1) * self.bucket.interval_us
+        return max(0.0, ahead_us / 1e6)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What leases would find at this moment: free channels by scope, and the paces of the buckets."""
+
+    free: dict[Scope, int]
+    paces: dict[Bucket, Pace]
+
+
+def room(scopes: Iterable[Scope], buckets: Iterable[Bucket]) -> Room:
+    """Look without taking anything, by one question to Redis. Raises redis.RedisError when Redis is away."""
+    scopes, buckets = list(scopes), list(buckets)
+    if not scopes and not buckets:
+        return Room({}, {})
     pipe = client().pipeline(transaction=False)
     pipe.time()
-    for bucket in wanted:
+    for scope in scopes:
+        # Not by Redis's clock, which would take a question of its own. The script goes by it.
+        pipe.zcount(scope.key, f"({int(clocks.last_known_now().timestamp() * 1000)}", "+inf")
+    for bucket in buckets:
         pipe.get(bucket.key)
-    (seconds, microseconds), *due = pipe.execute()
+    (seconds, microseconds), *replies = pipe.execute()
     now_us = seconds * 1_000_000 + microseconds
-    waits = {}
-    for bucket, due_us in zip(wanted, due, strict=True):
-        wait_us = float(due_us or now_us) - (bucket.burst - 1) * bucket.interval_us - now_us
-        waits[bucket] = max(0.0, wait_us / 1e6)
-    return waits
+    free = {scope: scope.cap - held for scope, held in zip(scopes, replies[: len(scopes)], strict=True)}
+    due = dict(zip(buckets, replies[len(scopes) :], strict=True))
+    return Room(free, {bucket: Pace(bucket, max(0.0, float(due[bucket] or now_us) - now_us)) for bucket in buckets})
+
+
+def next_starts(buckets: Iterable[Bucket]) -> dict[Bucket, float]:
+    """Return the seconds until each bucket allows one more start; 0 for now."""
+    return {bucket: pace.wait_after(0) for bucket, pace in room([], buckets).paces.items()}
 
 
 # Shared with reconciliation ------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from django.db import connection
 
+from accounts.models import CallerId
 from campaigns import call_states
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign
@@ -23,7 +24,19 @@ from dialer import attempt_states
 from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
 
-Leased = Sequence[tuple[LeaseRequest, Campaign]]
+
+class Dialed(Protocol):
+    """The campaign of a lease."""
+
+    @property
+    def pk(self) -> UUID: ...
+    @property
+    def account_id(self) -> int: ...
+    @property
+    def caller_id(self) -> CallerId: ...
+
+
+Leased = Sequence[tuple[LeaseRequest, Dialed]]
 
 # Of a row `call` whether no attempt of the account %(account)s is under way for its number.
 NUMBER_IS_FREE = """NOT EXISTS (

@@ -6,9 +6,28 @@ verdicts are also the explanation that people see. "Not now" costs no attempt.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, overload
 
+from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
 from dialer.models import CallerIdHealth, Health, TrunkHealth
+
+
+class Judged(Protocol):
+    """What the gate reads of a campaign: a model instance, or a row of dispatch."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def send_at(self) -> datetime: ...
+    @property
+    def expires_at(self) -> datetime: ...
+    @property
+    def account(self) -> Account: ...
+    @property
+    def caller_id(self) -> CallerId: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Never:
 Verdict = Open | NotBefore | Never
 
 
-def check(campaign: Campaign, now: datetime) -> Verdict:
+def check(campaign: Judged, now: datetime) -> Verdict:
     """Tell whether the campaign's calls may be dialled at this moment. Makes no query.
 
     Args:
@@ -55,7 +74,12 @@ def check(campaign: Campaign, now: datetime) -> Verdict:
     return _check(campaign, now, starts_by_itself=False)
 
 
-def next_open(campaign: Campaign, at: datetime) -> "datetime | NotBefore | Never":
+def account_may_dial(account: Account, now: datetime) -> bool:
+    """Tell what `check` asks of the account alone: where it says no, the gate is shut for all of its campaigns."""
+    return account.is_active and account.calling_hours.is_open(now)
+
+
+def next_open(campaign: Judged, at: datetime) -> "datetime | NotBefore | Never":
     """Return the first moment from `at` on at which the gate will be open, as far as is known now. Makes no query.
 
     Returns:
@@ -75,7 +99,7 @@ def next_open(campaign: Campaign, at: datetime) -> "datetime | NotBefore | Never
         moment = verdict.at
 
 
-def _check(campaign: Campaign, now: datetime, *, starts_by_itself: bool) -> Verdict:
+def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdict:
     """Check; with starts_by_itself a campaign that is not paused counts as started from its start on."""
     account = campaign.account
     if not campaign.is_open:
@@ -98,7 +122,7 @@ def _check(campaign: Campaign, now: datetime, *, starts_by_itself: bool) -> Verd
     return _check_health(campaign, now)
 
 
-def _check_health(campaign: Campaign, now: datetime) -> Verdict:
+def _check_health(campaign: Judged, now: datetime) -> Verdict:
     number, trunk, own = campaign.caller_id.number, campaign.caller_id.trunk, caller_id_health(campaign)
     is_failing = own is not None and own.is_failing
     refuses = f"the trunk {trunk.name} takes no calls from {number}"
@@ -113,22 +137,28 @@ def _check_health(campaign: Campaign, now: datetime) -> Verdict:
     return Open(on_trial=any(health.failures > 0 for health, _ in parts.values() if health))
 
 
-def trunk_health(campaign: Campaign) -> Health | None:
+def trunk_health(campaign: Judged) -> Health | None:
     """Return the health of the campaign's trunk, as it was loaded; None for one that never failed."""
-    try:
-        return campaign.caller_id.trunk.health
-    except TrunkHealth.DoesNotExist:
-        return None
+    return health_of(campaign.caller_id.trunk)
 
 
-def caller_id_health(campaign: Campaign) -> CallerIdHealth | None:
+def caller_id_health(campaign: Judged) -> CallerIdHealth | None:
     """Return the health of the campaign's caller ID, as it was loaded; None for one that was never refused."""
+    return health_of(campaign.caller_id)
+
+
+@overload
+def health_of(one: CallerId) -> CallerIdHealth | None: ...
+@overload
+def health_of(one: Trunk) -> TrunkHealth | None: ...
+def health_of(one: CallerId | Trunk) -> CallerIdHealth | TrunkHealth | None:
+    """Return the health of a caller ID or a trunk, as it was loaded; None for one that has none."""
     try:
-        return campaign.caller_id.health
-    except CallerIdHealth.DoesNotExist:
+        return one.health
+    except (CallerIdHealth.DoesNotExist, TrunkHealth.DoesNotExist):
         return None
 
 
-def clock(moment: datetime, campaign: Campaign) -> str:
+def clock(moment: datetime, campaign: Judged) -> str:
     """Write the moment by the wall clock of the campaign's account, for sentences about it."""
     return f"{moment.astimezone(campaign.account.zone):%Y-%m-%d %H:%M %Z}"

@@ -5,6 +5,7 @@ no more news, so late, repeated and out-of-order events change nothing. Locks ar
 campaigns (shared, see `campaign_lock`), then attempts by their ids.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from core import failpoints
 from core.state_machine import Move
-from dialer import attempt_ends, attempt_states, carrier_refs, channels, instant_failures, messages, signals
+from dialer import attempt_ends, attempt_states, calls_up, carrier_refs, channels, instant_failures, messages, signals
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -274,6 +275,8 @@ def _free_channels(attempts: Sequence[CallAttempt]) -> None:
     """Release the channels of the ended attempts, and let their accounts dispatch now instead of at the next tick."""
     failpoints.reached("inbox-after-commit")
     channels.release((attempt.pk, _lease_keys(attempt)) for attempt in attempts)
+    ended = Counter((attempt.campaign.account_id, attempt.campaign_id) for attempt in attempts)
+    calls_up.add({campaign: -calls for campaign, calls in ended.items()})
     messages.enqueue_dispatch({attempt.campaign.account_id for attempt in attempts})
 
 

@@ -6,13 +6,16 @@ from uuid import UUID
 from celery import shared_task
 
 from core import clocks
-from dialer import dialing, dispatch, inbox, messages, recovery
+from dialer import dialing, dispatch, due_accounts, inbox, messages, recovery
 
 
 @shared_task(name="dialer.dispatch_due")
 def dispatch_due() -> None:
-    """Enqueue a dispatch of every account with a campaign in progress. Beat sends this."""
-    messages.enqueue_dispatch(dispatch.accounts_at_work())
+    """Enqueue a dispatch of every account that has a call to dial and room for it. Beat sends this."""
+    at_once, soon = due_accounts.startable(clocks.now())
+    messages.enqueue_dispatch(at_once)
+    for account_id, seconds in soon:
+        messages.enqueue_dispatch_later(account_id, seconds)
 
 
 @shared_task(name="dialer.dispatch")

@@ -14,7 +14,7 @@ from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core import clocks
 from core.redis_client import redis_client
-from dialer import channels, dialing, dispatch, inbox, reconciliation, recovery
+from dialer import channels, dialing, dispatch, due_accounts, inbox, reconciliation, recovery
 from dialer.carriers import carrier_of, connect
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
@@ -100,7 +100,7 @@ class Rig:
         self.settle()
 
     def dispatch(self) -> int:
-        return sum(dispatch.dispatch(account_id, timezone.now()) for account_id in dispatch.accounts_at_work())
+        return sum(dispatch.dispatch(account_id, timezone.now()) for account_id in due_accounts.due(timezone.now()))
 
     def dial(self) -> None:
         claimed = CallAttempt.objects.filter(status="claimed").values_list("id", flat=True)

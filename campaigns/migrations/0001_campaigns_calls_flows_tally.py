@@ -120,6 +120,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('failure_http_status', models.PositiveSmallIntegerField(blank=True, editable=False, null=True, verbose_name='HTTP status of the failure')),
+                ('idle_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='campaigns', to='accounts.account')),
@@ -205,7 +206,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='campaign',
-            index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['account'], name='campaign_in_progress'),
+            index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['account', 'id'], name='campaign_in_progress'),
         ),
         migrations.AddIndex(
             model_name='campaign',

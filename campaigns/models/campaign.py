@@ -96,6 +96,8 @@ class Campaign(models.Model):
     failure_http_status = models.PositiveSmallIntegerField(
         "HTTP status of the failure", null=True, blank=True, editable=False
     )
+    # While it runs, no call of it can be dialed before this moment; empty: look. `campaigns.idle` writes it.
+    idle_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -155,8 +157,8 @@ class Campaign(models.Model):
                 name="campaign_to_end",
                 condition=Q(status__in=["created", "in-progress", "paused"]),
             ),
-            # Read by dialer.dispatch for one account, many times a second.
-            models.Index(fields=["account"], name="campaign_in_progress", condition=Q(status="in-progress")),
+            # Read by dialer.due_campaigns for one account, many times a second, a window at a time in this order.
+            models.Index(fields=["account", "id"], name="campaign_in_progress", condition=Q(status="in-progress")),
             # Read by the list of the API and of the admin.
             models.Index(fields=["account", "created_at", "id"], name="campaign_listed"),
         ]

@@ -51,7 +51,7 @@ def _busy_numbers(campaign: Campaign, now: datetime) -> Iterator[Reason]:
 
 
 def _full_scopes(campaign: Campaign) -> Iterator[Reason]:
-    capped = [scope for scope in channels.scopes_of(campaign) if scope.cap < NO_CAP]
+    capped = [scope for scope in channels.scopes_of(campaign.account, campaign.caller_id) if scope.cap < NO_CAP]
     for scope, held in channels.held(capped).items():
         if held >= scope.cap:
             shares = ", ".join(

@@ -226,6 +226,7 @@ def test_the_server_says_that_it_is_up_and_ready(stack):
         "redis": "ok",
         "beat": "ok",
         "control": "ok",
+        "dispatch": "ok",
         "dial": "ok",
         "webhooks": "ok",
         "load": "ok",

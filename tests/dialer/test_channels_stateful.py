@@ -77,9 +77,7 @@ class Channels(RuleBasedStateMachine):
 
     def lease(self, wanted: list[int]) -> list[tuple[LeaseRequest, Campaign]]:
         """Leases for these campaigns, after a look at whether just those were granted that there was room for."""
-        asked = [
-            (LeaseRequest(uuid4(), channels.scopes_of(campaign)), campaign) for campaign in map(self.campaign, wanted)
-        ]
+        asked = [(LeaseRequest(uuid4(), scopes_of(campaign)), campaign) for campaign in map(self.campaign, wanted)]
         if not self.remembers:
             with pytest.raises(LeasesLost):
                 channels.lease([request for request, _ in asked])
@@ -94,7 +92,7 @@ class Channels(RuleBasedStateMachine):
         return [(request, campaign) for request, campaign in asked if request.holder in granted]
 
     def release(self, holder: UUID, campaign: Campaign) -> None:
-        keys = [scope.key for scope in channels.scopes_of(campaign)]
+        keys = [scope.key for scope in scopes_of(campaign)]
         channels.release([(holder, keys)])
         for key in keys:
             self.held.get(key, set()).discard(holder.hex)
@@ -179,7 +177,7 @@ class Channels(RuleBasedStateMachine):
     def compare(self, compare: Callable[[], Discrepancies]) -> None:
         wanted: dict[str, set[str]] = {}
         for holder, campaign in self.in_flight.items():
-            for scope in channels.scopes_of(campaign):
+            for scope in scopes_of(campaign):
                 wanted.setdefault(scope.key, set()).add(holder.hex)
         corrected = compare()
         held, needed = pairs(self.held), pairs(wanted)
@@ -199,20 +197,20 @@ class Channels(RuleBasedStateMachine):
     @invariant()
     def attempts_in_flight_hold_their_channels_while_anybody_is_let_in(self) -> None:
         if self.remembers:
-            needed = {(scope.key, h.hex) for h, campaign in self.in_flight.items() for scope in scopes(campaign)}
+            needed = {(scope.key, h.hex) for h, campaign in self.in_flight.items() for scope in scopes_of(campaign)}
             assert needed <= pairs(self.held)
 
     @invariant()
     def no_scope_ever_has_more_attempts_in_flight_than_its_highest_cap(self) -> None:
         counts: dict[str, int] = {}
         for campaign in self.in_flight.values():
-            for scope in scopes(campaign):
+            for scope in scopes_of(campaign):
                 counts[scope.key] = counts.get(scope.key, 0) + 1
         assert all(count <= self.highest[key] for key, count in counts.items())
 
 
-def scopes(campaign: Campaign) -> tuple[Scope, ...]:
-    return channels.scopes_of(campaign)
+def scopes_of(campaign: Campaign) -> tuple[Scope, ...]:
+    return channels.scopes_of(campaign.account, campaign.caller_id)
 
 
 def pairs(held: dict[str, set[str]]) -> set[tuple[str, str]]:

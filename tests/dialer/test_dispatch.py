@@ -60,8 +60,10 @@ def test_the_caps_of_trunk_and_caller_id_hold_too(rig, what):
 
 
 def test_eight_dispatchers_at_once_claim_each_call_once_and_never_beyond_the_cap(rig, monkeypatch):
-    """Each takes ten at a time, so that they are after the same calls."""
+    """Each takes ten at a time, so that they are after the same calls. Even where no lock keeps them apart."""
     monkeypatch.setattr(dispatch, "MOST_AT_ONCE", 10)
+    take = dispatch._take
+    monkeypatch.setattr(dispatch, "_take", lambda account_id: (take(account_id)[0], True))
     set_account(rig, channels=350)
     rig.campaign(400)
     start(rig)
@@ -219,21 +221,22 @@ def test_after_a_flush_of_redis_the_cap_still_counts_the_calls_that_are_up(rig, 
 
 
 def test_a_claim_takes_as_many_statements_for_one_call_as_for_sixty(rig):
+    """From the second on there is a campaign before it that has become idle."""
     counts = []
-    for numbers in (NUMBERS[:1], NUMBERS[1:61]):
+    for numbers in (NUMBERS[:1], NUMBERS[1:2], NUMBERS[2:62]):
         rig.campaign(numbers)
         start(rig)
         set_account(rig, channels=100)
         with CaptureQueriesContext(connection) as statements:
             assert rig.dispatch() == len(numbers)
         counts.append(len(statements))
-    assert counts[0] == counts[1]
+    assert counts[1] == counts[2]
 
 
-def test_a_claim_takes_as_many_statements_for_one_campaign_as_for_twenty(rig):
+def test_a_claim_takes_as_many_statements_for_two_campaigns_as_for_fifteen(rig):
     """The gate and the limits make no query of their own, for none of them."""
     counts = []
-    for numbers in (NUMBERS[:1], NUMBERS[1:21]):
+    for numbers in (NUMBERS[:1], NUMBERS[1:3], NUMBERS[3:18]):
         for number in numbers:
             rig.campaign([number], mode="custom", throttle=60)
         start(rig)
@@ -241,7 +244,7 @@ def test_a_claim_takes_as_many_statements_for_one_campaign_as_for_twenty(rig):
         with CaptureQueriesContext(connection) as statements:
             assert rig.dispatch() == len(numbers)
         counts.append(len(statements))
-    assert counts[0] == counts[1]
+    assert counts[2] <= counts[1], "one less: the calls that are up are counted already"
 
 
 def test_calls_wait_with_channels_to_spare_when_nothing_is_due(rig):

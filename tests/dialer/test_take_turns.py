@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.dispatch import Ready, take_turns
+from dialer.turns import Ready, take_turns
 
 
 def turns(ready, places):

@@ -28,7 +28,7 @@ def measure(run: Run) -> list[Row]:
 
 def _rate(run: Run, processes: int, calls: int) -> float:
     run.say(f"{calls:,} calls with worker processes: {processes}")
-    with system(run, f"workers-{processes}", {"CONTROL_CONCURRENCY": "1"}) as whole:
+    with system(run, f"workers-{processes}", {"CONTROL_CONCURRENCY": "1", "DISPATCH_CONCURRENCY": "1"}) as whole:
         campaign = whole.campaign(whole.account("bench", channels=CHANNELS, trunk="simulated"), calls)
         with servers.started(_second_ones() if processes == 2 else {}, _variables(whole), whole.stack.data_dir):
             return completed_rate(whole, campaign)
@@ -36,7 +36,7 @@ def _rate(run: Run, processes: int, calls: int) -> float:
 
 def _second_ones() -> dict[str, str]:
     commands = workers.worker_commands()
-    return {f"{name}-2": commands[name].replace("@%h", "-2@%h") for name in ("control", "dial")}
+    return {f"{name}-2": commands[name].replace("@%h", "-2@%h") for name in ("control", "dispatch", "dial")}
 
 
 def _variables(whole: System) -> dict[str, str]:

@@ -114,7 +114,7 @@ class System:
         return {
             "PostgreSQL": [postmaster],
             "Redis": [psutil.Process(redis_pid)],
-            "control workers": self.processes("control@"),
+            "control workers": self.processes("control@", "dispatch@"),
             "dialer": self.processes("dial@"),
             "web": self.processes("gunicorn"),
             "sandbox": self.processes("-m sandbox"),

@@ -12,8 +12,8 @@ from tools.bench.run import Run
 from tools.local.processes import Supervisor
 from tools.local.project import PROJECT, read_procfile
 
-# The two that Trunkline's own attempts go through.
-QUEUES = ("control", "dial")
+# Those that Trunkline's own attempts go through.
+QUEUES = ("control", "dispatch", "dial")
 SAMPLE_SECONDS = 0.05
 PATIENCE_SECONDS = 300
 

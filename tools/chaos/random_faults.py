@@ -94,13 +94,13 @@ def _nothing(_run: Run) -> Iterator[None]:
 
 
 def _kill(system: System, chance: random.Random) -> str:
-    name = chance.choice(["web", "control", "dial", "webhooks", "load", "beat"])
+    name = chance.choice(["web", "control", "dispatch", "dial", "webhooks", "load", "beat"])
     system.kill(name)
     return f"kill -9 of {name}"
 
 
 def _freeze(system: System, chance: random.Random) -> str:
-    name, seconds = chance.choice(["web", "control", "dial", "beat"]), chance.uniform(0.5, LONGEST_FREEZE)
+    name, seconds = chance.choice(["web", "control", "dispatch", "dial", "beat"]), chance.uniform(0.5, LONGEST_FREEZE)
     system.freeze(name)
     time.sleep(seconds)
     system.thaw(name)
@@ -108,7 +108,7 @@ def _freeze(system: System, chance: random.Random) -> str:
 
 
 def _deploy(system: System, chance: random.Random) -> str:
-    name = chance.choice(["web", "control", "dial", "webhooks"])
+    name = chance.choice(["web", "control", "dispatch", "dial", "webhooks"])
     system.shut_down(name)
     system.spawn(name)
     return f"{name} stopped and started"
@@ -124,7 +124,7 @@ def _redis(system: System, chance: random.Random) -> str:
         case "flushed":
             redis_client().flushall()
         case "queues lost":
-            redis_client().delete("control", "dial", "webhooks", "load")
+            redis_client().delete("control", "dispatch", "dial", "webhooks", "load")
     return f"Redis {how}"
 
 

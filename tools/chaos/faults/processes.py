@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tools.chaos.faults.table import Table
 from tools.chaos.run import Run
 
-WORKERS = ("control", "dial", "webhooks", "load")
+WORKERS = ("control", "dispatch", "dial", "webhooks", "load")
 
 table = Table()
 
@@ -72,7 +72,7 @@ def web_after_an_event(run: Run) -> Iterator[None]:
 
 @table.row("3", "two beats, four dispatchers, two dialers at once", race=True)
 def crowd(run: Run) -> Iterator[None]:
-    more = ("beat-2", "control-2", "control-3", "control-4", "dial-2")
+    more = ("beat-2", "control-2", "control-3", "control-4", "dispatch-2", "dispatch-3", "dispatch-4", "dial-2")
     for name in more:
         run.system.spawn(name)
     yield

@@ -46,9 +46,11 @@ def redis_away(run: Run) -> Iterator[None]:
 def queues_lost(run: Run) -> Iterator[None]:
     yield
     run.wait_a_moment()
-    run.strike(lambda: redis_client().delete("control", "dial", "webhooks", "load", "unacked", "unacked_index"))
+    run.strike(
+        lambda: redis_client().delete("control", "dispatch", "dial", "webhooks", "load", "unacked", "unacked_index")
+    )
     for _ in range(40):  # as fast as they fill: no message of these seconds arrives
-        redis_client().delete("control", "dial", "webhooks")
+        redis_client().delete("control", "dispatch", "dial", "webhooks")
         time.sleep(0.05)
 
 
