@@ -77,7 +77,7 @@ class Run:
         self.receiver = receiver
         self.script: dict[str, Any] = SCRIPT | {"seed": seed}
         self.campaigns: dict[str, Posted] = {}
-        self.account, self.caller_id, self.client = self._sign_up()
+        self.account, self.caller_id, self.client = self.sign_up()
         self.struck_at: float | None = None
         self.affected: set[UUID] = set()
         self.recovered_at: float | None = None
@@ -249,7 +249,8 @@ class Run:
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION IF EXISTS poison CASCADE")
 
-    def _sign_up(self) -> tuple[Account, CallerId, Client]:
+    def sign_up(self) -> tuple[Account, CallerId, Client]:
+        """Create an account with a caller ID; returns them with a client of its API."""
         deadline = time.monotonic() + self.patience
         while True:
             try:

@@ -4,8 +4,10 @@ A fault is a generator: until its `yield` the campaigns are not posted yet, afte
 end everything that it broke is repaired, or left for the system to repair by itself.
 """
 
-from tools.chaos.faults import carrier, clock, data, identity, processes, receiver, servers
+from tools.chaos.faults import carrier, clock, data, identity, neighbours, processes, receiver, servers
 from tools.chaos.faults.table import Row
+
+MODULES = (processes, servers, carrier, identity, receiver, clock, data, neighbours)
 
 
 def _position(row: Row) -> tuple[int, str]:
@@ -15,7 +17,7 @@ def _position(row: Row) -> tuple[int, str]:
 
 
 ROWS: list[Row] = sorted(
-    (row for module in (processes, servers, carrier, identity, receiver, clock, data) for row in module.table.rows),
+    (row for module in MODULES for row in module.table.rows),
     key=_position,
 )
 """In the order of docs/operator/guarantees.md."""
