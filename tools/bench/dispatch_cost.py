@@ -1,58 +1,102 @@
 """Dispatch cost per attempt: does it stay flat as calls and campaigns become many?"""
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from threading import Timer
+from typing import NamedTuple
 
 from tools.bench import servers
 from tools.bench.arithmetic import median
-from tools.bench.figures import Row, at_most, row
+from tools.bench.figures import Row, at_most, paired, row
 from tools.bench.run import Run
 from tools.local import processes
 
 NAME = "dispatch-cost"
-FEW, MANY, CAMPAIGNS = 10_000, 1_000_000, 1_000
-# Of 500 attempts each, so that the ten thousand calls suffice.
-ROUNDS, WARM_UP = 18, 3
+FEW, MANY, CAMPAIGNS, MOST_CAMPAIGNS, ACCOUNTS = 10_000, 1_000_000, 1_000, 10_000, 10_000
+# As many channels as one dispatch takes at most; and a few, as calls end one by one.
+FULL, SOME = 500, 5
+# So many pairs, each the median of so many rounds (more of the small ones), and rounds before them that count for
+# nothing.
+PAIRS, ROUNDS, WARM_UP = 5, {FULL: 3, SOME: 9}, 3
 PATIENCE_SECONDS = 900
 
 
-def measure(run: Run) -> list[Row]:
-    """Measure dispatch.dispatch alone, without workers and with 500 channels free, in milliseconds per attempt.
+class Situation(NamedTuple):
+    """What a process of `dispatch_rounds` is given."""
 
-    A million waiting calls stand beside ten thousand, and a thousand campaigns in progress beside one. Each situation
-    has a process, a PostgreSQL and a Valkey of its own. They take turns, so that other load of the machine falls on
-    all of them.
+    campaigns: int | str
+    calls: int
+    channels: int
+
+
+def measure(run: Run) -> list[Row]:
+    """Measure dispatch.dispatch alone, without workers, in milliseconds of CPU per attempt, the servers' included.
+
+    Each situation has a process, a PostgreSQL and a Valkey of its own. The two of a pair take turns.
     """
-    many, campaigns = run.count(MANY, least=2 * FEW), run.count(CAMPAIGNS, least=20)
-    run.say(f"dispatch of one campaign of {FEW:,} calls, of one of {many:,}, and of {campaigns:,} campaigns")
-    situations = [(1, FEW), (1, many), (campaigns, FEW // campaigns)]
-    with ExitStack() as stack:
-        dispatchers = [stack.enter_context(_situation(run, *situation)) for situation in situations]
-        rounds = [[_round(dispatcher) for dispatcher in dispatchers] for _ in range(ROUNDS)]
-    few, waiting, running = (median(costs) for costs in zip(*rounds[WARM_UP:], strict=True))
-    unit = "ms per attempt"
-    return [
-        row(f"dispatch, {many:,} waiting calls: beside {FEW:,}", waiting, unit, NAME, limit=few, target=at_most(1.15)),
-        row(
-            f"dispatch, {campaigns:,} running campaigns: beside one, with as many calls in all",
-            running,
-            unit,
-            NAME,
-            limit=few,
-            target=at_most(1.5),
+    many, most = run.count(MANY, least=2 * FEW), run.count(MOST_CAMPAIGNS, least=200)
+    campaigns = run.count(CAMPAIGNS, least=100)
+    few = Situation(1, FEW, FULL)
+    among, alone = (Situation(count, FEW // count, SOME) for count in (campaigns, 1))
+    comparisons: list[tuple[str, Situation, Situation, float]] = [
+        (f"dispatch, {many:,} waiting calls: beside {FEW:,}", Situation(1, many, FULL), few, 1.15),
+        (
+            f"dispatch of {FULL}, {campaigns:,} campaigns: beside one, with as many calls in all",
+            Situation(campaigns, FEW // campaigns, FULL),
+            few,
+            1.5,
+        ),
+        (
+            f"dispatch of {SOME}, {campaigns:,} running campaigns: beside one, with as many calls in all",
+            among,
+            alone,
+            1.3,
+        ),
+        (
+            f"dispatch of {SOME}, {most:,} campaigns: beside 10, with as many calls in all",
+            Situation(most, 1, SOME),
+            Situation(10, most // 10, SOME),
+            2,
         ),
     ]
+    rows = [_compare(run, figure, value, limit, bound) for figure, value, limit, bound in comparisons]
+    return [*rows, _idle_accounts(run)]
+
+
+def _compare(run: Run, figure: str, value: Situation, limit: Situation, bound: float) -> Row:
+    run.say(figure)
+    load, each = os.getloadavg()[0], ROUNDS[value.channels]
+    with ExitStack() as stack:
+        processes_ = [stack.enter_context(_situation(run, situation)) for situation in (value, limit)]
+        rounds = [[_round(process) for process in processes_] for _ in range(WARM_UP + PAIRS * each)][WARM_UP:]
+    pairs = []
+    for first in range(0, len(rounds), each):
+        values, limits = zip(*rounds[first : first + each], strict=True)
+        pairs.append((median(values), median(limits)))
+    return paired(figure, pairs, "ms CPU per attempt", NAME, load=load, target=at_most(bound))
+
+
+def _idle_accounts(run: Run) -> Row:
+    """Measure the tick that finds the accounts with a call to dial. It comes once a second."""
+    accounts = run.count(ACCOUNTS, least=100)
+    figure = f"{accounts:,} accounts with due calls, all of them outside their calling hours"
+    run.say(figure)
+    with _situation(run, Situation("accounts", accounts, 1)) as process:
+        ticks = [_round(process) for _ in range(WARM_UP + PAIRS)][WARM_UP:]
+    return row(figure, median(ticks) / 1000, "cores", NAME, target=at_most(0.2))
 
 
 @contextmanager
-def _situation(run: Run, campaigns: int, calls: int) -> Iterator[processes.Process]:
-    """Start a process with so many campaigns of so many calls each, which waits for its rounds."""
-    data_dir = run.folder / f"dispatch-{campaigns}-{calls}"
+def _situation(run: Run, situation: Situation) -> Iterator[processes.Process]:
+    """Start a process in this situation, which waits for its rounds."""
+    data_dir = Path(tempfile.mkdtemp(prefix="dispatch-", dir=run.folder))
     with servers.migrated(data_dir) as variables:
-        command = [sys.executable, "-m", "tools.bench.dispatch_rounds", str(campaigns), str(calls)]
+        command = [sys.executable, "-m", "tools.bench.dispatch_rounds", *map(str, situation)]
         pipe = subprocess.PIPE
         process = processes.spawn(command, variables, stdin=pipe, stdout=pipe, stderr=None, text=True)
         # If the process hangs, waiting for its line ends with its output.
@@ -66,7 +110,7 @@ def _situation(run: Run, campaigns: int, calls: int) -> Iterator[processes.Proce
 
 
 def _round(process: processes.Process) -> float:
-    """Let the process dispatch once; returns milliseconds per attempt."""
+    """Let the process make a round; returns its milliseconds of CPU."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")

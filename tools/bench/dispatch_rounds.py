@@ -1,14 +1,18 @@
-"""`python -m tools.bench.dispatch_rounds CAMPAIGNS CALLS`: time dispatch alone, a round for each line of its input.
+"""`python -m tools.bench.dispatch_rounds CAMPAIGNS CALLS CHANNELS`: measure dispatch, a round for each line of input.
 
-All happens in one process, without workers. A round is a dispatch, which is timed, and the work of the workers, which
-is not: calls are placed over the simulated carrier and their events applied, so that the next round finds the channels
-free.
+All happens in one process, without workers. A round is a dispatch, which is measured, and the work of the workers,
+which is not: calls are placed over the simulated carrier and their events applied, so that the next round finds the
+channels free. With CAMPAIGNS `accounts` a round is the tick that finds due accounts, among CALLS accounts that are all
+outside their calling hours.
 """
 
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import django
 
@@ -21,59 +25,104 @@ from accounts.models import Account, CallerId, Trunk  # noqa: E402
 from campaigns import lifecycle, schedule  # noqa: E402
 from campaigns.models import Call, Campaign, Flow  # noqa: E402
 from campaigns_project.celery import collect_garbage_rarely  # noqa: E402
-from dialer import dialing, dispatch, inbox, reconciliation  # noqa: E402
+from core.redis_client import redis_client  # noqa: E402
+from dialer import dialing, dispatch, inbox, reconciliation, tasks  # noqa: E402
 from dialer.models import CallAttempt  # noqa: E402
 from tools.bench.system import clone, number, number_sql  # noqa: E402
 
-# As many as one dispatch takes at most.
-CHANNELS = 500
+T = TypeVar("T")
 
 
-def main(campaigns: int, calls: int) -> None:
-    """Print milliseconds of dispatch per attempt, a line for each line of the standard input."""
+def main(campaigns: str, calls: int, channels: int) -> None:
+    """Print milliseconds of CPU per attempt (or per tick), a line for each line of the standard input."""
     collect_garbage_rarely()  # as workers do
     reconciliation.rebuild()
-    account = _account(campaigns, calls)
+    if campaigns == "accounts":
+        _idle_accounts(calls)
+        work: Callable[[], float] = _tick
+    else:
+        work = partial(_round, _account(int(campaigns), calls, channels).pk)
     for _ in sys.stdin:
-        print(_round(account.pk), flush=True)
+        print(work(), flush=True)
 
 
-def _account(campaigns: int, calls: int) -> Account:
+def _account(campaigns: int, calls: int, channels: int) -> Account:
     """Create an account with so many campaigns in progress, of so many calls each."""
-    trunk = Trunk.objects.create(name="simulated", carrier="simulated")
-    account = Account.objects.create(
-        sid="bench", opens_at="00:00", closes_at="00:00", channels=CHANNELS, starts_per_minute=10_000_000
-    )
-    caller_id = CallerId.objects.create(account=account, number="+918012345678", trunk=trunk)
-    flow = Flow.objects.create(account=account, flow_id="1", document={"steps": [{"hangup": True}]})
-    now = timezone.now()
-    columns: dict[str, Any] = {"caller_id": caller_id, "caller_id_given": caller_id.number, "flow": flow}
-    columns["flow_url"] = "http://my.exotel.com/bench/exoml/start_voice/1"
-    # Each campaign has numbers of its own: an account rings a number once at a time.
-    for first in range(0, campaigns * calls, calls):
-        campaign = lifecycle.create(account, numbers=[number(first)], now=now, **columns)
-        _fill(campaign, calls - 1, first + 1)
+    account, campaign = _campaign("bench", "00:00", "00:00", channels)
     schedule.start_due(timezone.now())
+    connection.ensure_connection()
+    db = connection.connection
+    clone(db, "campaigns_campaign", campaign.pk, campaigns - 1, id="gen_random_uuid()")
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")  # or autovacuum would begin in the middle of a round
+        cursor.execute("CREATE TEMP TABLE ids AS SELECT id, row_number() OVER () - 1 AS place FROM campaigns_campaign")
+        cursor.execute("CREATE INDEX ON ids (place)")
+    # Each campaign has numbers of its own: an account rings a number once at a time.
+    template = Call.objects.get(campaign=campaign).pk
+    of_campaign = f"(SELECT id FROM ids WHERE place = mod(n, {campaigns}))"  # noqa: S608 -- a number of ours
+    clone(db, "campaigns_call", template, campaigns * calls - 1, number=number_sql(1), campaign_id=of_campaign)
+    _vacuum()
     return account
 
 
-def _fill(campaign: Campaign, calls: int, first: int) -> None:
-    template = Call.objects.get(campaign=campaign)
+def _idle_accounts(accounts: int) -> None:
+    """Create so many accounts with a due call, all of them outside their calling hours for the next hours."""
+    opens = (timezone.now() + timedelta(hours=12)).replace(minute=0)
+    account, campaign = _campaign("bench", f"{opens:%H:%M}", f"{opens:%H}:30", 1)
+    schedule.start_due(timezone.now())
     connection.ensure_connection()
-    clone(connection.connection, "campaigns_call", template.pk, calls, number=number_sql(first))
+    db = connection.connection
+    clone(db, "accounts_account", account.pk, accounts - 1, sid="'bench' || n")
+    own = "(SELECT id FROM accounts_account WHERE sid = 'bench' || n)"
+    clone(db, "campaigns_campaign", campaign.pk, accounts - 1, id="gen_random_uuid()", account_id=own)
+    _vacuum()
+
+
+def _campaign(sid: str, opens_at: str, closes_at: str, channels: int) -> tuple[Account, Campaign]:
+    trunk = Trunk.objects.create(name="simulated", carrier="simulated")
+    hours = {"opens_at": opens_at, "closes_at": closes_at, "time_zone": "UTC"}
+    account = Account.objects.create(sid=sid, channels=channels, starts_per_minute=10_000_000, **hours)
+    caller_id = CallerId.objects.create(account=account, number="+918012345678", trunk=trunk)
+    flow = Flow.objects.create(account=account, flow_id="1", document={"steps": [{"hangup": True}]})
+    columns: dict[str, Any] = {"caller_id": caller_id, "caller_id_given": caller_id.number, "flow": flow}
+    columns["flow_url"] = "http://my.exotel.com/bench/exoml/start_voice/1"
+    return account, lifecycle.create(account, numbers=[number(0)], now=timezone.now(), **columns)
+
+
+def _vacuum() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")  # or autovacuum would begin in the middle of a round
 
 
 def _round(account_id: int) -> float:
-    """Return milliseconds per attempt."""
-    began = time.perf_counter()
-    claimed = dispatch.dispatch(account_id, timezone.now())
-    took = time.perf_counter() - began
+    """Return milliseconds of CPU per attempt."""
+    now: datetime = timezone.now()
+    claimed, took = _measured(lambda: dispatch.dispatch(account_id, now))
     if not claimed:
         raise LookupError("nothing was left to claim")
     _place_and_settle()
-    return took * 1000 / claimed
+    return took / claimed
+
+
+def _tick() -> float:
+    """Return milliseconds of CPU per tick."""
+    return _measured(tasks.dispatch_due)[1]
+
+
+def _measured(work: Callable[[], T]) -> tuple[T, float]:
+    """Return what the work returns, and the milliseconds of CPU that it took: here, in PostgreSQL and in Redis.
+
+    CPU rather than time, as other programs of the machine take turns with these.
+    """
+    connection.ensure_connection()
+    servers = [connection.connection.info.backend_pid, redis_client().info("server")["process_id"]]
+    before = [time.process_time_ns(), *map(_cpu_ns, servers)]
+    done = work()
+    after = [time.process_time_ns(), *map(_cpu_ns, servers)]
+    return done, float(sum(after) - sum(before)) / 1e6
+
+
+def _cpu_ns(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
 def _place_and_settle() -> None:
@@ -84,4 +133,4 @@ def _place_and_settle() -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

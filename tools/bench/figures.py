@@ -7,6 +7,12 @@ from pathlib import Path
 
 from rich.table import Table
 
+from tools.bench.arithmetic import median
+
+# A ratio of fewer pairs is luck, and so is one of pairs that differ by more.
+FEWEST_PAIRS = 5
+WIDEST_SPREAD = 0.25
+
 
 @dataclass(frozen=True)
 class Target:
@@ -37,7 +43,10 @@ class Row:
     figure: what is measured, and on what; if value is None, also why this machine cannot measure it.
     value, limit: in `unit`. limit and ratio are None if the figure stands alone.
     ratio: value ÷ limit.
-    target, met: None if the figure has no target.
+    target, met: None if the figure has no target. met is also None if the spread is too wide to tell.
+    pairs: how often value and limit were measured in turn; ratio is then the median of their ratios.
+    spread: of those ratios, the largest less the smallest, as a share of the median.
+    load: of the machine, a mean over the minute before.
     """
 
     figure: str
@@ -48,6 +57,38 @@ class Row:
     met: bool | None
     unit: str
     command: str
+    pairs: int | None = None
+    spread: float | None = None
+    load: float | None = None
+
+
+def paired(
+    figure: str, pairs: Sequence[tuple[float, float]], unit: str, name: str, *, load: float, target: Target
+) -> Row:
+    """Return the row of a figure that was measured in turn with its limit, A B A B, so that luck falls on both.
+
+    Args:
+        pairs: (value, limit), at least FEWEST_PAIRS of them.
+        load: of the machine, before the first of them.
+    """
+    if len(pairs) < FEWEST_PAIRS:
+        raise ValueError(f"{figure}: {len(pairs)} pairs, and a ratio needs {FEWEST_PAIRS}")
+    ratios = [value / limit for value, limit in pairs]
+    ratio = median(ratios)
+    spread = (max(ratios) - min(ratios)) / ratio
+    return Row(
+        figure=figure,
+        value=median([value for value, _ in pairs]),
+        limit=median([limit for _, limit in pairs]),
+        ratio=ratio,
+        target=str(target),
+        met=target.is_met_by(ratio) if spread <= WIDEST_SPREAD else None,
+        unit=unit,
+        command=f"python -m tools.bench --only {name}",
+        pairs=len(pairs),
+        spread=spread,
+        load=load,
+    )
 
 
 def row(
@@ -77,7 +118,7 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-HEADINGS = ("figure", "value", "beside", "ratio", "must be", "met", "command")
+HEADINGS = ("figure", "value", "beside", "ratio", "spread", "load", "must be", "met", "command")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -87,10 +128,18 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{number(row.value)} {row.unit}" if row.value is not None else "not measured",
         f"{number(row.limit)} {row.unit}" if row.limit is not None else "",
         number(row.ratio),
+        "" if row.spread is None else f"{row.spread:.0%} of {row.pairs}",
+        number(row.load),
         row.target or "",
-        {True: "yes", False: "no", None: ""}[row.met],
+        _verdict(row),
         row.command,
     )
+
+
+def _verdict(row: Row) -> str:
+    if row.spread is not None and row.spread > WIDEST_SPREAD:
+        return f"the spread is over {WIDEST_SPREAD:.0%}"
+    return {True: "yes", False: "no", None: ""}[row.met]
 
 
 def table(rows: Sequence[Row]) -> Table:

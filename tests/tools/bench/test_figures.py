@@ -24,6 +24,29 @@ def test_a_target_is_of_the_ratio_and_of_the_value_where_there_is_none(value, li
     assert (made.ratio, made.met) == (pytest.approx(ratio) if ratio else ratio, met)
 
 
+STEADY = [(110.0, 100.0), (120.0, 100.0), (115.0, 100.0), (230.0, 200.0), (112.0, 100.0)]
+
+
+def test_pairs_give_the_median_of_their_ratios_with_the_spread_and_the_load():
+    made = figures.paired("f", STEADY, "ms", "name", load=0.5, target=at_most(1.15))
+    assert (made.ratio, made.value, made.limit) == (1.15, 115.0, 100.0)
+    assert (made.met, made.pairs, made.load) == (True, 5, 0.5)
+    assert made.spread == pytest.approx(0.1 / 1.15)
+    assert "9% of 5" in figures.cells(made)
+
+
+def test_pairs_that_differ_too_much_say_so_instead_of_met():
+    made = figures.paired("f", [*STEADY, (90.0, 100.0)], "ms", "name", load=0.5, target=at_most(2))
+    assert made.met is None
+    assert "the spread is over 25%" in figures.cells(made)
+    assert page.markdown([made]).endswith("0 of 0 targets met.")
+
+
+def test_fewer_than_five_pairs_are_no_figure():
+    with pytest.raises(ValueError, match="4 pairs"):
+        figures.paired("f", STEADY[:4], "ms", "name", load=0.5, target=at_most(2))
+
+
 def test_rows_are_written_with_exactly_the_promised_keys(tmp_path):
     made = [row("rows a second", 10.0, "rows/s", "report", limit=20.0, target=at_least(0.5))]
     figures.write(made, tmp_path / "results.json")
@@ -37,6 +60,9 @@ def test_rows_are_written_with_exactly_the_promised_keys(tmp_path):
             "met": True,
             "unit": "rows/s",
             "command": "python -m tools.bench --only report",
+            "pairs": None,
+            "spread": None,
+            "load": None,
         }
     ]
     assert figures.read(tmp_path / "results.json") == made
@@ -70,7 +96,7 @@ def test_figures_are_published_as_json_and_in_the_page(tmp_path, monkeypatch):
     rows = [row("a", 1.5, "s", "name", target=at_most(2))]
     page.publish(rows, [tmp_path / "waits.png"])
     text = (tmp_path / "README.md").read_text()
-    assert "| a | 1.50 s |  |  | at most 2 | yes | `python -m tools.bench --only name` |" in text
+    assert "| a | 1.50 s |  |  |  |  | at most 2 | yes | `python -m tools.bench --only name` |" in text
     assert "![waits](waits.png)" in text
     assert figures.read(tmp_path / "results.json") == rows
 
