@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 
 from accounts.models import Account
-from campaigns import audience, call_states, campaign_lock, campaign_states, signals, spoken_text
+from campaigns import audience, call_states, campaign_lock, campaign_states, filled_texts, signals, spoken_text
 from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
 from core import clocks, failpoints
@@ -40,7 +40,7 @@ def create(
         columns: of the new row.
 
     Raises:
-        InvalidRequest: a list can't be used, or the text has a variable that its list does not have.
+        InvalidRequest: a list can't be used, or the text can't be read with the values of everybody in it.
     """
     columns.setdefault("send_at", now)
     columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
@@ -51,6 +51,7 @@ def create(
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
         audience.add_calls(campaign, numbers)
+        filled_texts.require_readable(campaign)
         # The commit may be that of a larger transaction, which also stores the response of an idempotent request.
         transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
         transaction.on_commit(_enqueue_start)
@@ -89,6 +90,7 @@ def change(
             audience.add_calls(campaign, numbers or ())
         elif "call_duplicate_numbers" in columns:
             raise InvalidRequest("call_duplicate_numbers can only be changed together with from or lists")
+        filled_texts.require_readable(campaign)
         transaction.on_commit(_enqueue_start)
     return campaign
 

@@ -81,7 +81,18 @@ class ContactListAdmin(ReadOnlyAdmin):
     list_per_page = 25
     search_fields = ("name", "account__sid")
     ordering = ("-created_at", "-pk")
-    fields = ("name", "account", "type", "columns", "entries", "tag", "list_sid", "created_at", "updated_at")
+    fields = (
+        "name",
+        "account",
+        "type",
+        "columns",
+        "allows_blanks",
+        "entries",
+        "tag",
+        "list_sid",
+        "created_at",
+        "updated_at",
+    )
 
     def prepare(self, rows: Iterable[ContactList]) -> None:
         counted = lists.sizes([row.pk for row in rows])

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -26,23 +27,32 @@ class ListCreation:
     is_new: bool
 
 
-def create(account: Account, name: str, tag: str = "", kind: str = ContactList.Type.STATIC) -> ListCreation:
-    """Create a list, or return the one that has the name already, as it is."""
-    candidate = ContactList(account=account, name=name, tag=tag, type=kind)
+def create(
+    account: Account, name: str, tag: str = "", kind: str = ContactList.Type.STATIC, *, allows_blanks: bool = False
+) -> ListCreation:
+    """Create a list, or return the one that has the name already, as it is.
+
+    Raises:
+        InvalidRequest: blanks are allowed in a static list.
+    """
+    candidate = ContactList(account=account, name=name, tag=tag, type=kind, allows_blanks=allows_blanks)
+    _require_blanks_make_sense(candidate)
     # One statement, so that of two requests at the same moment the second gets the list of the first.
     ContactList.objects.bulk_create([candidate], ignore_conflicts=True)
     stored = ContactList.objects.get(account=account, name=name)
     return ListCreation(stored, stored.pk == candidate.pk)
 
 
-def change(contact_list: ContactList, **columns: str) -> ContactList:
-    """Rename a list, or change its tag.
+def change(contact_list: ContactList, **columns: Any) -> ContactList:
+    """Rename a list, change its tag, or whether it allows blanks, which counts for the rows loaded from then on.
 
     Raises:
         Conflict: another list has the name.
+        InvalidRequest: blanks are allowed in a static list.
     """
     for column, value in columns.items():
         setattr(contact_list, column, value)
+    _require_blanks_make_sense(contact_list)
     try:
         with transaction.atomic():
             contact_list.save(update_fields=[*columns, "updated_at"])
@@ -153,6 +163,11 @@ def require_loaded(lists: Collection[ContactList]) -> None:
             f"the list {upload.contact_list.name[:100]} ({wire_id(upload.contact_list_id)}) is still being loaded,"
             f" {upload.rows_total:,} rows so far: wait until the upload {wire_id(upload.pk)} is completed"
         )
+
+
+def _require_blanks_make_sense(contact_list: ContactList) -> None:
+    if contact_list.allows_blanks and contact_list.type == ContactList.Type.STATIC:
+        raise InvalidRequest("'allow_blanks': only a dynamic list has values that may be blank: leave it out")
 
 
 def _touch(contact_list: ContactList) -> None:

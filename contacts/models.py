@@ -72,6 +72,11 @@ class ContactList(models.Model):
         blank=True,
         help_text="Of a dynamic list: the columns of its rows beside the number, as their headers are spelled.",
     )
+    allows_blanks = models.BooleanField(
+        "blanks allowed",
+        default=False,
+        help_text="Of a dynamic list: take rows that have no value for a column. A campaign then reads nothing there.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

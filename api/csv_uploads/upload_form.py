@@ -102,10 +102,19 @@ def column_choice(form: Form) -> ColumnChoice:
     if kind not in ContactList.Type.values:
         raise InvalidRequest("'type': must be static or dynamic")
     is_dynamic = kind == ContactList.Type.DYNAMIC
-    ignores = form.fields.get("ignore_columns", "").strip().lower()
-    if ignores not in {"", "true", "false", "1", "0"}:
-        raise InvalidRequest("'ignore_columns': must be true or false")
-    return ColumnChoice(is_dynamic, _columns(form, is_dynamic=is_dynamic), ignores in {"true", "1"})
+    return ColumnChoice(is_dynamic, _columns(form, is_dynamic=is_dynamic), _switch(form, "ignore_columns") or False)
+
+
+def allows_blanks(form: Form) -> bool | None:
+    """Return whether rows may have no value for a column; None where the form does not say it."""
+    return _switch(form, "allow_blanks")
+
+
+def _switch(form: Form, field: str) -> bool | None:
+    given = form.fields.get(field, "").strip().lower()
+    if given not in {"", "true", "false", "1", "0"}:
+        raise InvalidRequest(f"'{field}': must be true or false")
+    return given in {"true", "1"} if given else None
 
 
 def _columns(form: Form, *, is_dynamic: bool) -> dict[str, str]:

@@ -37,6 +37,10 @@ class CsvUploadForm(serializers.Serializer):  # type: ignore[type-arg]
     ignore_columns = serializers.CharField(
         required=False, help_text="true leaves out all columns that are neither known nor in columns."
     )
+    allow_blanks = serializers.CharField(
+        required=False,
+        help_text="Of a dynamic list, from now on: true takes rows without a value for a column, false rejects them.",
+    )
 
 
 class CsvView(AccountView):
@@ -68,7 +72,14 @@ class CsvUploadView(CsvView):
         choice = upload_form.column_choice(form)
         if form.file is None:
             raise InvalidRequest("'file_name' is mandatory: send the file itself in this part of the form")
-        upload = intake.receive(self.account, form.file, list_name=name, choice=choice, file_name=form.file.name or "")
+        upload = intake.receive(
+            self.account,
+            form.file,
+            list_name=name,
+            choice=choice,
+            file_name=form.file.name or "",
+            allows_blanks=upload_form.allows_blanks(form),
+        )
         return self.respond(CsvUploadTaken, [upload])
 
 

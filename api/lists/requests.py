@@ -5,7 +5,7 @@ from uuid import UUID
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from api.http.fields import ObjectSerializer, TextField
+from api.http.fields import ObjectSerializer, SwitchField, TextField
 from api.http.parsers import printable
 from core import ids
 
@@ -16,6 +16,9 @@ REFERENCES = "contact_references"
 class ListRequestSerializer(ObjectSerializer):
     name = TextField(max_length=255)
     tag = TextField(max_length=255, allow_blank=True, required=False)
+    allow_blanks = SwitchField(
+        source="allows_blanks", required=False, help_text="Of a dynamic list: rows may have no value for a column."
+    )
 
 
 class ListChangeSerializer(ListRequestSerializer):

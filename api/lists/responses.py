@@ -19,6 +19,9 @@ class ContactListSerializer(ResponseSerializer):
     tag = Text()
     type = Text("static or dynamic")
     contact_count = Count("Entries.")
+    allow_blanks = serializers.BooleanField(
+        source="allows_blanks", help_text="Of a dynamic list: whether rows may have no value for a column."
+    )
     date_created = Moment(source="created_at")
     date_updated = Moment(source="updated_at")
 

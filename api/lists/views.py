@@ -89,8 +89,14 @@ class ListListView(ListView):
     def post(self, request: Request, account_sid: str) -> Response:
         serializer = ListRequestSerializer()
         checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
-        rows = [failure or _created(lists.create(self.account, **columns)) for columns, failure in checked]
+        rows = [failure or self._create(columns) for columns, failure in checked]
         return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
+
+    def _create(self, columns: dict[str, Any]) -> ContactList | Failure:
+        try:
+            return _created(lists.create(self.account, **columns))
+        except InvalidRequest as invalid:
+            return Failure(400, str(invalid))
 
     @extend_schema(
         operation_id="change_lists",
@@ -113,6 +119,8 @@ class ListListView(ListView):
             return Failure(404, str(missing.detail))
         except Conflict as conflict:
             return Failure(409, str(conflict))
+        except InvalidRequest as invalid:
+            return Failure(400, str(invalid))
 
 
 class ListDetailsView(ListView):
@@ -130,7 +138,7 @@ class ListDetailsView(ListView):
         contact_list = self.contact_list(list_sid)
         columns = dict(ListRequestSerializer(partial=True).run_validation(bulk.one_body(request, KEY)))
         if not columns:
-            raise InvalidRequest("nothing to change: give a name or a tag")
+            raise InvalidRequest("nothing to change: give a name, a tag or allow_blanks")
         return self.respond_lists(ContactListRead, [lists.change(contact_list, **columns)])
 
     @extend_schema(

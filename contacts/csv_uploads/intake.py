@@ -16,7 +16,13 @@ from core.errors import Conflict
 
 
 def receive(
-    account: Account, file: IO[bytes], *, list_name: str, choice: ColumnChoice, file_name: str = ""
+    account: Account,
+    file: IO[bytes],
+    *,
+    list_name: str,
+    choice: ColumnChoice,
+    file_name: str = "",
+    allows_blanks: bool | None = None,
 ) -> CsvUpload:
     """Store a file to be loaded into the list of that name, which is created where there is none.
 
@@ -26,10 +32,12 @@ def receive(
         list_name: of the list to fill.
         choice: whether the list is dynamic, and what the client says about the columns.
         file_name: for people; cut to 255 characters.
+        allows_blanks: of a dynamic list from now on; None leaves it as it is.
 
     Raises:
         FileRefused: the file can't be read, or its header makes no sense.
         Conflict: the file does not fit the list.
+        InvalidRequest: a static list has no setting for blanks.
     """
     received = Received(file, account.region)
     layout = layout_of(received.header(), choice)
@@ -37,6 +45,8 @@ def receive(
     size = file.seek(0, io.SEEK_END)
     with transaction.atomic():
         contact_list = _list_for(account, list_name, kind, layout)
+        if allows_blanks is not None:
+            lists.change(contact_list, allows_blanks=allows_blanks)
         upload = CsvUpload.objects.create(
             account=account,
             contact_list=contact_list,

@@ -18,6 +18,7 @@ from contacts.csv_uploads.columns import Layout
 from contacts.csv_uploads.lines import FileRefused, Lines
 from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
 from contacts.csv_uploads.source import open_stored
+from contacts.csv_uploads.spoken_values import ValueRule
 from contacts.models import ContactList, CsvUpload, RejectedRow
 from core import clocks
 from core.errors import InvalidRequest
@@ -93,12 +94,13 @@ def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch
     """Yield the rows in batches. A line that can't be read comes with the rows before it, which are stored first."""
     dynamic = _is_dynamic(upload)
     region = upload.account.region
+    rule = ValueRule(allows_blanks=upload.contact_list.allows_blanks) if dynamic else None
     parsed: list[Row | Rejected] = []
     place = lines.bytes_read, lines.lines_read
     refused = None
     try:
         for record in read_records(lines, layout):
-            parsed.append(parse_record(record, layout, region))
+            parsed.append(parse_record(record, layout, region, rule))
             place = lines.bytes_read, lines.lines_read
             if len(parsed) == BATCH:
                 yield _batch(parsed, place, dynamic=dynamic)

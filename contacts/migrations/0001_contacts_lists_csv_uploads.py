@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
                 ('tag', models.CharField(blank=True, max_length=255)),
                 ('type', models.CharField(choices=[('static', 'static: contacts'), ('dynamic', 'dynamic: rows of a CSV file, with values of their own')], default='static', max_length=8)),
                 ('columns', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255), blank=True, default=list, help_text='Of a dynamic list: the columns of its rows beside the number, as their headers are spelled.', size=None)),
+                ('allows_blanks', models.BooleanField(default=False, help_text='Of a dynamic list: take rows that have no value for a column. A campaign then reads nothing there.', verbose_name='blanks allowed')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='contact_lists', to='accounts.account')),

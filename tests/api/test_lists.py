@@ -36,6 +36,7 @@ class TestCreate:
             "tag": "school",
             "type": "static",
             "contact_count": 0,
+            "allow_blanks": False,
             "date_created": "",
             "date_updated": "",
         }

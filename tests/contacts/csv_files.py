@@ -19,9 +19,16 @@ def layout(content: str | bytes, choice: ColumnChoice = STATIC, region: str = "I
 
 def rows(content: str | bytes, choice: ColumnChoice = STATIC, region: str = "IN") -> list[Row | Rejected]:
     """Return the rows of a text file."""
-    lines = Lines(Received(io.BytesIO(_raw(content)), region).content())
-    found = layout_of(read_header(lines), choice)
-    return [parse_record(record, found, region) for record in read_records(lines, found)]
+    rest = lines(content, region)
+    found = layout(content, choice, region)
+    return [parse_record(record, found, region) for record in read_records(rest, found)]
+
+
+def lines(content: str | bytes, region: str = "IN") -> Lines:
+    """Return the lines of a text file after its header."""
+    read = Lines(Received(io.BytesIO(_raw(content)), region).content())
+    read_header(read)
+    return read
 
 
 def one(content: str | bytes, choice: ColumnChoice = STATIC, region: str = "IN") -> Row | Rejected:
