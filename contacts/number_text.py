@@ -14,6 +14,9 @@ from datetime import date
 _SHORTEST = 7
 _LONGEST = 15
 
+# Characters that are looked at one by one: far more than any number has, with all that is around it.
+_MAX_TEXT = 250
+
 # Spreadsheets keep a number text with ="…" or an apostrophe; tel: is RFC 3966, p: what Facebook's lead exports write.
 _WRAPPED = re.compile(r'\A="(.*)"\Z', re.DOTALL)
 _MARKED = re.compile(r"\A(?:(?:tel|p):\s*)?['\u2018\u2019\u02BC`\u00B4]?(?=[+(\w])", re.IGNORECASE)
@@ -43,6 +46,9 @@ def plain(text: str) -> str:
 
     Raises Unclear for what is not one number written so: it names the character, or what the text looks like.
     """
+    text = text.strip()
+    if len(text) > _MAX_TEXT:
+        raise Unclear("it is too long for one number")
     text = _unwrapped("".join(map(_folded, text)).strip())
     _refuse_what_is_something_else(text)
     for character in text:

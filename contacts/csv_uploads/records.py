@@ -98,7 +98,8 @@ class _Cells:
         return Record(line, text.split(self._delimiter), STRAY)
 
     def _parsed(self, text: str) -> list[str]:
-        return next(csv.reader([text], delimiter=self._delimiter, skipinitialspace=True, strict=True))
+        cells = next(csv.reader([text], delimiter=self._delimiter, skipinitialspace=True, strict=True))
+        return [wrapped[1] if (wrapped := _AS_FORMULA.fullmatch(cell)) else cell for cell in cells]
 
     def _rest(self, size: int) -> list[str] | None:
         """Read the lines up to the end of a record whose first line takes `size` bytes.
@@ -175,7 +176,7 @@ class _Grammar:
     def of(cls, delimiter: str) -> "_Grammar":
         plain = rf'[^"{re.escape(delimiter)}]*+'
         inside = r'[^"]*+(?:""[^"]*+)*+'
-        cell = rf'(?: *+"{inside}"|{plain})'
+        cell = rf'(?: *+"{inside}"| *+="{plain}" *+|{plain})'
         comma = re.escape(delimiter)
         return cls(
             closed=re.compile(rf"{cell}(?:{comma}{cell})*+"),
@@ -183,6 +184,8 @@ class _Grammar:
         )
 
 
+# How programs write a text that Excel must not take for a number, with or without quotes around it.
+_AS_FORMULA = re.compile(r' *+="([^"]*+)" *+')
 # The part of a line that continues a quoted cell: up to the quote that closes it.
 _INSIDE = re.compile(r'[^"]*+(?:""[^"]*+)*+')
 QUOTED = re.compile(r'"[^"]*+"?')

@@ -232,3 +232,11 @@ def test_reading_continues_after_any_record_as_if_it_had_not_stopped(file, data)
     stop = data.draw(st.integers(0, len(whole) - 1))
     bytes_read, lines_read = whole[stop][1]
     assert read(Lines(io.BytesIO(content[bytes_read:]), bytes_read, lines_read)) == whole[stop + 1 :]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_cell_that_is_written_as_a_formula_to_stay_text_is_read(delimiter):
+    cells = [["number", "first_name"], ['="9810012345"', '="Asha"'], [' ="+919810012346" ', "x"], ['="98"1"', "x"]]
+    read = rows("".join(delimiter.join(row) + "\n" for row in cells))
+    assert read[:2] == [Row(2, "+919810012345", {"first_name": "Asha"}), Row(3, "+919810012346", {"first_name": "x"})]
+    assert [type(row) for row in read[2:]] == [Rejected]

@@ -103,6 +103,7 @@ def test_the_decimal_that_a_spreadsheet_has_made_is_dropped(number, region, e164
         ("+4930123456.000", "it ends like a decimal"),
         ("+43664123456.0000", "it ends like a decimal"),
         ("\u0669\u0668\u0661\u0660\u0660\u0661\u0662\u0663\u0664\u0665.\u0660\u0660\u0660", "it ends like a decimal"),
+        ("9" * 100_000, "it is too long for one number"),
         ("9,810,012,345", "the character “,” (U+002C COMMA)"),
         ("9.1981E+11", "a spreadsheet has rounded this number"),
         ("9,1981E+11", "a spreadsheet has rounded this number"),
