@@ -11,6 +11,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_lib_doc_excludes
+from drf_spectacular.serializers import PolymorphicProxySerializerExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer
 from rest_framework import serializers
@@ -81,9 +82,21 @@ def query(of: type[queries.PageQuery]) -> list[OpenApiParameter]:
     ]
 
 
+class AnyOf(PolymorphicProxySerializer):
+    """A body of any of several forms."""
+
+
+class AnyOfScheme(PolymorphicProxySerializerExtension):  # type: ignore[no-untyped-call]
+    target_class = "api.http.openapi.AnyOf"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        """Return `anyOf`: unknown fields are ignored, so most bodies fit several forms, which `oneOf` forbids."""
+        return {"anyOf": super().map_serializer(auto_schema, direction)["oneOf"]}  # type: ignore[no-untyped-call]
+
+
 def json_body(name: str, *bodies: Any) -> dict[str, Any]:
     """Describe a request whose body is one of these."""
-    return {"application/json": PolymorphicProxySerializer(name, list(bodies), resource_type_field_name=None)}
+    return {"application/json": AnyOf(name, list(bodies), resource_type_field_name=None)}
 
 
 def without_aliases(endpoints: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

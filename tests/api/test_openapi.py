@@ -2,6 +2,7 @@
 
 import re
 
+import jsonschema
 import pytest
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
@@ -35,6 +36,35 @@ def test_every_operation_names_its_errors_and_its_credentials(document):
             assert {"400", "401", "404", "429"} <= set(operation["responses"]), (path, method)
             assert operation["security"] == [{"apiKey": []}], (path, method)
             assert operation["operationId"]
+
+
+CONTACT = {"number": "+919810012345", "first_name": "Asha"}
+CAMPAIGN = {"name": "No class", "caller_id": "08012345678", "from": ["+919810012345"]}
+CAMPAIGNS, CONTACTS, LISTS = (f"/v2/accounts/{{account_sid}}/{name}" for name in ("campaigns", "contacts", "lists"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("post", CAMPAIGNS, {"campaigns": [CAMPAIGN]}),
+        ("post", CAMPAIGNS, CAMPAIGN),
+        ("put", f"{CAMPAIGNS}/{{campaign_id}}", {"campaigns": [{"action": "pause"}]}),
+        ("put", f"{CAMPAIGNS}/{{campaign_id}}", {"action": "pause"}),
+        ("put", f"{CAMPAIGNS}/{{campaign_id}}", {"campaigns": [{"name": "another"}]}),
+        ("put", f"{CAMPAIGNS}/{{campaign_id}}", {"name": "another"}),
+        ("post", CONTACTS, {"contacts": [CONTACT]}),
+        ("post", CONTACTS, CONTACT),
+        ("put", f"{CONTACTS}/{{contact_sid}}", {"contacts": [CONTACT]}),
+        ("put", f"{CONTACTS}/{{contact_sid}}", CONTACT),
+        ("post", LISTS, {"lists": [{"name": "parents"}]}),
+        ("post", LISTS, {"name": "parents"}),
+        ("put", f"{LISTS}/{{list_sid}}", {"lists": [{"name": "parents"}]}),
+        ("put", f"{LISTS}/{{list_sid}}", {"name": "parents"}),
+    ],
+)
+def test_a_body_is_described_in_every_form_in_which_it_is_taken(document, method, path, body):
+    described = document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"]
+    jsonschema.validate(body, described | {"components": document["components"]})
 
 
 def test_operations_have_names_of_their_own(document):
