@@ -20,6 +20,14 @@ def ready(redis, transactional_db, client):
     return lambda: client.get("/readyz")
 
 
+def seconds(problem):
+    """Return the seconds that a problem names."""
+    return int(problem.removesuffix(" s").rpartition(" ")[2])
+
+
+# The clocks of Redis and PostgreSQL can't be stopped, so the times below leave a busy machine some seconds.
+
+
 def test_up_is_not_ready(client):
     assert client.get("/healthz").status_code == 200
 
@@ -30,19 +38,25 @@ def test_ready(ready):
 
 @pytest.mark.parametrize(("who", "patience"), settings.MAX_SILENCE_SECONDS.items())
 def test_not_ready_when_one_has_made_no_progress_lately(ready, redis, who, patience):
-    redis.set(f"progress:{who}", redis_time(redis) - patience + 1)
+    redis.set(f"progress:{who}", redis_time(redis) - patience / 2)
     assert ready().status_code == 200
     redis.set(f"progress:{who}", redis_time(redis) - patience - 1)
-    assert (ready().status_code, ready().json()[who]) == (503, f"no progress for {patience + 1} s")
+    answer = ready()
+    assert answer.status_code == 503
+    assert answer.json()[who].startswith("no progress for ")
+    assert patience < seconds(answer.json()[who]) < patience + 60
     redis.delete(f"progress:{who}")
     assert ready().json()[who] == "no progress yet"
 
 
 def test_not_ready_when_a_claimed_call_waits_for_a_dialer(ready):
-    CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=9))
+    CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=5))
     assert ready().status_code == 200
     CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=11))
-    assert (ready().status_code, ready().json()["dial"]) == (503, "a call has waited for a dialer for 11 s")
+    answer = ready()
+    assert answer.status_code == 503
+    assert answer.json()["dial"].startswith("a call has waited for a dialer for ")
+    assert 11 <= seconds(answer.json()["dial"]) < 70
 
 
 def test_not_ready_without_redis(ready, monkeypatch):

@@ -25,7 +25,7 @@ BASIC = "Basic " + base64.b64encode(b"key:token").decode()
 QUICK_RETRIES = (0.01, 0.01, 0.01, 0.01, 0.01)
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait for something to become true, and return it."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
@@ -126,7 +126,7 @@ class Client:
             headers["Authorization"] = self.authorization
         request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=5) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return Answer(response.status, response.read().decode())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read().decode())
@@ -187,13 +187,13 @@ def sandbox() -> Iterator[Client]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     server = Server(retry_waits=QUICK_RETRIES)
-    port = asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", 0), loop).result(5)
+    port = asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", 0), loop).result(60)
     client = Client(f"http://127.0.0.1:{port}")
     assert client.put_script().status == 200
     yield client
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(5)
+    thread.join(60)
     loop.close()
 
 
