@@ -17,6 +17,7 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -35,6 +36,10 @@ _PREFIX = "trunkline-tests-"
 _TEMPORARY = "temporary-"
 _IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 _GIVEN = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
+
+# The product's modules and the rewritten tests are compiled once, not in each of the hundred processes of a run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def _start() -> ExitStack:
