@@ -81,6 +81,12 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
     `--dist=loadgroup` would do, but pytest 9.2 ignores how xdist 3.8 marks its groups.
     """
 
+    def schedule(self) -> None:
+        """Hand out tests, two to each worker: it runs one when it knows the next. Xdist gives one to a replacement."""
+        super().schedule()
+        for node in self.nodes:
+            self._reschedule(node)
+
     def _split_scope(self, nodeid: str) -> str:
         return next((place for place in SHARED if nodeid.startswith(place)), nodeid)
 
