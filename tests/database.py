@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,18 +39,20 @@ def _create_template() -> None:
     connection.settings_dict["NAME"] = settings.DATABASES["default"]["NAME"] = name
 
 
-def delete_rows(app_labels: Collection[str] = ()) -> None:
-    """Delete all rows of these apps, or of all apps. Foreign keys are checked at the end, so the order is free."""
+def delete_rows() -> None:
+    """Delete all rows. Foreign keys are checked at the end, so the order is free."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"BEGIN; {_deletions()}; COMMIT")
+
+
+@cache
+def _deletions() -> str:
     models = [
         model
-        for config in apps.get_app_configs()
-        for model in config.get_models(include_auto_created=True)
-        if not app_labels or config.label in app_labels
+        for model in apps.get_models(include_auto_created=True)
         if model._meta.managed and not model._meta.proxy and model._meta.label not in _FILLED_BY_MIGRATE
     ]
-    deletions = "; ".join(f'DELETE FROM "{model._meta.db_table}"' for model in models)
-    with connection.cursor() as cursor:
-        cursor.execute(f"BEGIN; {deletions}; COMMIT")
+    return "; ".join(f'DELETE FROM "{model._meta.db_table}"' for model in models)
 
 
 def _empty_tables(_test: object) -> None:

@@ -17,6 +17,7 @@ from dialer import reconciliation
 from dialer.carriers import connect
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
+from tests.database import delete_rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
 
@@ -60,7 +61,7 @@ class Life:
 class Campaigns(RuleBasedStateMachine):
     def __init__(self, clock: Any, redis: Any) -> None:
         super().__init__()
-        machines.forget_rows()
+        delete_rows()
         redis.flushdb()
         clock.move_to(START)
         connect.cache_clear()

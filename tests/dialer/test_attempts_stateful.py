@@ -27,6 +27,7 @@ from dialer.carriers.base import Accepted, CallRequest, Reply
 from dialer.models import CallAttempt, CarrierEvent
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
+from tests.database import delete_rows
 from tests.factories import CallerIdFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
@@ -73,7 +74,7 @@ STEPS = machines.steps(
 class Dialer(RuleBasedStateMachine):
     def __init__(self, clock: Any, redis: Any, caplog: pytest.LogCaptureFixture) -> None:
         super().__init__()
-        machines.forget_rows()
+        delete_rows()
         redis.flushdb()
         caplog.clear()
         clock.move_to(START)

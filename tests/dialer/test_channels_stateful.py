@@ -17,6 +17,7 @@ from dialer.channels import LeaseRequest, LeasesLost, Scope
 from dialer.models import CallAttempt
 from dialer.reconciliation import Discrepancies
 from tests import machines
+from tests.database import delete_rows
 from tests.factories import AccountFactory, CallerIdFactory, CallFactory, CampaignFactory, TrunkFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
@@ -43,7 +44,7 @@ class Channels(RuleBasedStateMachine):
 
     def __init__(self, redis: Any) -> None:
         super().__init__()
-        machines.forget_rows()
+        delete_rows()
         redis.flushdb()
         self.redis = redis
         self.held: dict[str, set[str]] = {}
