@@ -1,8 +1,8 @@
-"""Rows that can exist: what has ended has its end, what rings was placed, and what belongs together is of one account.
+"""Build rows that can exist: ended rows have an end, ringing calls were placed, related rows have the same account.
 
 The state of a row is a trait: `CampaignFactory(running=True)`, `CallFactory(retrying=True)`, `CallAttemptFactory(busy=
-True)`. A row brings the rows that it needs in a state that fits its own: the call of an attempt that rings is in
-progress, and its campaign is running. Without a trait a campaign starts in an hour and a call was not attempted yet.
+True)`. A factory also builds the rows that its row needs, in matching states: the call of a ringing attempt is in
+progress, and its campaign is running. Without a trait, a campaign starts in an hour and a call has no attempt yet.
 """
 
 from datetime import time, timedelta
@@ -22,7 +22,7 @@ from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEv
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
 # mypy: disallow_subclassing_any=False
-# To a type checker `CallFactory()` would be a CallFactory, and its number a Sequence, when both are a call's own.
+# A type checker would take `CallFactory()` for a CallFactory instead of a Call, and its number for a Sequence.
 ModelFactory: Any = DjangoModelFactory
 LazyAttribute: Any = declarations.LazyAttribute
 LazyFunction: Any = declarations.LazyFunction
@@ -65,7 +65,7 @@ class CarrierAccountFactory(ModelFactory):
 
 
 class AccountFactory(ModelFactory):
-    """Open around the clock, so that no test depends on the hour at which it runs."""
+    """Build an account that is open around the clock, so that no test depends on the hour at which it runs."""
 
     class Meta:
         model = Account
@@ -76,7 +76,7 @@ class AccountFactory(ModelFactory):
 
 
 class ApiKeyFactory(ModelFactory):
-    """`ApiKeyFactory(token="...")` chooses the token; without it, the token is `token of ` and the key."""
+    """Build a key with `ApiKeyFactory(token="…")`, or with the token `token of KEY`."""
 
     class Meta:
         model = ApiKey
@@ -109,7 +109,7 @@ class FlowFactory(ModelFactory):
 
 
 class CampaignFactory(ModelFactory):
-    """Waits for its start, an hour from now. A trait that has started did so an hour ago."""
+    """Build a campaign that starts in an hour. With a trait that implies a start, it started an hour ago."""
 
     class Meta:
         model = Campaign
@@ -153,7 +153,7 @@ class CustomFieldFactory(ModelFactory):
 
 
 class CallFactory(ModelFactory):
-    """Not attempted yet. `in_progress` is a first attempt that is under way; the attempts are rows of their own."""
+    """Build a call without attempts. `in_progress` means that its first attempt is under way; it builds no attempt."""
 
     class Meta:
         model = Call
@@ -199,7 +199,7 @@ class CallFactory(ModelFactory):
 
 
 class CallAttemptFactory(ModelFactory):
-    """A first attempt, claimed and not placed yet. Its call fits its state where it is not given."""
+    """Build a first attempt, claimed and not placed yet. A call that is not given is built in a matching state."""
 
     class Meta:
         model = CallAttempt
@@ -308,7 +308,7 @@ class CallerIdHealthFactory(ModelFactory):
 
 
 class WebhookDeliveryFactory(ModelFactory):
-    """A campaign's start, about to be told; with a number, one of its calls."""
+    """Build the webhook of a campaign's start, or of a call when a number is given. It is due."""
 
     class Meta:
         model = WebhookDelivery
@@ -409,7 +409,7 @@ class ListEntryFactory(ModelFactory):
 
 
 class CsvUploadFactory(ModelFactory):
-    """Taken in, and not begun yet."""
+    """Build an upload that was accepted and is not being loaded yet."""
 
     class Meta:
         model = CsvUpload

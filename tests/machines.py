@@ -1,7 +1,7 @@
-"""What the rule-based machines (`test_*_stateful.py`) share: how long they look, and a clean start for each example.
+"""Profiles and helpers of the rule-based machines (`test_*_stateful.py`).
 
-`STATEFUL_PROFILE=long pytest tests/dialer/test_attempts_stateful.py` looks for something new, for minutes to hours, and
-keeps what it finds in `.hypothesis`. The default asks the same questions every time, in seconds.
+`STATEFUL_PROFILE=long pytest tests/dialer/test_attempts_stateful.py` searches for new failures, for minutes to hours,
+and keeps them in `.hypothesis`. The default profile runs the same examples every time, in seconds.
 """
 
 import os
@@ -9,19 +9,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from core.state_machine import History
 
-TENANTS_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks")
-
-# An example is a whole story over real servers, so the health checks of small and fast ones say nothing here.
+# An example is a long history over real servers: the health checks are meant for small, fast ones.
 _ANY_HEALTH = list(HealthCheck)
-# Not the explanation of a failure, which takes as long as finding it.
+# Without Phase.explain, which takes as long as finding the failure.
 _PHASES = [Phase.reuse, Phase.generate, Phase.shrink]
 
 settings.register_profile(
@@ -46,41 +42,39 @@ settings.register_profile(
 )
 
 PROFILE = os.environ.get("STATEFUL_PROFILE", "quick")
-# A failure is made small before it is shown, for up to five minutes: that must not be cut off.
+# Hypothesis shrinks a failure for up to five minutes before it shows it: the timeout must not cut that off.
 TIME_LIMIT = pytest.mark.timeout(600 if PROFILE == "quick" else 0)
 
 
 def steps(*ways: tuple[Any, ...]) -> st.SearchStrategy[tuple[Any, ...]]:
-    """For a machine's one rule: a method's name and its arguments, each way as likely as the others.
+    """Return a strategy for a machine's only rule: the name of a method and its arguments, all equally likely.
 
-    A rule for each would be the usual form, but Hypothesis leaves out some of the rules in every example. The stories
+    A rule per method would be the usual form, but Hypothesis leaves out some rules in every example, and the histories
     that matter here (started, paused, then deleted) need most of them.
     """
     return st.one_of([st.tuples(st.just(name), *arguments) for name, *arguments in ways])
 
 
 def take(machine: RuleBasedStateMachine, step: tuple[Any, ...]) -> None:
+    """Call the method that the step names, with its arguments."""
     name, *arguments = step
     getattr(machine, name)(*arguments)
 
 
 def run(machine: Callable[[], RuleBasedStateMachine], times: int = 1) -> None:
-    """times: as many times the examples that the slowest machine can afford."""
+    """Run the machine.
+
+    Args:
+        times: multiplies the profile's number of examples, which is what the slowest machine can afford.
+    """
     profile = settings.get_profile(PROFILE)
-    # It calls what it is given, whatever its annotation says.
+    # Hypothesis accepts any callable, although the annotation says a class.
     factory: Any = machine
     run_state_machine_as_test(factory, settings=settings(profile, max_examples=times * profile.max_examples))
 
 
-def forget_rows() -> None:
-    """Empties the tables of our own apps. Their foreign keys are checked at the end, so in any order."""
-    tables = [model._meta.db_table for app in TENANTS_APPS for model in apps.get_app_config(app).get_models()]
-    with connection.cursor() as cursor:
-        cursor.execute("BEGIN; " + "; ".join(f"DELETE FROM {table}" for table in tables) + "; COMMIT")
-
-
 def chained(history: Iterable[History], first: str) -> str:
-    """The status that a subject's history, in its order, ends with; asserts that each row begins where one ended."""
+    """Return the last status of a subject's history. Asserts that each row begins where the one before ended."""
     status = first
     for row in history:
         assert row.from_status == status, f"{row} does not follow on {status}"

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback that verifies what it gets with the library that receivers use."""
+"""A receiver of webhooks on loopback. It verifies signatures with the library that customers use."""
 
 import json
 import threading
@@ -10,6 +10,8 @@ from standardwebhooks import Webhook
 
 
 class Received:
+    """One request."""
+
     def __init__(self, path: str, headers: dict[str, str], body: bytes) -> None:
         self.path = path
         self.headers = headers
@@ -20,16 +22,16 @@ class Received:
         return json.loads(self.body)
 
     def verified(self, secret: str) -> Any:
-        """The payload; raises WebhookVerificationError where the signature is not the secret's."""
+        """Return the payload. Raises WebhookVerificationError when it was not signed with this secret."""
         return Webhook(secret).verify(self.body, self.headers)
 
 
 class Receiver:
-    """Answers 200, unless `answers` holds what to answer next: a status, or a function that answers by itself."""
+    """Respond 200, unless `responses` holds the next response: a status, or a function that responds by itself."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.answers: list[int | Callable[[BaseHTTPRequestHandler], None]] = []
+        self.responses: list[int | Callable[[BaseHTTPRequestHandler], None]] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,23 +41,23 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append(Received(self.path, dict(self.headers), body))
-                answer = receiver.answers.pop(0) if receiver.answers else 200
-                if callable(answer):
-                    answer(self)
+                response = receiver.responses.pop(0) if receiver.responses else 200
+                if callable(response):
+                    response(self)
                     return
-                self.send_response(answer)
-                body = b"" if answer in {204, 304} else b"hello"
+                self.send_response(response)
+                body = b"" if response in {204, 304} else b"hello"
                 self.send_header("Content-Length", str(len(body)))
-                if 300 <= answer < 400:
+                if 300 <= response < 400:
                     self.send_header("Location", receiver.url("/elsewhere"))
                 self.end_headers()
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Not into the output of the tests."""
+                """Write nothing to the output of the tests."""
 
         class Server(ThreadingHTTPServer):
-            request_queue_size = 128  # as many connections may come at once
+            request_queue_size = 128  # connections that may come at once
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -70,4 +72,4 @@ class Receiver:
 
     @property
     def paths(self) -> list[str]:
-        return [each.path for each in self.received]
+        return [request.path for request in self.received]

@@ -1,4 +1,4 @@
-"""The admin as an operator uses it: a real browser signs in, finds a campaign, pauses it and looks at a call.
+"""The admin in a real browser: an operator signs in, finds a campaign, pauses it and looks at a call.
 
 Needs Debian's `chromium` (`.ci/run` installs it); skipped where it is absent.
 """
@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-# Or the browser asks its maker's servers for updates, on a machine that may reach nobody.
+# Without these the browser asks its vendor's servers for updates.
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
@@ -33,7 +33,7 @@ def page(operator):
 
 @pytest.fixture(scope="module")
 def campaign(stack, tmp_path_factory):
-    """Under way: its one call is up for a minute."""
+    """Create a campaign whose only call is up for a minute. Returns a function that fetches it."""
     flow = tmp_path_factory.mktemp("flow") / "flow.json"
     flow.write_text(json.dumps({"steps": [{"say": "Hello"}]}))
     client = stack.create_account("browsed", "--caller-id", "08012340000", "--calling-hours", "00:00-24:00")
@@ -66,15 +66,15 @@ def test_an_operator_pauses_and_resumes_a_campaign(page, stack, campaign):
     assert campaign()["status"] == "InProgress"
 
 
-def test_an_operator_asks_whether_somebody_was_called(page, stack, campaign):
+def test_an_operator_finds_a_call_by_its_number(page, stack, campaign):
     sign_in(page, stack)
     page.goto(f"{stack.url}/admin/campaigns/call/?q=%2B919870000001")
     expect(page.get_by_role("row").filter(has_text="+919870000001").first).to_contain_text("In the browser")
 
 
-def test_every_page_finds_its_styles_and_scripts_and_none_of_them_fails(page, stack, campaign):
+def test_every_page_loads_its_styles_and_scripts_without_an_error(page, stack, campaign):
     errors: list[str] = []
-    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
+    page.on("response", lambda response: errors.append(response.url) if response.status >= 400 else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.route("**/favicon.ico", lambda route: route.abort())
     sign_in(page, stack)

@@ -17,34 +17,35 @@ def client(stack):
     return stack.create_account("lister", *options, "--requests-per-minute", "100000")
 
 
-def until(ask, is_done):
+def wait_until(is_done, fetch):
+    """Return what `fetch` returns as soon as `is_done` accepts it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        answer = ask()
-        if is_done(answer):
-            return answer
+        fetched = fetch()
+        if is_done(fetched):
+            return fetched
         time.sleep(0.1)
-    pytest.fail(f"waited in vain: {answer}")
+    pytest.fail(f"it did not happen in time: {fetched}")
 
 
 @pytest.fixture(scope="module")
 def uploaded(client):
-    """The state of an upload of three people and one row that is none."""
+    """Upload three people and one invalid row. Returns the final state of the upload."""
     rows = (
         "\ufeffnumber;Child\r\n"
         + "".join(f"{number};{name}\r\n" for number, name in PEOPLE.items())
         + "12345;Nobody\r\n"
     )
     form = {"list_name": "class 7", "type": "dynamic"}
-    answer = client.session.post(
+    response = client.session.post(
         f"{client.base}/contacts/csv-upload", data=form, files={"file_name": rows.encode()}, timeout=30
     )
-    summary = answer.json()["response"]["data"]["summary"]
+    summary = response.json()["response"]["data"]["summary"]
 
     def status():
         return client.session.get(summary["url"], timeout=10).json()["response"]["data"]
 
-    return until(status, lambda data: data["status"] != "in-progress")
+    return wait_until(lambda data: data["status"] != "in-progress", status)
 
 
 def test_the_file_is_loaded_and_its_bad_row_can_be_fetched_with_line_and_reason(client, uploaded):
@@ -55,7 +56,7 @@ def test_the_file_is_loaded_and_its_bad_row_can_be_fetched_with_line_and_reason(
     assert "12345" in rejected
 
 
-def test_everybody_of_the_list_is_called_once(stack, client, uploaded):
+def test_every_person_of_the_list_is_called_once(stack, client, uploaded):
     stack.script({"default": [{"outcome": "completed", "ring": 0.1, "talk": 0.2, "digits": "1"}]})
     created = client.post_campaign(
         {
@@ -67,7 +68,7 @@ def test_everybody_of_the_list_is_called_once(stack, client, uploaded):
             "read_via_text": "@@Child is absent today. Press 1 if you know.",
         }
     )
-    ended = until(lambda: client.campaign(created["id"]), lambda campaign: campaign["report_url"])
+    ended = wait_until(lambda campaign: campaign["report_url"], lambda: client.campaign(created["id"]))
     assert (ended["status"], ended["stats"]["completed"]) == ("Completed", 3)
     rings = stack.rings(caller_id="+918012341111")["rings"]
     assert sorted(ring["number"] for ring in rings) == sorted(PEOPLE)

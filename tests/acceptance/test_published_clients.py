@@ -1,10 +1,10 @@
-"""Clients that others have published for Exotel, unchanged, against a running Trunkline.
+"""Published clients of Exotel, unchanged, against a running Trunkline.
 
 `exotelpy` 0.1.1 speaks the Campaigns API; `baseurl` is all that a program which uses it has to change. Its methods for
-SMS and WhatsApp campaigns are not for this server, and neither is `get_exophone_heartbeat`.
+SMS and WhatsApp campaigns and `get_exophone_heartbeat` are outside this server's scope.
 
-`exotel` 0.1.5 is older and speaks v1 only, the API that places one call. Trunkline does not serve v1, and uses it
-towards carriers. So that client can only be pointed at the sandbox, and shows that the stand-in suits strangers too.
+`exotel` 0.1.5 is older and speaks only v1, the API that places one call. Trunkline does not serve v1, but uses it
+towards carriers. That client is pointed at the sandbox, and shows that the stand-in works with somebody else's client.
 """
 
 import itertools
@@ -28,11 +28,11 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def client(stack, tmp_path_factory):
-    return made_for(stack, "published", tmp_path_factory.mktemp("flow"))
+    return client_of(stack, "published", tmp_path_factory.mktemp("flow"))
 
 
-def made_for(stack, sid, folder, *options):
-    """An account with a caller ID and flow 7, and exotelpy signed in as it."""
+def client_of(stack, sid, folder, *options):
+    """Create an account with a caller ID and flow 7. Returns exotelpy, signed in as it."""
     made = json.loads(
         stack.manage(
             *("create_account", sid, "--json", "--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00"), *options
@@ -45,9 +45,9 @@ def made_for(stack, sid, folder, *options):
 
 @pytest.fixture
 def waiting(client):
-    """A campaign that starts tomorrow, made with every argument there is."""
+    """Create a campaign that starts tomorrow, with every argument that the client has."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    answer = client.create_campaign(
+    response = client.create_campaign(
         caller_id=CALLER_ID,
         app_id="7",
         from_=[*NUMBERS, NUMBERS[0]],
@@ -59,7 +59,7 @@ def waiting(client):
         status_callback="https://example.org/campaign",
         retry=Retry(2, 10, ["busy", "no-answer"], "Exponential"),
     )
-    return answer["response"][0]["data"]
+    return response["response"][0]["data"]
 
 
 serial = itertools.count()
@@ -83,11 +83,11 @@ def test_get_campaign_details(client, waiting):
 
 
 def test_get_bulk_campaign_details_with_every_filter(client, waiting):
-    answer = client.get_bulk_campaign_details(
+    response = client.get_bulk_campaign_details(
         offset=0, limit=5, name=waiting["name"], status="Created", sort_by="date_created:desc"
     )
-    assert [item["data"]["id"] for item in answer["response"]] == [waiting["id"]]
-    assert answer["metadata"] == {"count": 1, "offset": 0, "total": 1, "limit": 5}
+    assert [item["data"]["id"] for item in response["response"]] == [waiting["id"]]
+    assert response["metadata"] == {"count": 1, "offset": 0, "total": 1, "limit": 5}
     assert client.get_bulk_campaign_details()["metadata"]["limit"] == 20
 
 
@@ -96,17 +96,17 @@ def test_delete_campaign(client, waiting):
     assert client.get_campaign_details(waiting["id"])["response"][0]["data"]["status"] == "Deleted"
 
 
-def test_a_campaign_that_is_made_without_a_schedule_is_dialled_and_its_calls_are_listed(stack, client):
+def test_a_campaign_without_a_schedule_is_dialled_and_its_calls_are_listed(stack, client):
     stack.script({"default": [{"outcome": "completed", "ring": 0.1, "talk": 0.1}]})
     made = client.create_campaign(caller_id=CALLER_ID, app_id="7", from_=NUMBERS)["response"][0]["data"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while client.get_campaign_details(made["id"])["response"][0]["data"]["status"] != "Completed":
         assert time.monotonic() < deadline, "the campaign has not completed"
         time.sleep(0.5)
-    answer = client.get_campaign_call_details(
+    response = client.get_campaign_call_details(
         made["id"], offset=0, limit=10, status="completed", sort_by="date_created:asc"
     )
-    assert sorted(item["data"]["number"] for item in answer["response"]) == NUMBERS
+    assert sorted(item["data"]["number"] for item in response["response"]) == NUMBERS
 
 
 def test_exophones(client):
@@ -156,26 +156,26 @@ def test_contacts_that_exist_already_go_into_another_list(client):
 
 def test_create_campaign_with_list(client):
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    answer = client.create_campaign_with_list(
+    response = client.create_campaign_with_list(
         ["+919867000006", "+919867000007"],
         "of a campaign",
         CALLER_ID,
         "7",
         schedule=Schedule(tomorrow, tomorrow + timedelta(hours=1)),
     )
-    [item] = answer["response"]
+    [item] = response["response"]
     assert item["data"]["status"] == "Created"
     assert item["summary"]["call_scheduled"] == 2
 
 
 @pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
-def test_what_a_refused_campaign_had_made_is_deleted_again(client):
+def test_the_list_of_a_refused_campaign_is_deleted_again(client):
     with pytest.raises(exceptions.ValidationError, match="not a caller ID"):
         client.create_campaign_with_list(["+919867000008"], "of no campaign", "+918099999999", "7")
     assert client.get_bulk_lists(name="of no campaign")["response"] == []
 
 
-# What it raises -------------------------------------------------------------------------------------------------------
+# Exceptions -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_refused_number_raises_its_validation_error_with_our_sentence(client):
@@ -183,7 +183,7 @@ def test_a_refused_number_raises_its_validation_error_with_our_sentence(client):
         client.create_campaign(caller_id=CALLER_ID, app_id="7", from_=["+9112345678901"])
 
 
-def test_unknown_things_raise_its_not_found(client):
+def test_unknown_ids_raise_its_not_found(client):
     with pytest.raises(exceptions.NotFound, match="there is no campaign nowhere"):
         client.get_campaign_details("nowhere")
     with pytest.raises(exceptions.NotFound, match="there is no ExoPhone 1"):
@@ -197,8 +197,8 @@ def test_wrong_credentials_raise_its_authentication_failed(stack):
             call()
 
 
-def test_of_30_requests_at_once_exactly_the_limit_of_20_is_answered_and_the_rest_raise_its_throttled(stack, tmp_path):
-    client = made_for(stack, "hasty", tmp_path, "--requests-per-minute", "20")
+def test_of_30_requests_at_once_exactly_the_limit_of_20_succeed_and_the_rest_raise_its_throttled(stack, tmp_path):
+    client = client_of(stack, "hasty", tmp_path, "--requests-per-minute", "20")
 
     def ask(_):
         try:

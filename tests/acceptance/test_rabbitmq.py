@@ -1,4 +1,4 @@
-"""The whole system with RabbitMQ as its broker, instead of Redis: the messages are doorbells there, too."""
+"""The whole system with RabbitMQ as its broker instead of Redis."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not Path(SERVER).exists(), reason="no rabbitmq-s
 
 @pytest.fixture
 def broker(tmp_path):
-    """A RabbitMQ of its own, on free ports and in a folder of its own; its address."""
+    """Start a RabbitMQ on free ports, in a folder of its own. Returns its address."""
     port, distribution, names = free_ports(3)
     (tmp_path / "rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{port}\nlog.console.level = warning\n")
     (tmp_path / "enabled_plugins").write_text("[].\n")
@@ -55,7 +55,7 @@ def broker(tmp_path):
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
-        # The daemon that knows the node's name outlives it by design.
+        # The daemon that resolves the names of nodes outlives the node by design.
         subprocess.run(["epmd", "-port", str(names), "-kill"], capture_output=True, check=False)
 
 
@@ -97,7 +97,7 @@ def test_a_campaign_over_rabbitmq(broker, tmp_path):
     assert "of the broker: []" in queues, "no message went through Redis"
 
 
-# What a broker over Redis would have left there.
+# Keys that a broker over Redis would have left there.
 QUEUES = """
 from core.redis_client import redis_client
 print("of the broker:", redis_client().keys("*kombu*"))

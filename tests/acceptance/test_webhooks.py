@@ -1,4 +1,4 @@
-"""A campaign's webhooks over the real processes: all arrive, signed and in order, past a receiver that fails."""
+"""A campaign's webhooks over real processes: all arrive, signed and in order, although the receiver fails once."""
 
 import json
 import time
@@ -43,13 +43,13 @@ def client(stack, account) -> Client:
 
 
 @pytest.fixture(scope="module")
-def told(stack, client, account, receiver) -> list[dict[str, Any]]:
-    """What the receiver was told, verified; the first webhook it refuses once."""
+def payloads(stack, client, account, receiver) -> list[dict[str, Any]]:
+    """Run a campaign. Returns the payloads that the receiver got, verified; it refused the first one once."""
     stack.script({"numbers": SCRIPT})
-    receiver.answers = [500]
+    receiver.responses = [500]
     client.post_campaign(
         {
-            "name": "told of everything",
+            "name": "with every callback",
             "caller_id": CALLER_ID,
             "url": "http://my.exotel.com/webhooked/exoml/start_voice/1",
             "from": NUMBERS,
@@ -57,9 +57,9 @@ def told(stack, client, account, receiver) -> list[dict[str, Any]]:
             **dict.fromkeys(CALLBACKS, receiver.url("/hook")),
         }
     )
-    # A start, five attempts, three numbers, an end, and the start once more.
+    # The start twice, five attempts, three numbers, and the end.
     wait_until(lambda: len(receiver.received) >= 11)
-    return [each.verified(account["webhook_secret"]) for each in receiver.received]
+    return [request.verified(account["webhook_secret"]) for request in receiver.received]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -73,17 +73,17 @@ def kind(payload: dict[str, Any]) -> str:
     return "call" if "call_sid" in payload else "number" if "call_sids" in payload else "campaign"
 
 
-def test_the_start_comes_first_and_again_as_it_failed_and_the_end_last(told):
-    assert len(told) == 11
-    assert told.count(told[0]) == 2, "again later: the numbers do not wait for it"
-    assert (kind(told[0]), told[0]["status"], told[0]["reports"]) == ("campaign", "in-progress", None)
-    assert (kind(told[-1]), told[-1]["status"]) == ("campaign", "completed")
-    assert told[-1]["reports"] == told[-1]["report_url"]
+def test_the_start_comes_first_and_is_sent_again_and_the_end_comes_last(payloads):
+    assert len(payloads) == 11
+    assert payloads.count(payloads[0]) == 2, "again later: the numbers do not wait for it"
+    assert (kind(payloads[0]), payloads[0]["status"], payloads[0]["reports"]) == ("campaign", "in-progress", None)
+    assert (kind(payloads[-1]), payloads[-1]["status"]) == ("campaign", "completed")
+    assert payloads[-1]["reports"] == payloads[-1]["report_url"]
 
 
-def test_every_attempt_and_every_number_is_told_once_the_attempts_before_their_number(told):
-    calls = [(payload["number"], payload["status"]) for payload in told if kind(payload) == "call"]
-    numbers = {payload["to"]: payload for payload in told if kind(payload) == "number"}
+def test_every_attempt_and_number_is_sent_once_and_attempts_before_their_number(payloads):
+    calls = [(payload["number"], payload["status"]) for payload in payloads if kind(payload) == "call"]
+    numbers = {payload["to"]: payload for payload in payloads if kind(payload) == "number"}
     assert sorted(calls) == sorted(
         [(ANSWERED, "completed"), (SECOND_TRY, "busy"), (SECOND_TRY, "completed"), (BUSY, "busy"), (BUSY, "busy")]
     )
@@ -93,12 +93,12 @@ def test_every_attempt_and_every_number_is_told_once_the_attempts_before_their_n
         BUSY: "busy",
     }
     for payload in numbers.values():
-        before = told[: told.index(payload)]
+        before = payloads[: payloads.index(payload)]
         own = [call for call in before if kind(call) == "call" and call["number"] == payload["to"]]
         assert payload["call_sids"] == [{"call_sid": call["call_sid"], "status": call["status"]} for call in own]
 
 
-def test_the_log_shows_the_refusal_and_a_redelivery_has_the_same_id(client, receiver, told):
+def test_the_log_shows_the_refusal_and_a_redelivery_has_the_same_id(client, receiver, payloads):
     deliveries = client.session.get(f"{client.base}/webhook-deliveries?status=delivered", timeout=10).json()
     assert deliveries["metadata"]["total"] == 10
     first = deliveries["response"][0]["data"]

@@ -1,4 +1,4 @@
-"""What only a real server shows: bodies of 20 MB, bodies in chunks, connections that break off."""
+"""Behaviour that only a real server shows: bodies of 20 MB, bodies in chunks, connections that break off."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ MB = 1_000_000
 
 @pytest.fixture(scope="module")
 def port(django_db_setup: None) -> Iterator[int]:
-    """A gunicorn with the Procfile's worker class, on a free port, over the database of the tests."""
+    """Start gunicorn with the Procfile's worker class on the tests' database. Returns its port."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -48,7 +48,7 @@ def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
     while True:
         assert server.poll() is None, "gunicorn has ended"
         try:
-            with closing(socket.create_connection(("127.0.0.1", port), timeout=5)):
+            with closing(socket.create_connection(("127.0.0.1", port), timeout=60)):
                 return
         except OSError:
             assert time.monotonic() < deadline, "gunicorn did not come up"
@@ -56,7 +56,7 @@ def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
 
 
 class Wire:
-    """One connection to the server, for one account."""
+    """A connection to the server, for one account."""
 
     def __init__(self, port: int, authorization: str, path: str) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -64,13 +64,18 @@ class Wire:
         self.path = path
 
     def post(self, body: Any, **headers: str) -> tuple[int, dict[str, Any]]:
-        """`body`: bytes with their length, or an iterator of bytes, which goes out in chunks."""
+        """Send a POST and return its status and envelope.
+
+        Args:
+            body: bytes, sent with their length, or an iterator of bytes, sent in chunks.
+        """
         chunked = not isinstance(body, bytes)
         self.connection.request("POST", self.path, body, self.headers | headers, encode_chunked=chunked)
-        return self.answer(self.connection.getresponse())
+        return self.read(self.connection.getresponse())
 
     @staticmethod
-    def answer(response: http.client.HTTPResponse) -> tuple[int, dict[str, Any]]:
+    def read(response: http.client.HTTPResponse) -> tuple[int, dict[str, Any]]:
+        """Return the status and the envelope, after asserting that its errors are sentences."""
         envelope = json.loads(response.read())
         assert envelope["http_code"] == response.status
         for item in envelope["response"]:
@@ -78,18 +83,18 @@ class Wire:
         return response.status, envelope
 
     def raw(self, request: bytes) -> tuple[int, dict[str, Any]]:
-        """Sends the request as it is and no more."""
+        """Send these bytes and nothing after them."""
         self.connection.connect()
         self.connection.sock.sendall(request)
         self.connection.sock.shutdown(socket.SHUT_WR)
         response = http.client.HTTPResponse(self.connection.sock)
         response.begin()
-        return self.answer(response)
+        return self.read(response)
 
 
 @pytest.fixture
 def wire(transactional_db, api, port):
-    """Commits what the fixtures made, as the server has a connection of its own."""
+    """Connect to the server. The fixtures' rows are committed, because it has a database connection of its own."""
     made = Wire(port, api.headers["authorization"], "/v2/accounts/acme/campaigns")
     with closing(made.connection):
         yield made
@@ -155,12 +160,12 @@ def test_a_body_shorter_than_its_length_is_a_bad_request(wire, sent):
     assert Campaign.objects.count() == 0
 
 
-def test_a_stranger_is_told_to_sign_in_before_a_large_body_is_read(wire):
+def test_a_request_with_wrong_credentials_is_refused_before_its_large_body_is_read(wire):
     wire.headers["Authorization"] = basic("acme", "wrong")
     wire.connection.request("POST", wire.path, b" " * 50_000, wire.headers)
     response = wire.connection.getresponse()
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
-    assert wire.answer(response)[0] == 401
+    assert wire.read(response)[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -168,18 +173,18 @@ def test_a_stranger_is_told_to_sign_in_before_a_large_body_is_read(wire):
 )
 def test_odd_addresses_are_not_found(wire, path):
     wire.connection.request("GET", path, headers=wire.headers)
-    assert wire.answer(wire.connection.getresponse())[0] == 404
+    assert wire.read(wire.connection.getresponse())[0] == 404
 
 
-def test_a_body_in_chunks_is_heeded_as_any_other_where_it_has_an_idempotency_key(wire):
+def test_a_body_in_chunks_with_an_idempotency_key_is_handled_once(wire):
     body = json.dumps(campaign()).encode()
-    answers = [wire.post(chunks(body, 40), **{"Idempotency-Key": "order-7"}) for _ in range(2)]
-    assert answers[0] == answers[1]
+    first, second = (wire.post(chunks(body, 40), **{"Idempotency-Key": "order-7"}) for _ in range(2))
+    assert first == second
     assert Campaign.objects.count() == 1
 
 
 class TestCsvUpload:
-    """The file is never held in memory, whatever its size and however it is sent."""
+    """A file is streamed into the database, never held in memory, with or without a length."""
 
     @staticmethod
     def form(content: bytes) -> Iterator[bytes]:
@@ -199,14 +204,14 @@ class TestCsvUpload:
         return response.status, json.loads(response.read())
 
     @pytest.mark.parametrize("chunked", [False, True])
-    def test_a_file_of_59_mb_is_taken(self, wire, chunked):
+    def test_a_file_of_59_mb_is_accepted(self, wire, chunked):
         content = b"number\n" + b"\n" * 59 * MB
         status, envelope = self.send(wire, content, chunked=chunked)
         assert status == 200, envelope
         assert sum(len(piece.content) for piece in CsvPiece.objects.iterator(chunk_size=1)) == len(content)
 
     @pytest.mark.parametrize("chunked", [False, True])
-    def test_a_file_of_64_mb_is_refused_and_the_client_hears_why(self, wire, chunked):
+    def test_a_file_of_64_mb_is_refused_and_the_client_reads_why(self, wire, chunked):
         status, envelope = self.send(wire, b"number\n" + b"\n" * 64 * MB, chunked=chunked)
         assert status == 413
         assert "60 MB" in envelope["response"]["error_data"]["description"]

@@ -111,7 +111,7 @@ def run_a_campaign_in_which_much_goes_wrong(rig, api, receiver, monkeypatch):
         D: ["silent"],
         E: ["lost-after-ring"],
     }
-    receiver.answers = [500, 500]
+    receiver.responses = [500, 500]
     made = api.post(
         "/campaigns",
         {
