@@ -71,9 +71,10 @@ _SETTLE_DOWN = """
         ) AS call
         WHERE campaign.id = ANY(%(ids)s::uuid[]) AND campaign.status = 'in-progress' GROUP BY 1
     )
-    UPDATE campaigns_campaign AS campaign
-    SET idle_until = CASE WHEN is_due THEN %(passed_over)s ELSE least(retry_at, %(latest)s) END
-    FROM waiting WHERE campaign.id = waiting.id
+    UPDATE campaigns_campaign AS campaign SET idle_until = found.until
+    FROM (SELECT id, CASE WHEN is_due THEN %(passed_over)s ELSE least(retry_at, %(latest)s) END AS until FROM waiting)
+        AS found
+    WHERE campaign.id = found.id AND campaign.idle_until IS DISTINCT FROM found.until
 """
 
 

@@ -167,7 +167,9 @@ class _Look:
             self.found.turn = max((campaign.pk for campaign in planned), default=window[-1].pk)
         self._note_paces(paces, due, Counter(campaign.pk for campaign in planned) if paces else Counter())
         if len(self.found.plan) < self.places:
-            self.found.has_more = self.found.has_more or any(campaign.due >= campaign.most for campaign in due)
+            self.found.has_more = self.found.has_more or any(
+                campaign.due >= campaign.most and self._has_room(campaign) for campaign in due
+            )
 
     def _take_turns(self, ready: list[Ready[DueCampaign]]) -> list[DueCampaign]:
         """Return the campaigns that get a place, once for each.
@@ -235,6 +237,9 @@ class _Look:
     def _limits(self, campaign: DueCampaign) -> tuple[Hashable, ...]:
         pk = campaign.caller_id.pk
         return (*self.caps[pk], *campaign.own_bucket, *self.trials[pk])
+
+    def _has_room(self, campaign: DueCampaign) -> bool:
+        return all(self.room.get(limit, 1) > 0 for limit in self._limits(campaign))
 
     def _note_paces(self, paces: Mapping[Bucket, Pace], window: Sequence[DueCampaign], planned: Counter[UUID]) -> None:
         """Note when campaigns with a pace of their own may go on, where it holds them back."""

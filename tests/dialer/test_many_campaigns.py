@@ -58,6 +58,12 @@ def campaigns(rig, count, each=1, first=0, **columns):
     return made
 
 
+def start_is_taken(rig, enqueued):
+    """A worker has taken the messages of the start, so that the next ones are seen."""
+    messages.dispatch_taken(rig.account.pk)
+    enqueued.clear()
+
+
 def claims():
     return Counter(CallAttempt.objects.values_list("campaign_id", flat=True))
 
@@ -130,12 +136,16 @@ def test_a_limit_that_campaigns_share_is_asked_for_once_however_many_they_are(ri
     assert len(read) <= 1
 
 
-def test_many_campaigns_of_a_full_caller_id_hide_no_campaign_of_another(rig):
+def test_many_campaigns_of_a_full_caller_id_hide_no_campaign_of_another(rig, monkeypatch):
+    """Once that is known they are not even read."""
+    limit(channels=3)
     full = CallerIdFactory(account=rig.account, trunk=rig.trunk, channels=1)
     campaigns(rig, 30, caller_id=full)
     [other] = campaigns(rig, 1, first=100)
-    assert rig.dispatch() == 2
+    with watched(monkeypatch, due_campaigns._Look, "_read") as windows:
+        assert rig.dispatch() == 2
     assert claims()[other.pk] == 1
+    assert len(windows) <= 3
 
 
 def test_many_campaigns_with_a_pace_of_their_own_hide_no_other(rig):
@@ -162,6 +172,29 @@ def test_many_campaigns_whose_number_is_being_dialed_hide_no_other_and_are_diale
     rig.clock.shift(dispatch.PASSED_OVER)
     rig.dispatch()
     assert sum(claims()[campaign.pk] for campaign in same) == 2
+
+
+def test_a_run_that_a_cap_has_ended_is_not_followed_by_another(rig, enqueued):
+    Trunk.objects.update(channels=3)
+    campaigns(rig, 2, each=100)
+    start_is_taken(rig, enqueued)
+    assert rig.dispatch() == 3
+    assert [message for message in enqueued if message[0] == "dialer.dispatch"] == []
+
+
+def test_a_run_that_has_not_come_to_all_calls_is_followed_by_another(rig, enqueued):
+    """One campaign has more due calls than were counted, and the others have left it their places."""
+    limit(channels=60)
+    campaigns(rig, 1, each=100)
+    campaigns(rig, 9, first=100)
+    start_is_taken(rig, enqueued)
+    claimed = rig.dispatch()
+    assert claimed < 60
+    assert [args for task, args, _ in enqueued if task == "dialer.dispatch"] == [(rig.account.pk,)]
+    while claimed < 60:
+        more = rig.dispatch()
+        assert more
+        claimed += more
 
 
 def test_another_run_for_the_account_leaves_it_alone_and_comes_again(rig, enqueued):
