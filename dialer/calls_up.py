@@ -4,6 +4,7 @@ Fair shares go by it and nothing else, so it may be a little wrong: a crash, or 
 being made, leaves a difference for as long as they are kept. Then the next dispatch that shares channels counts anew.
 """
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from uuid import UUID
@@ -21,24 +22,34 @@ KEPT_SECONDS = 5
 # A field of the hash beside those of the campaigns: an account without calls has counts, too.
 _MARK = "counted"
 
-# Counts that are not kept at the moment are not begun: they would lack the calls that are up already.
+# Campaigns go to Redis and counts come back as one text: of five hundred, each as a value of its own, the client made
+# a tenth of a dispatch. ARGV[1] is a list of campaigns.
+_READ = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return false
+end
+return cjson.encode(redis.call('HMGET', KEYS[1], unpack(cjson.decode(ARGV[1]))))
+"""
+# ARGV[1] is changes by campaign. Counts that are not kept at the moment are not begun: they would lack the calls that
+# are up already.
 _ADD = """
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  for position = 1, #ARGV, 2 do
-    redis.call('HINCRBY', KEYS[1], ARGV[position], ARGV[position + 1])
+  for campaign, change in pairs(cjson.decode(ARGV[1])) do
+    redis.call('HINCRBY', KEYS[1], campaign, change)
   end
 end
 return 1
 """
 
 
-def of(account_id: int, campaign_ids: Collection[UUID]) -> Mapping[UUID, int]:
+def of(account_id: int, campaign_ids: Collection[UUID]) -> Counter[UUID]:
     """Return how many calls these campaigns of the account have up. Raises redis.RedisError when Redis is away."""
-    key = _key(account_id)
-    mark, *kept = redis_client().hmget(key, [_MARK, *(campaign_id.hex for campaign_id in campaign_ids)])
-    if mark is None:
+    wanted = json.dumps([campaign_id.hex for campaign_id in campaign_ids])
+    kept = redis_client().eval(_READ, 1, _key(account_id), wanted)
+    if not kept:
         return _count(account_id)
-    return Counter({pk: max(0, int(up)) for pk, up in zip(campaign_ids, kept, strict=True) if up})
+    counts = zip(campaign_ids, json.loads(str(kept)), strict=True)
+    return Counter({campaign_id: max(0, int(up)) for campaign_id, up in counts if up})
 
 
 def _count(account_id: int) -> Counter[UUID]:
@@ -58,12 +69,12 @@ def add(changes: Mapping[tuple[int, UUID], int]) -> None:
     Args:
         changes: calls that are up now, or with a minus that are not any more, by account and campaign.
     """
-    arguments: dict[int, list[str | int]] = {}
+    by_account: dict[int, dict[str, int]] = {}
     for (account_id, campaign_id), change in changes.items():
-        arguments.setdefault(account_id, []).extend((campaign_id.hex, change))
+        by_account.setdefault(account_id, {})[campaign_id.hex] = change
     try:
-        for account_id, fields in arguments.items():
-            redis_client().eval(_ADD, 1, _key(account_id), *fields)
+        for account_id, own in by_account.items():
+            redis_client().eval(_ADD, 1, _key(account_id), json.dumps(own))
     except RedisError as error:
         log.warning("calls_up_not_counted", error=str(error))
 

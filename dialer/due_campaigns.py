@@ -156,8 +156,8 @@ class _Look:
         self.found.idle += [campaign.pk for campaign in window if not campaign.due]
         due = [campaign for campaign in window if campaign.due]
         paces = self._ask_for_room(due)
-        up = calls_up.of(self.account.pk, [campaign.pk for campaign in due]) if len(due) > 1 else {}
-        ready = [Ready(campaign, campaign.due, up.get(campaign.pk, 0), self._limits(campaign)) for campaign in due]
+        up = calls_up.of(self.account.pk, [campaign.pk for campaign in due]) if len(due) > 1 else Counter[UUID]()
+        ready = [Ready(campaign, campaign.due, up[campaign.pk], self._limits(campaign)) for campaign in due]
         if is_all:
             # Nobody's turn is kept then, so chance decides between campaigns with equally many calls up.
             random.shuffle(ready)
