@@ -45,6 +45,7 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
     """
     if not attempt_ids:
         return
+    failpoints.reached("batch-taken")
     now = clocks.now()
     requests = batches.together(
         "commit intents",
@@ -101,6 +102,7 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         claims, campaigns = _claimed(attempt_ids)
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
+        failpoints.reached("gate-asked")
         refusals = {pk: because for pk, because in why_not.items() if because}
         trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
         # The account of the settings that are used to ask: the trunk may be given others at any moment.

@@ -4,36 +4,40 @@ The judges are the sandbox's ring log, which knows when each number was rung, an
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from campaigns.models import Call, Campaign
+from campaigns.models import Call, Campaign, Outcome
 from core.redis_client import redis_client
 from dialer import channels
 from dialer.models import CallAttempt, CarrierEvent
+from tools.chaos.limits import ON_ITS_WAY, Cap, most_at_once, most_within
 from tools.chaos.result import Result
-from tools.chaos.run import CHANNELS, RETRIES, Posted, Run
+from tools.chaos.run import RETRIES, Posted, Run
+from tools.chaos.watch import Watch
 from webhooks.models import WebhookDelivery
 
 # Seconds. Recovery clears what a run leaves behind within two sweeps; webhooks wait up to half a minute between tries.
 CLEARED_WITHIN = 60.0
+MINUTE = 60.0
+OUTCOMES = frozenset({"completed", "busy", "no-answer", "failed"})
 
 
-def judge(fault: str, run: Run, began: float, problem: str = "") -> Result:
+def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -> Result:
     """Wait until nothing is left over, and check everything.
 
     Args:
+        watch: what looked at the database meanwhile.
         began: Unix time of the run's start.
         problem: why the run did not come to its end, if it did not.
     """
-    ring_log = run.system.rings(caller_id=run.caller_id.number)
-    rings = ring_log["rings"]
+    numbers = [caller_id.number for caller_id in run.caps[0].caller_ids]
+    rings = [ring for number in numbers for ring in run.system.rings(caller_id=number)["rings"]]
     attempts = {attempt.pk: attempt for attempt in CallAttempt.objects.filter(campaign__account=run.account)}
     lost = list(_lost(run))
-    excess = max(0, ring_log["totals"]["most_at_once"] - CHANNELS)
     violations = [
         *([problem] if problem else []),
         *run.notes,
@@ -41,8 +45,13 @@ def judge(fault: str, run: Run, began: float, problem: str = "") -> Result:
         *_twice(rings),
         *_too_often(rings),
         *_unrecorded(rings, attempts),
-        *([f"{excess} calls up beyond the cap of {CHANNELS}"] if excess else []),
+        *misreported(rings, attempts),
+        *_calls_that_differ(rings, attempts),
+        *over_caps(rings, run.caps),
+        *watch.violations(),
+        *over_paces(rings, run),
         *_out_of_bounds(rings, run),
+        *_not_asked(rings, run),
         *_left_over(run),
         *_untold(run),
     ]
@@ -50,9 +59,9 @@ def judge(fault: str, run: Run, began: float, problem: str = "") -> Result:
         fault=fault,
         seed=run.seed,
         rings=len(rings),
-        double_rings=ring_log["totals"]["double_rings"],
+        double_rings=len(rings) - len({ring["attempt_id"] for ring in rings}),
         lost=len(lost),
-        cap_excess=excess,
+        cap_excess=max(0, *(_most_up(rings, cap) - cap.channels for cap in run.caps)),
         stall=_stall(rings, run.campaigns.get("main")),
         recovery=run.recovered_at - run.struck_at if run.recovered_at and run.struck_at else None,
         seconds=time.time() - began,
@@ -89,7 +98,7 @@ def _too_often(rings: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{number} was rung {count} times"
 
 
-def _unrecorded(rings: list[dict[str, Any]], attempts: dict[UUID, CallAttempt]) -> Iterator[str]:
+def _unrecorded(rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt]) -> Iterator[str]:
     """Rings of attempts that are unknown or recorded as never rung, and attempts whose recorded ring never happened."""
     rung = {UUID(ring["attempt_id"]) for ring in rings}
     for attempt_id in rung:
@@ -99,6 +108,73 @@ def _unrecorded(rings: list[dict[str, Any]], attempts: dict[UUID, CallAttempt]) 
     for attempt in attempts.values():
         if attempt.status in {"completed", "busy", "no-answer"} and attempt.pk not in rung:
             yield f"attempt {attempt.pk.hex} is {attempt.status} and never rang"
+
+
+def misreported(rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt]) -> Iterator[str]:
+    """Attempts whose outcome or keys are not those of their ring.
+
+    One that failed with a reason was spent, because nobody could tell what became of it, or given up.
+    """
+    for ring in rings:
+        attempt = attempts.get(UUID(ring["attempt_id"]))
+        if attempt is None or attempt.status not in OUTCOMES:
+            continue
+        name = f"attempt {attempt.pk.hex}"
+        if ring["outcome"] is None:
+            yield f"{name} is {attempt.status}, and its call is still up"
+        elif attempt.status != ring["outcome"] and not (attempt.status == Outcome.FAILED and attempt.reason):
+            yield f"{name} is {attempt.status}, and its ring was {ring['outcome']}"
+        if attempt.digits not in {"", ring["digits"]}:
+            yield f"{name} has the keys {attempt.digits}, and {ring['digits'] or 'none'} were pressed"
+
+
+def _calls_that_differ(rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt]) -> Iterator[str]:
+    """Calls that are completed though nobody answered, or the reverse. The outcome is that of the last attempt."""
+    answered = {UUID(ring["attempt_id"]) for ring in rings if ring["outcome"] == Outcome.COMPLETED}
+    of_call: dict[int, list[CallAttempt]] = defaultdict(list)
+    for attempt in attempts.values():
+        if attempt.status in OUTCOMES:
+            of_call[attempt.call_id].append(attempt)
+    for call in Call.objects.filter(pk__in=of_call):
+        last = max(of_call[call.pk], key=lambda attempt: attempt.number)
+        if (call.status == Call.Status.COMPLETED) != (last.status == Outcome.COMPLETED):
+            yield f"{call.number} is {call.status}, and its last attempt {last.status}"
+        if call.last_outcome != last.status:
+            yield f"{call.number} has the outcome {call.last_outcome}, and its last attempt {last.status}"
+        if call.status == Call.Status.COMPLETED and not any(attempt.pk in answered for attempt in of_call[call.pk]):
+            yield f"{call.number} is completed, and nobody answered"
+
+
+def _most_up(rings: list[dict[str, Any]], cap: Cap) -> int:
+    numbers = {caller_id.number for caller_id in cap.caller_ids}
+    return most_at_once([ring for ring in rings if ring["caller_id"] in numbers])
+
+
+def over_caps(rings: list[dict[str, Any]], caps: Sequence[Cap]) -> Iterator[str]:
+    """Caps that were exceeded at any moment, and those that were never met where the run was made to meet them."""
+    for cap in caps:
+        most = _most_up(rings, cap)
+        if most > cap.channels:
+            yield f"{most} calls were up at once over {cap.name}, which has {cap.channels} channels"
+        if cap.must_bind and most < cap.channels:
+            yield f"nothing was tried: {most} calls were up at most over {cap.name}, which has {cap.channels} channels"
+
+
+def over_paces(rings: list[dict[str, Any]], run: Run) -> Iterator[str]:
+    """Paces that were exceeded in any minute, and those that were never met."""
+    for pace in run.paces:
+        numbers = {number for name in pace.campaigns for number in run.campaigns[name].numbers}
+        most = most_within((ring["start"] for ring in rings if ring["number"] in numbers), MINUTE - ON_ITS_WAY)
+        if most > pace.per_minute:
+            yield f"{most} calls of {pace.name} started within a minute, whose pace is {pace.per_minute}"
+        if most < pace.per_minute - 1:
+            yield f"nothing was tried: {most} calls of {pace.name} started within a minute, pace {pace.per_minute}"
+
+
+def _not_asked(rings: list[dict[str, Any]], run: Run) -> Iterator[str]:
+    for ring in rings:
+        if UUID(ring["attempt_id"]) in run.must_not_ring:
+            yield f"attempt {ring['attempt_id']} rang, though the gate had shut before its intent"
 
 
 def _out_of_bounds(rings: list[dict[str, Any]], run: Run) -> Iterator[str]:

@@ -63,18 +63,21 @@ def _make_run(system: System, number: str, fault: "Fault", seed: int) -> Result:
     from tools.chaos.judge import judge
     from tools.chaos.receiver import Receiver
     from tools.chaos.run import Run
+    from tools.chaos.watch import Watch
 
     receiver = Receiver()
     run, began, problem = Run(system, seed, receiver), time.time(), ""
     run.order()
+    watch = Watch(run)
     try:
-        run.make(fault)
+        with watch:
+            run.make(fault)
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is the run's result
         problem = f"{type(error).__name__}: {error}"
         traceback.print_exc()
     receiver.behave()
     try:
-        return judge(number, run, began, problem)
+        return judge(number, run, watch, began, problem)
     finally:
         receiver.close()
         run.clean_up()

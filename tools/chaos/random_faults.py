@@ -16,6 +16,7 @@ from tools.chaos.receiver import Receiver
 from tools.chaos.result import Result
 from tools.chaos.run import PATIENCE_SECONDS, SCRIPT, Run
 from tools.chaos.system import System
+from tools.chaos.watch import Watch
 
 # A wave is a run's three campaigns on an account of its own; so many are dialled at once.
 WAVE_EVERY_SECONDS = 12.0
@@ -69,20 +70,24 @@ class Wave:
         self._problem = ""
         self._arguments = (system, seed, receiver, seconds + PATIENCE_SECONDS)
         self._run: Run | None = None
+        self._watch: Watch | None = None
         self._thread = threading.Thread(target=self._make)
         self._thread.start()
 
     def result(self) -> Result:
         self._thread.join()
         assert self._run is not None, self._problem
-        judged = judge("random", self._run, self.began, self._problem)
+        assert self._watch is not None
+        judged = judge("random", self._run, self._watch, self.began, self._problem)
         self._run.clean_up()
         return judged
 
     def _make(self) -> None:
         try:
             self._run = Run(*self._arguments)
-            self._run.make(_nothing)
+            self._watch = Watch(self._run)
+            with self._watch:
+                self._run.make(_nothing)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the wave's result
             self._problem = f"{type(error).__name__}: {error}"
         finally:

@@ -4,11 +4,14 @@
 - `held` is paused a moment after its start, before the fault, and resumed when `main` has ended: no phone may ring
   in between.
 - `ending` has an `end_at` that comes while the fault is at work: no phone may ring after it.
+
+A fault may add campaigns, caller IDs, and caps and paces that are met.
 """
 
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -22,6 +25,7 @@ from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
 from dialer import dialing
 from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
+from tools.chaos.limits import Cap, Pace
 from tools.chaos.receiver import Receiver
 from tools.chaos.system import System
 from tools.stack import Client
@@ -29,6 +33,9 @@ from tools.stack import Client
 T = TypeVar("T")
 
 CHANNELS = 10
+# Of the caller ID. Less than the account's: leases alone keep its calls within its channels, while those of an account
+# are counted by its calls, too.
+CALLER_ID_CHANNELS = 8
 RETRIES = 1
 NUMBERS = {"main": 50, "held": 12, "ending": 16}
 # At this pace calls last about a second, so that some are up at every moment of a run of some seconds.
@@ -77,11 +84,22 @@ class Run:
         self.receiver = receiver
         self.script: dict[str, Any] = SCRIPT | {"seed": seed}
         self.campaigns: dict[str, Posted] = {}
-        self.account, self.caller_id, self.client = self.sign_up()
+        # What a fault changes before its `yield`: how many numbers a campaign has, parameters of its own, further ones.
+        self.numbers = dict(NUMBERS)
+        self.also: list[str] = []
+        self.parameters: dict[str, dict[str, Any]] = {}
+        self.account, self.caller_id, self.client = self.sign_up(CALLER_ID_CHANNELS)
         self.struck_at: float | None = None
         self.affected: set[UUID] = set()
         self.recovered_at: float | None = None
         self.notes: list[str] = []
+        self.caps = [
+            Cap("the account", CHANNELS, [self.caller_id]),
+            Cap("the caller ID", CALLER_ID_CHANNELS, [self.caller_id]),
+        ]
+        self.paces: list[Pace] = []
+        # Attempts whose gate had shut before their intent.
+        self.must_not_ring: set[UUID] = set()
         # What to undo or check once everything has ended.
         self.at_end: list[Callable[[], None]] = []
 
@@ -112,6 +130,24 @@ class Run:
         self.struck_at = time.time()
         self.affected = set(self.under_way())
 
+    @contextmanager
+    def held_at(self, point: str) -> Iterator[None]:
+        """Hold the first process that reaches the failpoint, for the length of the `with` block."""
+        self.system.arm_hold(point)
+        if not self.wait_for(self.system.is_held, 10):
+            self.notes.append(f"no process reached {point}")
+        try:
+            yield
+        finally:
+            self.system.let_go()
+
+    def add_line(self, trunk: Trunk, channels: int | None = None) -> CallerId:
+        """Give the account one more caller ID, over this trunk."""
+        number = f"+9181{self.chance.randrange(10**7, 10**8)}"
+        caller_id = CallerId.objects.create(account=self.account, number=number, trunk=trunk, channels=channels)
+        self.caps[0].caller_ids.append(caller_id)
+        return caller_id
+
     def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -141,12 +177,13 @@ class Run:
         next(strikes)
         self._post("held")
         self._post_ending()
-        self._post("main")
+        for name in ("main", *self.also):
+            self._post(name)
         time.sleep(self.chance.uniform(0, 0.3))
         self._pause_held()
         for _ in strikes:
             raise RuntimeError("a fault yields once")
-        self._wait_until_ended("main", "ending")
+        self._wait_until_ended("main", "ending", *self.also)
         self._resume_held()
         self._wait_until_ended("held")
         for last in self.at_end:
@@ -167,7 +204,7 @@ class Run:
         ending.silences.append((ending.ends_at + STILL_AFTER_END, float("inf")))
 
     def _post(self, name: str, **parameters: Any) -> None:
-        numbers = [f"+9198{self.chance.randrange(10**7, 10**8)}" for _ in range(NUMBERS[name])]
+        numbers = [f"+9198{self.chance.randrange(10**7, 10**8)}" for _ in range(self.numbers[name])]
         wanted = {
             "name": name,
             "caller_id": self.caller_id.number,
@@ -178,6 +215,7 @@ class Run:
             "status_callback": self.receiver.url(f"/{name}/campaign"),
             "call_status_callback": self.receiver.url(f"/{name}/attempt"),
             "call_schedule_callback": self.receiver.url(f"/{name}/number"),
+            **self.parameters.get(name, {}),
             **parameters,
         }
         # One key for all tries, as a careful client does: a server that dies in between must not make two campaigns.
@@ -249,12 +287,12 @@ class Run:
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION IF EXISTS poison CASCADE")
 
-    def sign_up(self) -> tuple[Account, CallerId, Client]:
-        """Create an account with a caller ID; returns them with a client of its API."""
+    def sign_up(self, channels: int | None = None) -> tuple[Account, CallerId, Client]:
+        """Create an account with a caller ID of so many channels; returns them with a client of its API."""
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                return self._make_account()
+                return self._make_account(channels)
             except DatabaseError:
                 connection.close()
                 if time.monotonic() > deadline:
@@ -262,7 +300,7 @@ class Run:
             time.sleep(POLL_SECONDS)
 
     @transaction.atomic
-    def _make_account(self) -> tuple[Account, CallerId, Client]:
+    def _make_account(self, channels: int | None) -> tuple[Account, CallerId, Client]:
         number = self.chance.randrange(10**8, 10**9)
         sid = f"run{number}{self.seed}"
         account = Account.objects.create(
@@ -274,7 +312,9 @@ class Run:
             closes_at=datetime.min.time(),
         )
         trunk, _ = Trunk.objects.get_or_create(name="sandbox", defaults={"carrier": "sandbox"})
-        caller_id = CallerId.objects.create(account=account, number=f"+9180{number % 10**8:08d}", trunk=trunk)
+        caller_id = CallerId.objects.create(
+            account=account, number=f"+9180{number % 10**8:08d}", trunk=trunk, channels=channels
+        )
         made = credentials.create_key(account, name="chaos")
         return account, caller_id, Client(self.system.url, sid, made.key, made.token)
 

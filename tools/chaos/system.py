@@ -12,6 +12,7 @@ from pathlib import Path
 
 import requests
 
+from core.failpoints import held_file
 from tools.chaos import database_clock
 from tools.local import services
 from tools.local.output import Output
@@ -46,6 +47,8 @@ FAILPOINTS = (
     "leased",
     "claimed",
     "published",
+    "batch-taken",
+    "gate-asked",
     "placing",
     "carrier-answered",
     "answer-kept",
@@ -118,6 +121,20 @@ class System(Stack):
     def is_armed(self) -> bool:
         return self._failpoint.exists()
 
+    def arm_hold(self, point: str) -> None:
+        """The first process that reaches the failpoint waits there until `let_go`, for 20 s at the most."""
+        if point not in FAILPOINTS:
+            raise ValueError(f"there is no failpoint {point}")
+        _replace(self._failpoint, f"{point}:1:hold")
+
+    def is_held(self) -> bool:
+        return held_file(self._failpoint).exists()
+
+    def let_go(self) -> None:
+        """Let the process go on that is held, and disarm the failpoint that none has reached."""
+        self._failpoint.unlink(missing_ok=True)
+        held_file(self._failpoint).unlink(missing_ok=True)
+
     def kill(self, *names: str) -> None:
         """Send SIGKILL to each process and to the pool that it has started. It is started again."""
         for name in names:
@@ -165,7 +182,7 @@ class System(Stack):
 
     def heal(self) -> None:
         """Make everything as after the start: servers, processes, the clock, a carrier that behaves."""
-        self._failpoint.unlink(missing_ok=True)
+        self.let_go()
         self.start_servers()
         self.set_own_clocks({})
         self.set_clock(0)

@@ -4,10 +4,21 @@ A fault is a generator: until its `yield` the campaigns are not posted yet, afte
 end everything that it broke is repaired, or left for the system to repair by itself.
 """
 
-from tools.chaos.faults import carrier, clock, data, identity, neighbours, processes, receiver, servers
+from tools.chaos.faults import (
+    carrier,
+    clock,
+    data,
+    identity,
+    limits,
+    neighbours,
+    processes,
+    receiver,
+    servers,
+    timing,
+)
 from tools.chaos.faults.table import Row
 
-MODULES = (processes, servers, carrier, identity, receiver, clock, data, neighbours)
+MODULES = (processes, servers, carrier, identity, receiver, clock, data, limits, timing, neighbours)
 
 
 def _position(row: Row) -> tuple[int, str]:

@@ -28,6 +28,8 @@ _killed_at("1e", "carrier-answered", "in placing, after the ring")
 _killed_at("1f", "answer-kept", "after the reply")
 _killed_at("1g", "inbox-before-commit", "in the inbox batch, before commit")
 _killed_at("1h", "inbox-after-commit", "in the inbox batch, after commit")
+_killed_at("1i", "batch-taken", "of a dialer that has taken a message")
+_killed_at("1j", "gate-asked", "in placing, before the intent is committed")
 
 
 # 2. Whole processes die ----------------------------------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""What the judge of `make chaos` counts, on rings that are made up. `make mutants` shows that it sees real faults."""
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from accounts.models import CallerId
+from dialer.models import CallAttempt
+from tools.chaos import judge
+from tools.chaos.limits import Cap, Pace, most_at_once, most_within
+
+A, B = CallerId(number="+911"), CallerId(number="+912")
+
+
+def ring(start=0.0, end=1.0, **more):
+    return {"start": start, "end": end, "caller_id": A.number, "number": "+913", "outcome": "completed", **more}
+
+
+@pytest.mark.parametrize(
+    ("rings", "most"),
+    [
+        ([], 0),
+        ([ring(0, 2), ring(1, 3)], 2),
+        ([ring(0, 1), ring(1, 2)], 1),
+        ([ring(0, 9), ring(1, 2), ring(3, 4)], 2),
+        ([ring(0, None), ring(5, 6)], 2),
+    ],
+)
+def test_the_most_calls_up_at_a_moment(rings, most):
+    assert most_at_once(rings) == most
+
+
+@pytest.mark.parametrize(
+    ("starts", "most"),
+    [([], 0), ([0], 1), ([0, 60], 1), ([0, 59.9], 2), ([50, 0, 100, 61], 3), ([0, 30, 59, 60, 61], 4)],
+)
+def test_the_most_starts_within_a_minute(starts, most):
+    assert most_within(starts, 60) == most
+
+
+def test_each_cap_counts_the_calls_of_its_own_caller_ids():
+    rings = [ring(0, 2), ring(1, 3), ring(1, 3, caller_id=B.number)]
+    caps = [Cap("the account", 3, [A, B], must_bind=True), Cap("the caller ID", 1, [A]), Cap("another", 1, [B])]
+    assert list(judge.over_caps(rings, caps)) == ["2 calls were up at once over the caller ID, which has 1 channels"]
+
+
+def test_a_cap_that_was_never_met_tried_nothing():
+    caps = [Cap("the trunk", 2, [A], must_bind=True)]
+    assert list(judge.over_caps([ring()], caps)) == [
+        "nothing was tried: 1 calls were up at most over the trunk, which has 2 channels"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("starts", "told"),
+    [
+        ([0, 20, 40, 61], []),
+        ([0, 20, 40, 58], ["4 calls of the account started within a minute, whose pace is 3"]),
+        ([0], ["nothing was tried: 1 calls of the account started within a minute, pace 3"]),
+    ],
+)
+def test_a_pace_counts_the_starts_of_any_minute(starts, told):
+    run: Any = SimpleNamespace(
+        paces=[Pace("the account", 3, frozenset({"main"}))], campaigns={"main": SimpleNamespace(numbers=["+913"])}
+    )
+    others = [ring(start, number="+919") for start in range(9)]
+    assert list(judge.over_paces([ring(start) for start in starts] + others, run)) == told
+
+
+@pytest.mark.parametrize(
+    ("recorded", "rung", "told"),
+    [
+        ({"status": "completed", "digits": "1"}, {"outcome": "completed", "digits": "1"}, None),
+        ({"status": "completed", "digits": ""}, {"outcome": "completed", "digits": "1"}, None),
+        ({"status": "failed", "reason": "the carrier no longer knows the call"}, {"outcome": "completed"}, None),
+        ({"status": "in-progress"}, {"outcome": "completed"}, None),
+        ({"status": "failed"}, {"outcome": "completed"}, "is failed, and its ring was completed"),
+        ({"status": "busy"}, {"outcome": "no-answer"}, "is busy, and its ring was no-answer"),
+        ({"status": "completed", "reason": "so"}, {"outcome": "busy"}, "is completed, and its ring was busy"),
+        ({"status": "completed", "digits": "2"}, {"outcome": "completed", "digits": "1"}, "has the keys 2, and 1 were"),
+        ({"status": "completed"}, {"outcome": None}, "is completed, and its call is still up"),
+    ],
+)
+def test_every_outcome_is_that_of_the_ring(recorded, rung, told):
+    attempt = CallAttempt(pk=uuid4(), **recorded)
+    rings = [ring(attempt_id=attempt.pk.hex, **{"digits": "", **rung})]
+    found = list(judge.misreported(rings, {attempt.pk: attempt}))
+    assert len(found) == (told is not None)
+    assert told is None or told in found[0]
