@@ -113,7 +113,7 @@ def test_of_two_batches_with_the_last_two_calls_one_closes_the_campaign(rig, mon
 
     def meet_then_close(*args):
         with suppress(threading.BrokenBarrierError):
-            both.wait(A_WHILE)
+            both.wait(10)  # both come here: a shorter wait would miss the race on a busy machine
         close(*args)
 
     monkeypatch.setattr(schedule, "close_finished", meet_then_close)
