@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick chaos bench check audit format clean
+.PHONY: help setup demo up test test-quick chaos mutants bench check audit format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in under tw
 
 chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
 	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
+
+mutants: $(DEV_STAMP) ## break the code in every known way, to see a test or chaos fail (ONLY= PART=1/3; 15 minutes)
+	@exec $(PY) -m tools.mutants $(if $(ONLY),--only $(ONLY)) $(if $(PART),--part $(PART))
 
 bench: $(DEV_STAMP) ## measure, beside the limits and a plain dialer; writes docs/operator/performance (twenty minutes)
 	@exec $(PY) -m tools.bench

@@ -16,6 +16,7 @@ SYSTEM = (
     "tests/acceptance/",
     "tests/tools/test_chaos.py",
     "tests/tools/bench/test_bench_end_to_end.py",
+    "tests/tools/test_mutants.py::test_the_quick_mutants_are_caught",
     "tests/tools/test_up.py",
     "tests/tools/test_servers_of_a_run.py",
     "tests/tools/test_embedded.py",

@@ -33,8 +33,7 @@ from tools.stack import Client
 T = TypeVar("T")
 
 CHANNELS = 10
-# Of the caller ID. Less than the account's: leases alone keep its calls within its channels, while those of an account
-# are counted by its calls, too.
+# Of the caller ID. Less than the account's, so that two caps are at work in every run.
 CALLER_ID_CHANNELS = 8
 RETRIES = 1
 NUMBERS = {"main": 50, "held": 12, "ending": 16}
