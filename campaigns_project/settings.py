@@ -105,6 +105,9 @@ CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10, most=20)
 CARRIER_LIST_LAG_SECONDS = _positive("CARRIER_LIST_LAG_SECONDS", 15)
 # How long a call that is up may go without news, in seconds, before the carrier is asked about it.
 CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
+# Look-ups a minute that an account at a carrier is asked for: what became of lost replies, and of calls without news.
+# They count against the carrier's limit of requests beside the calls themselves, so leave most of it to those.
+CARRIER_LOOK_UPS_PER_MINUTE = _positive("CARRIER_LOOK_UPS_PER_MINUTE", 60, most=100_000)
 # Refusals in a row that may be about our side of the carrier, of different numbers and without a call taken in between,
 # after which the caller ID rests. Fewer, and a few wrong numbers in a row slow a campaign down for a second.
 REFUSALS_BEFORE_REST = int(_positive("REFUSALS_BEFORE_REST", 3, most=100))

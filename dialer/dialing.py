@@ -20,7 +20,17 @@ from campaigns.models import Campaign, CustomField, Outcome
 from core import batches, clocks, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
-from dialer import attempt_states, caller_id_health, carrier_refs, gate, inbox, links, outcomes, trunk_health
+from dialer import (
+    attempt_states,
+    caller_id_health,
+    carrier_refs,
+    gate,
+    inbox,
+    links,
+    look_up_pace,
+    outcomes,
+    trunk_health,
+)
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.caller_id_health import RefusedCall
@@ -32,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 Status = CallAttempt.Status
 
+# The HTTP status of a carrier that takes no more requests of us for now.
+TOO_MANY_REQUESTS = 429
 # How long after the intent the carrier may still be asked. Far below the half minute after which recovery believes a
 # carrier that knows no such call.
 ASKED_WITHIN = timedelta(seconds=5)
@@ -277,4 +289,6 @@ def _judge_trunk(trunk: Trunk, replies: Mapping[UUID, Reply], now: datetime) -> 
         trunk_health.took_a_call(trunk)
     if unavailable:
         trunk_health.took_no_call(trunk.pk, unavailable[0].reason, now)
+        if any(reply.http_status == TOO_MANY_REQUESTS for reply in unavailable):
+            look_up_pace.rest(trunk.carrier_account_id, None, now)
         log.warning("calls_not_taken", trunk=trunk.name, calls=len(unavailable), reason=unavailable[0].reason)

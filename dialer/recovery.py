@@ -8,7 +8,7 @@ the longest possible call has passed.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Case, Q, When
+from django.db.models import Case, Q, QuerySet, When
 
 from accounts.carriers import UnknownCarrier
 from accounts.models import CarrierAccount, Trunk
@@ -31,6 +31,7 @@ from dialer import (
     channels,
     dialing,
     inbox,
+    look_up_pace,
     look_ups,
     messages,
     outcomes,
@@ -50,7 +51,7 @@ Status = CallAttempt.Status
 SPARE = timedelta(seconds=5)
 # A call that is up for longer than allowed is hung up; when that does not help for so long, the attempt is given up.
 HANG_UP_GRACE = timedelta(minutes=5)
-# The most that one sweep asks for, so that a sweep takes seconds. Attempts in doubt come first.
+# The most that one sweep asks an account at a carrier for, so that a sweep takes seconds.
 MOST_LOOK_UPS = 200
 # The most dial messages that one sweep enqueues again, counted in attempts.
 MOST_RESENT = 1000
@@ -80,9 +81,9 @@ def recover(now: datetime) -> Repairs:
             return repairs
         _reconcile_leases(repairs)
         _resend_dial_messages(repairs, now)
-        for place, attempts in _to_look_up(now).items():
+        for place, to_look_up in _to_look_up(now).items():
             try:
-                _look_up(place, attempts, repairs, now)
+                _look_up(place, to_look_up, repairs, now)
             except Exception:
                 # A problem of one trunk must not stop the look-ups of the others. The next sweep asks again.
                 log.exception("look_up_failed", trunk=place.trunk.name)
@@ -146,32 +147,72 @@ class Place(NamedTuple):
     account: CarrierAccount
 
 
-def _to_look_up(now: datetime) -> dict[Place, list[CallAttempt]]:
-    """Return the attempts that the carriers have to be asked for, the most urgent first."""
+@dataclass
+class ToLookUp:
+    """Attempts of one place: those that its carrier is asked for, and those that there is no time left to ask for."""
+
+    asked: list[CallAttempt] = field(default_factory=list)
+    too_late: list[CallAttempt] = field(default_factory=list)
+
+
+def _to_look_up(now: datetime) -> dict[Place, ToLookUp]:
+    """Return the attempts to look up, as many of each account at a carrier as its allowance has room for."""
     no_reply = now - timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS) - SPARE
     unheard = now - timedelta(seconds=settings.CARRIER_POLL_AFTER_SECONDS)
-    doubtful = (
+    waiting = CallAttempt.objects.filter(
         Q(status=Status.UNKNOWN)
         | Q(status=Status.PLACING, placing_at__lt=no_reply)
         | Q(status=Status.IN_PROGRESS, heard_at__lt=unheard)
     )
-    attempts = CallAttempt.objects.filter(doubtful).select_related(
-        "call", "trunk", "carrier_account", "campaign__caller_id"
-    )
-    by_place: dict[Place, list[CallAttempt]] = defaultdict(list)
-    # A call in doubt is more urgent than one that is known to be up and merely long.
-    up = Case(When(status=Status.IN_PROGRESS, then=1), default=0)
-    for attempt in attempts.order_by(up, "heard_at", "id")[:MOST_LOOK_UPS]:
-        assert attempt.carrier_account is not None  # the database says so of every attempt that was placed
-        by_place[Place(attempt.trunk, attempt.carrier_account)].append(attempt)
+    by_place: dict[Place, ToLookUp] = defaultdict(ToLookUp)
+    for account_id in waiting.order_by().values_list("carrier_account_id", flat=True).distinct():
+        of_account = waiting.filter(carrier_account=account_id)
+        asked = _most_urgent(of_account, min(look_up_pace.room(account_id, now), MOST_LOOK_UPS), now)
+        for attempt in asked:
+            by_place[_place_of(attempt)].asked.append(attempt)
+        for attempt in _too_late(of_account, asked, now):
+            by_place[_place_of(attempt)].too_late.append(attempt)
     return by_place
 
 
-def _look_up(place: Place, attempts: Sequence[CallAttempt], repairs: Repairs, now: datetime) -> None:
+def _place_of(attempt: CallAttempt) -> Place:
+    assert attempt.carrier_account is not None  # the database says so of every attempt that was placed
+    return Place(attempt.trunk, attempt.carrier_account)
+
+
+_LOADED = ("call", "trunk", "carrier_account", "campaign__caller_id")
+
+
+def _most_urgent(waiting: "QuerySet[CallAttempt]", room: int, now: datetime) -> list[CallAttempt]:
+    """Return at most `room` of the attempts: those in doubt, whose look-up settles them, then those longest unheard.
+
+    Calls that are known to be up have a share: their channels wait for an end whose news was lost.
+    """
+    if room <= 0:
+        return []
+    is_young = Case(When(placing_at__gt=now - believed_after(), then=1), default=0)
+    waiting = waiting.select_related(*_LOADED)
+    in_doubt = list(waiting.exclude(status=Status.IN_PROGRESS).order_by(is_young, "heard_at", "id")[:room])
+    up = list(waiting.filter(status=Status.IN_PROGRESS).order_by("heard_at", "id")[:room])
+    share = min(len(up), int(room * look_up_pace.SHARE_OF_CALLS_UP))
+    chosen = in_doubt[: room - share]
+    return chosen + up[: room - len(chosen)]
+
+
+def _too_late(waiting: "QuerySet[CallAttempt]", asked: Sequence[CallAttempt], now: datetime) -> list[CallAttempt]:
+    """Return attempts that are older than any call, and that the carrier can't be asked for now: they end unasked."""
+    over = waiting.filter(placing_at__lt=now - longest_call() - HANG_UP_GRACE)
+    late = over.exclude(pk__in=[attempt.pk for attempt in asked]).select_related(*_LOADED)
+    return list(late.order_by("placing_at", "id")[:MOST_LOOK_UPS])
+
+
+def _look_up(place: Place, to_look_up: ToLookUp, repairs: Repairs, now: datetime) -> None:
+    attempts = [*to_look_up.asked, *to_look_up.too_late]
     before = look_ups.neighbours(place.account, attempts)
     repeated = carrier_refs.repeated_among(place.account, attempts)
-    asked = [attempt for attempt in attempts if attempt.pk not in repeated]
-    found = _ask(place, [look_ups.placed(attempt, before[attempt.pk]) for attempt in asked]) if asked else {}
+    asked = [attempt for attempt in to_look_up.asked if attempt.pk not in repeated]
+    found = _ask_at_our_pace(place, [look_ups.placed(attempt, before[attempt.pk]) for attempt in asked], now)
+    unasked = CantTell("the carrier could not be asked in time")
     # Both as they are now, as an attempt may have begun while the carrier was asked.
     neighbours = look_ups.neighbours(place.account, attempts)
     repeated = carrier_refs.repeated_among(place.account, attempts)
@@ -180,7 +221,7 @@ def _look_up(place: Place, attempts: Sequence[CallAttempt], repairs: Repairs, no
         if attempt.pk in repeated:
             look_up: LookUp = CantTell("the carrier has given the id of this call to another one too")
         else:
-            look_up = look_ups.as_far_as_believed(attempt, found[attempt.pk], neighbours[attempt.pk])
+            look_up = look_ups.as_far_as_believed(attempt, found.get(attempt.pk, unasked), neighbours[attempt.pk])
         _apply_unless_ambiguous(attempt, look_up, repairs, now)
         return look_up
 
@@ -199,6 +240,20 @@ def _look_up(place: Place, attempts: Sequence[CallAttempt], repairs: Repairs, no
 
 def _carrier_of(place: Place) -> Carrier:
     return carrier_accounts.carrier_of(place.account, place.trunk)
+
+
+def _ask_at_our_pace(place: Place, placed: Sequence[Placed], now: datetime) -> Mapping[UUID, LookUp]:
+    """Ask, and leave the carrier alone for a while where it replies that it takes no more requests."""
+    if not placed:
+        return {}
+    look_up_pace.take(place.account.pk, len(placed), now)
+    found = _ask(place, placed)
+    too_many = [look_up for look_up in found.values() if isinstance(look_up, CantTell) and look_up.is_too_many]
+    if too_many:
+        asked_for = [look_up.retry_after for look_up in too_many if look_up.retry_after is not None]
+        look_up_pace.rest(place.account.pk, max(asked_for, default=None), now)
+        log.warning("look_ups_paused", trunk=place.trunk.name, look_ups=len(too_many), reason=too_many[0].reason)
+    return found
 
 
 def _ask(place: Place, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:

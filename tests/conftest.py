@@ -38,6 +38,13 @@ def own_clock() -> None:
     clocks.follows_database = False
 
 
+@pytest.fixture(scope="session", autouse=True)
+def many_look_ups() -> Iterator[None]:
+    """Let recovery ask for everything at once, except where a test is about the pace of look-ups."""
+    with override_settings(CARRIER_LOOK_UPS_PER_MINUTE=100_000):
+        yield
+
+
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     """Stands still until a test moves it."""

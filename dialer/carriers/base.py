@@ -132,9 +132,16 @@ class NoSuchCall:
 
 @dataclass(frozen=True)
 class CantTell:
-    """The carrier could not be asked, or its reply decides nothing; ask again later."""
+    """The carrier could not be asked, or its reply decides nothing; ask again later.
+
+    Attributes:
+        is_too_many: the carrier takes no more requests of us for now: 429, or 503.
+        retry_after: then the seconds for which it wants to be left alone, where it says so.
+    """
 
     reason: str
+    is_too_many: bool = False
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -62,6 +63,8 @@ NOT_ENDED = {"queued", "ringing", "in-progress"}
 # No phone rang, and another try may succeed: too many requests, an overloaded carrier, or a problem of our account
 # there (credentials, balance) rather than of this number.
 UNAVAILABLE = {401, 402, 407, 408, 429, 503}
+# A look-up is sent again later. 503 is the reply of an overloaded carrier too.
+TOO_MANY = {429, 503}
 # Registers of people who do not want to be called: a refusal that names one is about the number called.
 DO_NOT_CALL = re.compile(r"\b(ndnc|dnd|trai|do not (disturb|call))\b", re.IGNORECASE)
 # Words about our side of the carrier, where the next number would be refused as well.
@@ -79,6 +82,12 @@ NUMBERS_OWN = re.compile(
 # How far the carrier's clock and ours may be apart, when looking for a call by its date. Generous: a call that is not
 # found is dialled again, and the calls of other attempts are told apart by their ids.
 CLOCK_SKEW = timedelta(minutes=10)
+
+
+class _Reply(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    retry_after: float | None
 
 
 class ExotelCarrier(Carrier):
@@ -148,7 +157,7 @@ class ExotelCarrier(Carrier):
         if clocks.last_known_now() > request.ask_before:
             return TooLate()
         try:
-            status, body = await self._ask("POST", f"{self._calls}/connect.json", data=form)
+            status, body, _ = await self._ask("POST", f"{self._calls}/connect.json", data=form)
         except aiohttp.ClientConnectorError as error:
             return Unavailable(f"can't connect: {error.os_error.strerror or error}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -165,10 +174,15 @@ class ExotelCarrier(Carrier):
     async def _find(self, placed: Placed) -> LookUp:
         try:
             if placed.carrier_ref:
-                return _one(*await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true"), placed)
-            return _one_of(*await self._ask("GET", f"{self._calls}.json", params=_search(placed)), placed)
+                reply = await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true")
+            else:
+                reply = await self._ask("GET", f"{self._calls}.json", params=_search(placed))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return CantTell(f"no reply: {_named(error)}")
+        if reply.status in TOO_MANY:
+            return CantTell(_message(reply.body, reply.status), is_too_many=True, retry_after=reply.retry_after)
+        read = _one if placed.carrier_ref else _one_of
+        return read(reply.status, reply.body, placed)
 
     async def _end(self, carrier_ref: str) -> None:
         # Exotel does not document this; the sandbox has it. The reply changes nothing here.
@@ -177,8 +191,8 @@ class ExotelCarrier(Carrier):
         except (aiohttp.ClientError, TimeoutError, OSError):
             return
 
-    async def _ask(self, method: str, url: str, **options: Any) -> tuple[int, dict[str, Any]]:
-        """Return the status and the JSON object of the response; {} where the body is not an object."""
+    async def _ask(self, method: str, url: str, **options: Any) -> _Reply:
+        """Return the response; its body is {} where that is not a JSON object."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
@@ -190,11 +204,12 @@ class ExotelCarrier(Carrier):
         # No redirects: the credentials and the number must not follow one.
         async with self._session.request(method, url, allow_redirects=False, **options) as response:
             text = await response.text(errors="replace")
+            retry_after = _retry_after(response.headers.get("Retry-After"))
         try:
             body = json.loads(text)
         except ValueError:
             body = {}
-        return response.status, body if isinstance(body, dict) else {}
+        return _Reply(response.status, body if isinstance(body, dict) else {}, retry_after)
 
 
 async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -292,6 +307,16 @@ def _seconds(text: Any) -> int | None:
     try:
         return min(max(0, int(float(text))), 2**31 - 1)
     except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Read Retry-After: seconds or a date, which is compared with our clock. None where it is neither."""
+    try:
+        if header is None or header.strip().isdigit():
+            return float(header) if header else None
+        return (parsedate_to_datetime(header) - clocks.last_known_now()).total_seconds()
+    except (ValueError, TypeError):
         return None
 
 

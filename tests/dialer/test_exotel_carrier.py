@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -129,7 +131,7 @@ def test_events_are_asked_for_as_json(carrier, monkeypatch):
 
     async def ask(method, url, data):
         asked.append(data)
-        return 200, {"Call": {"Sid": "1"}}
+        return exotel._Reply(200, {"Call": {"Sid": "1"}}, None)
 
     monkeypatch.setattr(carrier, "_ask", ask)
     assert place(carrier, request()) == Accepted("1")
@@ -193,10 +195,13 @@ class Stub(BaseHTTPRequestHandler):
     """A carrier that responds to everything with one status and body."""
 
     status, body = 200, b""
+    headers_sent: ClassVar[dict[str, str]] = {}
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(self.status)
+        for name, value in self.headers_sent.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
         self.wfile.write(self.body)
@@ -444,3 +449,29 @@ def test_junk_in_a_field_costs_only_that_field(junk):
     assert event.status == "completed"
     assert event.ended_at is None
     assert event.duration_seconds in {None, 0}
+
+
+def in_a_minute() -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
+
+
+@pytest.mark.parametrize("ref", ["", "abc"])
+@pytest.mark.parametrize(
+    ("status", "header", "seconds"),
+    [(429, None, None), (429, "17", 17), (503, "0", 0), (429, "soon", None), (429, in_a_minute, 60)],
+)
+def test_a_carrier_that_takes_no_more_look_ups_says_for_how_long(stub, monkeypatch, ref, status, header, seconds):
+    text = header() if callable(header) else header
+    monkeypatch.setattr(Stub, "status", status)
+    monkeypatch.setattr(Stub, "headers_sent", {"Retry-After": text} if text else {})
+    found = look_up(stub, lost(request(), ref=ref))
+    assert isinstance(found, CantTell)
+    assert found.is_too_many
+    assert found.retry_after == (None if seconds is None else pytest.approx(seconds, abs=3))
+
+
+def test_another_error_is_no_limit(stub, monkeypatch):
+    monkeypatch.setattr(Stub, "status", 500)
+    found = look_up(stub, lost(request()))
+    assert isinstance(found, CantTell)
+    assert not found.is_too_many

@@ -127,7 +127,8 @@ def test_a_call_in_doubt_is_asked_for_before_those_that_are_up_and_merely_long(r
     rig.campaign([B])
     rig.tick()
     monkeypatch.setattr(recovery, "MOST_LOOK_UPS", 1)
-    [[asked]] = recovery._to_look_up(timezone.now()).values()
+    [to_look_up] = recovery._to_look_up(timezone.now()).values()
+    [asked] = to_look_up.asked
     assert (asked.status, asked.call.number) == ("unknown", B)
 
 
