@@ -67,7 +67,9 @@ def test_the_columns_of_exports_are_found_and_the_others_left_out(header, found)
     ["number", "Number", "NUMBER", "Mobile", "mobile no", "Mobile No.", "MobileNo", "mobile_number", "Mobile Number*",
      "Phone", "phone_number", "Phone Number", "PHONE NO", "Phone#", "Tel.", "Telephone", "Contact No", "Cell",
      "cell phone", "Handynummer", "Teléfono", "Celular", "No. HP", "मोबाइल नंबर",
-     "\u200bMobile", "Mobile\u00a0Number", "WhatsApp No"],
+     "\u200bMobile", "Mobile\u00a0Number", "WhatsApp No", "Phone: mobile", "Phone Number (WhatsApp)", "Billing Phone",
+     "Person - Phone - Work", "SMS", "Rufnummer", "Номер телефона", "رقم الهاتف", "电话", "電話番号", "전화번호",
+     "เบอร์โทร", "Số điện thoại", "மொபைல் எண்", "ఫోన్ నంబర్", "মোবাইল নম্বর", "موبائل نمبر"],
 )  # fmt: skip
 def test_the_number_is_found_under_the_names_that_people_give_it(name):
     assert one(f"{name},first_name\n{NUMBER},Asha\n") == Row(2, NUMBER, {"first_name": "Asha"})
@@ -77,7 +79,8 @@ def test_the_number_is_found_under_the_names_that_people_give_it(name):
 @pytest.mark.parametrize(
     ("header", "number"),
     [("Phone,Mobile", "Mobile"), ("Home Phone,Phone", "Phone"), ("Phone 2 - Value,Phone 1 - Value", "Phone 1 - Value"),
-     ("Mobile,number", "number"), ("Business Phone,Primary Phone", "Primary Phone"), ("Phone,Telephone", "Phone")],
+     ("Mobile,number", "number"), ("Business Phone,Primary Phone", "Primary Phone"), ("Phone,Telephone", "Phone"),
+     ("SMS,Phone", "Phone"), ("Номер,Телефон", "Телефон"), ("Billing Phone,Phone", "Phone")],
 )  # fmt: skip
 def test_of_several_columns_with_numbers_the_best_name_counts(header, number):
     found = layout(f"{header}\n", IGNORING)
