@@ -6,9 +6,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from campaigns import idle, signals
-from campaigns.ended_calls import EndedCalls
-from campaigns.models import Call, CallHistory, Campaign
+from campaigns import idle
+from campaigns.models import Call, CallHistory
 from core.state_machine import Move, StateMachine
 
 Status = Call.Status
@@ -61,20 +60,3 @@ def move_all(
 ) -> set[Any]:
     """Move the calls of the query whose status still is one of `before`. Returns the ids of those that moved."""
     return _machine.move_all(calls, to, before=before, at=at, reason=reason, **columns)
-
-
-def end_waiting(campaign: Campaign, *, at: datetime, reason: str, untried: str = Status.FAILED) -> None:
-    """End every call of the campaign that is not up, inside the caller's transaction, and send `calls_ended`.
-
-    Args:
-        campaign: under its lock.
-        at: the moment of their end.
-        reason: why, for the history and the report.
-        untried: what calls that were never attempted become. Those that wait for a retry fail.
-    """
-    ended: set[int] = set()
-    for waiting, end in ((Status.CREATED, untried), (Status.RETRYING, Status.FAILED)):
-        calls = campaign.calls.filter(status=waiting)
-        ended |= move_all(calls, end, before=[waiting], at=at, reason=reason, **end_columns(at=at, reason=reason))
-    if ended:
-        signals.calls_ended.send(Campaign, campaigns=[campaign], calls=EndedCalls(campaign, ended))

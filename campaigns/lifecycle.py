@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 
 from accounts.models import Account
-from campaigns import audience, call_states, campaign_lock, campaign_states, filled_texts, signals, spoken_text
+from campaigns import audience, campaign_lock, campaign_states, ending, filled_texts, signals, spoken_text
 from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
 from core import clocks, failpoints
@@ -78,6 +78,8 @@ def change(
                 f"the campaign has started and is {campaign.status}: only action, status_callback, call_status_callback"
                 " and call_schedule_callback can be changed now"
             )
+        if refusal := _why_ending(campaign):
+            raise WrongState(f"can't change this campaign: {refusal}")
         for name, value in columns.items():
             setattr(campaign, name, value)
         _set_end(campaign, now)
@@ -164,7 +166,7 @@ class Verb:
         if campaign.status not in self.allowed_from:
             allowed = " or ".join(sorted(self.allowed_from))
             return f"it is {campaign.status}, and must be {allowed} for that"
-        return self.obstacle(campaign, now)
+        return _why_ending(campaign) or self.obstacle(campaign, now)
 
 
 def _pause(campaign: Campaign, now: datetime) -> None:
@@ -189,10 +191,7 @@ def _why_not_resumed(campaign: Campaign, now: datetime) -> str:
 
 def _complete(campaign: Campaign, now: datetime) -> None:
     """End the campaign: the calls that are left fail, calls that are up finish."""
-    reason = "the campaign was completed on request"
-    # The calls first, so that the webhook about the campaign's end is the last one.
-    call_states.end_waiting(campaign, at=now, reason=reason)
-    campaign_states.move([campaign], Status.COMPLETED, at=now, reason=reason, ended_at=now)
+    ending.begin(campaign, Status.COMPLETED, at=now, reason="the campaign was completed on request")
 
 
 def _archive(campaign: Campaign, now: datetime) -> None:
@@ -201,8 +200,7 @@ def _archive(campaign: Campaign, now: datetime) -> None:
 
 def _delete(campaign: Campaign, now: datetime) -> None:
     """Call nobody. The row stays, with the state deleted."""
-    campaign_states.move([campaign], Status.DELETED, at=now, reason="deleted on request", ended_at=now)
-    call_states.end_waiting(campaign, at=now, reason="the campaign was deleted")
+    ending.begin(campaign, Status.DELETED, at=now, reason="deleted on request")
 
 
 def _why_not_deleted(campaign: Campaign, _now: datetime) -> str:
@@ -237,6 +235,15 @@ delete = Verb(
 
 VERBS = {verb.name: verb for verb in (pause, resume, complete, archive, delete)}
 ACTIONS = {name: verb for name, verb in VERBS.items() if verb.is_action}
+
+
+def _why_ending(campaign: Campaign) -> str:
+    """Return why nobody can change a campaign whose calls are being ended; "" for any other."""
+    if not campaign.is_ending:
+        return ""
+    if campaign.is_open:
+        return "its end has come, and it ends as soon as the calls that are up have finished"
+    return "its calls are still being ended. Try again in a minute"
 
 
 # Parts of the above --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from campaigns import call_states, campaign_lock, campaign_states, signals
+from campaigns import campaign_states, ending, signals
 from campaigns.models import Call, Campaign
 
 Status = Campaign.Status
@@ -34,24 +34,19 @@ def next_start(after: datetime, within: timedelta) -> datetime | None:
     return upcoming.order_by("send_at").values_list("send_at", flat=True).first()
 
 
-def end_due(now: datetime) -> None:
+def end_due(now: datetime) -> bool:
     """End what has reached its end (`end_at`, or 30 days): first the calls that wait, then the campaign.
 
     A campaign with calls up stays open until they have finished. No new attempt starts meanwhile, as the gate is shut
     from `expires_at` on.
+
+    Returns:
+        Whether there are more calls to end at once.
     """
-    for campaign in Campaign.objects.filter(status__in=Campaign.OPEN, expires_at__lte=now):
-        with transaction.atomic():
-            campaign_lock.hold(campaign.pk)
-            campaign = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
-            if campaign.expires_at > now:
-                continue  # its end was postponed meanwhile
-            if campaign.status == Status.PAUSED:
-                call_states.end_waiting(campaign, at=now, reason="the campaign was paused until its end")
-            elif campaign.is_open:
-                reason = "the campaign's end came first"
-                call_states.end_waiting(campaign, at=now, reason=reason, untried=Call.Status.CANCELED)
+    ending.mark_expired(now)
+    has_more = ending.take_turn(now, ending.TURN_SECONDS)
     close_finished(Campaign.objects.all(), now)
+    return has_more
 
 
 def close_finished(campaigns: "QuerySet[Campaign]", now: datetime) -> None:
@@ -71,10 +66,17 @@ def _close(campaign: Campaign, now: datetime) -> None:
     """
     if campaign.status == Status.PAUSED and campaign.expires_at <= now:
         campaign_states.move(
-            [campaign], Status.CANCELED, at=now, reason="paused and never resumed before its end", ended_at=now
+            [campaign],
+            Status.CANCELED,
+            at=now,
+            reason="paused and never resumed before its end",
+            ended_at=now,
+            is_ending=False,
         )
     elif campaign.calls.filter(was_placed=True).exists():
-        campaign_states.move([campaign], Status.COMPLETED, at=now, reason="no call is left", ended_at=now)
+        campaign_states.move(
+            [campaign], Status.COMPLETED, at=now, reason="no call is left", ended_at=now, is_ending=False
+        )
     else:
         last_refused = campaign.calls.filter(http_status__isnull=False).order_by("-ended_at", "-id").first()
         campaign_states.move(
@@ -83,5 +85,6 @@ def _close(campaign: Campaign, now: datetime) -> None:
             at=now,
             reason="no call could be made",
             ended_at=now,
+            is_ending=False,
             failure_http_status=last_refused.http_status if last_refused else None,
         )

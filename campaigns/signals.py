@@ -9,9 +9,11 @@ work_due = Signal()
 # rolled back together with it. The rows are as they now are in the database, without the relations that the sender had
 # no reason to load: a receiver that needs a campaign's account loads it, for all campaigns at once.
 
-# Arguments: campaigns, at. These campaigns have moved to the status that they have.
+# Arguments: campaigns, at. These campaigns have moved to the status that they have. One that `is_ending` has calls
+# that are still to be ended, and `endings_finished` follows.
 campaigns_moved = Signal()
-# Arguments: campaigns, calls. These calls, each of one of these campaigns, have ended and will not be retried. Where a
-# campaign is stopped there may be half a million, and `calls` is an `EndedCalls`, which loads them while it is iterated
-# over: look at the campaigns first, and don't make a list of the calls.
+# Arguments: campaigns. The last waiting calls of these campaigns, which moved to their end before, have ended now.
+endings_finished = Signal()
+# Arguments: campaigns, call_ids, at. These calls, each of one of these campaigns, ended at that moment and will not be
+# retried. There may be thousands, so only their ids are given.
 calls_ended = Signal()

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from campaigns import progress, schedule
+from campaigns import ending, progress, schedule
 from campaigns.lifecycle import START_DUE
 from core import clocks
-from core.task_queue import enqueue
+from core.task_queue import enqueue, taken
 
 # How far to look ahead. Beat ticks once a second; a start between two ticks gets a message of its own.
 TICK = timedelta(seconds=1.5)
@@ -23,9 +23,12 @@ def start_due() -> None:
         enqueue(START_DUE, countdown=(upcoming - clocks.now()).total_seconds())
 
 
-@shared_task(name="campaigns.end_due")
+@shared_task(name=ending.END_DUE)
 def end_due() -> None:
-    schedule.end_due(clocks.now())
+    """End what has reached its end, and enqueue this task again while there is more. Others have their turn between."""
+    taken(ending.END_DUE)
+    if schedule.end_due(clocks.now()):
+        ending.enqueue_turn()
 
 
 @shared_task(name="campaigns.compact_tally")

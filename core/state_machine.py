@@ -110,21 +110,24 @@ class StateMachine:
         pairs: Sequence[tuple[str, str]],
         at: datetime,
     ) -> set[Key]:
-        """Run the statement. `before` locks in key order, so two batches over the same rows do not deadlock."""
+        """Run the statement. `before` locks in key order, so two batches over the same rows do not deadlock.
+
+        Each step joins only the one before it with the table, by its key. A join of two steps with each other compares
+        each row with each, where the planner expects few of them, as it does before a table has statistics.
+        """
         table, log, pk = (
             self._quote(name) for name in (self.model._meta.db_table, self.history._meta.db_table, self._pk)
         )
-        assignments = ", ".join(f"{self._quote(self._column(name))} = wanted.{name}" for name in names)
+        assignments = ", ".join(f"{self._quote(self._column(name))} = before.{name}" for name in names)
         sql = f"""
             WITH wanted AS MATERIALIZED ({wanted}),
-            before AS (
-                SELECT row.{pk} AS pk, row.status FROM {table} AS row JOIN wanted ON wanted.pk = row.{pk}
+            before AS MATERIALIZED (
+                SELECT wanted.*, row.status AS from_status FROM wanted JOIN {table} AS row ON row.{pk} = wanted.pk
                 WHERE row.status || '>' || wanted.status = ANY(%s) ORDER BY row.{pk} FOR UPDATE OF row
             ),
             moved AS (
-                UPDATE {table} AS row SET {assignments} FROM wanted JOIN before ON before.pk = wanted.pk
-                WHERE row.{pk} = wanted.pk
-                RETURNING wanted.pk, before.status AS from_status, wanted.status AS to_status, wanted.why
+                UPDATE {table} AS row SET {assignments} FROM before WHERE row.{pk} = before.pk
+                RETURNING before.pk, before.from_status, before.status AS to_status, before.why
             ),
             written AS (
                 INSERT INTO {log} (subject_id, from_status, to_status, reason, at)

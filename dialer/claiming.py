@@ -127,8 +127,8 @@ def _fail(claim: Claim, error: Exception, now: datetime) -> None:
     reason = f"a fault of this server: {type(error).__name__}"
     end = call_states.end_columns(at=now, reason=reason)
     if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, end)], at=now):
-        call = Call.objects.select_related("campaign").get(pk=claim.call_id)
-        campaign_signals.calls_ended.send(Campaign, campaigns=[call.campaign], calls=[call])
+        campaign = Campaign.objects.get(pk=claim.campaign_id)
+        campaign_signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=[claim.call_id], at=now)
 
 
 def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> list[DueCall]:

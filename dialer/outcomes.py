@@ -96,7 +96,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
         for attempt in attempts
     ]
     calls = [attempt.call for attempt in attempts]
-    _tell_of_calls(_moved(calls, call_moves, call_states.move(call_moves, at=now)))
+    _tell_of_calls(_moved(calls, call_moves, call_states.move(call_moves, at=now)), now)
     transaction.on_commit(lambda: _free_channels(attempts))
     # After the commit: of two batches with a campaign's last calls, the later one sees that none is left.
     campaigns = {attempt.campaign_id for attempt in attempts}
@@ -167,12 +167,13 @@ def _tell_of_attempts(attempts: Sequence[CallAttempt]) -> None:
         signals.attempts_ended.send(CallAttempt, attempts=counting)
 
 
-def _tell_of_calls(calls: Sequence[Call]) -> None:
+def _tell_of_calls(calls: Sequence[Call], now: datetime) -> None:
     """Tell of those that have ended; what waits for a retry or was given back has not."""
     ended = [call for call in calls if call.status in Call.ENDED]
     if ended:
         campaigns = {call.campaign_id: call.campaign for call in ended}
-        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns.values()), calls=ended)
+        call_ids = [call.pk for call in ended]
+        campaign_signals.calls_ended.send(Campaign, campaigns=list(campaigns.values()), call_ids=call_ids, at=now)
 
 
 def _hold_campaigns(attempt_ids: Collection[UUID]) -> None:

@@ -20,7 +20,7 @@ State = WebhookDelivery.State
 
 DELIVER = "webhooks.deliver"  # the task, and the key under which its message is enqueued once
 
-# Rows of one INSERT. When a campaign is stopped, webhooks for half a million numbers may be added.
+# Rows of one INSERT.
 INSERT_ROWS = 1000
 # Rows that are delivered or given up stay for later questions, as long as the carriers' events do.
 MAX_AGE = timedelta(days=30)

@@ -4,10 +4,10 @@ The shapes are those of Exotel's Campaigns API v2. Where its documentation says 
 was chosen.
 """
 
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from campaigns.models import Call, Campaign, Outcome
+from campaigns.models import Campaign
 from core.ids import wire_id
 from core.times import rfc3339
 from dialer.models import CallAttempt
@@ -30,20 +30,16 @@ def call_status(attempt: CallAttempt) -> dict[str, Any]:
     }
 
 
-def call_schedule(call: Call, attempts: Sequence[CallAttempt]) -> dict[str, Any]:
-    """Tell that a number has ended.
+def call_schedule(campaign: Campaign, ended_at: datetime) -> dict[str, Any]:
+    """Tell that numbers have ended: what all numbers of a campaign have in common that ended at this moment.
 
-    attempts: those that count, in their order; empty when the number was never dialled.
+    `webhooks.call_schedules` adds what is each number's own: `to`, `call_sids` and `status`.
     """
-    campaign = call.campaign
     return {
         "campaign_sid": wire_id(campaign.pk),
-        "to": call.number,
         "from": campaign.caller_id_given,
         "date_created": rfc3339(campaign.created_at, campaign.account.zone),
-        "date_updated": rfc3339(call.ended_at, campaign.account.zone),
-        "call_sids": [{"call_sid": wire_id(attempt.pk), "status": attempt.status} for attempt in attempts],
-        "status": call.last_outcome or Outcome.FAILED.value,
+        "date_updated": rfc3339(ended_at, campaign.account.zone),
     }
 
 

@@ -3,29 +3,24 @@
 Each receiver is handed the rows as they now are. A campaign without a callback address costs it no query.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from django.db.models import Prefetch, prefetch_related_objects
 from django.dispatch import receiver
 
 from accounts.models import Account
-from campaigns.models import Call, Campaign
-from campaigns.signals import calls_ended, campaigns_moved
+from campaigns.models import Campaign
+from campaigns.signals import calls_ended, campaigns_moved, endings_finished
 from dialer.models import CallAttempt
 from dialer.signals import attempts_ended
-from webhooks import outbox
+from webhooks import call_schedules, outbox
 from webhooks.models import END, START, WebhookDelivery
 from webhooks.outbox import Webhook
-from webhooks.payloads import ENDS, call_schedule, call_status, campaign_status
+from webhooks.payloads import ENDS, call_status, campaign_status
 
 Kind = WebhookDelivery.Kind
-
-# Calls whose attempts are loaded together: more than a batch of outcomes has, few enough for the memory of a worker.
-CALLS_AT_ONCE = 1000
 
 
 @receiver(attempts_ended)
@@ -45,16 +40,26 @@ def tell_of_attempts(attempts: Iterable[CallAttempt], **_: Any) -> None:
 
 
 @receiver(calls_ended)
-def tell_of_calls(campaigns: Iterable[Campaign], calls: Iterable[Call], **_: Any) -> None:
+def tell_of_calls(campaigns: Iterable[Campaign], call_ids: Sequence[int], at: datetime, **_: Any) -> None:
     wanted = [campaign for campaign in campaigns if _tells_of_its_calls(campaign)]
     if wanted:
         _load_accounts(wanted)
-        outbox.add(_of_calls(call for call in calls if _tells_of_its_calls(call.campaign)))
+        call_schedules.add(wanted, call_ids, at)
 
 
 @receiver(campaigns_moved)
 def tell_of_campaigns(campaigns: Iterable[Campaign], at: datetime, **_: Any) -> None:
-    wanted = [campaign for campaign in campaigns if campaign.status_callback and _has_started_or_ended(campaign, at)]
+    """Tell of starts and ends. The end of a campaign that is ending is told when its last waiting call has ended."""
+    _tell_of_campaigns(campaign for campaign in campaigns if _has_started_or_ended(campaign, at))
+
+
+@receiver(endings_finished)
+def tell_of_ends(campaigns: Iterable[Campaign], **_: Any) -> None:
+    _tell_of_campaigns(campaign for campaign in campaigns if campaign.status in ENDS)
+
+
+def _tell_of_campaigns(campaigns: Iterable[Campaign]) -> None:
+    wanted = [campaign for campaign in campaigns if campaign.status_callback]
     _load_accounts(wanted)
     outbox.add(
         Webhook(
@@ -77,31 +82,7 @@ def _has_started_or_ended(campaign: Campaign, at: datetime) -> bool:
     """Whether the move at this moment was a start or an end; a campaign that is resumed has started before."""
     if campaign.status == Campaign.Status.IN_PROGRESS:
         return campaign.started_at == at
-    return campaign.status in ENDS
-
-
-def _of_calls(calls: Iterable[Call]) -> Iterator[Webhook]:
-    for batch in _batches(calls):
-        attempts = _attempts_of(batch)
-        for call in batch:
-            payload = call_schedule(call, attempts[call.pk])
-            address = call.campaign.call_schedule_callback
-            yield Webhook(call.campaign, call.number, Kind.CALL_SCHEDULE, address, payload)
-
-
-def _batches(calls: Iterable[Call]) -> Iterator[list[Call]]:
-    left = iter(calls)
-    while batch := list(islice(left, CALLS_AT_ONCE)):
-        yield batch
-
-
-def _attempts_of(calls: Sequence[Call]) -> dict[int, list[CallAttempt]]:
-    """Return the attempts that count, by call and in their order."""
-    attempts: dict[int, list[CallAttempt]] = defaultdict(list)
-    counted = CallAttempt.objects.filter(call__in=[call.pk for call in calls])
-    for attempt in counted.exclude(status=CallAttempt.Status.CANCELED).order_by("pk").only("call_id", "status"):
-        attempts[attempt.call_id].append(attempt)
-    return attempts
+    return campaign.status in ENDS and not campaign.is_ending
 
 
 def _load_accounts(campaigns: Iterable[Campaign]) -> None:

@@ -98,7 +98,7 @@ class CampaignSerializer(ResponseSerializer):
         return stats.stats(campaign, _related(self).progress[campaign.pk])
 
     def get_report_url(self, campaign: Campaign) -> str | None:
-        return None if campaign.is_open else links.report_url(campaign.pk)
+        return None if campaign.is_open or campaign.is_ending else links.report_url(campaign.pk)
 
     def get_uri(self, campaign: Campaign) -> str:
         return f"/v2/accounts/{campaign.account.sid}/campaigns/{wire_id(campaign.pk)}"

@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('created', 'created'), ('in-progress', 'in progress'), ('paused', 'paused'), ('completed', 'completed'), ('failed', 'failed'), ('canceled', 'canceled'), ('deleted', 'deleted'), ('archived', 'archived')], default='created', editable=False, max_length=16)),
                 ('started_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('is_ending', models.BooleanField(db_default=False, default=False, editable=False)),
                 ('failure_http_status', models.PositiveSmallIntegerField(blank=True, editable=False, null=True, verbose_name='HTTP status of the failure')),
                 ('idle_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -206,6 +207,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='campaign',
+            index=models.Index(condition=models.Q(('is_ending', True)), fields=['expires_at', 'id'], name='campaign_ending'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
             index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['account', 'id'], name='campaign_in_progress'),
         ),
         migrations.AddIndex(
@@ -223,6 +228,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='campaign',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['created', 'deleted']), _negated=True), ('started_at', None), _connector='OR'), name='campaign_not_started_stays_so'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('is_ending', False), models.Q(('status__in', ['failed', 'canceled', 'archived']), _negated=True), _connector='OR'), name='campaign_is_ending_by_time_or_on_request'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

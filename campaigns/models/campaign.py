@@ -93,6 +93,8 @@ class Campaign(models.Model):
     status = models.CharField(max_length=16, choices=Status, default=Status.CREATED, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The end has come, or a person has ended it, and calls that wait are being ended: `campaigns.ending`.
+    is_ending = models.BooleanField(default=False, db_default=False, editable=False)
     failure_http_status = models.PositiveSmallIntegerField(
         "HTTP status of the failure", null=True, blank=True, editable=False
     )
@@ -115,6 +117,10 @@ class Campaign(models.Model):
             models.CheckConstraint(
                 name="campaign_not_started_stays_so",
                 condition=~Q(status__in=["created", "deleted"]) | Q(started_at=None),
+            ),
+            models.CheckConstraint(
+                name="campaign_is_ending_by_time_or_on_request",
+                condition=Q(is_ending=False) | ~Q(status__in=["failed", "canceled", "archived"]),
             ),
             models.CheckConstraint(name="campaign_ends_after_it_starts", condition=Q(expires_at__gt=F("send_at"))),
             models.CheckConstraint(
@@ -157,6 +163,8 @@ class Campaign(models.Model):
                 name="campaign_to_end",
                 condition=Q(status__in=["created", "in-progress", "paused"]),
             ),
+            # Read by ending.take_turn, every second.
+            models.Index(fields=["expires_at", "id"], name="campaign_ending", condition=Q(is_ending=True)),
             # Read by dialer.due_campaigns for one account, many times a second, a window at a time in this order.
             models.Index(fields=["account", "id"], name="campaign_in_progress", condition=Q(status="in-progress")),
             # Read by the list of the API and of the admin.

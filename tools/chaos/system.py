@@ -57,6 +57,8 @@ FAILPOINTS = (
     "event-after-commit",
     "inbox-before-commit",
     "inbox-after-commit",
+    "slice-before-commit",
+    "slice-after-commit",
 )
 # Seconds after which a process that ended is started again, as a supervisor of a real system would.
 RESTART_SECONDS = 0.5

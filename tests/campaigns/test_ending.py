@@ -1,0 +1,406 @@
+"""The end of a large campaign: its own move first, then its calls in slices, and what tells of the end last."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from campaigns import call_states, ending, lifecycle, progress, schedule
+from campaigns import tasks as campaign_tasks
+from campaigns.models import Call, Campaign
+from core.errors import WrongState
+from core.state_machine import Move
+from dialer import attempt_states, inbox
+from dialer.models import CallAttempt
+from reports.stats import stats
+from tests.conftest import NUMBERS, START, states
+from webhooks.models import WebhookDelivery
+
+CALLS = 10
+CALLBACKS = {
+    "call_status_callback": "https://client.example/same",
+    "call_schedule_callback": "https://client.example/same",
+    "status_callback": "https://client.example/same",
+}
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch):
+    monkeypatch.setattr(ending, "SLICE", 3)
+    monkeypatch.setattr(ending, "TURN_SECONDS", 0)  # a turn is one slice
+
+
+@pytest.fixture
+def enqueued(monkeypatch):
+    tasks: list[str] = []
+    monkeypatch.setattr(ending, "enqueue_once", lambda key, task: tasks.append(task))
+    return tasks
+
+
+def paused(rig, calls=CALLS, **columns):
+    campaign = rig.campaign(calls, **columns)
+    schedule.start_due(timezone.now())
+    return lifecycle.pause(campaign)
+
+
+def count(campaign, status):
+    return Call.objects.filter(campaign=campaign, status=status).count()
+
+
+def told(kind="campaign-status"):
+    return [row.payload["status"] for row in WebhookDelivery.objects.filter(kind=kind).order_by("id")]
+
+
+def shown(campaign):
+    campaign.refresh_from_db()
+    return stats(campaign, progress.of([campaign.pk])[campaign.pk])
+
+
+def test_a_campaign_that_is_completed_has_moved_before_its_calls(rig, enqueued):
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS))
+    assert (campaign.status, campaign.is_ending, campaign.ended_at) == ("completed", True, timezone.now())
+    assert (count(campaign, "failed"), count(campaign, "created")) == (3, 7)
+    assert enqueued == ["campaigns.end_due"]
+    assert rig.dispatch() == 0
+
+
+def test_a_turn_ends_a_slice_and_the_task_enqueues_the_next_one_until_none_is_left(rig, enqueued):
+    campaign = lifecycle.complete(paused(rig))
+    left = []
+    while True:
+        enqueued.clear()
+        campaign_tasks.end_due()
+        left.append(count(campaign, "created"))
+        if not enqueued:
+            break
+    assert left == [4, 1, 0]
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.is_ending) == ("completed", False)
+    assert set(Call.objects.values_list("end_reason", flat=True)) == {"the campaign was completed on request"}
+
+
+def test_the_stats_add_up_after_each_slice(rig):
+    campaign = lifecycle.complete(paused(rig))
+    seen = [shown(campaign)]
+    while campaign.is_ending:
+        schedule.end_due(timezone.now())
+        seen.append(shown(campaign))
+    assert [(row["created"], row["pending"], row["failed-no-attempt"]) for row in seen] == [
+        (7, 7, 3),
+        (4, 4, 6),
+        (1, 1, 9),
+        (0, 0, 10),
+    ]
+    assert all(sum(row.values()) - row["pending"] == CALLS for row in seen)
+
+
+def test_the_end_is_told_once_and_after_the_last_number(rig):
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS))
+    while campaign.is_ending:
+        assert told() == ["in-progress"]
+        schedule.end_due(timezone.now())
+        campaign.refresh_from_db()
+    schedule.end_due(timezone.now())
+    assert told() == ["in-progress", "completed"]
+    rows = list(WebhookDelivery.objects.order_by("id").values_list("kind", "payload__to"))
+    assert rows[1:] == [*[("call-schedule", number) for number in NUMBERS[:CALLS]], ("campaign-status", None)]
+
+
+def test_a_small_campaign_ends_with_the_request(rig):
+    campaign = lifecycle.complete(paused(rig, 2, **CALLBACKS))
+    assert (campaign.is_ending, count(campaign, "failed")) == (False, 2)
+    assert told() == ["in-progress", "completed"]
+
+
+def test_first_tries_and_retries_both_end_in_slices(rig):
+    rig.account.channels = 5
+    rig.account.save()
+    rig.carrier.script = {number: ["busy"] for number in NUMBERS}
+    campaign = rig.campaign(CALLS, retries=1)
+    rig.tick()
+    assert (count(campaign, "retrying"), count(campaign, "created")) == (5, 5)
+    lifecycle.complete(lifecycle.pause(campaign))
+    for _ in range(3):
+        schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.is_ending, set(states(campaign).values())) == (False, {"failed"})
+    assert shown(campaign)["failed"] == 5
+
+
+def test_a_campaign_that_is_deleted_tells_nothing_in_any_slice(rig):
+    campaign = lifecycle.delete(rig.campaign(CALLS, send_at=START + timedelta(hours=1), **CALLBACKS))
+    assert (campaign.status, campaign.is_ending, count(campaign, "created")) == ("deleted", True, 7)
+    for _ in range(3):
+        schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.is_ending, set(states(campaign).values())) == (False, {"failed"})
+    assert WebhookDelivery.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("is_paused", "call_status", "campaign_status"), [(False, "canceled", "failed"), (True, "failed", "canceled")]
+)
+def test_a_campaign_whose_time_is_over_ends_in_slices(rig, is_paused, call_status, campaign_status):
+    campaign = rig.campaign(CALLS, end_at=START + timedelta(hours=1), **CALLBACKS)
+    if is_paused:
+        lifecycle.pause(campaign)
+    rig.clock.shift(timedelta(hours=1))
+    for done in (3, 6, 9):
+        assert schedule.end_due(timezone.now())
+        campaign.refresh_from_db()
+        assert (campaign.is_open, campaign.is_ending, count(campaign, call_status)) == (True, True, done)
+        assert told() == []
+    schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.is_ending, count(campaign, call_status)) == (campaign_status, False, CALLS)
+    assert told() == [campaign_status]
+
+
+def test_calls_up_when_the_time_is_over_finish_before_the_campaign(rig):
+    rig.account.channels = 1
+    rig.account.save()
+    rig.carrier.script = {NUMBERS[0]: ["silent"]}
+    campaign = rig.campaign(CALLS, end_at=START + timedelta(hours=1))
+    rig.tick()
+    rig.clock.shift(timedelta(hours=1))
+    for _ in range(5):
+        schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.is_ending, count(campaign, "canceled")) == ("in-progress", True, CALLS - 1)
+    inbox.append("simulated", [(CallAttempt.objects.get().pk, {"status": "busy"})])
+    rig.settle()
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.is_ending) == ("completed", False)
+
+
+def test_a_retry_that_a_late_batch_has_decided_on_is_ended_too(rig):
+    """Its batch began before the end, and stores its decision when no call is left to be ended."""
+    rig.account.channels = 1
+    rig.account.save()
+    rig.carrier.script = {NUMBERS[0]: ["silent"]}
+    campaign = rig.campaign(3, retries=1, end_at=START + timedelta(hours=1))
+    rig.tick()
+    rig.clock.shift(timedelta(hours=1))
+    for _ in range(2):
+        schedule.end_due(timezone.now())
+    call = Call.objects.get(number=NUMBERS[0])
+    attempt_states.move(
+        [Move(CallAttempt.objects.get().pk, "busy", "", {"ended_at": timezone.now()})], at=timezone.now()
+    )
+    call_states.move([Move(call.pk, "retrying", "", {"next_attempt_at": timezone.now()})], at=timezone.now())
+    schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.is_open, states(campaign)[NUMBERS[0]]) == (False, "failed")
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "complete", "archive", "delete"])
+@pytest.mark.parametrize("how", ["completed", "expired", "expired while paused"])
+def test_nobody_changes_a_campaign_that_is_ending(rig, verb, how):
+    if how == "completed":
+        campaign = lifecycle.complete(paused(rig))
+    else:
+        campaign = rig.campaign(CALLS, end_at=START + timedelta(hours=1))
+        if how == "expired while paused":
+            lifecycle.pause(campaign)
+        rig.clock.shift(timedelta(hours=1))
+        schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    before = campaign.status
+    with pytest.raises(WrongState):
+        lifecycle.VERBS[verb](campaign)
+    with pytest.raises(WrongState):
+        lifecycle.change(campaign, now=timezone.now(), end_at=START + timedelta(days=1))
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.is_ending) == (before, True)
+
+
+def test_a_person_who_archives_too_early_is_told_to_try_again(rig):
+    campaign = lifecycle.complete(paused(rig))
+    with pytest.raises(WrongState, match=r"its calls are still being ended\. Try again in a minute"):
+        lifecycle.archive(campaign)
+    for _ in range(3):
+        schedule.end_due(timezone.now())
+    assert lifecycle.archive(campaign).status == "archived"
+
+
+def test_calls_that_another_process_has_locked_are_passed_over_and_ended_later(rig):
+    campaign = lifecycle.complete(paused(rig, 7))
+    held = Call.objects.get(number=NUMBERS[4])
+    ready, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        try:
+            with transaction.atomic():
+                Call.objects.select_for_update().get(pk=held.pk)
+                ready.set()
+                go_on.wait(20)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    ready.wait(10)
+    for _ in range(3):
+        schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.is_ending, count(campaign, "created")) == (True, 1)
+    go_on.set()
+    thread.join()
+    schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+    assert (campaign.is_ending, count(campaign, "failed")) == (False, 7)
+
+
+def test_a_turn_does_not_wait_for_a_campaign_that_is_being_changed(rig):
+    busy = rig.campaign(2, end_at=START + timedelta(hours=1))
+    other = rig.campaign(NUMBERS[5:7], end_at=START + timedelta(hours=1))
+    rig.clock.shift(timedelta(hours=1))
+    ready, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        try:
+            with transaction.atomic():
+                Campaign.objects.select_for_update().get(pk=busy.pk)
+                ready.set()
+                go_on.wait(20)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    ready.wait(10)
+    schedule.end_due(timezone.now())
+    assert set(states(other).values()) == {"canceled"}
+    assert set(states(busy).values()) == {"created"}
+    go_on.set()
+    thread.join()
+    schedule.end_due(timezone.now())
+    assert set(states(busy).values()) == {"canceled"}
+
+
+def test_a_second_process_leaves_the_turn_to_the_first(rig):
+    campaign = lifecycle.complete(paused(rig))
+    seen = []
+
+    def second():
+        try:
+            seen.append(ending.take_turn(timezone.now(), 60))
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():
+        ending.take_turn(timezone.now(), 0)
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert seen == [False]
+    assert count(campaign, "failed") == 6
+
+
+def test_a_crash_in_a_slice_costs_that_slice_alone(rig, monkeypatch):
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS))
+
+    def die(name):
+        if name == "slice-before-commit":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.failpoints.reached", die)
+    with pytest.raises(KeyboardInterrupt):
+        schedule.end_due(timezone.now())
+    assert (count(campaign, "failed"), len(told("call-schedule"))) == (3, 3)
+    monkeypatch.undo()
+    monkeypatch.setattr(ending, "SLICE", 3)
+    for _ in range(4):
+        schedule.end_due(timezone.now())
+    assert len(told("call-schedule")) == CALLS
+    assert told() == ["in-progress", "completed"]
+
+
+def test_large_campaigns_take_turns(rig, monkeypatch):
+    monkeypatch.setattr(ending, "TURN_SECONDS", 0)
+    first, second = paused(rig), paused(rig, NUMBERS[20:30])
+    lifecycle.complete(first)
+    lifecycle.complete(second)
+    order = []
+    end_slice = ending._Sweep.end_slice
+
+    def noted(sweep, campaign, at):
+        order.append(campaign.pk)
+        return end_slice(sweep, campaign, at)
+
+    monkeypatch.setattr(ending._Sweep, "end_slice", noted)
+    ending.take_turn(timezone.now(), 60)
+    assert order == [first.pk, second.pk] * 3
+    assert Call.objects.filter(status="created").count() == 0
+
+
+def test_a_campaign_whose_calls_cannot_be_ended_does_not_hold_up_the_others(rig, monkeypatch):
+    broken, sound = paused(rig), paused(rig, NUMBERS[20:30])
+    lifecycle.complete(broken)
+    lifecycle.complete(sound)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'poison' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        cursor.execute(
+            f"CREATE TRIGGER poison BEFORE UPDATE ON campaigns_call FOR EACH ROW WHEN (OLD.campaign_id = '{broken.pk}')"
+            " EXECUTE FUNCTION poison()"
+        )
+    try:
+        ending.take_turn(timezone.now(), 60)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION poison CASCADE")
+    assert (count(sound, "failed"), count(broken, "failed")) == (CALLS, 3)
+
+
+def test_a_slice_is_as_many_statements_as_it_is_small(rig, monkeypatch):
+    statements = []
+    for size in (2, 40):
+        monkeypatch.setattr(ending, "SLICE", size)
+        lifecycle.complete(paused(rig, 100, **CALLBACKS))
+        with CaptureQueriesContext(connection) as made:
+            ending.take_turn(timezone.now(), 0)
+        statements.append(len(made))
+        while ending.take_turn(timezone.now(), 60):
+            pass
+    assert statements[0] == statements[1]
+
+
+@pytest.mark.parametrize("how", ["move", "move_all"])
+def test_moving_thousands_of_calls_compares_each_with_its_own_row_alone(rig, how):
+    """Before a table has statistics the planner expects one row, and joins as if there were one."""
+    campaign, now = rig.campaign(1), timezone.now()
+    calls, end = Call.objects.filter(campaign=campaign), call_states.end_columns(at=now, reason="")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO campaigns_call (campaign_id, number) SELECT %s, '+91' || (9810000000 + n)"
+            " FROM generate_series(1, 2000) AS n",
+            [campaign.pk],
+        )
+        moves = [Move(pk, "failed", "", end) for pk in calls.values_list("pk", flat=True)]
+        with CaptureQueriesContext(connection) as made, transaction.atomic():
+            if how == "move":
+                call_states.move(moves, at=now)
+            else:
+                call_states.move_all(calls, "failed", before=["created"], at=now, **end)
+            assert calls.filter(status="failed").count() == 2001
+            transaction.set_rollback(True)
+        [sql] = [statement["sql"] for statement in made if "UPDATE" in statement["sql"]]
+        cursor.execute("SET enable_hashjoin = off")
+        cursor.execute("SET enable_mergejoin = off")
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql)
+        [[[plan]]] = cursor.fetchall()
+    connection.close()
+    assert sum(_removed(plan["Plan"])) < 2001
+
+
+def _removed(plan):
+    """Yield the rows that each join of the plan compared in vain."""
+    yield plan.get("Rows Removed by Join Filter", 0) * plan.get("Actual Loops", 1)
+    for part in plan.get("Plans", []):
+        yield from _removed(part)
