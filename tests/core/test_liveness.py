@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from celery.signals import after_task_publish, before_task_publish
 from django.conf import settings
 from redis.exceptions import ConnectionError as RedisAway
 
@@ -40,6 +41,17 @@ def test_a_worker_that_starts_has_made_progress():
     consumer = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from={"load"}))))
     liveness._worker_notes_its_start(consumer)
     assert liveness.problem("load") == ""
+
+
+def test_beat_makes_progress_with_what_the_broker_takes_from_it_and_not_with_what_it_tries_to_send():
+    liveness._beat_notes_its_ticks()
+    try:
+        before_task_publish.send(sender="a.task")
+        assert liveness.seconds_since(liveness.BEAT) is None
+        after_task_publish.send(sender="a.task")
+        assert liveness.problem(liveness.BEAT) == ""
+    finally:
+        after_task_publish.disconnect(liveness._note_tick)
 
 
 def test_a_busy_worker_notes_once_a_second(redis):
