@@ -37,23 +37,32 @@ class Delivery:
     wait: float
 
 
-def callback_fields(call: Call, event: str) -> dict[str, str]:
-    """Return the fields of a callback without those that are not known yet. event: `answered` or `terminal`."""
+def callback_fields(call: Call, event: str, clock_error: float = 0) -> dict[str, str]:
+    """Return the fields of a callback without those that are not known yet.
+
+    Args:
+        event: `answered` or `terminal`.
+        clock_error: seconds that every time in it is ahead.
+    """
     ring = call.ring
+
+    def moment(at: float | None) -> str | None:
+        return clock.to_wire(None if at is None else at + clock_error)
+
     fields = {
         "CallSid": call.sid,
         "Status": call.status,
-        "DateUpdated": clock.to_wire(call.updated),
+        "DateUpdated": moment(call.updated),
     }
     if call.request.callback_events is not None:
         fields |= {
             "EventType": event,
-            "DateCreated": clock.to_wire(ring.start),
+            "DateCreated": moment(ring.start),
             "To": call.request.caller_id,
             "From": to_exotel(call.request.number),
             "PhoneNumberSid": call.request.caller_id,
-            "StartTime": clock.to_wire(ring.start),
-            "EndTime": clock.to_wire(ring.end),
+            "StartTime": moment(ring.start),
+            "EndTime": moment(ring.end),
             "ConversationDuration": str(call.conversation_seconds),
             "Direction": "outbound-api",
             "CustomField": call.request.custom_field,
@@ -96,7 +105,7 @@ class CallbackSender:
             task.cancel()
 
     def _delivery(self, call: Call, event: str, faults: Faults) -> Delivery:
-        fields = callback_fields(call, event)
+        fields = callback_fields(call, event, _clock_error(faults))
         body, content_type = _json(fields) if call.request.callback_json else _multipart(fields)
         delay = faults.strike("delay-callbacks")
         copies = COPIES_WHEN_REPEATED if faults.strike("repeat-callbacks") else 1
@@ -153,6 +162,13 @@ class CallbackSender:
                     return response.status // 100 == 2
             except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: not a URL
                 return False
+
+
+def _clock_error(faults: Faults) -> float:
+    fault = faults.strike("callbacks-ahead", "callbacks-behind")
+    if fault is None:
+        return 0
+    return fault.seconds if fault.name == "callbacks-ahead" else -fault.seconds
 
 
 def _json(fields: dict[str, str]) -> tuple[bytes, str]:

@@ -19,9 +19,11 @@ MAX_PAGE_SIZE = 100
 CALLBACK_EVENTS = frozenset({"answered", "terminal"})
 CALLBACK_CONTENT_TYPES = ("multipart/form-data", "application/json")
 
-# The responses of the faults that refuse a call. The 503 is one that Exotel has sent.
+# The responses of the faults that refuse a call. None names the number. The 503 is one that Exotel has sent.
 REFUSALS: dict[str, tuple[int, str, int | None]] = {
     "http-400": (400, "Bad Request: the call is refused", None),
+    "http-403": (403, "Forbidden: the account is not yet KYC compliant", None),
+    "http-404": (404, "Not Found: there is no such account", None),
     "http-429": (429, "Too Many Requests", None),
     "http-500": (500, "Internal Server Error", None),
     "http-503": (503, "Service Unavailable; ", 35008),

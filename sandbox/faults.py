@@ -8,6 +8,8 @@ from sandbox.validation import ScriptError, a_list, a_number, an_integer, an_obj
 # Default seconds of the faults that take time; None for those that take none.
 DEFAULT_SECONDS: dict[str, float | None] = {
     "http-400": None,
+    "http-403": None,
+    "http-404": None,
     "http-429": None,
     "http-500": None,
     "http-503": None,
@@ -19,12 +21,16 @@ DEFAULT_SECONDS: dict[str, float | None] = {
     "repeat-callbacks": None,
     "delay-callbacks": 5,
     "shuffle-callbacks": None,
+    "callbacks-ahead": 3600,
+    "callbacks-behind": 3600,
     "repeat-sids": None,
     "down": None,
 }
 CONNECT_FAULTS = frozenset(
     {
         "http-400",
+        "http-403",
+        "http-404",
         "http-429",
         "http-500",
         "http-503",
@@ -41,7 +47,8 @@ class Fault:
     """One ordered fault.
 
     rate is the share of occasions that it strikes; times_left counts the strikes that are left (None: no limit);
-    seconds is how long it takes, before the time scale. Which occasions it strikes depends on the seed and their order.
+    seconds is how long it takes, before the time scale, or how far times are off. Which occasions it strikes depends on
+    the seed and their order.
     """
 
     name: str
@@ -87,7 +94,7 @@ def _parse_fault(where: str, entry: object, index: int, seed: int) -> Fault:
     seconds = DEFAULT_SECONDS[name]
     if "seconds" in settings:
         if seconds is None:
-            raise ScriptError(f"{where}.seconds: {name} takes no time; seconds go with hangs and delays only")
+            raise ScriptError(f"{where}.seconds: {name} takes no time; only hangs, delays and wrong times do")
         seconds = a_number(f"{where}.seconds", settings["seconds"])
     return Fault(
         name=name,

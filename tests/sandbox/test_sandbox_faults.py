@@ -4,12 +4,15 @@ import time
 
 import pytest
 
+from sandbox.clock import from_wire
+
 NUMBER = "+919812345678"
 ANSWERED_TOO = {"StatusCallbackEvents[0]": "answered", "StatusCallbackEvents[1]": "terminal"}
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("http-400", 400), ("http-429", 429), ("http-500", 500), ("http-503", 503)]
+    ("name", "status"),
+    [("http-400", 400), ("http-403", 403), ("http-404", 404), ("http-429", 429), ("http-500", 500), ("http-503", 503)],
 )
 def test_a_refused_call_rings_nobody(sandbox, name, status):
     sandbox.put_script(faults=[name])
@@ -110,6 +113,32 @@ def test_repeated_callbacks_are_sent_three_times(sandbox, receiver, wait_until):
     wait_until(lambda: len(receiver.callbacks) == 6)
     assert receiver.events() == ["answered"] * 3 + ["terminal"] * 3
     assert len({str(callback.fields) for callback in receiver.callbacks}) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "ahead"),
+    [
+        ("callbacks-ahead", 3600),
+        ("callbacks-behind", -3600),
+        ({"name": "callbacks-ahead", "seconds": 90}, 90),
+        ({"name": "callbacks-behind", "rate": 0}, 0),
+    ],
+)
+def test_every_time_of_a_callback_is_off_and_the_ring_log_is_right(sandbox, receiver, wait_until, fault, ahead):
+    sandbox.put_script(default=[{"outcome": "completed", "ring": 10, "talk": 10}], faults=[fault])
+    dial(sandbox, receiver)
+    wait_until(lambda: len(receiver.callbacks) == 2)
+    [ring] = sandbox.rings()
+    answered, terminal = (callback.fields for callback in receiver.callbacks)
+    told = {name: from_wire(terminal[name]) - ahead for name in ("DateCreated", "StartTime", "EndTime", "DateUpdated")}
+    assert told == {
+        "DateCreated": int(ring["start"]),
+        "StartTime": int(ring["start"]),
+        "EndTime": int(ring["end"]),
+        "DateUpdated": int(ring["end"]),
+    }
+    assert from_wire(answered["StartTime"]) - ahead == int(ring["start"])
+    assert "EndTime" not in answered
 
 
 def test_delayed_callbacks_come_late(sandbox, receiver, wait_until):
