@@ -2,16 +2,21 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class Receiver:
-    """Takes every webhook and records its id. `status` decides the HTTP status, `seconds` the delay of the response."""
+    """Takes every webhook and records its id. `status` decides the HTTP status, `seconds` the delay of the response.
+
+    refused: how often each webhook was answered otherwise than with a status of 2xx.
+    """
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
+        self.refused: Counter[str] = Counter()
         self.redirected = 0
         self.seconds = 0.0
         self.status: Callable[[], int] = lambda: 200
@@ -29,6 +34,8 @@ class Receiver:
                     receiver.redirected += 1
                 elif 200 <= status < 300:
                     receiver.taken.add(self.headers["webhook-id"])
+                else:
+                    receiver.refused[self.headers["webhook-id"]] += 1
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 if 300 <= status < 400:

@@ -13,12 +13,13 @@ from tools.chaos.faults import (
     neighbours,
     processes,
     receiver,
+    retries,
     servers,
     timing,
 )
 from tools.chaos.faults.table import Row
 
-MODULES = (processes, servers, carrier, identity, receiver, clock, data, limits, timing, neighbours)
+MODULES = (processes, servers, carrier, identity, retries, receiver, clock, data, limits, timing, neighbours)
 
 
 def _position(row: Row) -> tuple[int, str]:

@@ -2,9 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from uuid import UUID
+
+from django.db.models import QuerySet
 
 from tools.chaos.faults.table import Table
 from tools.chaos.run import Run
+from webhooks.models import WebhookDelivery
 
 table = Table()
 
@@ -38,6 +42,28 @@ def receiver_redirects(run: Run) -> Iterator[None]:
     run.receiver.status = lambda: 307
     yield
     run.strike(lambda: time.sleep(6))
+    if not run.receiver.refused:
+        run.notes.append("nothing was tried: no webhook was redirected")
+    if not run.wait_for(lambda: not _pending(run), seconds=3):
+        run.notes.append(f"{_pending(run)} redirected webhooks were not given up at once")
     run.receiver.behave()
+    run.at_end.append(lambda: _check_given_up(run))
     if run.receiver.redirected:
         run.notes.append(f"{run.receiver.redirected} redirects were followed")
+
+
+def _redirected(run: Run) -> "QuerySet[WebhookDelivery]":
+    return WebhookDelivery.objects.filter(webhook_id__in=[UUID(hex_id) for hex_id in run.receiver.refused])
+
+
+def _pending(run: Run) -> int:
+    return _redirected(run).filter(given_up_at=None).count()
+
+
+def _check_given_up(run: Run) -> None:
+    """A redirect is final: asked once, given up, and not asked again when the receiver behaves."""
+    for hex_id, times in run.receiver.refused.items():
+        if times > 1 or hex_id in run.receiver.taken:
+            run.notes.append(f"webhook {hex_id} was sent again after a redirect")
+    if pending := _pending(run):
+        run.notes.append(f"{pending} redirected webhooks were not given up")
