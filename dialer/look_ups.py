@@ -1,4 +1,4 @@
-"""What a carrier's reply to a look-up is worth: whose call it is, where that has to be found out by the number.
+"""Look-ups: which attempts a carrier is asked for, how many at once, and what its reply is worth.
 
 A carrier that does not know our ids is asked for a call to a number since the dial. That is a guess. It is believed
 only where no other attempt at the number over the same carrier account is in doubt, or where the carrier shows the call
@@ -6,23 +6,148 @@ to come from the caller ID of this attempt alone. Otherwise the attempt stays as
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+import structlog
+from django.conf import settings
+from django.db.models import Case, Q, QuerySet, When
 
-from accounts.models import CarrierAccount
-from dialer import carrier_refs
-from dialer.carriers.base import AnothersCall, CantTell, Event, LookUp, NoSuchCall, Placed
+from accounts.carriers import UnknownCarrier
+from accounts.models import CarrierAccount, Trunk
+from core.encryption import UnreadableSecret
+from dialer import carrier_accounts, carrier_refs, dialing, look_up_pace
+from dialer.carriers.base import AnothersCall, CantTell, Carrier, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
+
+log = structlog.get_logger(__name__)
 
 Status = CallAttempt.Status
 
+# Beyond the carrier's own time-out, for storing its reply.
+SPARE = timedelta(seconds=5)
+# A call that is up for longer than allowed is hung up; when that does not help for so long, the attempt is given up.
+HANG_UP_GRACE = timedelta(minutes=5)
+# The most that one sweep asks an account at a carrier for, so that a sweep takes seconds.
+MOST_LOOK_UPS = 200
 # How long before a dial a call that is listed as one of its time may have begun: drivers look ten minutes back, by the
 # carrier's clock, which may be ten minutes off.
 LISTED_BEFORE = timedelta(minutes=20)
+
+# Which attempts are looked up, and the question ---------------------------------------------------------------------
+
+
+def believed_after() -> timedelta:
+    """Return the time from the intent after which "no such call" is believed.
+
+    By then the request can't be on its way any more, and a call that the carrier took is in its list.
+    """
+    replied = dialing.ASKED_WITHIN + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS)
+    return replied + timedelta(seconds=settings.CARRIER_LIST_LAG_SECONDS)
+
+
+def longest_call() -> timedelta:
+    """Return the time from the dial to the end of the longest possible call, and some spare."""
+    return timedelta(seconds=settings.RING_TIMEOUT_SECONDS + settings.MAX_CALL_SECONDS) + 6 * SPARE
+
+
+class Place(NamedTuple):
+    """Where calls were placed: the account at the carrier that took them, over a trunk that may have left it since."""
+
+    trunk: Trunk
+    account: CarrierAccount
+
+
+@dataclass
+class ToLookUp:
+    """Attempts of one place: those that its carrier is asked for, and those that there is no time left to ask for."""
+
+    asked: list[CallAttempt] = field(default_factory=list)
+    too_late: list[CallAttempt] = field(default_factory=list)
+
+
+def to_look_up(now: datetime) -> dict[Place, ToLookUp]:
+    """Return the attempts to look up, as many of each account at a carrier as its allowance has room for."""
+    no_reply = now - timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS) - SPARE
+    unheard = now - timedelta(seconds=settings.CARRIER_POLL_AFTER_SECONDS)
+    waiting = CallAttempt.objects.filter(
+        Q(status=Status.UNKNOWN)
+        | Q(status=Status.PLACING, placing_at__lt=no_reply)
+        | Q(status=Status.IN_PROGRESS, heard_at__lt=unheard)
+    )
+    by_place: dict[Place, ToLookUp] = defaultdict(ToLookUp)
+    for account_id in waiting.order_by().values_list("carrier_account_id", flat=True).distinct():
+        of_account = waiting.filter(carrier_account=account_id)
+        asked = _most_urgent(of_account, min(look_up_pace.room(account_id, now), MOST_LOOK_UPS), now)
+        for attempt in asked:
+            by_place[_place_of(attempt)].asked.append(attempt)
+        for attempt in _too_late(of_account, asked, now):
+            by_place[_place_of(attempt)].too_late.append(attempt)
+    return by_place
+
+
+def _place_of(attempt: CallAttempt) -> Place:
+    assert attempt.carrier_account is not None  # the database says so of every attempt that was placed
+    return Place(attempt.trunk, attempt.carrier_account)
+
+
+_LOADED = ("call", "trunk", "carrier_account", "campaign__caller_id")
+
+
+def _most_urgent(waiting: "QuerySet[CallAttempt]", room: int, now: datetime) -> list[CallAttempt]:
+    """Return at most `room` of the attempts: those in doubt, whose look-up settles them, then those longest unheard.
+
+    Calls that are known to be up have a share: their channels wait for an end whose news was lost.
+    """
+    if room <= 0:
+        return []
+    is_young = Case(When(placing_at__gt=now - believed_after(), then=1), default=0)
+    waiting = waiting.select_related(*_LOADED)
+    in_doubt = list(waiting.exclude(status=Status.IN_PROGRESS).order_by(is_young, "heard_at", "id")[:room])
+    up = list(waiting.filter(status=Status.IN_PROGRESS).order_by("heard_at", "id")[:room])
+    share = min(len(up), int(room * look_up_pace.SHARE_OF_CALLS_UP))
+    chosen = in_doubt[: room - share]
+    return chosen + up[: room - len(chosen)]
+
+
+def _too_late(waiting: "QuerySet[CallAttempt]", asked: Sequence[CallAttempt], now: datetime) -> list[CallAttempt]:
+    """Return attempts that are older than any call, and that the carrier can't be asked for now: they end unasked."""
+    over = waiting.filter(placing_at__lt=now - longest_call() - HANG_UP_GRACE)
+    late = over.exclude(pk__in=[attempt.pk for attempt in asked]).select_related(*_LOADED)
+    return list(late.order_by("placing_at", "id")[:MOST_LOOK_UPS])
+
+
+def carrier_of(place: Place) -> Carrier:
+    return carrier_accounts.carrier_of(place.account, place.trunk)
+
+
+def ask_at_our_pace(place: Place, placed: Sequence[Placed], now: datetime) -> Mapping[UUID, LookUp]:
+    """Ask, and leave the carrier alone for a while where it replies that it takes no more requests."""
+    if not placed:
+        return {}
+    look_up_pace.take(place.account.pk, len(placed), now)
+    found = _ask(place, placed)
+    too_many = [look_up for look_up in found.values() if isinstance(look_up, CantTell) and look_up.is_too_many]
+    if too_many:
+        asked_for = [look_up.retry_after for look_up in too_many if look_up.retry_after is not None]
+        look_up_pace.rest(place.account.pk, max(asked_for, default=None), now)
+        log.warning("look_ups_paused", trunk=place.trunk.name, look_ups=len(too_many), reason=too_many[0].reason)
+    return found
+
+
+def _ask(place: Place, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
+    """Ask what became of the attempts. A carrier that can't be asked can't tell, so that they end all the same."""
+    try:
+        return carrier_of(place).look_up(placed)
+    except (UnreadableSecret, UnknownCarrier) as error:
+        log.warning("carrier_not_asked", trunk=place.trunk.name, error=str(error))
+        return {attempt.attempt_id: CantTell(str(error)) for attempt in placed}
+
+
+# What the reply is worth ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

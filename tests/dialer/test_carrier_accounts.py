@@ -11,7 +11,7 @@ from accounts.models import CarrierAccount, Trunk
 from campaigns import schedule
 from campaigns.models import Call
 from core.encryption import Secret
-from dialer import carrier_accounts, carriers, recovery
+from dialer import carrier_accounts, carriers, look_ups
 from dialer.carriers.base import Access
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
@@ -95,7 +95,7 @@ def test_a_call_over_time_is_hung_up_where_it_was_placed(rig, monkeypatch):
     rig.tick()
     by_save(rig.trunk, base_url=NEW)
     monkeypatch.setattr(at(NEW), "hang_up", lambda _: pytest.fail("the new carrier has no such call"))
-    rig.clock.shift(recovery.longest_call() + timedelta(seconds=1))
+    rig.clock.shift(look_ups.longest_call() + timedelta(seconds=1))
     rig.recover()
     rig.settle()
     assert attempt().status == "completed"
@@ -220,7 +220,7 @@ def test_an_attempt_whose_account_can_no_longer_be_opened_is_spent_in_the_end(ri
     rig.clock.shift(61)
     rig.recover()
     assert attempt().status == "unknown"
-    rig.clock.shift(recovery.longest_call())
+    rig.clock.shift(look_ups.longest_call())
     assert rig.recover().given_up == 1
     assert Call.objects.get().status == "failed"
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns.models import Call
-from dialer import carriers, inbox, recovery, repair_counts
+from dialer import carriers, inbox, look_ups, repair_counts
 from dialer.carriers.base import Accepted, AnothersCall, Event
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
@@ -82,7 +82,7 @@ def test_the_id_of_a_call_that_has_ended_is_not_asked_for_again(repeats, monkeyp
     repeats.clock.shift(61)
     repeats.recover()
     assert at(B).status == "in-progress"
-    repeats.clock.shift(recovery.longest_call())
+    repeats.clock.shift(look_ups.longest_call())
     assert repeats.recover().given_up == 1
     assert (at(B).status, Call.objects.get(number=B).attempts_made) == ("failed", 1)
 

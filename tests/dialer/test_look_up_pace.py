@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from campaigns.models import Campaign
-from dialer import look_up_pace, recovery
+from dialer import look_up_pace, look_ups
 from dialer.carriers.base import CantTell, Unavailable
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig, states
@@ -148,7 +148,7 @@ def test_what_can_not_be_asked_for_ends_all_the_same(rig: Rig, settings):
     campaign = dial(rig, NUMBERS[:3], "lost-after-ring")
     rig.clock.shift(timedelta(seconds=16))
     assert rig.recover().adopted == 1
-    rig.clock.shift(recovery.longest_call() + recovery.HANG_UP_GRACE - timedelta(seconds=30))
+    rig.clock.shift(look_ups.longest_call() + look_ups.HANG_UP_GRACE - timedelta(seconds=30))
     assert rig.recover().given_up == 0
     rig.clock.shift(timedelta(seconds=30))
     rig.recover()

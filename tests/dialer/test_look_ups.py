@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dialer import carriers, inbox, recovery
+from dialer import carriers, inbox, look_ups
 from dialer.carriers import exotel
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -91,7 +91,7 @@ def test_of_two_attempts_in_doubt_neither_is_given_the_one_call(of_one_caller_id
         of_one_caller_id.rig.tick()
     assert statuses(own, other) == ["unknown", "unknown"]
     assert of_one_caller_id.rig.rings() == [A]
-    of_one_caller_id.later(recovery.longest_call().total_seconds())
+    of_one_caller_id.later(look_ups.longest_call().total_seconds())
     assert statuses(own, other) == ["failed", "failed"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns.models import Call, Campaign
-from dialer import recovery
+from dialer import look_ups
 from dialer.carriers.base import CantTell, Event, NoSuchCall
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig
@@ -72,7 +72,7 @@ def test_a_carrier_that_can_not_tell_costs_the_longest_call_for_each(rig: Rig, m
     cant_tell = CantTell("no reply")
     monkeypatch.setattr(rig.carrier, "look_up", lambda placed: {attempt.attempt_id: cant_tell for attempt in placed})
     campaign = rig.campaign([A, A], call_duplicate_numbers=True)
-    longest = recovery.longest_call() + timedelta(minutes=1)
+    longest = look_ups.longest_call() + timedelta(minutes=1)
     assert (
         seconds_until_the_end(rig, campaign, timedelta(hours=3), timedelta(seconds=30)) <= 2 * longest.total_seconds()
     )

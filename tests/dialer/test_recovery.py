@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from campaigns import schedule
 from campaigns.models import Call, Campaign
-from dialer import dialing, inbox, messages, recovery
+from dialer import dialing, inbox, look_ups, messages, recovery
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -91,7 +91,7 @@ def test_while_the_carrier_cannot_tell_the_attempt_is_parked_with_its_channel_an
     rig.carrier.replies_to_look_ups = False
     rig.campaign(1, retries=1)
     rig.tick()
-    rig.clock.shift(recovery.longest_call() - timedelta(seconds=1))
+    rig.clock.shift(look_ups.longest_call() - timedelta(seconds=1))
     rig.recover()
     assert attempt().status == "unknown"
     assert leases(rig.account) == 1
@@ -126,8 +126,8 @@ def test_a_call_in_doubt_is_asked_for_before_those_that_are_up_and_merely_long(r
     rig.clock.shift(120)
     rig.campaign([B])
     rig.tick()
-    monkeypatch.setattr(recovery, "MOST_LOOK_UPS", 1)
-    [to_look_up] = recovery._to_look_up(timezone.now()).values()
+    monkeypatch.setattr(look_ups, "MOST_LOOK_UPS", 1)
+    [to_look_up] = look_ups.to_look_up(timezone.now()).values()
     [asked] = to_look_up.asked
     assert (asked.status, asked.call.number) == ("unknown", B)
 
@@ -146,7 +146,7 @@ def test_a_call_beyond_its_longest_time_is_hung_up(rig):
     rig.carrier.script = {A: ["silent"]}
     rig.campaign(1)
     rig.tick()
-    rig.clock.shift(recovery.longest_call() + timedelta(seconds=1))
+    rig.clock.shift(look_ups.longest_call() + timedelta(seconds=1))
     rig.recover()
     rig.settle()
     assert attempt().status == "completed"
@@ -157,7 +157,7 @@ def test_a_call_that_cannot_be_hung_up_is_given_up_all_the_same(rig, monkeypatch
     monkeypatch.setattr(rig.carrier, "hang_up", lambda refs: None)
     campaign = rig.campaign(1)
     rig.tick()
-    rig.clock.shift(recovery.longest_call() + recovery.HANG_UP_GRACE)
+    rig.clock.shift(look_ups.longest_call() + look_ups.HANG_UP_GRACE)
     rig.recover()
     assert attempt().status == "in-progress"
     rig.clock.shift(61)
@@ -239,8 +239,8 @@ def test_two_sweeps_at_once_repair_an_attempt_once(rig, monkeypatch):
     rig.campaign(1)
     rig.tick()
     rig.clock.shift(31)
-    loaded = recovery._to_look_up(timezone.now())
-    monkeypatch.setattr(recovery, "_to_look_up", lambda _: loaded)
+    loaded = look_ups.to_look_up(timezone.now())
+    monkeypatch.setattr(look_ups, "to_look_up", lambda _: loaded)
     assert [rig.recover().given_back, rig.recover().given_back] == [1, 0]
     rig.tick()
     assert Call.objects.get().attempts_made == 1
