@@ -1,4 +1,4 @@
-"""The admin pages of accounts, API keys, caller IDs and trunks."""
+"""The admin pages of accounts, API keys, caller IDs and trunks; those of people are in `people_admin`."""
 
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, cast
@@ -11,11 +11,12 @@ from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from accounts import caller_ids, carriers, credentials
+from accounts import caller_ids, carriers, credentials, people_admin  # noqa: F401 -- registers its page
+from accounts.admin_kit import PageAdmin, ReadOnlyAdmin
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk, canonical_address
 from accounts.webhook_secrets import new_secret
 from core import clocks
-from core.admin_kit import DeletedWhenUnused, PageAdmin, ReadOnlyAdmin, link
+from core.admin_kit import DeletedWhenUnused, link
 from core.encryption import UnreadableSecret
 
 # Django's forms are generic for the type checker only.
@@ -27,6 +28,10 @@ else:
 
 @admin.register(Account)
 class AccountAdmin(DeletedWhenUnused, PageAdmin):
+    """Limits and calling hours are the server's: an account's own administrators see them, and have its secret."""
+
+    account_path = "pk"
+    server_verbs = frozenset({"add", "change", "delete"})
     list_display = ("sid", "is_active", "hours", "region", "channels", "starts_per_minute", "created_at")
     list_filter = ("is_active", "region", "time_zone")
     search_fields = ("sid",)
@@ -45,7 +50,10 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     def hours(self, account: Account) -> str:
         return str(account.calling_hours)
 
-    @admin.action(description="Show the webhook secret of the selected accounts", permissions=["change"])
+    def has_secret_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "secret")
+
+    @admin.action(description="Show the webhook secret of the selected accounts", permissions=["secret"])
     def show_webhook_secret(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in queryset:
             try:
@@ -59,7 +67,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
                 request, format_html("Webhook secret of {}: <code>{}</code>", account, secret), messages.WARNING
             )
 
-    @admin.action(description="Make a new webhook secret for the selected accounts", permissions=["change"])
+    @admin.action(description="Make a new webhook secret for the selected accounts", permissions=["secret"])
     def renew_webhook_secret(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in queryset:
             account.webhook_secret = new_secret()
@@ -73,7 +81,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
 class ApiKeyAdmin(PageAdmin):
     """Creates keys through `accounts.credentials`, and shows each token once. It is not stored."""
 
-    zone_path = "account.zone"
+    account_path = "account"
     list_display = ("key", "name", "account_link", "in_use", "last_used_at", "created_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("account",)
@@ -148,7 +156,10 @@ class CallerIdForm(_ModelForm):
 
 @admin.register(CallerId)
 class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
-    zone_path = "account.zone"
+    """Only the server's administrators add one: another tenant's number works over the same trunk."""
+
+    account_path = "account"
+    server_verbs = frozenset({"add", "delete"})
     form = CallerIdForm
     list_display = ("number", "account", "trunk", "channels", "is_active")
     list_filter = ("is_active", "trunk")
@@ -212,7 +223,7 @@ class TrunkForm(_ModelForm):
 @admin.register(Trunk)
 class TrunkAdmin(DeletedWhenUnused, PageAdmin):
     form = TrunkForm
-    zone_path = None
+    account_path = None
     list_display = ("name", "carrier", "base_url", "account_sid", "channels")
     list_filter = ("carrier",)
     search_fields = ("name", "account_sid")
@@ -237,7 +248,7 @@ class TrunkAdmin(DeletedWhenUnused, PageAdmin):
 class CarrierAccountAdmin(ReadOnlyAdmin):
     """Where calls were and are placed. A trunk's own page changes where it places the next ones."""
 
-    zone_path = None
+    account_path = None
     list_display = ("__str__", "carrier", "base_url", "account_sid", "left_at", "has_credentials")
     list_filter = ("carrier",)
     search_fields = ("account_sid", "base_url")

@@ -1,4 +1,4 @@
-"""Tenants: accounts, their API keys and caller IDs, and the trunks that their calls leave over."""
+"""Tenants: accounts, their API keys, caller IDs and people, and the trunks that their calls leave over."""
 
 from datetime import datetime, time
 from typing import Any, ClassVar
@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -232,3 +233,37 @@ class CallerId(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class Role(models.TextChoices):
+    """What a person may do in the admin. Each role may also do what the ones before it may."""
+
+    VIEWER = "viewer", "viewer: only looks"
+    OPERATOR = "operator", "operator: runs campaigns"
+    ADMINISTRATOR = "administrator", "administrator: also changes keys, flows and caller IDs"
+
+
+class Membership(models.Model):
+    """The role of a person in one account, or in all of them, also those that are made later."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    account = models.ForeignKey(
+        Account,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="memberships",
+        help_text="Empty: all accounts. An administrator of all accounts also has trunks, people and periodic tasks.",
+    )
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["user", "account"], nulls_distinct=False, name="membership_is_one_row_for_user_and_account"
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_has_a_known_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role} of {self.account or 'all accounts'}"

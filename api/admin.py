@@ -2,13 +2,13 @@
 
 from django.contrib import admin
 
+from accounts.admin_kit import LargeTableAdmin
 from api.models import IdempotentRequest
-from core.admin_kit import LargeTableAdmin
 
 
 @admin.register(IdempotentRequest)
 class IdempotentRequestAdmin(LargeTableAdmin):
-    zone_path = "account.zone"
+    account_path = "account"
     list_display = ("key", "account", "status", "created_at")
     list_select_related = ("account",)
     search_fields = ("=key",)

@@ -144,7 +144,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 INSTALLED_APPS = [
     "campaigns_project",  # first, so that its templates override the admin's
-    "django.contrib.admin",
+    "campaigns_project.admin_config.TrunklineAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -11,9 +11,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.admin_kit import LargeTableAdmin, ReadOnlyAdmin
 from contacts import lists
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
-from core.admin_kit import NOTHING, LargeTableAdmin, ReadOnlyAdmin, badge, link
+from core.admin_kit import NOTHING, badge, link
 from core.ids import wire_id
 
 # Django's admin classes are generic for the type checker only.
@@ -48,7 +49,7 @@ def as_e164(text: str) -> str:
 
 @admin.register(Contact)
 class ContactAdmin(NumberSearch, LargeTableAdmin):
-    zone_path = "account.zone"
+    account_path = "account"
     list_display = ("number", "account", "first_name", "last_name", "company_name", "tag", "created_at")
     list_select_related = ("account",)
     fields = (
@@ -73,7 +74,7 @@ class ContactAdmin(NumberSearch, LargeTableAdmin):
 
 @admin.register(ContactList)
 class ContactListAdmin(ReadOnlyAdmin):
-    zone_path = "account.zone"
+    account_path = "account"
     list_display = ("name", "account", "type", "entries", "tag", "created_at")
     list_filter = ("type", "account")
     list_select_related = ("account",)
@@ -112,7 +113,7 @@ class ContactListAdmin(ReadOnlyAdmin):
 @admin.register(ListEntry)
 class ListEntryAdmin(NumberSearch, LargeTableAdmin):
     number_path = "contact__number"
-    zone_path = "contact_list.account.zone"
+    account_path = "contact_list__account"
     list_display = ("contact", "contact_list", "values")
     list_select_related = ("contact", "contact_list__account")
     fields = ("contact", "contact_list", "values", "upload_number", "line")
@@ -120,7 +121,7 @@ class ListEntryAdmin(NumberSearch, LargeTableAdmin):
 
 @admin.register(CsvUpload)
 class CsvUploadAdmin(ReadOnlyAdmin):
-    zone_path = "account.zone"
+    account_path = "account"
     list_display = (
         "file_name",
         "account",
@@ -156,7 +157,7 @@ class CsvUploadAdmin(ReadOnlyAdmin):
 class CsvPieceAdmin(LargeTableAdmin):
     """Shows which parts of files wait to be loaded, without their content."""
 
-    zone_path = "upload.account.zone"
+    account_path = "upload__account"
     list_display = ("upload", "position", "size")
     list_select_related = ("upload__account",)
     fields = ("upload", "position", "size")
@@ -172,7 +173,7 @@ class CsvPieceAdmin(LargeTableAdmin):
 
 @admin.register(RejectedRow)
 class RejectedRowAdmin(LargeTableAdmin):
-    zone_path = "upload.account.zone"
+    account_path = "upload__account"
     list_display = ("upload", "line", "reason", "row")
     list_select_related = ("upload__account",)
     search_fields = ("reason",)

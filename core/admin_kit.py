@@ -4,31 +4,24 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
-from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 # Django's admin classes are generic for the type checker only.
 if TYPE_CHECKING:
     _Base = BaseModelAdmin[Any]
-    _ModelAdmin = admin.ModelAdmin[Any]
-    _TabularInline = admin.TabularInline[Any, Any]
     _Paginator = Paginator[Any]
 else:
     _Base = BaseModelAdmin
-    _ModelAdmin = admin.ModelAdmin
-    _TabularInline = admin.TabularInline
     _Paginator = Paginator
 
 NOTHING = "-"  # as Django shows an empty field; what a display function returns it shows as it is, also None
@@ -53,16 +46,11 @@ class LocalTimes(_Base):
     """Shows each date and time of the model in the row's own zone, read-only.
 
     Django shows a page in one zone, but each row of a list may have another.
-
-    Attributes:
-        zone_path: attributes from a row to its zone, such as `account.zone`; None for UTC.
     """
 
-    zone_path: str | None
-
     def zone_of(self, row: Any) -> tzinfo:
-        zone: tzinfo = attrgetter(self.zone_path)(row) if self.zone_path else UTC
-        return zone
+        """Return the row's zone: UTC, unless a page knows better."""
+        return UTC
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [*self._with_local_times(super().get_readonly_fields(request, obj)), *self._local_times.values()]
@@ -96,34 +84,6 @@ class LocalTimes(_Base):
 # Pages ---------------------------------------------------------------------------------------------------------------
 
 
-class PageAdmin(LocalTimes, _ModelAdmin):
-    """A page with local times. Counts only the rows that the filters leave, never the whole table beside them."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def get_list_display(self, request: HttpRequest) -> Any:
-        return self._with_local_times(super().get_list_display(request))
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        page = super().get_changelist_instance(request)
-        self.prepare(page.result_list)
-        return page
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """Show Django's log of changes in the same zone as the page that it belongs to."""
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
-            return super().history_view(request, object_id, extra_context)
-        zone = self.zone_of(row)
-        with timezone.override(zone):
-            page = super().history_view(request, object_id, {**(extra_context or {}), "subtitle": f"Times in {zone}"})
-            return page.render() if isinstance(page, TemplateResponse) else page
-
-    def prepare(self, rows: Iterable[Any]) -> None:
-        """Load what a whole page of rows needs from elsewhere, in one query. Does nothing here."""
-
-
 class ReadOnly(_Base):
     """Rows that the program writes: people can read them, and neither add, change nor delete them."""
 
@@ -138,17 +98,6 @@ class ReadOnly(_Base):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
-
-
-class ReadOnlyAdmin(ReadOnly, PageAdmin):
-    """A read-only page of its own."""
-
-
-class ReadOnlyInline(ReadOnly, LocalTimes, _TabularInline):
-    """Read-only rows on the page of the row that they belong to."""
-
-    extra = 0
-    ordering: ClassVar[tuple[str, ...]] = ("pk",)
 
 
 class DeletedWhenUnused(_Base):
@@ -186,15 +135,6 @@ class CappedPaginator(_Paginator):
     def _counted(self) -> int:
         rows: Any = self.object_list[: self.CAP + 1]
         return int(rows.count())
-
-
-class LargeTableAdmin(ReadOnlyAdmin):
-    """A page for a table of many millions of rows: newest first by the key, no other order, no full count."""
-
-    paginator = CappedPaginator
-    show_facets = admin.ShowFacets.NEVER
-    ordering = ("-pk",)
-    sortable_by = ()
 
 
 # Parts of a page -----------------------------------------------------------------------------------------------------

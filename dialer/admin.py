@@ -2,28 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from accounts import carriers
+from accounts.admin_kit import LargeTableAdmin, ReadOnlyAdmin, ReadOnlyInline
 from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
 from contacts.admin import NumberSearch
 from core import clocks, ids
-from core.admin_kit import (
-    ChoiceFilter,
-    LargeTableAdmin,
-    ReadOnlyAdmin,
-    ReadOnlyInline,
-    badge,
-    link,
-    pretty_json,
-)
+from core.admin_kit import NOTHING, ChoiceFilter, badge, link, pretty_json
 from dialer import diagnosis
 from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, Health, TrunkHealth
 
@@ -42,7 +35,7 @@ class AttemptParts:
 
 class AttemptInline(AttemptParts, ReadOnlyInline):
     model = CallAttempt
-    zone_path = "campaign.account.zone"
+    account_path = "campaign__account"
     ordering = ("claimed_at", "pk")
     verbose_name_plural = "attempts"
     fields = (
@@ -68,14 +61,22 @@ admin.site.unregister((Campaign, Call))
 
 @admin.register(Campaign)
 class DiagnosedCampaignAdmin(CampaignAdmin):
-    fieldsets = (CampaignAdmin.fieldsets[0], ("Diagnosis", {"fields": ("diagnosis",)}), *CampaignAdmin.fieldsets[1:])
+    fieldsets = (
+        CampaignAdmin.fieldsets[0],
+        ("Diagnosis", {"fields": ("diagnosis", "details")}),
+        *CampaignAdmin.fieldsets[1:],
+    )
+    server_columns = frozenset({"details"})
 
     @admin.display(description="why it dials, or does not")
-    def diagnosis(self, campaign: Campaign) -> SafeString:
-        """Show the summary, and the details that are for the operator alone."""
+    def diagnosis(self, campaign: Campaign) -> str:
+        return diagnosis.of_campaign(campaign, clocks.now()).summary
+
+    @admin.display(description="for the server's administrators")
+    def details(self, campaign: Campaign) -> SafeString | str:
         found = diagnosis.of_campaign(campaign, clocks.now())
         details = [(reason.code, reason.detail) for reason in found.reasons if reason.detail]
-        return format_html("{}{}", found.summary, format_html_join("", "<br>{}: {}", details))
+        return format_html_join(mark_safe("<br>"), "{}: {}", details) or NOTHING
 
 
 @admin.register(Call)
@@ -92,7 +93,7 @@ class CallWithAttemptsAdmin(CallAdmin):
 
 class AttemptHistoryInline(ReadOnlyInline):
     model = AttemptHistory
-    zone_path = "subject.campaign.account.zone"
+    account_path = "subject__campaign__account"
     fields = ("at", "from_status", "to_status", "reason")
     verbose_name_plural = "history"
 
@@ -103,7 +104,7 @@ class AttemptHistoryInline(ReadOnlyInline):
 @admin.register(CallAttempt)
 class CallAttemptAdmin(AttemptParts, NumberSearch, LargeTableAdmin):
     number_path = "call__number"
-    zone_path = "campaign.account.zone"
+    account_path = "campaign__account"
     list_display = (
         "called",
         "campaign",
@@ -168,7 +169,7 @@ class AttemptBecame(ChoiceFilter):
 
 @admin.register(AttemptHistory)
 class AttemptHistoryAdmin(HistoryAdmin):
-    zone_path = "subject.campaign.account.zone"
+    account_path = "subject__campaign__account"
     list_filter = (AttemptBecame,)
     list_select_related = ("subject__campaign__account",)
     search_fields = ("subject",)
@@ -191,7 +192,10 @@ class CarrierFilter(ChoiceFilter):
 
 @admin.register(CarrierEvent)
 class CarrierEventAdmin(LargeTableAdmin):
-    """The inbox. An event has no foreign key to its attempt, so the page looks the attempts up, all in one query."""
+    """The inbox as carriers filled it, with their names for the operator's accounts: for the server's administrators.
+
+    An event has no foreign key to its attempt, so the page looks the attempts up, all in one query.
+    """
 
     list_display = ("received_at", "carrier", "attempt_link", "state", "handled_at", "error")
     list_filter = (("handled_at", admin.EmptyFieldListFilter), CarrierFilter)
@@ -241,16 +245,11 @@ def _of_attempt(queryset: QuerySet[Any], column: str, text: str) -> QuerySet[Any
     return queryset.filter(**{column: attempt_id}) if attempt_id else queryset.none()
 
 
+HEALTH = ("state", "failures", "down_since", "resting_until", "last_error")
+
+
 class HealthAdmin(ReadOnlyAdmin):
-    zone_path = None
     list_filter = (("down_since", admin.EmptyFieldListFilter),)
-    of: ClassVar[str]
-
-    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        return (self.of, "state", "failures", "down_since", "resting_until", "last_error")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return self.get_list_display(request)
 
     @admin.display(description="state")
     def state(self, health: Health) -> SafeString:
@@ -259,7 +258,8 @@ class HealthAdmin(ReadOnlyAdmin):
 
 @admin.register(TrunkHealth)
 class TrunkHealthAdmin(HealthAdmin):
-    of = "trunk"
+    account_path = None
+    list_display = fields = ("trunk", *HEALTH)
     list_select_related = ("trunk",)
     search_fields = ("trunk__name",)
     ordering = ("trunk__name",)
@@ -270,7 +270,9 @@ class TrunkHealthAdmin(HealthAdmin):
 
 @admin.register(CallerIdHealth)
 class CallerIdHealthAdmin(HealthAdmin):
-    of = "caller_id"
-    list_select_related = ("caller_id",)
+    account_path = "caller_id__account"
+    server_columns = frozenset({"last_error"})
+    list_display = fields = ("caller_id", *HEALTH)
+    list_select_related = ("caller_id__account",)
     search_fields = ("caller_id__number",)
     ordering = ("caller_id__number",)

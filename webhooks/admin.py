@@ -1,7 +1,7 @@
 """The admin pages of webhooks: what was sent where, the result of each try, and sending it again."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.contrib import admin
@@ -14,9 +14,11 @@ from django.urls import path
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from accounts.admin_kit import LargeTableAdmin, ReadOnlyInline
+from accounts.models import Role
 from campaigns.admin import CampaignFilter
 from core import clocks, ids
-from core.admin_kit import ChoiceFilter, LargeTableAdmin, ReadOnlyInline, badge, link, pretty_json
+from core.admin_kit import ChoiceFilter, badge, link, pretty_json
 from webhooks import outbox
 from webhooks.models import WebhookDelivery, WebhookTry
 
@@ -45,7 +47,7 @@ class KindFilter(ChoiceFilter):
 
 class TryInline(ReadOnlyInline):
     model = WebhookTry
-    zone_path = "delivery.account.zone"
+    account_path = "delivery__account"
     verbose_name_plural = "tries"
     fields = ("at", "http_status", "error", "duration", "response")
 
@@ -60,7 +62,8 @@ class TryInline(ReadOnlyInline):
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(LargeTableAdmin):
-    zone_path = "account.zone"
+    account_path = "account"
+    roles: ClassVar = {"view": Role.VIEWER, "redeliver": Role.OPERATOR}
     list_display = (
         "created_at",
         "campaign",
@@ -101,9 +104,8 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
 
     # Sending again ---------------------------------------------------------------------------------------------------
 
-    def has_redeliver_permission(self, request: HttpRequest) -> bool:
-        """Let the right to change a webhook be the right to send it again: nothing else in it can be changed here."""
-        return request.user.has_perm("webhooks.change_webhookdelivery")
+    def has_redeliver_permission(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> bool:
+        return self.may(request, "redeliver", obj)
 
     @admin.action(description="Redeliver the selected webhooks", permissions=["redeliver"])
     def redeliver(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
@@ -121,7 +123,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
         delivery = self.get_object(request, unquote(object_id))
         if delivery is None:
             raise Http404
-        if not self.has_redeliver_permission(request):
+        if not self.has_redeliver_permission(request, delivery):
             raise PermissionDenied
         self._send_again(request, [delivery])
         return redirect("admin:webhooks_webhookdelivery_change", delivery.pk)
@@ -136,7 +138,8 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        context = {**(extra_context or {}), "may_redeliver": self.has_redeliver_permission(request)}
+        delivery = self.get_object(request, unquote(object_id))
+        context = {**(extra_context or {}), "may_redeliver": self.has_redeliver_permission(request, delivery)}
         return super().change_view(request, object_id, form_url, context)
 
     # Columns ---------------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
 
 @admin.register(WebhookTry)
 class WebhookTryAdmin(LargeTableAdmin):
-    zone_path = "delivery.account.zone"
+    account_path = "delivery__account"
     list_display = ("at", "delivery", "http_status", "error", "duration_ms")
     list_select_related = ("delivery__account",)
     search_fields = ("delivery",)

@@ -2,6 +2,7 @@ import datetime
 
 import django.core.validators
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 
 import accounts.carriers
@@ -48,6 +49,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -132,6 +134,18 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'caller ID',
                 'constraints': [models.UniqueConstraint(fields=('account', 'number'), name='caller_id_is_unique_in_its_account'), models.CheckConstraint(condition=models.Q(('channels__gte', 1), ('channels', None), _connector='OR'), name='caller_id_has_a_channel')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Membership',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('viewer', 'viewer: only looks'), ('operator', 'operator: runs campaigns'), ('administrator', 'administrator: also changes keys, flows and caller IDs')], default='viewer', max_length=16)),
+                ('account', models.ForeignKey(blank=True, help_text='Empty: all accounts. An administrator of all accounts also has trunks, people and periodic tasks.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='accounts.account')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('user', 'account'), name='membership_is_one_row_for_user_and_account', nulls_distinct=False), models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'operator', 'administrator'])), name='membership_has_a_known_role')],
             },
         ),
         migrations.RunSQL(PLACE_TRUNK, NO_PLACE_TRUNK),

@@ -7,10 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from accounts.admin_kit import LargeTableAdmin, ReadOnlyInline
 from campaigns.models import Call, CallHistory, Campaign
 from contacts.admin import NumberSearch
 from core import ids
-from core.admin_kit import LargeTableAdmin, ReadOnlyInline, badge, link
+from core.admin_kit import badge, link
 
 
 class CampaignFilter(admin.SimpleListFilter):
@@ -27,7 +28,8 @@ class CampaignFilter(admin.SimpleListFilter):
         if not (given := self.value()):
             return []
         campaign_id = ids.parse(given.strip())
-        campaign = Campaign.objects.filter(pk=campaign_id).first() if campaign_id else None
+        visible = model_admin.page_of(Campaign).get_queryset(request)
+        campaign = visible.filter(pk=campaign_id).first() if campaign_id else None
         return [(given, campaign.name if campaign else "not found")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -39,7 +41,7 @@ class CampaignFilter(admin.SimpleListFilter):
 
 class CallHistoryInline(ReadOnlyInline):
     model = CallHistory
-    zone_path = "subject.campaign.account.zone"
+    account_path = "subject__campaign__account"
     fields = ("at", "from_status", "to_status", "reason")
     verbose_name_plural = "history"
 
@@ -49,7 +51,7 @@ class CallHistoryInline(ReadOnlyInline):
 
 @admin.register(Call)
 class CallAdmin(NumberSearch, LargeTableAdmin):
-    zone_path = "campaign.account.zone"
+    account_path = "campaign__account"
     list_display = (
         "number",
         "campaign_link",

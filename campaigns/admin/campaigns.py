@@ -14,12 +14,14 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.admin_kit import PageAdmin, ReadOnlyInline
+from accounts.models import Role
 from campaigns import lifecycle, progress
 from campaigns.admin.verb_actions import VerbActions
 from campaigns.models import Call, Campaign, CampaignHistory, CustomField
 from contacts.models import ContactList
 from core import clocks, ids
-from core.admin_kit import NOTHING, PageAdmin, ReadOnlyInline, badge, link, local
+from core.admin_kit import NOTHING, badge, link, local
 from core.errors import InvalidRequest
 from core.ids import wire_id
 
@@ -28,7 +30,7 @@ CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback"
 
 class CampaignHistoryInline(ReadOnlyInline):
     model = CampaignHistory
-    zone_path = "subject.account.zone"
+    account_path = "subject__account"
     fields = ("at", "from_status", "to_status", "reason")
     verbose_name_plural = "history"
 
@@ -43,7 +45,8 @@ class CampaignAdmin(VerbActions, PageAdmin):
     The callbacks, and before the start the name, can be edited. Both edits go through `lifecycle`, which may refuse.
     """
 
-    zone_path = "account.zone"
+    account_path = "account"
+    roles: ClassVar = {"view": Role.VIEWER, "change": Role.OPERATOR}
     list_display = ("name", "account", "state", "progress", "start", "end", "created_at")
     list_filter = ("status", "account", "send_at", "created_at")
     list_select_related = ("account",)

@@ -3,13 +3,14 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from accounts.admin_kit import ReadOnlyAdmin
 from campaigns.models import CustomField
-from core.admin_kit import ReadOnlyAdmin, link
+from core.admin_kit import link
 
 
 @admin.register(CustomField)
 class CustomFieldAdmin(ReadOnlyAdmin):
-    zone_path = "campaign.account.zone"
+    account_path = "campaign__account"
     list_display = ("campaign", "account", "value")
     list_select_related = ("campaign__account",)
     search_fields = ("campaign__name", "campaign__account__sid", "value")

@@ -9,8 +9,9 @@ from django.db import models
 from django.forms import Textarea
 from django.http import HttpRequest
 
+from accounts.admin_kit import PageAdmin
 from campaigns.models import Flow
-from core.admin_kit import DeletedWhenUnused, PageAdmin
+from core.admin_kit import DeletedWhenUnused
 
 
 class PrettyJSONField(forms.JSONField):
@@ -23,7 +24,7 @@ class PrettyJSONField(forms.JSONField):
 
 @admin.register(Flow)
 class FlowAdmin(DeletedWhenUnused, PageAdmin):
-    zone_path = "account.zone"
+    account_path = "account"
     list_display = ("flow_id", "account")
     list_select_related = ("account",)
     search_fields = ("flow_id", "account__sid")

@@ -7,10 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from accounts.admin_kit import LargeTableAdmin
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory
 from contacts.admin import NumberSearch
 from core import ids
-from core.admin_kit import ChoiceFilter, LargeTableAdmin, badge, link
+from core.admin_kit import ChoiceFilter, badge, link
 
 
 class HistoryAdmin(LargeTableAdmin):
@@ -42,7 +43,7 @@ class CallStateFilter(ChoiceFilter):
 
 @admin.register(CampaignHistory)
 class CampaignHistoryAdmin(HistoryAdmin):
-    zone_path = "subject.account.zone"
+    account_path = "subject__account"
     list_filter = (CampaignStateFilter,)
     list_select_related = ("subject__account",)
     search_fields = ("subject__name",)
@@ -59,6 +60,6 @@ class CampaignHistoryAdmin(HistoryAdmin):
 @admin.register(CallHistory)
 class CallHistoryAdmin(NumberSearch, HistoryAdmin):
     number_path = "subject__number"
-    zone_path = "subject.campaign.account.zone"
+    account_path = "subject__campaign__account"
     list_filter = (CallStateFilter,)
     list_select_related = ("subject__campaign__account",)

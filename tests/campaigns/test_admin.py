@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Membership
 from campaigns import lifecycle
 from campaigns.admin.campaigns import CALLBACKS
 from campaigns.lifecycle import VERBS
@@ -261,10 +261,10 @@ def test_an_action_is_a_post_with_a_csrf_token(admin_user):
 
 
 def test_a_person_who_may_only_look_sees_no_buttons_and_can_do_nothing(client, django_user_model):
-    user = django_user_model.objects.create_user("reader", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_campaign"))
-    client.force_login(user)
     campaign = CampaignFactory(running=True)
+    user = django_user_model.objects.create_user("reader", is_staff=True)
+    Membership.objects.create(user=user, account=campaign.account, role="viewer")
+    client.force_login(user)
     page = client.get(reverse(PAGE, args=[campaign.pk])).content.decode()
     assert "/act/" not in page
     assert "_callback" not in "".join(re.findall(r'<input[^>]*name="[^"]*"', page))

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from factory.django import DjangoModelFactory
 
+from accounts.models import Membership
 from campaigns.models import CallTally
 from core.admin_kit import CappedPaginator
 from dialer.models import CallAttempt
@@ -33,8 +34,8 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api")
-# Kept by the database; what it adds up to is shown with its campaign.
-NOT_SHOWN = {CallTally}
+# A tally is kept by the database, and shown with its campaign; memberships are on the page of their person.
+NOT_SHOWN = {CallTally, Membership}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
 FACTORIES = {
     factory._meta.model: factory
