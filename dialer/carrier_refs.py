@@ -65,14 +65,24 @@ def refuse(attempt_id: UUID, ref: str) -> None:
     )
 
 
-def is_taken(attempt_id: UUID, ref: str) -> bool:
+def is_taken(attempt_id: UUID, ref: str, listed_since: datetime) -> bool:
     """Tell whether another attempt has an id that a look-up by number has found for this one: then it decides nothing.
 
-    A guess of the other is left alone, as this is one too.
+    A guess of the other is left alone, as this is one too. So is the id of an attempt at the same number that is listed
+    itself: the call that was found is that one's, whose id became known meanwhile. The next look-up passes it over.
+
+    Args:
+        listed_since: since when calls are in the list in which the call was found.
     """
     clashes = _clashes({attempt_id: ref})
-    if certain := [clash for clash in clashes if not clash.is_guess]:
-        _mark(certain)
+    certain = {clash.other: clash for clash in clashes if not clash.is_guess}
+    if certain:
+        own = CallAttempt.objects.filter(pk=attempt_id).values("callee")
+        listed = CallAttempt.objects.filter(pk__in=certain.keys(), callee__in=own, placing_at__gte=listed_since)
+        for other in listed.values_list("pk", flat=True):
+            del certain[other]
+    if certain:
+        _mark(list(certain.values()))
     return bool(clashes)
 
 

@@ -182,7 +182,7 @@ def as_far_as_believed(attempt: CallAttempt, look_up: LookUp, neighbours: Sequen
         return look_up
     if look_up.is_guess and any(other.may_be_of(look_up, attempt) for other in neighbours):
         return CantTell("another attempt at this number is in doubt: the call that was found may be that one's")
-    if look_up.is_guess and carrier_refs.is_taken(attempt.pk, look_up.carrier_ref):
+    if look_up.is_guess and carrier_refs.is_taken(attempt.pk, look_up.carrier_ref, _listed_since(attempt)):
         return CantTell("the call that was found has the id of another attempt's call")
     # News of a call that was found by its number is as uncertain as that was.
     return replace(look_up, is_guess=look_up.is_guess or attempt.ref_is_guess)

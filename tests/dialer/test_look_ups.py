@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dialer import carriers, inbox, look_ups
+from dialer import carrier_refs, carriers, inbox, look_ups
 from dialer.carriers import exotel
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -230,3 +230,37 @@ def test_an_id_that_is_listed_twice_decides_nothing(of_one_caller_id):
     of_one_caller_id.later(31)
     assert statuses(own) == ["unknown"]
     assert of_one_caller_id.rig.rings() == [A, A]
+
+
+@pytest.mark.parametrize("when", ["while the carrier is asked", "just before the reply is applied"])
+def test_the_id_of_another_that_becomes_known_meanwhile_is_not_repeated(of_one_caller_id, monkeypatch, when):
+    """Marked as repeated, it would have held its channel for as long as a call may last."""
+    own, other = of_one_caller_id.dial("lost-before-ring", "lost-after-ring")
+    of_one_caller_id.has(other, "R")
+    CallAttempt.objects.filter(pk=other.pk).update(status="in-progress", carrier_ref="S", heard_at=timezone.now())
+
+    def becomes_known():
+        CallAttempt.objects.filter(pk=other.pk).update(carrier_ref="R")
+
+    if when == "while the carrier is asked":
+        look_up = of_one_caller_id.look_up
+
+        def asked(placed):
+            found = look_up(placed)
+            becomes_known()
+            return found
+
+        monkeypatch.setattr(of_one_caller_id.rig.carrier, "look_up", asked)
+    else:
+        is_taken = carrier_refs.is_taken
+
+        def apply(*args):
+            becomes_known()
+            return is_taken(*args)
+
+        monkeypatch.setattr(carrier_refs, "is_taken", apply)
+    of_one_caller_id.rig.clock.shift(timedelta(seconds=9))
+    of_one_caller_id.rig.recover()
+    assert statuses(own) == ["unknown"]
+    assert not own.ref_is_repeated
+    monkeypatch.undo()
