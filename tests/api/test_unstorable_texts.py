@@ -237,6 +237,6 @@ def test_the_table_has_every_kind_of_text():
     assert ("create_contacts", ("contacts", 0, "custom_field", "key")) in paths
     assert ("change_campaign", ("campaigns", 0, "schedule", "end_at")) in paths
     assert {name for _, schema in FORMS for (name,) in text_places(schema)} == {
-        "list_name", "type", "columns", "ignore_columns", "file_name"
+        "list_name", "type", "columns", "ignore_columns", "allow_blanks", "file_name"
     }  # fmt: skip
     assert len(paths) > 100
