@@ -62,8 +62,8 @@ def _pending(run: Run) -> int:
 
 def _check_given_up(run: Run) -> None:
     """A redirect is final: asked once, given up, and not asked again when the receiver behaves."""
-    for hex_id, times in run.receiver.refused.items():
-        if times > 1 or hex_id in run.receiver.taken:
-            run.notes.append(f"webhook {hex_id} was sent again after a redirect")
+    again = [id_ for id_, times in run.receiver.refused.items() if times > 1 or id_ in run.receiver.taken]
+    if again:
+        run.notes.append(f"{len(again)} webhooks were sent again after a redirect, such as {again[0]}")
     if pending := _pending(run):
         run.notes.append(f"{pending} redirected webhooks were not given up")
