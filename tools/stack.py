@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tools.local import processes, services, up
+from tools.local import process_groups, processes, services, up
 from tools.local.ports import free_ports
 from tools.local.project import PROJECT, own_environment
 
@@ -36,21 +36,21 @@ class Stack:
         self.flower_url = f"http://127.0.0.1:{flower}"
         ports = {"WEB_PORT": str(web), "SANDBOX_PORT": str(sandbox), "FLOWER_PORT": str(flower)}
         self.environment = own_environment(data_dir, {**ports, **(settings or {})})
-        self._up: processes.Process | None = None
+        self._up: process_groups.Process | None = None
 
     def start(self) -> None:
         """Start the processes; their output goes to data_dir/logs. `wait_until_ready` tells when they are up."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "up.log").open("wb") as log:
             command = [sys.executable, "-m", "tools.local.up", "--quiet"]
-            self._up = processes.spawn(command, self.environment, stdout=log)
+            self._up = process_groups.spawn(command, self.environment, stdout=log)
 
     def wait_until_ready(self) -> None:
         """Return when /readyz says so. Raises StackFailed when `up` ended, or after START_SECONDS."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._up is not None and processes.has_ended(self._up):
-                raise StackFailed(f"make up ended with {processes.collect(self._up)}:\n{self.tail()}")
+            if self._up is not None and process_groups.has_ended(self._up):
+                raise StackFailed(f"make up ended with {process_groups.collect(self._up)}:\n{self.tail()}")
             with suppress(requests.RequestException):
                 if requests.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
@@ -60,7 +60,7 @@ class Stack:
     def stop(self) -> None:
         """Stop every process, those too that an `up` which was killed has left."""
         if self._up is not None:
-            processes.stop([self._up], STOP_SECONDS)
+            process_groups.stop([self._up], STOP_SECONDS)
             processes.end_leftovers(self.data_dir / up.RECORD)
             services.stop_services(self.data_dir)
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import redis
 
-from tools.local import processes, up
+from tools.local import process_groups, up
 from tools.local.restarts import Restarts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -339,7 +339,7 @@ def test_a_second_signal_kills_what_ignores_the_first(project: Project) -> None:
     run.terminate()
 
     # The first signal alone would kill it after KILL_AFTER.
-    assert run.wait(timeout=processes.KILL_AFTER - 2) == 0
+    assert run.wait(timeout=process_groups.KILL_AFTER - 2) == 0
     assert not lives(stubborn)
 
 

@@ -14,7 +14,7 @@ from tools.bench import servers
 from tools.bench.arithmetic import median
 from tools.bench.figures import Row, at_most, paired, row
 from tools.bench.run import Run
-from tools.local import processes
+from tools.local import process_groups
 
 NAME = "dispatch-cost"
 FEW, MANY, CAMPAIGNS, MOST_CAMPAIGNS, ACCOUNTS = 10_000, 1_000_000, 1_000, 10_000, 10_000
@@ -92,13 +92,13 @@ def _idle_accounts(run: Run) -> Row:
 
 
 @contextmanager
-def _situation(run: Run, situation: Situation) -> Iterator[processes.Process]:
+def _situation(run: Run, situation: Situation) -> Iterator[process_groups.Process]:
     """Start a process in this situation, which waits for its rounds."""
     data_dir = Path(tempfile.mkdtemp(prefix="dispatch-", dir=run.folder))
     with servers.migrated(data_dir) as variables:
         command = [sys.executable, "-m", "tools.bench.dispatch_rounds", *map(str, situation)]
         pipe = subprocess.PIPE
-        process = processes.spawn(command, variables, stdin=pipe, stdout=pipe, stderr=None, text=True)
+        process = process_groups.spawn(command, variables, stdin=pipe, stdout=pipe, stderr=None, text=True)
         # If the process hangs, waiting for its line ends with its output.
         patience = Timer(PATIENCE_SECONDS, process.kill)
         patience.start()
@@ -106,10 +106,10 @@ def _situation(run: Run, situation: Situation) -> Iterator[processes.Process]:
             yield process
         finally:
             patience.cancel()
-            processes.stop([process])
+            process_groups.stop([process])
 
 
-def _round(process: processes.Process) -> float:
+def _round(process: process_groups.Process) -> float:
     """Let the process make a round; returns its milliseconds of CPU."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -117,5 +117,5 @@ def _round(process: processes.Process) -> float:
     process.stdin.flush()
     line = process.stdout.readline()
     if not line:
-        raise OSError(f"the process that dispatches has ended with {processes.collect(process)}")
+        raise OSError(f"the process that dispatches has ended with {process_groups.collect(process)}")
     return float(line)

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tools.chaos.result import Result
-from tools.local import processes
+from tools.local import process_groups
 
 # A lane stops its system: its processes within twenty seconds, then the servers.
 STOP_SECONDS = 120
@@ -31,7 +31,7 @@ class Lanes:
         self._logs = logs or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
         self._logs.mkdir(parents=True, exist_ok=True)
         self._console = console
-        self._processes: list[processes.Process] = []
+        self._processes: list[process_groups.Process] = []
         self._closing = threading.Event()
 
     def work(self, jobs: Sequence[Job], take: Callable[[Result], None]) -> None:
@@ -51,7 +51,7 @@ class Lanes:
     def close(self) -> None:
         """Stop every lane, which stops its system."""
         self._closing.set()
-        processes.stop(self._processes, STOP_SECONDS)
+        process_groups.stop(self._processes, STOP_SECONDS)
 
     def _run_lane(self, number: int, waiting: "queue.SimpleQueue[Job]", take: Callable[[Result], None]) -> None:
         """Work until no job waits. A system that cannot be healed is thrown away; the next job gets a new one."""
@@ -66,12 +66,16 @@ class Lanes:
             self._feed(process, waiting, take, log)
 
     def _feed(
-        self, process: processes.Process, waiting: "queue.SimpleQueue[Job]", take: Callable[[Result], None], log: Path
+        self,
+        process: process_groups.Process,
+        waiting: "queue.SimpleQueue[Job]",
+        take: Callable[[Result], None],
+        log: Path,
     ) -> None:
         """Give jobs to a lane until none waits or the lane has ended, and close its input."""
         assert process.stdin is not None
         assert process.stdout is not None
-        while not processes.has_ended(process):
+        while not process_groups.has_ended(process):
             try:
                 row, seed, seconds = waiting.get_nowait()
             except queue.Empty:
@@ -87,11 +91,11 @@ class Lanes:
         process.stdin.close()
         process.wait()
 
-    def _start(self, log: Path) -> processes.Process:
+    def _start(self, log: Path) -> process_groups.Process:
         data_dir = tempfile.mkdtemp(prefix="tl")
         with log.open("a") as output:
             command = [sys.executable, "-m", "tools.chaos.lane", data_dir]
             pipe = subprocess.PIPE
-            process = processes.spawn(command, os.environ, stdin=pipe, stdout=pipe, stderr=output, text=True)
+            process = process_groups.spawn(command, os.environ, stdin=pipe, stdout=pipe, stderr=output, text=True)
         self._processes.append(process)
         return process

@@ -13,7 +13,7 @@ from typing import IO, Any, ClassVar
 import psutil
 
 from core import services_file
-from tools.local.processes import wait_for
+from tools.local.process_groups import wait_for
 
 START_SECONDS = 120.0
 """A server that was killed replays its log before it takes connections: seconds as a rule, longer on a slow disk."""

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import psycopg
 
 from tools.local.embedded_server import START_SECONDS, EmbeddedError, EmbeddedServer
-from tools.local.processes import wait_for
+from tools.local.process_groups import wait_for
 
 DATABASE_NAME = "trunkline"
 SUPERUSER = "postgres"

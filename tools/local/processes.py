@@ -1,8 +1,7 @@
 """The supervisor of this project's processes: `make up`, the chaos runs and the bench start and stop them with it.
 
-Each process leads a session and a process group of its own. The terminal's Ctrl-C therefore reaches only the program
-that started it, which passes it on once; and what the process has started can be ended with it. docs/decisions/0007 and
-0021 say why this is neither honcho's Manager nor `supervisor`.
+Each leads a process group of its own (process_groups.py). docs/decisions/0007 and 0021 say why this is neither honcho's
+Manager nor `supervisor`.
 """
 
 from __future__ import annotations
@@ -10,29 +9,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
-from core import services_file
+from tools.local import process_groups
 from tools.local.output import Output
+from tools.local.process_groups import KILL_AFTER, Command, Process, wait_for
 from tools.local.project import PROJECT
 from tools.local.restarts import Restarts
-
-Process = subprocess.Popen[Any]
-Command = str | Sequence[str | Path]
-"""A string is the shell's to expand, a sequence is run as it is."""
-
-KILL_AFTER = 10.0
-"""Seconds between SIGTERM and SIGKILL. Celery ends its running tasks in this time, gunicorn its open requests."""
 
 
 class ProcessEnded(RuntimeError):
@@ -41,80 +33,6 @@ class ProcessEnded(RuntimeError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
-
-
-# One process --------------------------------------------------------------------------------------------------------
-
-
-def spawn(
-    command: Command,
-    environment: Mapping[str, str],
-    *,
-    cwd: Path = PROJECT,
-    stdin: int = subprocess.DEVNULL,
-    stdout: IO[Any] | int = subprocess.DEVNULL,
-    stderr: IO[Any] | int | None = subprocess.STDOUT,
-    text: bool = False,
-) -> Process:
-    """Start a command as the leader of a session of its own."""
-    arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
-    return subprocess.Popen(
-        arguments,
-        cwd=cwd,
-        env=environment,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        text=text,
-        start_new_session=True,
-    )
-
-
-def has_ended(process: Process) -> bool:
-    """Whether the process has ended. Its exit is not collected, so that its pid, the group's too, stays its own."""
-    return process.returncode is not None or not services_file.is_alive(process.pid)
-
-
-def signal_group(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the process and to everything in its group."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-
-
-def stop(
-    processes: Iterable[Process], seconds: float = KILL_AFTER, *, at_once: Callable[[], bool] = lambda: False
-) -> None:
-    """Stop processes and everything in their groups.
-
-    SIGTERM goes to each leader alone, as it knows how to end what it started. What is left of a group after `seconds`,
-    or as soon as `at_once` says so, gets SIGKILL.
-    """
-    processes = list(processes)
-    for process in processes:
-        signal_group(process, signal.SIGCONT)  # a process that was frozen would not notice the next one
-        if process.returncode is None:
-            os.kill(process.pid, signal.SIGTERM)
-    wait_for(lambda: all(map(has_ended, processes)) or at_once(), seconds)
-    for process in processes:
-        collect(process)
-
-
-def collect(process: Process) -> int:
-    """Kill what is left of the group and collect the exit. Returns the code, or 128 plus the signal that ended it."""
-    signal_group(process, signal.SIGKILL)
-    code = process.wait()
-    return code if code >= 0 else 128 - code
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until `condition` holds, at most for so many seconds; returns whether it did."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # Processes by name --------------------------------------------------------------------------------------------------
@@ -148,7 +66,7 @@ class _Child:
     is_stopping: bool = False
 
     def collect(self) -> int:
-        code = collect(self.process)
+        code = process_groups.collect(self.process)
         if self.reader is not None:
             self.reader.join(timeout=2)
         return code
@@ -193,7 +111,7 @@ class Supervisor:
 
     def start(self, name: str, command: Command, environment: Mapping[str, str]) -> None:
         with self._lock, self._output.target(name) as target:
-            process = spawn(command, environment, cwd=self._cwd, stdout=target)
+            process = process_groups.spawn(command, environment, cwd=self._cwd, stdout=target)
             reader = self._output.follow(name, process.stdout) if process.stdout is not None else None
             self._children[name] = _Child(process, reader, command, environment, time.monotonic())
             self._waiting.pop(name, None)
@@ -201,7 +119,7 @@ class Supervisor:
 
     def has_ended(self, name: str) -> bool:
         with self._lock:
-            return has_ended(self._children[name].process)
+            return process_groups.has_ended(self._children[name].process)
 
     def pid(self, name: str) -> int | None:
         """Return the pid of the process of this name, another one after each start; None when it was not started."""
@@ -224,7 +142,7 @@ class Supervisor:
         ended = []
         with self._lock:
             for name, child in list(self._children.items()):
-                if child.is_stopping or not has_ended(child.process):
+                if child.is_stopping or not process_groups.has_ended(child.process):
                     continue
                 check()
                 lived = time.monotonic() - child.started
@@ -246,22 +164,22 @@ class Supervisor:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to the process and to everything in its group."""
         with self._lock:
-            signal_group(self._children[name].process, number)
+            process_groups.signal_group(self._children[name].process, number)
 
     def kill(self, name: str) -> None:
         """Kill the process and its group, for `restart_ended` to find."""
         with self._lock:
-            collect(self._children[name].process)
+            process_groups.collect(self._children[name].process)
 
     def stop(self, *names: str, seconds: float = KILL_AFTER, at_once: Callable[[], bool] = lambda: False) -> None:
-        """Stop the processes of these names, all of them if none is given, as the function `stop` does."""
+        """Stop the processes of these names, all of them if none is given, as `process_groups.stop` does."""
         with self._lock:
             for name in names or list(self._waiting):
                 self._waiting.pop(name, None)
             children = {name: self._children[name] for name in names or self._children if name in self._children}
             for child in children.values():
                 child.is_stopping = True
-        stop((child.process for child in children.values()), seconds, at_once=at_once)
+        process_groups.stop((child.process for child in children.values()), seconds, at_once=at_once)
         with self._lock:
             for name, child in children.items():
                 child.collect()

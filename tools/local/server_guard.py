@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tools.local.embedded_server import START_SECONDS, EmbeddedError, EmbeddedServer
-from tools.local.processes import wait_for
+from tools.local.process_groups import wait_for
 from tools.local.restarts import Restarts
 
 LOOK_SECONDS = 0.5

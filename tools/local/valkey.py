@@ -16,7 +16,7 @@ import redis
 
 from tools.local.embedded_server import START_SECONDS, EmbeddedError, EmbeddedServer
 from tools.local.ports import free_ports
-from tools.local.processes import wait_for
+from tools.local.process_groups import wait_for
 
 SETTINGS = """\
 bind 127.0.0.1
