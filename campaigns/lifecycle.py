@@ -131,7 +131,7 @@ class Verb:
         allowed_from: the states in which it may be used.
         step: make the change, inside the transaction.
         obstacle: why it may not be used now although the state allows it; "" where it may.
-        question: what to ask a person first, because there is no way back; "" where there is one.
+        consequence: what a person must confirm first, because there is no way back; "" where there is one.
         is_action: whether it is an `action` of the API.
     """
 
@@ -140,7 +140,7 @@ class Verb:
     allowed_from: frozenset[Campaign.Status]
     step: Callable[[Campaign, datetime], None]
     obstacle: Callable[[Campaign, datetime], str] = _no_obstacle
-    question: str = ""
+    consequence: str = ""
     is_action: bool = True
 
     # Django's templates call whatever is callable.
@@ -214,14 +214,14 @@ complete = Verb(
     "completed",
     frozenset({Status.PAUSED}),
     _complete,
-    question="Complete this campaign? The calls that are left fail, and it can't be resumed.",
+    consequence="The calls that are left fail, and there is no way to resume.",
 )
 archive = Verb(
     "archive",
     "archived",
     frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED}),
     _archive,
-    question="Archive this campaign? It can't be taken out of the archive.",
+    consequence="Nothing is taken out of the archive again.",
 )
 delete = Verb(
     "delete",
@@ -229,7 +229,7 @@ delete = Verb(
     frozenset({Status.CREATED, Status.PAUSED}),
     _delete,
     _why_not_deleted,
-    question="Delete this campaign? None of its numbers will be called.",
+    consequence="None of the numbers will be called.",
     is_action=False,  # the API has the HTTP method for it
 )
 

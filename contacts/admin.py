@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from accounts.admin_kit import LargeTableAdmin, ReadOnlyAdmin
 from contacts import lists
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
-from core.admin_kit import NOTHING, badge, link
+from core.admin_kit import NOTHING, WordSearch, badge, link
 from core.ids import wire_id
 
 # Django's admin classes are generic for the type checker only.
@@ -73,7 +73,7 @@ class ContactAdmin(NumberSearch, LargeTableAdmin):
 
 
 @admin.register(ContactList)
-class ContactListAdmin(ReadOnlyAdmin):
+class ContactListAdmin(WordSearch, ReadOnlyAdmin):
     account_path = "account"
     list_display = ("name", "account", "type", "entries", "tag", "created_at")
     list_filter = ("type", "account")
@@ -120,7 +120,7 @@ class ListEntryAdmin(NumberSearch, LargeTableAdmin):
 
 
 @admin.register(CsvUpload)
-class CsvUploadAdmin(ReadOnlyAdmin):
+class CsvUploadAdmin(WordSearch, ReadOnlyAdmin):
     account_path = "account"
     list_display = (
         "file_name",

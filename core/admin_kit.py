@@ -1,10 +1,12 @@
 """Parts of admin pages that several apps use: times in a zone of each row, read-only pages, large tables, JSON."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
@@ -116,6 +118,20 @@ def is_used(row: models.Model) -> bool:
         relation.related_model._base_manager.filter(**{relation.field.name: row}).exists()
         for relation in row._meta.related_objects
     )
+
+
+class WordSearch(_Base):
+    """Finds rows where each word of the search begins a word of some column: `EMI` is not in `reminders`."""
+
+    search_fields: ClassVar[Any]
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        for word in search_term.split():
+            start = "(^|[^[:alnum:]])" if word[0].isalnum() else ""
+            pattern = start + re.escape(word)
+            columns = [models.Q((f"{column}__iregex", pattern)) for column in self.search_fields]
+            queryset = queryset.filter(reduce(or_, columns))
+        return queryset, False
 
 
 class CappedPaginator(_Paginator):

@@ -21,7 +21,7 @@ from campaigns.admin.verb_actions import VerbActions
 from campaigns.models import Call, Campaign, CampaignHistory, CustomField
 from contacts.models import ContactList
 from core import clocks, ids
-from core.admin_kit import NOTHING, badge, link, local
+from core.admin_kit import NOTHING, WordSearch, badge, link, local
 from core.errors import InvalidRequest
 from core.ids import wire_id
 
@@ -39,7 +39,7 @@ class CampaignHistoryInline(ReadOnlyInline):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(VerbActions, PageAdmin):
+class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
     """Shows campaigns, and lets people pause, resume and end them. Only the API creates them.
 
     The callbacks, and before the start the name, can be edited. Both edits go through `lifecycle`, which may refuse.
@@ -53,7 +53,7 @@ class CampaignAdmin(VerbActions, PageAdmin):
     # The progress of each row is a sum over its calls' tally: a page of 25 stays quick.
     list_per_page = 25
     search_fields = ("name", "account__sid")
-    search_help_text = "A part of the name or of the account's SID, or the whole campaign ID."
+    search_help_text = "The beginning of words of the name or of the account's SID, or the whole campaign ID."
     ordering = ("-created_at", "-pk")
     inlines = (CampaignHistoryInline,)
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}

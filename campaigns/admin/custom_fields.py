@@ -5,11 +5,11 @@ from django.utils.safestring import SafeString
 
 from accounts.admin_kit import ReadOnlyAdmin
 from campaigns.models import CustomField
-from core.admin_kit import link
+from core.admin_kit import WordSearch, link
 
 
 @admin.register(CustomField)
-class CustomFieldAdmin(ReadOnlyAdmin):
+class CustomFieldAdmin(WordSearch, ReadOnlyAdmin):
     account_path = "campaign__account"
     list_display = ("campaign", "account", "value")
     list_select_related = ("campaign__account",)

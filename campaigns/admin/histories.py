@@ -11,7 +11,7 @@ from accounts.admin_kit import LargeTableAdmin
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory
 from contacts.admin import NumberSearch
 from core import ids
-from core.admin_kit import ChoiceFilter, badge, link
+from core.admin_kit import ChoiceFilter, WordSearch, badge, link
 
 
 class HistoryAdmin(LargeTableAdmin):
@@ -42,12 +42,12 @@ class CallStateFilter(ChoiceFilter):
 
 
 @admin.register(CampaignHistory)
-class CampaignHistoryAdmin(HistoryAdmin):
+class CampaignHistoryAdmin(WordSearch, HistoryAdmin):
     account_path = "subject__account"
     list_filter = (CampaignStateFilter,)
     list_select_related = ("subject__account",)
     search_fields = ("subject__name",)
-    search_help_text = "A part of the campaign's name, or the whole campaign ID."
+    search_help_text = "The beginning of words of the campaign's name, or the whole campaign ID."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CampaignHistory], search_term: str

@@ -9,9 +9,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import path
 from django.views.decorators.http import require_POST
 
+from campaigns import progress
 from campaigns.lifecycle import VERBS, Verb
 from campaigns.models import Campaign
 from core import clocks
@@ -24,10 +26,18 @@ else:
     _ModelAdmin = admin.ModelAdmin
 
 
-def _list_action(verb: Verb) -> Callable[..., None]:
+# A form may have a thousand fields, and a person can't judge more names than these.
+MOST_AT_ONCE = 500
+# Refusals that the message spells out.
+MOST_REFUSALS = 10
+
+
+def _list_action(verb: Verb) -> Callable[..., HttpResponseBase | None]:
     @admin.action(description=f"{verb.name.capitalize()} the selected campaigns", permissions=["change"])
-    def apply_to_selected(page: "VerbActions", request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
-        page.apply(request, queryset, verb)
+    def apply_to_selected(
+        page: "VerbActions", request: HttpRequest, queryset: QuerySet[Campaign]
+    ) -> HttpResponseBase | None:
+        return page.ask_or_apply(request, list(queryset[: MOST_AT_ONCE + 1]), verb)
 
     apply_to_selected.__name__ = f"{verb.name}_campaigns"
     return apply_to_selected
@@ -53,22 +63,56 @@ class VerbActions(_ModelAdmin):
             raise Http404
         if not self.has_change_permission(request, campaign):
             raise PermissionDenied
-        self.apply(request, [campaign], VERBS[verb])
-        return redirect("admin:campaigns_campaign_change", campaign.pk)
+        question = self.ask_or_apply(request, [campaign], VERBS[verb])
+        return question or redirect("admin:campaigns_campaign_change", campaign.pk)
+
+    def ask_or_apply(self, request: HttpRequest, campaigns: list[Campaign], verb: Verb) -> HttpResponseBase | None:
+        """Use the verb; where there is no way back, return a page that asks first, until its form is sent."""
+        if len(campaigns) > MOST_AT_ONCE:
+            self.message_user(request, f"Nothing was done: select at most {MOST_AT_ONCE} campaigns.", messages.ERROR)
+            return None
+        is_confirmed = not verb.consequence or request.POST.get("confirmed") == verb.name
+        if not is_confirmed and any(not verb.refusal(campaign, clocks.now()) for campaign in campaigns):
+            return self._question(request, campaigns, verb)
+        self.apply(request, campaigns, verb)
+        return None
+
+    def _question(self, request: HttpRequest, campaigns: list[Campaign], verb: Verb) -> HttpResponseBase:
+        """Name the campaigns, how many calls of each are left, and those that will refuse."""
+        now = clocks.now()
+        refusals = [(campaign, verb.refusal(campaign, now)) for campaign in campaigns]
+        willing = [campaign for campaign, refusal in refusals if not refusal]
+        counted = progress.of([campaign.pk for campaign in willing])
+        left = [(campaign, counted[campaign.pk].total - counted[campaign.pk].ended) for campaign in willing]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb.name.capitalize()} {_campaigns(len(willing))}?",
+            "opts": self.opts,
+            "verb": verb,
+            "left": left,
+            "calls": sum(calls for _, calls in left),
+            "refusals": [(campaign, refusal) for campaign, refusal in refusals if refusal],
+            "action": request.POST.get("action", ""),
+        }
+        return TemplateResponse(request, "admin/campaigns/campaign/confirm_verb.html", context)
 
     def apply(self, request: HttpRequest, campaigns: Iterable[Campaign], verb: Verb) -> None:
-        """Use the verb on each campaign by itself: one that refuses does not hold up the others."""
-        done = 0
+        """Use the verb on each campaign by itself: one that refuses does not hold up the others. One message tells."""
+        done, refusals = 0, []
         for campaign in campaigns:
             try:
                 verb(campaign)
             except InvalidRequest as error:
-                self.message_user(request, f"“{campaign.name}”: {error}", messages.ERROR)
+                refusals.append(f"“{campaign.name}”: {error}.")
                 continue
             self.log_change(request, campaign, f"{verb.past.capitalize()}.")
             done += 1
-        if done:
-            self.message_user(request, f"{done} {'campaign' if done == 1 else 'campaigns'} {verb.past}.")
+        told = [f"{_campaigns(done)} {verb.past}."] if done or not refusals else []
+        told += refusals[:MOST_REFUSALS]
+        if len(refusals) > MOST_REFUSALS:
+            told.append(f"{len(refusals) - MOST_REFUSALS} more refused.")
+        level = (messages.WARNING if done else messages.ERROR) if refusals else messages.SUCCESS
+        self.message_user(request, " ".join(told), level)
 
     def allowed_verbs(self, request: HttpRequest, campaign: Campaign | None) -> list[Verb]:
         """Return the verbs that this person may use on this campaign now."""
@@ -76,3 +120,7 @@ class VerbActions(_ModelAdmin):
             return []
         now = clocks.now()
         return [verb for verb in VERBS.values() if not verb.refusal(campaign, now)]
+
+
+def _campaigns(count: int) -> str:
+    return f"{count} {'campaign' if count == 1 else 'campaigns'}"

@@ -101,7 +101,13 @@ def _reads(client: Client, model: Any, row: Any) -> list[Any]:
 def _writes(client: Client, model: Any, row: Any) -> None:
     form = {field.attname: getattr(row, field.attname) for field in model._meta.concrete_fields if field.editable}
     given = {key: str(value) for key, value in form.items() if value is not None}
-    given |= {"account": getattr(row, "account_id", "") or "", "post": "yes", "name": "forged", "_save": "Save"}
+    given |= {
+        "account": getattr(row, "account_id", "") or "",
+        "post": "yes",
+        "name": "forged",
+        "confirmed": "complete",
+        "_save": "Save",
+    }
     for address in [_address(model, "add"), *_row_addresses(model, row)]:
         client.post(address, given)
     actions = [name if isinstance(name, str) else name.__name__ for name in PAGES[model].actions or ()]
@@ -110,7 +116,10 @@ def _writes(client: Client, model: Any, row: Any) -> None:
             if model is Account and "select_across" in chosen:
                 continue  # all that are listed: the person's own
             for index in ("0", "7", "-1"):
-                client.post(_address(model, "changelist"), {"action": action, "index": index, "post": "yes", **chosen})
+                client.post(
+                    _address(model, "changelist"),
+                    {"action": action, "index": index, "post": "yes", "confirmed": "complete", **chosen},
+                )
 
 
 def test_no_page_and_no_inline_is_without_the_rows_of_accounts():

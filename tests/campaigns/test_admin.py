@@ -58,12 +58,14 @@ def _page(client: Client, campaign: Campaign) -> str:
     return _text(client.get(reverse(PAGE, args=[campaign.pk])))
 
 
-def _press(client: Client, verb: str, campaign: Campaign) -> str:
-    return _text(client.post(reverse("admin:campaigns_campaign_act", args=[campaign.pk, verb]), follow=True))
+def _press(client: Client, verb: str, campaign: Campaign, confirmed: bool = True) -> str:
+    given = {"confirmed": verb} if confirmed else {}
+    return _text(client.post(reverse("admin:campaigns_campaign_act", args=[campaign.pk, verb]), given, follow=True))
 
 
-def _select(client: Client, verb: str, *campaigns: Campaign) -> str:
+def _select(client: Client, verb: str, *campaigns: Campaign, confirmed: bool = True) -> str:
     chosen = {"action": f"{verb}_campaigns", "_selected_action": [campaign.pk for campaign in campaigns]}
+    chosen |= {"confirmed": [verb]} if confirmed else {}
     return _text(client.post(reverse(LIST), chosen, follow=True))
 
 
@@ -277,6 +279,83 @@ def test_a_person_who_may_only_look_sees_no_buttons_and_can_do_nothing(client, d
 def test_an_action_that_does_not_exist_is_not_found(admin_client, verb):
     address = reverse("admin:campaigns_campaign_act", args=[CampaignFactory().pk, verb])
     assert admin_client.post(address).status_code == 404
+
+
+FINAL = [verb.name for verb in VERBS.values() if verb.consequence]
+STATE_FOR = {"complete": {"paused": True}, "archive": {"completed": True}, "delete": {}}
+
+
+def test_what_has_no_way_back_is_asked_and_nothing_else():
+    assert FINAL == ["complete", "archive", "delete"]
+
+
+@pytest.mark.parametrize("do", [_press, _select], ids=["button", "list"])
+@pytest.mark.parametrize("verb", FINAL)
+def test_the_server_asks_before_what_has_no_way_back(admin_client, do, verb):
+    campaign = CampaignFactory(name="Renewals <b>", **STATE_FOR[verb])
+    if verb != "archive":
+        CallFactory.create_batch(2, campaign=campaign)
+    page = do(admin_client, verb, campaign, confirmed=False)
+    assert f"{verb.capitalize()} 1 campaign?" in page
+    assert f"“Renewals <b>” of {campaign.account.sid}" in page
+    assert f"Calls that are left: {0 if verb == 'archive' else 2}." in page
+    assert Campaign.objects.get().status == campaign.status
+
+
+def test_the_form_of_the_question_does_it_to_the_campaigns_that_it_names(admin_client):
+    paused, running = CampaignFactory(paused=True), CampaignFactory(running=True)
+    chosen = {"action": "complete_campaigns", "_selected_action": [paused.pk, running.pk]}
+    page = admin_client.post(reverse(LIST), chosen)
+    assert f"“{running.name}”: it is in-progress, and must be paused for that" in _text(page)
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', page.content.decode())
+    given: dict[str, list[str]] = {}
+    for name, value in fields:
+        given.setdefault(name, []).append(value)
+    assert given["_selected_action"] == [str(paused.pk)]
+    assert "1 campaign completed." in _text(admin_client.post(reverse(LIST), given, follow=True))
+    assert Campaign.objects.get(pk=running.pk).status == "in-progress"
+
+
+def test_confirming_one_verb_confirms_no_other(admin_client):
+    campaign = CampaignFactory(paused_before_start=True)
+    address = reverse("admin:campaigns_campaign_act", args=[campaign.pk, "delete"])
+    admin_client.post(address, {"confirmed": "complete"})
+    assert Campaign.objects.get().status == "paused"
+
+
+def test_a_whole_action_has_one_message(admin_client):
+    campaigns = [*CampaignFactory.create_batch(2, running=True), *CampaignFactory.create_batch(12, completed=True)]
+    chosen = {"action": "pause_campaigns", "_selected_action": [campaign.pk for campaign in campaigns]}
+    page = admin_client.post(reverse(LIST), chosen, follow=True)
+    [message] = page.context["messages"]
+    assert str(message).startswith("2 campaigns paused. “")
+    assert str(message).endswith("2 more refused.")
+
+
+def test_more_campaigns_than_a_person_can_judge_are_refused(admin_client, monkeypatch):
+    monkeypatch.setattr("campaigns.admin.verb_actions.MOST_AT_ONCE", 2)
+    campaigns = CampaignFactory.create_batch(3, paused=True)
+    assert "Nothing was done: select at most 2 campaigns." in _select(admin_client, "complete", *campaigns)
+    assert set(Campaign.objects.values_list("status", flat=True)) == {"paused"}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("EMI", ["EMI due", "monthly_emi", "Pre-EMI"]),
+        ("emi d", ["EMI due"]),
+        ("remind", ["Appointment reminders"]),
+        ("inders", []),
+        ("(a.b)", ["cost (a.b)"]),
+        (".*", []),
+        ("\\", []),
+    ],
+)
+def test_a_search_finds_the_beginnings_of_words(admin_client, text, names):
+    for name in ("Appointment reminders", "EMI due", "monthly_emi", "Pre-EMI", "cost (a.b)"):
+        CampaignFactory(name=name)
+    found = admin_client.get(reverse(LIST), {"q": text}).context["cl"].result_list
+    assert sorted(campaign.name for campaign in found) == sorted(names)
 
 
 # Editing -------------------------------------------------------------------------------------------------------------
