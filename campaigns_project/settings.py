@@ -210,6 +210,8 @@ STATIC_ROOT = DATA_DIR / "static"
 
 # Where PUBLIC_URL is https://, cookies and redirects require TLS.
 SECURE = PUBLIC_URL.startswith("https://")
+# A working day, in seconds: a browser that is left open is signed out by the next morning.
+SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
