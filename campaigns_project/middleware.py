@@ -5,13 +5,17 @@ from typing import cast
 
 import structlog
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import resolve
 from django_structlog.middlewares import RequestMiddleware
+from rest_framework.exceptions import APIException
 
+from api.http import envelope, parsers
 from core.client_address import client_address
 from dialer.urls import CARRIERS_PATHS
+
+API = ("/v2/accounts/", "/v2_beta/Accounts/")
 
 
 class RequestLog(RequestMiddleware):
@@ -28,6 +32,29 @@ class RequestLog(RequestMiddleware):
         django-structlog asks ipware, which believes any of a dozen headers and took most of the request log's CPU.
         """
         structlog.contextvars.bind_contextvars(ip=client_address(request))
+
+
+class BodyLimit:
+    """Refuse bodies above MAX_REQUEST_BYTES before they are read, on every address outside the API.
+
+    Django would store the files of any form on the disk before a token or a user is looked at. A body in chunks says no
+    length: it is read here, in memory, up to the limit. Views of the API read theirs with limits of their own, after
+    the credentials, so that a client with good ones reads what was wrong.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._next = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith(API):
+            return self._next(request)
+        try:
+            parsers.require_bounded(request)
+            parsers.take_chunked_body(request)
+        except APIException as error:
+            failed = envelope.failed(request.method, error.status_code, str(error.detail))
+            return JsonResponse(failed, status=error.status_code)
+        return self._next(request)
 
 
 class CarriersFirst:

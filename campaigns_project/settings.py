@@ -124,6 +124,9 @@ RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
 REPORT_LINK_SECONDS = int(_positive("REPORT_LINK_SECONDS", 7 * 24 * 3600))
 # How long the receiver of a webhook may take to respond, in seconds, from connecting to the response. Exotel's limit.
 WEBHOOK_TIMEOUT_SECONDS = _positive("WEBHOOK_TIMEOUT_SECONDS", 15, most=60)
+# How long one API request may look up the names in its webhooks' addresses, in seconds. It may run out: a name that is
+# not resolved by then is accepted, and judged at delivery.
+WEBHOOK_LOOK_UP_SECONDS = _positive("WEBHOOK_LOOK_UP_SECONDS", 2, most=10)
 # How long a webhook is tried, in seconds. A day, so that a receiver that fails at night can be repaired in the morning.
 WEBHOOK_GIVE_UP_SECONDS = _positive("WEBHOOK_GIVE_UP_SECONDS", 24 * 3600, most=30 * 24 * 3600)
 # Webhooks that may be on their way at once to one receiver (host and port) of an account: one that takes a second gets
@@ -168,6 +171,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "campaigns_project.middleware.BodyLimit",
     "campaigns_project.middleware.CarriersFirst",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -7,19 +7,21 @@ reach (OWASP: Server-Side Request Forgery).
 import ipaddress
 import re
 import socket
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import lru_cache
 from urllib.parse import quote
 
 from django.conf import settings
 from yarl import URL
 
-# How long an API request waits for a name to resolve. That may fail: the check that counts is the one at delivery.
-LOOKUP_SECONDS = 2
 # How long API requests reuse a resolved name, in seconds: hundreds of campaigns of one request name the same host.
 CACHED_SECONDS = 60
-_lookups = ThreadPoolExecutor(max_workers=4, thread_name_prefix="webhook-names")
+# Names that a process looks up at the same time. A look-up can't be cancelled and may take a minute, so one that finds
+# no room is not made: the check that counts is the one at delivery.
+LOOK_UPS_AT_ONCE = 4
+_room = threading.BoundedSemaphore(LOOK_UPS_AT_ONCE)
 
 
 class PrivateAddress(OSError):
@@ -57,6 +59,19 @@ def request_url(text: str) -> URL:
         raise UnusableAddress(str(error)) from error
 
 
+# Addresses that Python's registry calls global, and that lead to something only this machine or its network has.
+_NOT_FOR_WEBHOOKS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "168.63.129.16/32",  # Azure's platform: DHCP, DNS and the agent's secrets
+        "192.0.0.0/24",  # protocol assignments; Oracle's clouds answer at 192.0.0.192
+        "192.88.99.0/24",  # relays of 6to4, deprecated
+        "64:ff9b::/96",  # NAT64: an IPv4 address inside, which only a translator knows
+        "3fff::/20",  # documentation
+    )
+)
+
+
 def is_public(text: str) -> bool:
     """Return whether an IP address is not private, loopback, link-local, shared, multicast or reserved.
 
@@ -69,13 +84,31 @@ def is_public(text: str) -> bool:
             return is_public(str(inner))
         if address.is_site_local:
             return False
+    if any(address in network for network in _NOT_FOR_WEBHOOKS):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
-def is_refused(url: str) -> bool:
-    """Return whether the URL of a webhook leads to private networks only, as far as can be told now.
+class LookUps:
+    """The time that one request may wait for look-ups, for all names in it, however many they are."""
 
-    A name that does not resolve is not refused: it may exist by the time of the first event.
+    def __init__(self) -> None:
+        self.seconds_left = settings.WEBHOOK_LOOK_UP_SECONDS
+
+    def wait(self, looked_up: "Future[tuple[str, ...]]") -> tuple[str, ...]:
+        """Return the addresses. Raises TimeoutError when the time is up, or what the look-up has raised."""
+        started = time.monotonic()
+        try:
+            return looked_up.result(self.seconds_left)
+        finally:
+            self.seconds_left = max(0.0, self.seconds_left - (time.monotonic() - started))
+
+
+def is_refused(url: str, look_ups: LookUps) -> bool:
+    """Return whether the URL of a webhook leads to private networks only, as far as can be told in the time left.
+
+    A name that does not resolve in time is not refused: it may exist by the time of the first event, and is judged
+    then.
     """
     if settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES:
         return False
@@ -83,21 +116,63 @@ def is_refused(url: str) -> bool:
         host = request_url(url).raw_host
     except UnusableAddress:
         return False  # the validator of URLs refuses it
-    addresses = _resolve(host, int(time.monotonic() / CACHED_SECONDS)) if host else ()
+    if not host:
+        return False
+    addresses = _literal(host) or _resolve(host, int(time.monotonic() / CACHED_SECONDS), look_ups)
     return bool(addresses) and not any(is_public(address) for address in addresses)
 
 
-@lru_cache(maxsize=1000)
-def _resolve(host: str, _minute: int) -> tuple[str, ...]:
-    """Return the IP addresses of a name, or of a literal in any spelling (`127.1`, `0x7f000001`); () if none in time.
-
-    _minute: part of the cache's key, so that results expire.
-    """
-    looked_up = _lookups.submit(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+def _literal(host: str) -> tuple[str, ...]:
+    """Return the address that a literal in any spelling (`127.1`, `0x7f000001`) means; () for a name. Asks nobody."""
     try:
-        return tuple(str(entry[4][0]) for entry in looked_up.result(LOOKUP_SECONDS))
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(str(entry[4][0]) for entry in found)
+
+
+def _resolve(host: str, minute: int, look_ups: LookUps) -> tuple[str, ...]:
+    """Return the IP addresses of a name; () if there are none in time. `minute` lets results expire."""
+    looked_up = _looked_up(host, minute)
+    if looked_up is None:
+        return ()
+    try:
+        return look_ups.wait(looked_up)
     except (OSError, UnicodeError, TimeoutError):
         return ()
+
+
+_starting = threading.Lock()
+
+
+def _looked_up(host: str, minute: int) -> "Future[tuple[str, ...]] | None":
+    """Return the look-up of a name: the one under way or done in this minute, or a new one; None without room."""
+    with _starting:  # two requests for one name share a look-up
+        try:
+            return _begin(host, minute)
+        except BlockingIOError:
+            return None
+
+
+@lru_cache(maxsize=1000)
+def _begin(host: str, _minute: int) -> "Future[tuple[str, ...]]":
+    """Start to look up a name. Raises BlockingIOError without room, which is not remembered."""
+    if not _room.acquire(blocking=False):
+        raise BlockingIOError
+    looked_up: Future[tuple[str, ...]] = Future()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            looked_up.set_result(tuple(str(entry[4][0]) for entry in found))
+        except Exception as error:  # noqa: BLE001 -- whoever waits for it gets it
+            looked_up.set_exception(error)
+        finally:
+            _room.release()
+
+    # A daemon: a process that ends does not wait for names that never resolve.
+    threading.Thread(target=look_up, name="webhook-name", daemon=True).start()
+    return looked_up
 
 
 def open_socket(info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:

@@ -4,6 +4,7 @@ import json
 import re
 from itertools import takewhile
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.validators import URLValidator
 from drf_spectacular.utils import extend_schema_field
@@ -76,14 +77,32 @@ def callback_field() -> TextField:
         max_length=2048,
         validators=[
             URLValidator(schemes=["http", "https"], message="write an address that begins with http:// or https://"),
-            reachable_by_all,
+            usable_port,
+            ReachableByAll(),
         ],
     )
 
 
-def reachable_by_all(url: str) -> None:
-    """Refuse an address in this server's own networks. It is checked again at each delivery."""
-    if addresses.is_refused(url):
-        raise serializers.ValidationError(
-            "this address is private, loopback or link-local: give one that the public internet reaches"
-        )
+class ReachableByAll:
+    """Refuse an address in this server's own networks. It is checked again at each delivery.
+
+    context: look_ups, the time that all addresses of a request share.
+    """
+
+    requires_context = True
+
+    def __call__(self, url: str, field: serializers.Field[Any, Any, Any, Any]) -> None:
+        if addresses.is_refused(url, field.context["look_ups"]):
+            raise serializers.ValidationError(
+                "this address is private, loopback or link-local: give one that the public internet reaches"
+            )
+
+
+def usable_port(url: str) -> None:
+    """Refuse a port that does not exist: URLValidator takes any five digits."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise serializers.ValidationError("its port does not exist: give one from 1 to 65535, or leave it out")

@@ -87,7 +87,7 @@ class ScheduleRequestSerializer(ObjectSerializer):
 
 class CampaignRequestSerializer(ObjectSerializer):
     # Validated data are the arguments of lifecycle.create and lifecycle.change.
-    # context: account; campaign, if one is being changed.
+    # context: account; look_ups, for the names in addresses; campaign, if one is being changed.
 
     name = TextField(min_length=3, max_length=255, required=False)
     type = WordField(["trans"], required=False)

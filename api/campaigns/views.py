@@ -23,6 +23,7 @@ from campaigns import audience, lifecycle
 from campaigns.models import Campaign
 from core import clocks
 from core.errors import InvalidRequest
+from webhooks.addresses import LookUps
 
 
 class CampaignsQuery(queries.StatusQuery):
@@ -65,7 +66,8 @@ class CampaignListView(CampaignsView):
     @idempotent
     def post(self, request: Request, account_sid: str) -> Response:
         given = bodies.parse(request)
-        parsed = [self._parsed(body, position, len(given)) for position, body in enumerate(given)]
+        context = {"account": self.account, "look_ups": LookUps()}
+        parsed = [self._parsed(body, position, len(given), context) for position, body in enumerate(given)]
         now = clocks.now()
         with transaction.atomic():
             created = [lifecycle.create(self.account, now=now, **arguments) for arguments in parsed]
@@ -76,10 +78,10 @@ class CampaignListView(CampaignsView):
         }
         return _written(self, created, numbers)
 
-    def _parsed(self, body: dict[str, Any], position: int, total: int) -> dict[str, Any]:
+    def _parsed(self, body: dict[str, Any], position: int, total: int, context: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of lifecycle.create. With several campaigns, an error names the one that it is in."""
         try:
-            return _validated(CampaignRequestSerializer(data=body, context={"account": self.account}))
+            return _validated(CampaignRequestSerializer(data=body, context=context))
         except ValidationError as error:
             if total == 1:
                 raise
@@ -142,7 +144,7 @@ class CampaignView(CampaignsView):
             return verb(campaign)
 
     def _serializer(self, campaign: Campaign, body: dict[str, Any]) -> CampaignRequestSerializer:
-        context = {"account": self.account, "campaign": campaign}
+        context = {"account": self.account, "campaign": campaign, "look_ups": LookUps()}
         return CampaignRequestSerializer(data=body, context=context, partial=True)
 
 

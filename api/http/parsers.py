@@ -154,7 +154,18 @@ def read_bounded(stream: IO[bytes]) -> bytes:
     except Exception as error:
         # Each server raises its own exceptions for a body that ends early or has malformed chunks.
         raise ParseError("the body can't be read to its end: send the request again") from error
-    raise BodyTooLarge(
+    raise _too_large()
+
+
+def require_bounded(request: HttpRequest) -> None:
+    """Raise BodyTooLarge if the request says that its body is larger than MAX_REQUEST_BYTES. Reads nothing of it."""
+    length = str(request.META.get("CONTENT_LENGTH") or "0").strip()
+    if length.isdecimal() and (len(length) > MAX_DIGITS or int(length) > settings.MAX_REQUEST_BYTES):
+        raise _too_large()
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(
         f"the body is larger than {settings.MAX_REQUEST_BYTES:,} bytes: send fewer numbers in one request"
     )
 

@@ -1,12 +1,14 @@
 """Invalid bodies: a 4xx with an envelope and a sentence that says what to do; never a 500, and nothing stored."""
 
 import json
+from concurrent.futures import Future
 
 import pytest
 
 from campaigns.models import Campaign
 from tests.api.client import campaign, stored
 from tests.factories import CampaignFactory
+from webhooks import addresses
 
 NUL = "\\u0000"
 
@@ -192,11 +194,30 @@ class TestTypesAndValues:
             ({"status_callback": "ftp://example.com"}, "'status_callback': write an address"),
             ({"status_callback": "http://"}, "'status_callback'"),
             ({"status_callback": "http://[::1"}, "'status_callback'"),
+            ({"status_callback": "http://example.com:65536/x"}, "'status_callback': its port does not exist"),
+            ({"status_callback": "http://example.com:0/x"}, "'status_callback': its port does not exist"),
             ({"status_callback": "http://example.com/" + "a" * 2048}, "'status_callback'"),
         ],
     )
     def test_a_value_that_can_not_be_is_refused_with_the_way_out(self, api, fields, says):
         assert api.create(**fields).is_refused(400, says)
+
+    def test_names_that_never_resolve_cost_a_request_its_time_once(self, api, account, settings, monkeypatch):
+        """200 addresses in one request: the first uses up the time, and all are judged at delivery."""
+        settings.WEBHOOK_LOOK_UP_SECONDS = 0.05
+        settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES = False
+        waited = []
+
+        class Never(Future[tuple[str, ...]]):
+            def result(self, timeout=None):
+                waited.append(timeout)
+                return super().result(timeout)
+
+        monkeypatch.setattr(addresses, "_looked_up", lambda *_: Never())
+        given = [campaign(name=f"campaign {n}", status_callback=f"https://{n}.example/") for n in range(20)]
+        given.append(campaign(name="last", status_callback="http://127.0.0.1/x"))
+        assert api.post("/campaigns", {"campaigns": given}).is_refused(400, "campaigns[20].status_callback", "private")
+        assert (len(waited), waited[0], set(waited[1:])) == (20, 0.05, {0.0})
 
     def test_an_account_of_one_start_a_minute_is_told_one(self, api, account):
         account.starts_per_minute = 1

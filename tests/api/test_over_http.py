@@ -32,7 +32,7 @@ def port(django_db_setup: None) -> Iterator[int]:
     command = [sys.executable, "-m", "gunicorn", "campaigns_project.wsgi", "--bind", f"127.0.0.1:{port}"]
     options = ["--worker-class", "gthread", "--threads", "2", "--keep-alive", "5", "--log-level", "error"]
     server = subprocess.Popen(
-        [*command, *options, "--limit-request-line", "8190", "--no-control-socket"],
+        [*command, *options, "--limit-request-line", "8190", "--forwarder-headers=", "--no-control-socket"],
         env=os.environ | {"DATABASE_URL": urlunsplit(database)},
     )
     try:
@@ -181,6 +181,32 @@ def test_a_body_in_chunks_with_an_idempotency_key_is_handled_once(wire):
     first, second = (wire.post(chunks(body, 40), **{"Idempotency-Key": "order-7"}) for _ in range(2))
     assert first == second
     assert Campaign.objects.count() == 1
+
+
+OUTSIDE_THE_API = ["/admin/login/", "/healthz", "/nowhere", "/v2/x", "/carrier-events/exotel/" + "0" * 32]
+
+
+@pytest.mark.parametrize("path", OUTSIDE_THE_API)
+def test_a_length_that_is_too_large_is_refused_before_any_of_it_has_come(wire, path):
+    """The body never comes: a server that read it first would wait for it, and say that it ended early."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=cut\r\n"
+    status, envelope = wire.raw(head.encode() + b"Content-Length: 300000000\r\n\r\n")
+    assert status == 413
+    assert "larger than 2,000,000 bytes" in description(envelope)
+
+
+@pytest.mark.parametrize("path", OUTSIDE_THE_API)
+def test_a_form_of_20_mb_in_chunks_is_refused_on_every_address(wire, path):
+    headers = {"Content-Type": "multipart/form-data; boundary=cut"}
+    body = TestCsvUpload.form(b" " * 20 * MB)
+    wire.connection.request("POST", path, body, headers, encode_chunked=True)
+    assert wire.read(wire.connection.getresponse())[0] == 413
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])
+def test_a_client_has_no_say_in_where_the_server_is_mounted(wire, name):
+    wire.connection.request("GET", "/healthz/x", headers=wire.headers | {name: "/healthz"})
+    assert wire.connection.getresponse().status == 404
 
 
 class TestCsvUpload:

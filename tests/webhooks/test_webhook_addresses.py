@@ -2,6 +2,8 @@
 
 import ipaddress
 import socket
+import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -17,7 +19,11 @@ PRIVATE = [
     "169.254.169.254",
     "172.16.0.1",
     "172.31.255.255",
+    "168.63.129.16",
     "192.0.0.1",
+    "192.0.0.9",
+    "192.0.0.192",
+    "192.88.99.1",
     "192.0.2.1",
     "192.168.1.1",
     "198.18.0.1",
@@ -32,6 +38,10 @@ PRIVATE = [
     "::ffff:169.254.169.254",
     "::127.0.0.1",
     "64:ff9b::7f00:1",
+    "64:ff9b::808:808",
+    "3fff::1",
+    "3fff:fff:ffff::1",
+    "::ffff:168.63.129.16",
     "2001:db8::1",
     "2002:7f00:1::",
     "2002:a00:1::",
@@ -42,7 +52,16 @@ PRIVATE = [
     "fec0::1",
     "ff02::1",
 ]
-PUBLIC = ["1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "100.63.255.255",
+    "100.128.0.1",
+    "172.32.0.1",
+    "168.63.129.17",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+]
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -57,20 +76,24 @@ def test_what_everybody_can_reach_is_public(address):
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    addresses._resolve.cache_clear()
+    addresses._begin.cache_clear()
     yield
-    addresses._resolve.cache_clear()
+    addresses._begin.cache_clear()
+
+
+def is_refused(url, look_ups=None):
+    return addresses.is_refused(url, look_ups or addresses.LookUps())
 
 
 def names(monkeypatch, **resolved):
     """Install a resolver that knows these names. A list of lists holds one reply for each time that it is asked."""
     asked = {name.replace("_", "."): list(answers) for name, answers in resolved.items()}
 
-    def getaddrinfo(host, port, *_, **__):
+    def getaddrinfo(host, port, *_, flags=0, **__):
         try:
             found = [str(ipaddress.ip_address(host))]
         except ValueError:
-            if host not in asked:
+            if host not in asked or flags & socket.AI_NUMERICHOST:
                 raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
             found = asked[host].pop(0) if isinstance(asked[host][0], list) else asked[host]
         family = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -80,6 +103,40 @@ def names(monkeypatch, **resolved):
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+class HeldNames:
+    """A resolver that knows literals, and gives no reply about any name until it is told to end."""
+
+    def __init__(self, monkeypatch):
+        self.asked, self._held, real = 0, threading.Event(), socket.getaddrinfo
+
+        def getaddrinfo(host, port, *, type, flags=0):  # noqa: A002
+            if not flags & socket.AI_NUMERICHOST:
+                self.asked += 1
+                self._held.wait(60)
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            return real(host, port, type=type, flags=flags)
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    def _alive(self):
+        return [thread for thread in threading.enumerate() if thread.name == "webhook-name"]
+
+    def threads(self):
+        return len(self._alive())
+
+    def end(self):
+        self._held.set()
+        for thread in self._alive():
+            thread.join(60)
+
+
+@pytest.fixture
+def held_names(monkeypatch):
+    held = HeldNames(monkeypatch)
+    yield held
+    held.end()
 
 
 class TestAtCreation:
@@ -97,30 +154,59 @@ class TestAtCreation:
         ],
     )
     def test_a_private_address_is_refused(self, url):
-        assert addresses.is_refused(url)
+        assert is_refused(url)
 
     @pytest.mark.parametrize("url", ["http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0/"])
     def test_other_spellings_of_an_address_are_that_address(self, url):
-        assert addresses.is_refused(url)
+        assert is_refused(url)
 
     def test_a_name_that_leads_to_private_addresses_only_is_refused(self, monkeypatch):
         names(monkeypatch, inside_example=["10.0.0.5", "fd00::5"], both_example=["10.0.0.5", "8.8.8.8"])
-        assert addresses.is_refused("https://inside.example/hook")
-        assert not addresses.is_refused("https://both.example/hook")
+        assert is_refused("https://inside.example/hook")
+        assert not is_refused("https://both.example/hook")
 
     def test_a_name_is_looked_up_once_however_many_campaigns_have_it(self, monkeypatch):
         names(monkeypatch, client_example=[["8.8.8.8"]])
-        assert not any(addresses.is_refused(f"https://client.example/{number}") for number in range(600))
+        assert not any(is_refused(f"https://client.example/{number}") for number in range(600))
 
     def test_a_name_that_nobody_knows_yet_and_nonsense_are_not_judged(self, monkeypatch):
         names(monkeypatch)
-        assert not addresses.is_refused("https://soon.example/")
-        assert not addresses.is_refused("http://[::1")
-        assert not addresses.is_refused("http://")
+        assert not is_refused("https://soon.example/")
+        assert not is_refused("http://[::1")
+        assert not is_refused("http://")
+
+    def test_names_that_never_resolve_cost_a_request_its_time_once(self, monkeypatch, settings, held_names):
+        """However many names a request holds, and whatever else it holds: no thread more, and no second wait."""
+        settings.WEBHOOK_LOOK_UP_SECONDS = 0.05
+        look_ups = addresses.LookUps()
+        assert not any(is_refused(f"https://{number}.example/", look_ups) for number in range(200))
+        assert look_ups.seconds_left == 0
+        assert held_names.asked == addresses.LOOK_UPS_AT_ONCE
+        assert held_names.threads() == addresses.LOOK_UPS_AT_ONCE
+        assert is_refused("http://127.0.0.1/x", look_ups), "a literal needs no look-up"
+
+    def test_others_do_not_wait_for_names_that_never_resolve(self, monkeypatch, settings, held_names):
+        settings.WEBHOOK_LOOK_UP_SECONDS = 0.05
+        for number in range(addresses.LOOK_UPS_AT_ONCE):
+            is_refused(f"https://{number}.example/")
+        settings.WEBHOOK_LOOK_UP_SECONDS = 10
+        neighbour = addresses.LookUps()
+        monkeypatch.setattr(Future, "result", lambda *_: pytest.fail("the neighbour waits"))
+        assert not is_refused("https://neighbour.example/", neighbour)
+        assert is_refused("http://10.0.0.1/", neighbour)
+
+    def test_there_is_room_again_when_they_have_ended(self, monkeypatch, settings, held_names):
+        settings.WEBHOOK_LOOK_UP_SECONDS = 0.05
+        for number in range(addresses.LOOK_UPS_AT_ONCE):
+            is_refused(f"https://{number}.example/")
+        held_names.end()
+        names(monkeypatch, inside_example=["10.0.0.5"])
+        settings.WEBHOOK_LOOK_UP_SECONDS = 10
+        assert is_refused("https://inside.example/")
 
     def test_the_setting_allows_them(self, settings):
         settings.WEBHOOK_ALLOW_PRIVATE_ADDRESSES = True
-        assert not addresses.is_refused("http://127.0.0.1/")
+        assert not is_refused("http://127.0.0.1/")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -147,7 +233,7 @@ class TestAtDelivery:
         """The name was public when the campaign was created, and is private when the connection is made."""
         names(monkeypatch, client_example=[["8.8.8.8"], ["127.0.0.1"], ["127.0.0.1"]])
         url = f"http://client.example:{receiver.server.server_port}/"
-        assert not addresses.is_refused(url)
+        assert not is_refused(url)
         assert self.refusal(url).startswith("refused: ")
         assert receiver.received == []
 

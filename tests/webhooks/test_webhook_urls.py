@@ -132,12 +132,12 @@ class TestOnTheWire:
 )
 def test_the_check_judges_the_host_that_is_requested(monkeypatch, url):
     """However a URL is read, it is refused where the server that is asked is private, or it can't be used at all."""
-    monkeypatch.setattr(addresses, "_resolve", lambda host, _: ("8.8.8.8",) if host == "client.example" else ("::1",))
+    monkeypatch.setattr(addresses, "_resolve", lambda host, *_: ("8.8.8.8",) if host == "client.example" else ("::1",))
     try:
         requested = request_url(url).raw_host
     except UnusableAddress:
         return
-    assert addresses.is_refused(url) == (requested != "client.example")
+    assert addresses.is_refused(url, addresses.LookUps()) == (requested != "client.example")
 
 
 @pytest.mark.parametrize(
