@@ -23,9 +23,18 @@ env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")  # variables of the real environment win over it, as in `make up`
 
 
+# 32 characters of 64 kinds are 192 bits.
+SHORTEST_SECRET_KEY = 32
+
+
 def _secret_key(data_dir: Path) -> str:
     """Return SECRET_KEY, or a random key that is made once and stored in data_dir: no two servers share a default."""
     if given := str(env.str("SECRET_KEY", default="")):
+        if len(given) < SHORTEST_SECRET_KEY:
+            raise ImproperlyConfigured(
+                f"SECRET_KEY has {len(given)} characters and must have {SHORTEST_SECRET_KEY} at least: it signs links"
+                " and encrypts tokens. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
+            )
         return given
     stored = data_dir / "secret_key"
     if not stored.exists():

@@ -10,7 +10,13 @@ from core.signed_addresses import token
 
 def events_url(carrier: str, attempt_id: UUID) -> str:
     """Return the address for the attempt's events. Its id ends the path: the sandbox's ring log reads it there."""
-    return f"{settings.PUBLIC_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={token('events', attempt_id.hex)}"
+    signature = token(*event_subject(carrier, attempt_id))
+    return f"{settings.PUBLIC_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={signature}"
+
+
+def event_subject(carrier: str, attempt_id: UUID) -> tuple[str, str]:
+    """Return purpose and subject of the token: one carrier's event is never read by another's driver."""
+    return "events", f"{carrier}/{attempt_id.hex}"
 
 
 def flow_url(campaign: Campaign, call_pk: int) -> str:

@@ -1,9 +1,11 @@
 """The addresses that carriers use: to send their events, and to read a flow."""
 
 import json
+import math
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
@@ -12,10 +14,14 @@ from django.views.decorators.http import require_GET, require_POST
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign, Flow
 from core import failpoints, signed_addresses
-from dialer import carriers, inbox
+from dialer import carriers, inbox, links
 
 # More fields than any carrier sends. No driver reads those that are cut off.
 MOST_FIELDS = 100
+# Values below this level are stored as null: no driver reads any that deep, and the event must not be lost for them.
+MOST_LEVELS = 16
+
+log = structlog.get_logger(__name__)
 
 
 @csrf_exempt
@@ -23,10 +29,13 @@ MOST_FIELDS = 100
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
     """Check the token, store the event, respond 2xx. Nothing else: the inbox settles it."""
     token = request.GET.get("token", "")
-    if not carriers.is_known(carrier) or not signed_addresses.is_token(token, "events", attempt_id.hex):
+    if not carriers.is_known(carrier) or not signed_addresses.is_token(
+        token, *links.event_subject(carrier, attempt_id)
+    ):
         return _no_such_address()
     payload = _payload(request)
     if payload is None:
+        log.warning("event_refused", carrier=carrier, attempt=attempt_id.hex, content_type=request.content_type)
         return HttpResponse("the event must be a form or a JSON object\n", status=400, content_type="text/plain")
     failpoints.reached("event-before-commit")
     inbox.append(carrier, [(attempt_id, payload)])
@@ -74,7 +83,7 @@ def _payload(request: HttpRequest) -> dict[str, Any] | None:
     """Return the fields of the form or of the JSON object; None for anything else, and where there are no fields."""
     if request.content_type == "application/json":
         try:
-            fields = json.loads(request.body, parse_constant=lambda _: None)
+            fields = json.loads(request.body, parse_constant=lambda _: None, parse_float=_finite)
         except (ValueError, RecursionError):
             return None
     else:
@@ -84,13 +93,21 @@ def _payload(request: HttpRequest) -> dict[str, Any] | None:
     return {_storable(name): _storable(value) for name, value in list(fields.items())[:MOST_FIELDS]}
 
 
-def _storable(value: Any) -> Any:
-    """Remove NUL and lone surrogates, which PostgreSQL refuses in JSON: they must not cost the event."""
+def _finite(digits: str) -> float | None:
+    """Return the number; None for one that no double holds (`1e999`), which PostgreSQL refuses in JSON."""
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _storable(value: Any, levels: int = MOST_LEVELS) -> Any:
+    """Remove what PostgreSQL refuses in JSON (NUL, lone surrogates) or no driver reads: it must not cost the event."""
     match value:
         case str():
             return value.replace("\0", "").encode(errors="replace").decode()
+        case list() | dict() if not levels:
+            return None
         case list():
-            return [_storable(item) for item in value]
+            return [_storable(item, levels - 1) for item in value]
         case dict():
-            return {_storable(name): _storable(item) for name, item in value.items()}
+            return {_storable(name): _storable(item, levels - 1) for name, item in value.items()}
     return value

@@ -19,9 +19,10 @@ def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
         message = f"'format' must be one of {', '.join(csv_report.FORMATS)}: leave it out for csv\n"
         return HttpResponse(message, status=400, content_type="text/plain")
     campaigns = Campaign.objects.select_related("account", "caller_id", "custom_field")
-    campaign = get_object_or_404(campaigns, pk=campaign_id)
+    campaign = get_object_or_404(campaigns, pk=campaign_id, account__is_active=True)
     response = StreamingHttpResponse(
         csv_report.stream(campaign, csv_report.FORMATS[name]), content_type="text/csv; charset=utf-8"
     )
+    response["Cache-Control"] = "private, no-store"  # numbers of people
     response["Content-Disposition"] = f'attachment; filename="{csv_report.file_name(campaign_id)}"'
     return response

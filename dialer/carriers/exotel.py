@@ -291,8 +291,14 @@ def _event(fields: Mapping[str, Any], status: str, duration: int | None) -> Even
         ended_at=ended_at,
         duration_seconds=duration if answered else None,
         digits=str(fields.get("Digits") or "")[:255],
-        recording_url=str(fields.get("RecordingUrl") or "")[:2048],
+        recording_url=_address(fields.get("RecordingUrl")),
     )
+
+
+def _address(text: Any) -> str:
+    """Return an http(s) address; "" for anything else, which a person who opens the report might click."""
+    given = str(text or "").strip()[:2048]
+    return given if re.match(r"https?://[^\s/]", given, re.IGNORECASE) else ""
 
 
 def _moment(text: Any) -> datetime | None:

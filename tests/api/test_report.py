@@ -311,3 +311,11 @@ class TestLink:
     @pytest.mark.parametrize("name", ["x.csv", "0.csv", "%00.csv", "A" * 32 + ".csv", "a" * 32])
     def test_an_odd_file_name_is_not_found(self, api, name):
         assert api.http.get(f"/reports/{name}").status_code == 404
+
+
+def test_the_link_of_an_inactive_account_ends_and_no_cache_keeps_a_report(api, account, ended):
+    url = api.get(f"/campaigns/{ended.pk.hex}").data["report_url"]
+    assert download(api, url).headers["Cache-Control"] == "private, no-store"
+    account.is_active = False
+    account.save()
+    assert download(api, url).status_code == 404

@@ -33,7 +33,7 @@ def test_production_is_clean():
     ("environment", "sentence"),
     [
         ({"DEBUG": "True"}, "You should not have DEBUG set to True in deployment"),
-        ({"SECRET_KEY": "short"}, "Your SECRET_KEY has less than 50 characters"),
+        ({"SECRET_KEY": "o7Pz3vQm1XkT9bLw5NcR8yHd2JfG4sUa"}, "Your SECRET_KEY has less than 50 characters"),
         ({"PUBLIC_URL": "http://trunkline.example"}, "SECURE_SSL_REDIRECT"),
     ],
 )
@@ -41,3 +41,9 @@ def test_what_is_missing_is_reported(environment, sentence):
     run = check(**environment)
     assert run.returncode == 1
     assert sentence in " ".join(run.stderr.split())
+
+
+def test_a_short_secret_key_stops_the_start_with_the_way_out():
+    run = check(SECRET_KEY="x" * 31)
+    assert run.returncode == 1
+    assert "SECRET_KEY has 31 characters and must have 32 at least" in run.stderr

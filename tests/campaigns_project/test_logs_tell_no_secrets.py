@@ -208,7 +208,7 @@ def test_no_number_and_no_secret_is_logged_whatever_goes_wrong(rig, api, receive
     attempt = CallAttempt.objects.latest("id")
     secrets = {
         "api": api.headers["authorization"].split()[1],
-        "event": signed_addresses.token("events", attempt.pk.hex),
+        "event": signed_addresses.token("events", f"simulated/{attempt.pk.hex}"),
         "webhook": rig.account.webhook_secret.reveal(),
         "trunk": TRUNK_TOKEN,
         "report": report_url(attempt.campaign_id).partition("signature=")[2],

@@ -475,3 +475,14 @@ def test_another_error_is_no_limit(stub, monkeypatch):
     found = look_up(stub, lost(request()))
     assert isinstance(found, CantTell)
     assert not found.is_too_many
+
+
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//x/a", "http:///a", "x"]
+)
+def test_the_address_of_a_recording_is_http_or_nothing(address):
+    told = {"Status": "completed", "RecordingUrl": address}
+    assert ExotelCarrier.read_event(told).recording_url == ""
+    assert (
+        ExotelCarrier.read_event(told | {"RecordingUrl": "HTTPS://r.example/a"}).recording_url == "HTTPS://r.example/a"
+    )

@@ -4,6 +4,7 @@ import json
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from campaigns.models import Campaign
 from dialer import links
@@ -58,6 +59,26 @@ def test_characters_that_the_database_refuses_do_not_cost_the_event(client, redi
     body = '{"Status": "busy", "Digits": "1\\u0000\\ud800", "Deep": [{"a\\u0000": NaN}]}'
     assert client.post(address, body, "application/json").status_code == 204
     assert CarrierEvent.objects.get().payload == {"Status": "busy", "Digits": "1?", "Deep": [{"a": None}]}
+
+
+@pytest.mark.parametrize(
+    "extra", ["1e999", "-1e999", "[1e400]", "[" * 700 + "]" * 700, '{"a":' * 700 + "1" + "}" * 700]
+)
+def test_odd_values_beside_the_status_do_not_cost_the_event(client, redis, address, extra):
+    body = f'{{"Status": "busy", "Odd": {extra}}}'
+    assert client.post(address, body, "application/json").status_code == 204
+    assert CarrierEvent.objects.get().payload["Status"] == "busy"
+
+
+def test_an_event_that_is_refused_is_logged(client, address):
+    with capture_logs() as logged:
+        client.post(address, "{", "application/json")
+    assert [entry["carrier"] for entry in logged if entry["event"] == "event_refused"] == ["exotel"]
+
+
+def test_the_token_of_one_carrier_is_not_anothers(client, redis, address):
+    assert client.post(address.replace("/exotel/", "/sandbox/"), {"Status": "completed"}).status_code == 403
+    assert client.post(address.replace("/exotel/", "/simulated/"), {"status": "completed"}).status_code == 403
 
 
 def test_only_post_is_taken(client, address):

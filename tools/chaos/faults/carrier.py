@@ -67,14 +67,14 @@ def forged_callbacks(run: Run) -> Iterator[None]:
 def _forge(run: Run) -> None:
     """Send events with wrong tokens, which must be refused, and for an unknown attempt, which must change nothing."""
     for attempt_id in run.under_way():
-        for forged in ("", "0" * 64, token("events", uuid4().hex)):
+        for forged in ("", "0" * 64, token("events", f"exotel/{uuid4().hex}")):
             response = _post_event(run, attempt_id, forged)
             if response.status_code != 403:
                 run.notes.append(f"the response to a forged event was {response.status_code}")
         if CarrierEvent.objects.filter(attempt_id=attempt_id, payload__CallSid="forged").exists():
             run.notes.append("a forged event was stored")
     unknown = uuid4()
-    if _post_event(run, unknown, token("events", unknown.hex)).status_code != 204:
+    if _post_event(run, unknown, token("events", f"exotel/{unknown.hex}")).status_code != 204:
         run.notes.append("an event for an unknown attempt was refused")
 
 
