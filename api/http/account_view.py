@@ -32,6 +32,11 @@ class AccountView(APIView):
             raise NotFound(f"there is no account {printable(kwargs['account_sid'])} for these credentials")
         self.account = caller.account
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let no cache keep numbers of people."""
+        response["Cache-Control"] = "private, no-store"
+        return super().finalize_response(request, response, *args, **kwargs)
+
     def respond(
         self, envelope: type[Envelope], rows: Sequence[Any], *, http_code: int = 200, **context: Any
     ) -> Response:

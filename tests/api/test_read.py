@@ -195,3 +195,8 @@ class TestList:
         CampaignFactory.create_batch(30, account=account)
         with django_assert_max_num_queries(6):
             assert len(api.get("/campaigns?limit=500").records) == 30
+
+
+def test_no_cache_keeps_a_response_with_data_or_an_error(api):
+    for path in ("/campaigns", "/contacts", "/campaigns/nothing"):
+        assert api.get(path).headers["Cache-Control"] == "private, no-store"
