@@ -87,6 +87,14 @@ def test_of_several_columns_with_numbers_the_best_name_counts(header, number):
     assert found.header.names[found.number_at] == number
 
 
+def test_a_postal_code_and_a_house_number_are_no_numbers():
+    """A Brazilian CEP of eight digits is also a service number there."""
+    found = layout("Nome,CEP,Número,Telefone\n", IGNORING, "BR")
+    assert found.header.names[found.number_at] == "Telefone"
+    with pytest.raises(FileRefused, match="no column is named number"):
+        layout("Nome,CEP,Número,Bairro\n", IGNORING, "BR")
+
+
 def test_a_fax_and_other_peoples_phones_are_no_numbers():
     with pytest.raises(FileRefused, match="no column is named number"):
         layout("Home Fax,Assistant's Phone,Company Main Phone,Phone 1 - Label,Customer Number\n", IGNORING)
