@@ -221,7 +221,12 @@ def test_the_lock_on_the_leases_is_not_held_while_it_looks(rig, monkeypatch):
 
     def look(*arguments):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'")
+            cursor.execute(
+                """
+                SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+                WHERE locktype = 'advisory' AND mode = 'ShareLock' AND datname = current_database()
+                """
+            )
             held.append(cursor.fetchone()[0])
         return real(*arguments)
 
