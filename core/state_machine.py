@@ -4,7 +4,7 @@ A module that owns a status holds the legal moves as a table and one StateMachin
 the move is left alone and not returned as moved: so late, repeated and out-of-order news changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -60,8 +60,12 @@ class StateMachine:
         """Tell whether a row in status `before` may move to `after`."""
         return after in self.legal.get(before, frozenset())
 
-    def move(self, moves: Sequence[Move], *, at: datetime) -> set[Key]:
-        """Make every move that is legal from the row's present status. Returns the primary keys that moved."""
+    def move(self, moves: Sequence[Move], *, at: datetime, only_from: Collection[str] | None = None) -> set[Key]:
+        """Make every move that is legal from the row's present status. Returns the primary keys that moved.
+
+        Args:
+            only_from: leave rows alone whose status is none of these, although the move would be legal.
+        """
         if not moves:
             return set()
         names = ["status", *moves[0].columns]
@@ -73,7 +77,12 @@ class StateMachine:
         chosen = ", ".join(f"%s::{self._type(name)} AS {name}" if name in same else name for name in values)
         keys = ", ".join(f"%s::{self._type(name)}[]" for name in (self._pk, *given))
         wanted = f"SELECT pk, {chosen} FROM unnest({keys}) AS given({', '.join(['pk', *given])})"  # noqa: S608
-        pairs = [(before, after) for before, afters in self.legal.items() for after in afters]
+        pairs = [
+            (before, after)
+            for before, afters in self.legal.items()
+            for after in afters
+            if only_from is None or before in only_from
+        ]
         return self._apply(wanted, [*same.values(), [move.pk for move in moves], *given.values()], names, pairs, at)
 
     def move_all(

@@ -1,6 +1,6 @@
 """The only module that writes CallAttempt.status. What moves an attempt out of each state: docs/developer/states.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,6 +58,16 @@ def allows(before: str, after: str) -> bool:
 def move(moves: Sequence[Move], *, at: datetime) -> set[Any]:
     """Make the moves that are legal. Returns the ids of the attempts that moved."""
     return _machine.move(moves, at=at)
+
+
+def doubt(reasons: Mapping[UUID, str], *, at: datetime) -> set[Any]:
+    """Move attempts whose reply was lost from placing to unknown. Returns the ids of those that moved.
+
+    News that overtook the loss stands: an attempt that is known to be up must never be given back as one that never
+    rang.
+    """
+    moves = [Move(pk, Status.UNKNOWN, reason) for pk, reason in reasons.items()]
+    return _machine.move(moves, at=at, only_from=[Status.PLACING])
 
 
 def claim(claims: Sequence[Claim], *, at: datetime) -> set[UUID]:

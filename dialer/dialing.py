@@ -230,7 +230,7 @@ def _store(trunk: Trunk, batch: Sequence[Placing], replies: Mapping[UUID, Reply]
     lost = {pk: reply for pk, reply in replies.items() if isinstance(reply, Ambiguous)}
     stored = outcomes.store_accepted(accepted, now)
     # The carrier is asked by recovery, within seconds.
-    attempt_states.move([Move(pk, Status.UNKNOWN, reply.reason) for pk, reply in lost.items()], at=now)
+    attempt_states.doubt({pk: reply.reason for pk, reply in lost.items()}, at=now)
     ends = [end for pk, reply in replies.items() if (end := _end(pk, reply))]
     outcomes.end([*ends, *_judge_caller_ids(batch, replies, now)], now)
     if left := {pk: ref for pk, ref in accepted.items() if pk not in stored}:
@@ -290,5 +290,5 @@ def _judge_trunk(trunk: Trunk, replies: Mapping[UUID, Reply], now: datetime) -> 
     if unavailable:
         trunk_health.took_no_call(trunk.pk, unavailable[0].reason, now)
         if any(reply.http_status == TOO_MANY_REQUESTS for reply in unavailable):
-            look_up_pace.rest(trunk.carrier_account_id, None, now)
+            look_up_pace.give_way(trunk.carrier_account_id, now)
         log.warning("calls_not_taken", trunk=trunk.name, calls=len(unavailable), reason=unavailable[0].reason)

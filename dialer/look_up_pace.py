@@ -42,9 +42,24 @@ def rest(account_id: int, seconds: float | None, now: datetime) -> None:
     Args:
         seconds: what the carrier asks for, None where it says nothing.
     """
-    pause = REST if seconds is None else min(max(timedelta(seconds=seconds), timedelta(seconds=1)), LONGEST_REST)
+    # Limited as a number: what a carrier sends may be more than a timedelta holds.
+    asked_for = None if seconds is None else min(max(seconds, 1.0), LONGEST_REST.total_seconds())
+    pause = REST if asked_for is None else timedelta(seconds=asked_for)
     try:
         _store(account_id, max(now + pause, _used_up_to(account_id, now)), now)
+    except RedisError as error:
+        log.warning("look_ups_not_paused", error=str(error))
+
+
+def give_way(account_id: int, now: datetime) -> None:
+    """Send no look-ups for a moment, because the carrier took no more calls. At most every other moment is given.
+
+    A campaign may dial into the carrier's limit for hours. Its calls in doubt, and those whose end was lost, must be
+    asked for meanwhile.
+    """
+    try:
+        if redis_client().set(f"look-ups-gave-way:{account_id}", 1, nx=True, ex=2 * REST):
+            rest(account_id, None, now)
     except RedisError as error:
         log.warning("look_ups_not_paused", error=str(error))
 

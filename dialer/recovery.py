@@ -198,7 +198,7 @@ def _park(attempt: CallAttempt, reason: str, now: datetime) -> int:
     """Leave the attempt its channel, to be asked for again. One that is known to be up stays in progress."""
     parked = 0
     if attempt.status == Status.PLACING:
-        parked = len(attempt_states.move([Move(attempt.pk, Status.UNKNOWN, reason)], at=now))
+        parked = len(attempt_states.doubt({attempt.pk: reason}, at=now))
     CallAttempt.objects.filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED).update(heard_at=now)
     return parked
 

@@ -166,3 +166,50 @@ def test_each_account_at_a_carrier_has_its_own_allowance(redis):
     now = timezone.now()
     look_up_pace.take(1, 10, now)
     assert (look_up_pace.room(1, now), look_up_pace.room(2, now)) == (0, 10)
+
+
+def test_dialing_into_the_carriers_limit_all_the_time_leaves_look_ups_their_turns(rig: Rig, asked, monkeypatch):
+    [lost] = of(dial(rig, NUMBERS[:1], "lost-after-ring"))
+    place = rig.carrier.place
+
+    def often_too_many(requests):
+        replies = dict(place(requests))
+        replies |= {request.attempt_id: Unavailable("HTTP 429", 429) for request in requests[9::10]}
+        return replies
+
+    monkeypatch.setattr(rig.carrier, "place", often_too_many)
+    for second in range(60):
+        rig.clock.shift(timedelta(seconds=1))
+        rig.campaign(NUMBERS[1:11])
+        rig.tick()
+        if second % 5 == 0:
+            rig.recover()
+    assert lost in {attempt_id for _, attempt_id in asked}
+
+
+@pytest.mark.parametrize("seconds", [1e15, float("inf")])
+def test_a_carrier_that_asks_for_longer_than_any_time_is_asked_again(rig: Rig, monkeypatch, seconds):
+    dial(rig, NUMBERS[:2], "silent")
+    too_many = CantTell("HTTP 429", is_too_many=True, retry_after=seconds)
+    monkeypatch.setattr(rig.carrier, "look_up", lambda placed: {each.attempt_id: too_many for each in placed})
+    rig.clock.shift(look_ups.longest_call() - timedelta(minutes=10))
+    rig.recover()
+    rig.clock.shift(timedelta(minutes=20))
+    rig.recover()
+    assert not CallAttempt.objects.filter(status="in-progress").exists()
+
+
+@pytest.mark.parametrize("per_minute", [6, 30])
+def test_calls_up_are_asked_for_where_there_is_little_room(rig: Rig, asked, settings, monkeypatch, per_minute):
+    settings.CARRIER_LOOK_UPS_PER_MINUTE = per_minute
+    [up] = of(dial(rig, NUMBERS[:1], "silent"))
+    dial(rig, NUMBERS[1:10], "lost-after-ring")
+    can_not_tell = rig.carrier.look_up
+
+    def look_up(placed):
+        can_not_tell(placed)
+        return {each.attempt_id: CantTell("?") for each in placed}
+
+    monkeypatch.setattr(rig.carrier, "look_up", look_up)
+    sweep(rig, 300)
+    assert up in {attempt_id for _, attempt_id in asked}

@@ -11,7 +11,7 @@ from campaigns import schedule
 from campaigns.models import Call, Campaign
 from dialer import dialing, inbox, look_ups, messages, recovery
 from dialer.carriers import carrier_of
-from dialer.carriers.base import Event
+from dialer.carriers.base import CantTell, Event, NoSuchCall
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, leases
 from tests.factories import CallAttemptFactory, CallerIdFactory, TrunkFactory
@@ -257,3 +257,57 @@ def test_a_worker_that_comes_back_late_finds_nothing_to_do(rig):
     rig.clock.shift(11)
     dialing.dial(ids)
     assert sorted(rig.rings()) == [A, B]
+
+
+def comes_up(attempt_id):
+    inbox.append("simulated", [(attempt_id, {"status": "in-progress", "ref": attempt_id.hex})])
+    inbox.settle_batch(timezone.now())
+
+
+def test_a_call_that_came_up_before_its_reply_was_lost_is_not_rung_again(rig, monkeypatch):
+    """Moved back to unknown, it was given back when the carrier's look-up did not find it: its phone rang twice."""
+    rig.carrier.script = {A: ["lost-after-ring", "completed"]}
+    place = rig.carrier.place
+
+    def and_comes_up(requests):
+        replies = place(requests)
+        for request in requests:
+            comes_up(request.attempt_id)
+        return replies
+
+    monkeypatch.setattr(rig.carrier, "place", and_comes_up)
+    rig.campaign([A])
+    rig.tick()
+    assert attempt().status == "in-progress"
+    monkeypatch.setattr(rig.carrier, "look_up", lambda placed: {each.attempt_id: NoSuchCall() for each in placed})
+    for _ in range(8):
+        rig.clock.shift(timedelta(seconds=10))
+        rig.recover()
+        rig.tick()
+    assert rig.rings(A) == [A]
+
+
+@pytest.mark.parametrize("reply", [NoSuchCall(), CantTell("?")])
+def test_a_call_that_comes_up_while_the_carrier_is_asked_stays_up(rig, monkeypatch, reply):
+    rig.campaign([A])
+    die_while_placing(rig, monkeypatch, rung=True)
+
+    def look_up(placed):
+        for each in placed:
+            comes_up(each.attempt_id)
+        return {each.attempt_id: reply for each in placed}
+
+    monkeypatch.setattr(rig.carrier, "look_up", look_up)
+    rig.clock.shift(timedelta(seconds=60))
+    rig.recover()
+    assert attempt().status == "in-progress"
+
+
+def test_a_driver_that_fails_leaves_no_attempt_under_way_for_ever(rig, monkeypatch):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign([A])
+    rig.tick()
+    monkeypatch.setattr(rig.carrier, "look_up", lambda placed: 1 / 0)
+    rig.clock.shift(look_ups.longest_call() + timedelta(minutes=10))
+    rig.recover()
+    assert attempt().status == "failed"
