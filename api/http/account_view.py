@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,6 +28,7 @@ class AccountView(APIView):
     account: Account
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        _refuse_another_site(request)
         super().initial(request, *args, **kwargs)
         caller: Caller = request.user  # type: ignore[assignment]
         if caller.account.sid != kwargs["account_sid"]:
@@ -54,3 +57,16 @@ class AccountView(APIView):
     def _response(self, envelope: type[Envelope], content: Content, context: dict[str, Any]) -> Response:
         shown = envelope(content, context={"account": self.account, "zone": self.account.zone, **context})
         return Response(shown.data, status=content.http_code)
+
+
+def _refuse_another_site(request: Request) -> None:
+    """Refuse a change that a page of another site asks for: a browser may send credentials that it remembers.
+
+    Programs send neither header. Raises PermissionDenied.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    origin = request.headers.get("Origin", "")
+    is_ours = not origin or origin.partition("://")[2] == request.get_host()
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"} or not is_ours:
+        raise PermissionDenied("a page of another site may not send this: send it from a program, or from this server")

@@ -118,3 +118,22 @@ class TestAnotherAccounts:
         row = CampaignFactory(account=account)
         assert api.change(row, caller_id="+918047110000").status == 400
         assert api.change(row, url="http://x.example/666").status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"sec-fetch-site": "same-origin", "origin": "http://testserver"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({}, 200),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(api, headers, status):
+    api.headers = api.headers | headers
+    assert api.create().status == status
+    assert api.get("/campaigns").status == 200
