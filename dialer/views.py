@@ -28,10 +28,8 @@ log = structlog.get_logger(__name__)
 @require_POST
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
     """Check the token, store the event, respond 2xx. Nothing else: the inbox settles it."""
-    token = request.GET.get("token", "")
-    if not carriers.is_known(carrier) or not signed_addresses.is_token(
-        token, *links.event_subject(carrier, attempt_id)
-    ):
+    purpose, subject = links.event_subject(carrier, attempt_id)
+    if not carriers.is_known(carrier) or not _may_ask(request, purpose, subject):
         return _no_such_address()
     payload = _payload(request)
     if payload is None:
@@ -46,7 +44,7 @@ def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResp
 @require_GET
 def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
     """Respond with the flow document. A carrier gets its address with a call."""
-    if not _may_read(request, "flows", str(flow_pk)):
+    if not _may_ask(request, "flows", str(flow_pk)):
         return _no_such_address()
     flow = Flow.objects.filter(pk=flow_pk).first()
     return JsonResponse(flow.document if flow else {}, status=200 if flow else 404)
@@ -55,7 +53,7 @@ def hand_out_flow(request: HttpRequest, flow_pk: int) -> HttpResponse:
 @require_GET
 def hand_out_campaign_text(request: HttpRequest, campaign_id: UUID) -> HttpResponse:
     """Respond with the flow of a campaign whose calls all hear the same text."""
-    if not _may_read(request, "campaign-texts", campaign_id.hex):
+    if not _may_ask(request, "campaign-texts", campaign_id.hex):
         return _no_such_address()
     texts = Campaign.objects.filter(type=Campaign.Type.STATIC).exclude(text="")
     return JsonResponse(spoken_text.document(get_object_or_404(texts, pk=campaign_id)))
@@ -64,14 +62,14 @@ def hand_out_campaign_text(request: HttpRequest, campaign_id: UUID) -> HttpRespo
 @require_GET
 def hand_out_call_text(request: HttpRequest, call_pk: int) -> HttpResponse:
     """Respond with the flow of one call of a dynamic campaign: the text with the values of the call's list entry."""
-    if not _may_read(request, "call-texts", str(call_pk)):
+    if not _may_ask(request, "call-texts", str(call_pk)):
         return _no_such_address()
     texts = Call.objects.exclude(campaign__text="").select_related("campaign")
     call = get_object_or_404(texts, pk=call_pk)
     return JsonResponse(spoken_text.document(call.campaign, call.variables))
 
 
-def _may_read(request: HttpRequest, kind: str, subject: str) -> bool:
+def _may_ask(request: HttpRequest, kind: str, subject: str) -> bool:
     return signed_addresses.is_token(request.GET.get("token", ""), kind, subject)
 
 
