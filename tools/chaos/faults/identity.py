@@ -52,7 +52,11 @@ def _move(trunk: Trunk, address: str) -> None:
 
 @table.row("6m", "two accounts dial one number, replies and callbacks lost", race=True)
 def two_accounts(run: Run) -> Iterator[None]:
-    """Every reply is lost at once, that of a call that never rang as that of one that did."""
+    """Every reply is lost at once, that of a call that never rang as that of one that did.
+
+    The other account's attempt waits for the end of the call that may be its own, and is dialled then: twice as long.
+    """
+    run.patience *= 2
     run.order(
         {"name": "http-500", "rate": 0.5}, {"name": "error-after-ring"}, {"name": "drop-callbacks"}, default=SOME_LONG
     )
