@@ -182,12 +182,22 @@ class Neighbour:
         return self.is_in_doubt and (found.caller_id != own or self.caller_id == own)
 
 
-def as_far_as_believed(attempt: CallAttempt, look_up: LookUp, neighbours: Sequence[Neighbour]) -> LookUp:
-    """Return the carrier's reply, or that it can't tell where the reply may be about another attempt's call."""
+def as_far_as_believed(
+    attempt: CallAttempt, look_up: LookUp, asked_beside: Sequence[Neighbour], neighbours: Sequence[Neighbour]
+) -> LookUp:
+    """Return the carrier's reply, or that it can't tell where the reply may be about another attempt's call.
+
+    Args:
+        asked_beside: the neighbours when the carrier was asked.
+        neighbours: the neighbours now.
+    """
     if isinstance(look_up, AnothersCall):
         carrier_refs.refuse(attempt.pk, attempt.carrier_ref)
         return CantTell("the carrier has another number's call under the id of this one")
-    if isinstance(look_up, NoSuchCall) and not attempt.carrier_ref and any(other.is_under_way for other in neighbours):
+    # Where no neighbour has an id, no call was passed over as a neighbour's: then there is none at the number at all.
+    # Two attempts in doubt that never rang would wait for each other otherwise, for as long as a call may last.
+    passed_over = any(other.is_under_way and other.ref for other in [*asked_beside, *neighbours])
+    if isinstance(look_up, NoSuchCall) and not attempt.carrier_ref and passed_over:
         return CantTell("another attempt at this number is under way: the call found for it may be this one's")
     if not isinstance(look_up, Event):
         return look_up

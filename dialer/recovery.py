@@ -125,7 +125,9 @@ def _look_up(place: look_ups.Place, to_look_up: look_ups.ToLookUp, repairs: Repa
         if attempt.pk in repeated:
             look_up: LookUp = CantTell("the carrier has given the id of this call to another one too")
         else:
-            look_up = look_ups.as_far_as_believed(attempt, found.get(attempt.pk, unasked), neighbours[attempt.pk])
+            look_up = look_ups.as_far_as_believed(
+                attempt, found.get(attempt.pk, unasked), before[attempt.pk], neighbours[attempt.pk]
+            )
         _apply_unless_ambiguous(attempt, look_up, repairs, now)
         return look_up
 

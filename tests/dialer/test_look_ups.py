@@ -95,6 +95,15 @@ def test_of_two_attempts_in_doubt_neither_is_given_the_one_call(of_one_caller_id
     assert statuses(own, other) == ["failed", "failed"]
 
 
+@pytest.mark.parametrize("neighbourhood", ["of_one_caller_id", "of_two_caller_ids"])
+def test_two_attempts_that_never_rang_do_not_wait_for_each_other(request, neighbourhood):
+    """Each waited for the other for as long as a call may last, and held a channel."""
+    both = request.getfixturevalue(neighbourhood)
+    own, other = both.dial("lost-before-ring", "lost-before-ring")
+    both.later(31)
+    assert statuses(own, other) == ["canceled", "canceled"]
+
+
 def test_two_attempts_in_doubt_over_two_trunks_of_one_carrier_account(rig, monkeypatch):
     both = Neighbourhood(rig, monkeypatch, rig.caller_id.number, trunk=TrunkFactory(api_key="another key"))
     carriers.carrier_of(both.campaign_of_other["caller_id"].trunk).script = {A: ["lost-after-ring"]}  # type: ignore[attr-defined]
