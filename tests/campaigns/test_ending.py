@@ -1,16 +1,19 @@
 """The end of a large campaign: its own move first, then its calls in slices, and what tells of the end last."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
+from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from campaigns import call_states, ending, lifecycle, progress, schedule
 from campaigns import tasks as campaign_tasks
-from campaigns.models import Call, Campaign
+from campaigns.models import Call
 from core.errors import WrongState
 from core.state_machine import Move
 from dialer import attempt_states, inbox
@@ -226,29 +229,38 @@ def test_a_person_who_archives_too_early_is_told_to_try_again(rig):
     assert lifecycle.archive(campaign).status == "archived"
 
 
-def test_calls_that_another_process_has_locked_are_passed_over_and_ended_later(rig):
-    campaign = lifecycle.complete(paused(rig, 7))
-    held = Call.objects.get(number=NUMBERS[4])
-    ready, go_on = threading.Event(), threading.Event()
+@contextmanager
+def locked_elsewhere(row: Model) -> Iterator[None]:
+    """Let another connection hold the lock of the row."""
+    is_held, let_go = threading.Event(), threading.Event()
 
     def hold():
         try:
             with transaction.atomic():
-                Call.objects.select_for_update().get(pk=held.pk)
-                ready.set()
-                go_on.wait(20)
+                type(row)._default_manager.select_for_update().get(pk=row.pk)
+                is_held.set()
+                let_go.wait(20)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    ready.wait(10)
-    for _ in range(3):
-        schedule.end_due(timezone.now())
-    campaign.refresh_from_db()
-    assert (campaign.is_ending, count(campaign, "created")) == (True, 1)
-    go_on.set()
-    thread.join()
+    try:
+        assert is_held.wait(10)
+        yield
+    finally:
+        let_go.set()
+        thread.join()
+
+
+def test_calls_that_another_process_has_locked_are_passed_over_and_ended_later(rig):
+    campaign = lifecycle.complete(paused(rig, 7))
+    held = Call.objects.get(number=NUMBERS[4])
+    with locked_elsewhere(held):
+        for _ in range(3):
+            schedule.end_due(timezone.now())
+        campaign.refresh_from_db()
+        assert (campaign.is_ending, count(campaign, "created")) == (True, 1)
     schedule.end_due(timezone.now())
     campaign.refresh_from_db()
     assert (campaign.is_ending, count(campaign, "failed")) == (False, 7)
@@ -258,25 +270,10 @@ def test_a_turn_does_not_wait_for_a_campaign_that_is_being_changed(rig):
     busy = rig.campaign(2, end_at=START + timedelta(hours=1))
     other = rig.campaign(NUMBERS[5:7], end_at=START + timedelta(hours=1))
     rig.clock.shift(timedelta(hours=1))
-    ready, go_on = threading.Event(), threading.Event()
-
-    def hold():
-        try:
-            with transaction.atomic():
-                Campaign.objects.select_for_update().get(pk=busy.pk)
-                ready.set()
-                go_on.wait(20)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    ready.wait(10)
-    schedule.end_due(timezone.now())
-    assert set(states(other).values()) == {"canceled"}
-    assert set(states(busy).values()) == {"created"}
-    go_on.set()
-    thread.join()
+    with locked_elsewhere(busy):
+        schedule.end_due(timezone.now())
+        assert set(states(other).values()) == {"canceled"}
+        assert set(states(busy).values()) == {"created"}
     schedule.end_due(timezone.now())
     assert set(states(busy).values()) == {"canceled"}
 
