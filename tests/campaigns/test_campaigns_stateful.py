@@ -164,7 +164,7 @@ class Campaigns(RuleBasedStateMachine):
 
     def end_due(self) -> None:
         now = timezone.now()
-        schedule.end_due(now)
+        self.rig.end_due()
         for life in self.known:
             if life.status not in ENDED and life.expires_at <= now:
                 # No campaign that is still open has called anybody: `everybody_is_called` ends those that have.

@@ -143,7 +143,7 @@ class Dialer(RuleBasedStateMachine):
 
     def clock_ticks(self) -> None:
         schedule.start_due(timezone.now())
-        schedule.end_due(timezone.now())
+        self.rig.end_due()
 
     def dispatch_comes_first_after(self, seconds: int) -> None:
         """Before the tick that starts and ends campaigns."""
