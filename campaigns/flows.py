@@ -1,16 +1,54 @@
-"""Find the flow that a campaign's flow address names."""
+"""Find the flow that a campaign's flow address names.
 
+The address is Exotel's. It only names a flow: nothing is sent to it, and no carrier is given it.
+"""
+
+import re
 from urllib.parse import urlsplit
 
-from accounts.models import Account
+from accounts.models import Account, Trunk
 from campaigns.models import Flow
+from core.errors import InvalidRequest
+
+# Current addresses have the account's SID, older ones don't: /acme/exoml/start_voice/1, /exoml/start/1, /start/1.
+_PATH = re.compile(
+    r"(?:/(?P<sid>[A-Za-z0-9_.-]+)(?=/exoml/))?(?:/exoml)?/start(?:_voice)?/(?P<flow_id>[A-Za-z0-9_-]+)/?"
+)
+_FORM = "http://my.exotel.com/<account sid>/exoml/start_voice/<flow id>"
 
 
-def flow_id_of(url: str) -> str:
-    """Return the last segment of the address's path: `…/exoml/start_voice/29281` names flow 29281."""
-    return urlsplit(url).path.rstrip("/").rpartition("/")[2]
+def find_flow(account: Account, url: str) -> Flow:
+    """Return the account's flow that the address names.
+
+    Raises:
+        InvalidRequest: it is no flow's address, or that of another account; the message leaves the address out.
+    """
+    sid, flow_id = read_address(url)
+    if sid and sid != account.sid and not _is_at_the_carrier(account, sid):
+        raise InvalidRequest(f"is a flow of the account {sid}, not of {account.sid}: give the address of your own flow")
+    flow = Flow.objects.filter(account=account, flow_id=flow_id).first()
+    if flow is None:
+        raise InvalidRequest("names no flow of this account: its last segment must be a flow's id")
+    return flow
 
 
-def find_flow(account: Account, url: str) -> Flow | None:
-    """Return the account's flow that the address names, or None. Raises ValueError for a malformed address."""
-    return Flow.objects.filter(account=account, flow_id=flow_id_of(url)).first()
+def read_address(url: str) -> tuple[str, str]:
+    """Return the account's SID, "" in the older forms, and the flow's id. Raises InvalidRequest."""
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise InvalidRequest(f"is not an address: write it as {_FORM}") from error
+    if not is_web or not url.isascii() or re.search(r"[^\x21-\x7e]|[\\<>\"]", url):
+        raise InvalidRequest(f"is not an http or https address: write it as {_FORM}")
+    if "@" in parts.netloc:
+        raise InvalidRequest(f"has credentials, which a flow's address never needs: write it as {_FORM}")
+    path = _PATH.fullmatch(parts.path)
+    if path is None:
+        raise InvalidRequest(f"names no flow of this account: write it as {_FORM}")
+    return path["sid"] or "", path["flow_id"]
+
+
+def _is_at_the_carrier(account: Account, sid: str) -> bool:
+    """Tell whether the SID is that of the operator's account at the carrier, where flows of Exotel are made."""
+    return Trunk.objects.filter(caller_ids__account=account, account_sid=sid).exists()

@@ -158,8 +158,8 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
     )
     claims = [Claimed(*row) for row in rows]
     campaigns = Campaign.objects.select_related(
-        "account", "caller_id__trunk__health", "caller_id__health", "custom_field"
-    )
+        "account", "caller_id__trunk__health", "caller_id__health", "custom_field", "flow"
+    ).defer("flow__document")
     return claims, campaigns.in_bulk({claim.campaign_id for claim in claims})
 
 
@@ -207,7 +207,8 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
         attempt_id=claim.attempt_id,
         number=claim.number,
         caller_id=campaign.caller_id.number,
-        flow_url=links.flow_url(campaign, claim.call_id) if trunk.kind.runs_our_flows else campaign.flow_url,
+        flow_id=campaign.flow.flow_id if campaign.flow else "",
+        flow_url=links.flow_url(campaign, claim.call_id),
         custom_field=custom_field,
         callback_url=links.events_url(trunk.carrier, claim.attempt_id),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,

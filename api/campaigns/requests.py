@@ -15,6 +15,7 @@ from campaigns import flows, spoken_text
 from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, Flow
 from contacts.models import ContactList
 from core import clocks, ids
+from core.errors import InvalidRequest
 from core.ids import wire_id
 
 # A start this far in the past is taken as now, because a client's clock may be late. An earlier one is a mistake.
@@ -217,14 +218,9 @@ class CampaignRequestSerializer(ObjectSerializer):
 
     def _flow(self, url: str) -> Flow:
         try:
-            flow = flows.find_flow(self.context["account"], url)
-        except ValueError:
-            flow = None
-        if flow is None:
-            raise serializers.ValidationError(
-                {"url": f"{url[:200]} names no flow of this account: its last segment must be a flow's id"}
-            )
-        return flow
+            return flows.find_flow(self.context["account"], url)
+        except InvalidRequest as error:
+            raise serializers.ValidationError({"url": f"{printable(url[:200])} {error}"}) from error
 
     def _throttle(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the columns for the pace. throttle is ignored with mode auto, because some clients send both."""

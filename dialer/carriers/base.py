@@ -31,6 +31,8 @@ class CallRequest:
 
     Attributes:
         number, caller_id: in E.164.
+        flow_id: the campaign's flow in the operator's account at the carrier; "" where a text of ours is read.
+        flow_url: where a carrier that runs our flows reads it. Neither holds any text of a client.
         callback_url: carries the attempt's id and its token.
         ring_timeout, max_seconds: in seconds; how long the phone may ring, and how long the conversation may be.
         ask_before: a driver that has not sent the request by then must not send it any more and returns TooLate.
@@ -40,6 +42,7 @@ class CallRequest:
     attempt_id: UUID
     number: str
     caller_id: str
+    flow_id: str
     flow_url: str
     custom_field: str
     callback_url: str

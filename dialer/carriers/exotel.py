@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -84,6 +85,10 @@ NUMBERS_OWN = re.compile(
 CLOCK_SKEW = timedelta(minutes=10)
 
 
+# Hosts of Exotel's API, one for each region.
+API_HOST = re.compile(r"api\.([a-z0-9-]+\.)*exotel\.(com|in)")
+
+
 class _Reply(NamedTuple):
     status: int
     body: dict[str, Any]
@@ -97,6 +102,7 @@ class ExotelCarrier(Carrier):
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
         self._calls = f"{base_url.rstrip('/')}/v1/Accounts/{account_sid}/Calls"
+        self._flows = f"http://{_flow_host(base_url)}/{account_sid}/exoml/start_voice"
         self._headers = {"Authorization": aiohttp.encode_basic_auth(api_key, api_token)}
         self._session: aiohttp.ClientSession | None = None
 
@@ -124,6 +130,10 @@ class ExotelCarrier(Carrier):
             return replace(event, answered_at=_moment(payload.get("DateUpdated")))
         return event
 
+    def _flow_address(self, request: CallRequest) -> str:
+        """Return the flow's address in the operator's account, "" without one. No text of a client is sent."""
+        return f"{self._flows}/{request.flow_id}" if request.flow_id else ""
+
     async def _connect_safely(self, request: CallRequest) -> Reply:
         """Connect, so that a reply that breaks this driver does not lose the replies of the rest of the batch."""
         try:
@@ -140,10 +150,13 @@ class ExotelCarrier(Carrier):
             return CantTell(f"the reply was not understood: {type(fault).__name__}")
 
     async def _connect(self, request: CallRequest) -> Reply:
+        flow_address = self._flow_address(request)
+        if not flow_address:
+            return Refused("the campaign reads a text, and this carrier runs flows of its own account only")
         form = {
             "From": request.number,
             "CallerId": request.caller_id,
-            "Url": request.flow_url,
+            "Url": flow_address,
             "CallType": "trans",
             "TimeLimit": str(request.max_seconds),
             "TimeOut": str(request.ring_timeout),
@@ -210,6 +223,12 @@ class ExotelCarrier(Carrier):
         except ValueError:
             body = {}
         return _Reply(response.status, body if isinstance(body, dict) else {}, retry_after)
+
+
+def _flow_host(base_url: str) -> str:
+    """Return the host in the addresses of flows: my.in.exotel.com for api.in.exotel.com. A proxy has none."""
+    host = urlsplit(base_url).hostname or ""
+    return f"my.{host.removeprefix('api.')}" if API_HOST.fullmatch(host) else "my.exotel.com"
 
 
 async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from accounts.carriers import CarrierKind
-from dialer.carriers.base import Access
+from dialer.carriers.base import Access, CallRequest
 from dialer.carriers.exotel import ExotelCarrier
 
 
@@ -23,3 +23,6 @@ class SandboxCarrier(ExotelCarrier):
             access.api_key or "sandbox",
             access.api_token or "sandbox",
         )
+
+    def _flow_address(self, request: CallRequest) -> str:
+        return request.flow_url

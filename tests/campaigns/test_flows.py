@@ -7,7 +7,9 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from campaigns.flow_schema import SCHEMA_FILE, validate_flow
-from campaigns.flows import flow_id_of
+from campaigns.flows import find_flow, read_address
+from core.errors import InvalidRequest
+from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
 
 
 def test_the_published_schema_is_a_valid_schema():
@@ -44,15 +46,60 @@ def test_a_flow_that_makes_no_sense_is_refused_at_its_place(flow, place):
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "sid"),
     [
-        "http://my.exotel.com/acme/exoml/start_voice/29281",
-        "https://my.exotel.com/acme/exoml/start_voice/29281",
-        "http://my.exotel.com/exoml/start_voice/29281",
-        "http://my.exotel.in/exoml/start/29281",
-        "http://my.exotel.in/start/29281/",
-        "http://my.in.exotel.com/acme/exoml/start_voice/29281?a=b",
+        ("http://my.exotel.com/acme/exoml/start_voice/29281", "acme"),
+        ("https://my.exotel.com/acme/exoml/start_voice/29281", "acme"),
+        ("http://my.exotel.com/exoml/start_voice/29281", ""),
+        ("http://my.exotel.in/exoml/start/29281", ""),
+        ("http://my.exotel.in/start/29281/", ""),
+        ("http://my.in.exotel.com/acme/exoml/start_voice/29281?a=b", "acme"),
     ],
 )
-def test_the_last_segment_of_the_address_is_the_flows_id(url):
-    assert flow_id_of(url) == "29281"
+def test_every_form_of_the_address_names_the_flow(url, sid):
+    assert read_address(url) == (sid, "29281")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("javascript:fetch(1)//start/29281", "http or https"),
+        ("JaVaScRiPt://my.exotel.com/start/29281", "http or https"),
+        ("data:text/html,/start/29281", "http or https"),
+        ("ftp://my.exotel.com/start/29281", "http or https"),
+        ("//my.exotel.com/start/29281", "http or https"),
+        ("/start/29281", "http or https"),
+        ("29281", "http or https"),
+        ("http:///start/29281", "http or https"),
+        ("http://my.exotel.com/start/29281?a=b c", "http or https"),
+        ("http://my.exotel.com/start/29281?\r\nCallerId=1", "http or https"),
+        ("http://my.exotel.com/start/29281?\u202e", "http or https"),
+        ('http://my.exotel.com/start/29281?"><script>', "http or https"),
+        ("http://my.exotel.com\\@evil.example/start/29281", "http or https"),
+        ("http://key:token@my.exotel.com/start/29281", "credentials"),
+        ("http://my.exotel.com:99999/start/29281", "is not an address"),
+        ("http://[/start/29281", "is not an address"),
+        ("http://my.exotel.com/acme/../umbrella/exoml/start_voice/29281", "names no flow"),
+        ("http://my.exotel.com/acme/exoml/start_voice/29281/1", "names no flow"),
+        ("http://my.exotel.com/acme/exoml/start_voice/2%2f1", "names no flow"),
+        ("http://my.exotel.com/29281", "names no flow"),
+        ("http://my.exotel.com/acme?flow=29281", "names no flow"),
+    ],
+)
+def test_what_is_no_flows_address_is_told_so(url, says):
+    with pytest.raises(InvalidRequest, match=says):
+        read_address(url)
+
+
+@pytest.mark.django_db
+def test_a_flow_of_another_account_is_refused_and_that_of_the_own_trunk_taken():
+    account = AccountFactory(sid="acme")
+    flow = FlowFactory(account=account, flow_id="29281")
+    url = "http://my.exotel.com/{}/exoml/start_voice/29281"
+    assert find_flow(account, url.format("acme")) == flow
+    with pytest.raises(InvalidRequest, match="is a flow of the account operator1, not of acme"):
+        find_flow(account, url.format("operator1"))
+    CallerIdFactory(account=account, trunk=TrunkFactory(exotel=True))
+    assert find_flow(account, url.format("operator1")) == flow
+    with pytest.raises(InvalidRequest, match="is a flow of the account umbrella"):
+        find_flow(account, url.format("umbrella"))

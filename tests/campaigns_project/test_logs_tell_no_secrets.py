@@ -166,7 +166,7 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
         carrier = ExotelCarrier("https://carrier.example", "operator1", "key", TRUNK_TOKEN)
         patch.setattr(carrier, "_ask", ask)
         soon = timezone.now() + timedelta(days=10_000)
-        request = CallRequest(attempt.pk, A, B, "u", "", links.events_url("exotel", attempt.pk), 45, 60, soon)
+        request = CallRequest(attempt.pk, A, B, "1", "u", "", links.events_url("exotel", attempt.pk), 45, 60, soon)
         asyncio.run(carrier._connect_safely(request))
     with monkeypatch.context() as patch:
 

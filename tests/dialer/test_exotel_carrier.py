@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ from dialer.carriers.base import (
     UnreadableEvent,
 )
 from dialer.carriers.exotel import ExotelCarrier
+from dialer.carriers.sandbox import SandboxCarrier
 from tools.local.ports import free_ports
 
 CALLER_ID = "+918012345678"
@@ -73,7 +75,8 @@ def script(sandbox, settings):
 
 @pytest.fixture
 def carrier(sandbox, script):
-    return ExotelCarrier(sandbox, "operator1", "key", "token")
+    # The same driver but for the address of the flow, which is read from this server: Exotel's is not asked.
+    return SandboxCarrier(sandbox, "operator1", "key", "token")
 
 
 def request(number=None, seconds=120):
@@ -82,6 +85,7 @@ def request(number=None, seconds=120):
         attempt_id=attempt_id,
         number=number or next(NUMBERS),
         caller_id=CALLER_ID,
+        flow_id="29281",
         flow_url="http://127.0.0.1:9/flows/1",
         custom_field="round 7",
         callback_url=f"http://127.0.0.1:9/carrier-events/exotel/{attempt_id.hex}?token=t",
@@ -136,6 +140,37 @@ def test_events_are_asked_for_as_json(carrier, monkeypatch):
     monkeypatch.setattr(carrier, "_ask", ask)
     assert place(carrier, request()) == Accepted("1")
     assert asked[0]["StatusCallbackContentType"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        ("https://api.exotel.com", "my.exotel.com"),
+        ("https://api.in.exotel.com/", "my.in.exotel.com"),
+        ("https://proxy.example:8443", "my.exotel.com"),
+        ("https://api.exotel.com.evil.example", "my.exotel.com"),
+    ],
+)
+def test_the_flows_address_is_made_from_the_trunk_and_the_flows_id(monkeypatch, base_url, host):
+    carrier = ExotelCarrier(base_url, "operator1", "key", "token")
+    asked = replace(request(), flow_url="javascript:alert(1)//29281")
+    forms = []
+
+    async def ask(method, url, data):
+        forms.append(data)
+        return exotel._Reply(200, {"Call": {"Sid": "abc"}}, None)
+
+    monkeypatch.setattr(carrier, "_ask", ask)
+    assert place(carrier, asked) == Accepted("abc")
+    [form] = forms
+    assert form["Url"] == f"http://{host}/operator1/exoml/start_voice/29281"
+    assert not any("javascript" in value for value in form.values())
+
+
+def test_a_campaign_without_a_flow_is_not_sent_to_exotel(stub):
+    reply = place(stub, replace(request(), flow_id=""))
+    assert isinstance(reply, Refused)
+    assert not reply.names_number
 
 
 def test_a_batch_is_placed_at_once(carrier, sandbox):
