@@ -3,12 +3,13 @@
 A large campaign has half a million of them. In one transaction they would take minutes, and hold up everybody else's
 outcomes. So a campaign moves first: from then on the gate is shut and nobody can change the campaign. `is_ending` says
 so, until the last waiting call has ended. A process that dies in between loses the slice that it was at, and the next
-tick goes on.
+tick goes on. A call that can't be ended is given up alone: it holds up neither its campaign nor others.
 """
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -20,7 +21,7 @@ from django.db.models import Exists, OuterRef, Q
 from campaigns import call_states, campaign_states, signals
 from campaigns.models import Call, Campaign
 from core import failpoints
-from core.batches import TRANSIENT_ERRORS
+from core.batches import TRANSIENT_ERRORS, one_by_one, together
 from core.state_machine import Move
 from core.task_queue import enqueue_once
 
@@ -28,10 +29,13 @@ log = structlog.get_logger(__name__)
 
 Status = Campaign.Status
 
+WORK = "end waiting calls"  # in the log
 END_DUE = "campaigns.end_due"  # the task, and the key under which its message is enqueued once
 
 # Calls of one transaction: a tenth of a second.
 SLICE = 2_000
+# Where one of a slice can't be ended, so many are tried together, and one by one only those among which it is.
+FEW = 50
 # How long one task ends slices, in seconds. Then it enqueues itself, behind what others have enqueued meanwhile.
 TURN_SECONDS = 0.5
 # The advisory lock of turns. Two at a time would take both processes of a control worker from everybody else.
@@ -45,13 +49,29 @@ class Fate(NamedTuple):
     reason: str
 
 
+class Waiting(NamedTuple):
+    """A call that waits: for its first try, or for a retry at that time."""
+
+    pk: int
+    retry_at: datetime | None
+
+    def __str__(self) -> str:
+        return f"call {self.pk}"
+
+
 def begin(campaign: Campaign, to: str, *, at: datetime, reason: str) -> None:
     """Move a campaign to its end and end its first slice of calls, inside the caller's transaction and under its lock.
 
-    A campaign with more calls than that goes on ending after the commit.
+    A campaign with more calls than that, or with one that can't be ended, goes on ending after the commit.
     """
     campaign_states.move([campaign], to, at=at, reason=reason, ended_at=at, is_ending=True)
-    _Sweep(campaign.pk).end_slice(campaign, at)
+
+    def end_first_slice() -> None:
+        with transaction.atomic():
+            _find_faults_before_the_commit()
+            _Sweep(campaign.pk).end_slice(campaign, at, _end)
+
+    together(WORK, end_first_slice, otherwise=lambda: None)
     if campaign.is_ending:
         transaction.on_commit(enqueue_turn)
 
@@ -74,14 +94,11 @@ def take_turn(now: datetime, seconds: float) -> bool:
     Calls that another process has locked are passed over, and left to the next tick.
     """
     until = time.monotonic() + seconds
-    sweeps = deque(_Sweep(campaign_id) for campaign_id in _with_calls_to_end())
+    sweeps = deque(_sweeps_of(_with_calls_to_end()))
     while sweeps:
         sweep = sweeps.popleft()
         try:
-            with transaction.atomic():
-                campaign = sweep.lock()
-                has_more = campaign is not None and sweep.end_slice(campaign, now)
-                failpoints.reached("slice-before-commit")
+            has_more = sweep.end_next(now)
         except TRANSIENT_ERRORS:
             raise
         except Exception:
@@ -94,6 +111,11 @@ def take_turn(now: datetime, seconds: float) -> bool:
         if time.monotonic() >= until:
             break
     return bool(sweeps)
+
+
+def given_up() -> list[int]:
+    """Return the calls of campaigns that are ending that this process could not even mark as failed."""
+    return [pk for sweep in _sweeps.values() for pk in sweep.given_up]
 
 
 def enqueue_turn() -> None:
@@ -117,6 +139,9 @@ def _fate(campaign: Campaign) -> Fate:
     return Fate(Call.Status.CANCELED, "the campaign's end came first")
 
 
+End = Callable[[Campaign, Sequence[Waiting], datetime], None]
+
+
 @dataclass
 class _Sweep:
     """The way through the waiting calls of one campaign: first tries, then retries, each from its place in the index.
@@ -128,65 +153,134 @@ class _Sweep:
     campaign_id: UUID
     call_id: int = 0
     retry_at: datetime | None = None
+    # Left as they are, and left out from then on.
+    given_up: set[int] = field(default_factory=set)
 
-    def lock(self) -> Campaign | None:
+    def end_next(self, at: datetime) -> bool:
+        """End the next slice, in a transaction of its own. Returns whether there is more to end at once."""
+        rows = together(WORK, lambda: self._turn(at, _end), otherwise=lambda: self._turn(at, self._end_what_can_be))
+        has_more = len(rows) == SLICE
+        self.call_id, self.retry_at = rows[-1] if has_more else (0, None)
+        return has_more
+
+    def _turn(self, at: datetime, end: End) -> Sequence[Waiting]:
+        with transaction.atomic():
+            campaign = self._lock()
+            rows = self.end_slice(campaign, at, end) if campaign else []
+            failpoints.reached("slice-before-commit")
+        return rows
+
+    def _lock(self) -> Campaign | None:
         """Return the campaign where this process may end calls of it: no other one does, and it is still ending."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
             [[is_alone]] = cursor.fetchall()
         return Campaign.objects.filter(pk=self.campaign_id, is_ending=True).first() if is_alone else None
 
-    def end_slice(self, campaign: Campaign, at: datetime) -> bool:
-        """End some calls, inside the caller's transaction. Returns whether there is more to end at once."""
-        fate = _fate(campaign)
+    def end_slice(self, campaign: Campaign, at: datetime, end: End) -> Sequence[Waiting]:
+        """End the next calls with that function, inside the caller's transaction. Returns them; fewer are the last."""
         rows = self._lock_calls()
-        end = call_states.end_columns(at=at, reason=fate.reason)
-        moves = [
-            Move(call_id, Call.Status.FAILED if retry_at else fate.untried, fate.reason, end)
-            for call_id, retry_at in rows
-        ]
-        if ended := call_states.move(moves, at=at):
-            signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=sorted(ended), at=at)
-        if len(rows) == SLICE:
-            self.call_id, self.retry_at = rows[-1]
-            return True
+        end(campaign, rows, at)
         # An open campaign ends when its calls that are up have finished: then it is closed.
-        if not campaign.is_open and not self._is_any_left():
+        if len(rows) < SLICE and not campaign.is_open and not self._is_any_left():
             _finish(campaign)
-        return False
+        return rows
 
-    def _lock_calls(self) -> list[tuple[int, datetime | None]]:
-        """Lock the next waiting calls, but for those that others have locked: (id, when its retry is due)."""
-        rows: list[tuple[int, datetime | None]] = []
+    def _end_what_can_be(self, campaign: Campaign, rows: Sequence[Waiting], at: datetime) -> None:
+        """End a slice with a call that can't be ended. That one fails without a webhook, or is left as it is."""
+        faulty: list[Waiting] = []
+
+        def give_up(row: Waiting, error: Exception) -> None:
+            faulty.append(row)
+            self.given_up.add(row.pk)
+            _move([row], Fate(Call.Status.FAILED, f"a fault of this server: {type(error).__name__}"), at)
+            self.given_up.discard(row.pk)
+
+        _find_faults_before_the_commit()
+        for start in range(0, len(rows), FEW):
+            few = rows[start : start + FEW]
+            together(
+                WORK,
+                lambda few=few: _end_undoing(campaign, few, at),  # type: ignore[misc]
+                otherwise=lambda few=few: one_by_one(  # type: ignore[misc]
+                    WORK, few, lambda row: _end(campaign, [row], at), give_up=give_up
+                ),
+            )
+        if faulty:
+            log.error("calls_given_up", campaign=self.campaign_id.hex, calls=len(faulty), unmarked=len(self.given_up))
+
+    def _lock_calls(self) -> list[Waiting]:
+        """Lock the next waiting calls, but for those that others have locked."""
+        rows: list[Waiting] = []
+        given_up = list(self.given_up)
         with connection.cursor() as cursor:
             for sql, place in ((_FIRST_TRIES, [self.call_id]), (_RETRIES, [self.retry_at, self.call_id])):
                 if sql == _FIRST_TRIES and self.retry_at:
                     continue
-                cursor.execute(sql, [self.campaign_id, *place, SLICE - len(rows)])
-                rows += cursor.fetchall()
+                cursor.execute(sql, [self.campaign_id, *place, given_up, SLICE - len(rows)])
+                rows += map(Waiting._make, cursor.fetchall())
         return rows
 
     def _is_any_left(self) -> bool:
         waiting = [Call.Status.CREATED, Call.Status.RETRYING]
-        return Call.objects.filter(campaign=self.campaign_id, status__in=waiting).exists()
+        left = Call.objects.filter(campaign=self.campaign_id, status__in=waiting)
+        return left.exclude(pk__in=self.given_up).exists()
 
 
-# Parameters: the campaign, the place of the last call in the index, how many.
+# Parameters: the campaign, the place of the last call in the index, calls to leave out, how many.
 _FIRST_TRIES = """
     SELECT id, next_attempt_at FROM campaigns_call
     WHERE campaign_id = %s AND status = 'created' AND next_attempt_at IS NULL AND id > %s
+        AND id <> ALL(%s::bigint[])
     ORDER BY next_attempt_at, id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _RETRIES = """
     SELECT id, next_attempt_at FROM campaigns_call
     WHERE campaign_id = %s AND status = 'retrying'
-        AND (next_attempt_at, id) > (coalesce(%s::timestamptz, '-infinity'), %s)
+        AND (next_attempt_at, id) > (coalesce(%s::timestamptz, '-infinity'), %s) AND id <> ALL(%s::bigint[])
     ORDER BY next_attempt_at, id LIMIT %s FOR UPDATE SKIP LOCKED
 """
+
+
+# The sweeps that this process is at, from one turn to the next, by campaign.
+_sweeps: dict[UUID, _Sweep] = {}
+
+
+def _sweeps_of(campaign_ids: Sequence[UUID]) -> list[_Sweep]:
+    """Return the sweeps of these campaigns, and forget all others."""
+    global _sweeps
+    _sweeps = {campaign_id: _sweeps.get(campaign_id) or _Sweep(campaign_id) for campaign_id in campaign_ids}
+    return list(_sweeps.values())
+
+
+def _end(campaign: Campaign, rows: Sequence[Waiting], at: datetime) -> None:
+    """End these calls, and tell of it, inside the caller's transaction."""
+    if ended := _move(rows, _fate(campaign), at):
+        signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=sorted(ended), at=at)
+
+
+def _end_undoing(campaign: Campaign, rows: Sequence[Waiting], at: datetime) -> None:
+    """Do the same; where it fails, leave no trace of it in the caller's transaction."""
+    with transaction.atomic():
+        _end(campaign, rows, at)
+
+
+def _move(rows: Sequence[Waiting], fate: Fate, at: datetime) -> set[int]:
+    end = call_states.end_columns(at=at, reason=fate.reason)
+    failed = Call.Status.FAILED
+    return call_states.move(
+        [Move(row.pk, failed if row.retry_at else fate.untried, fate.reason, end) for row in rows], at=at
+    )
+
+
+def _find_faults_before_the_commit() -> None:
+    """Check constraints at each statement. At the commit a fault of one call would undo the whole transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def _finish(campaign: Campaign) -> None:
     """Note that no call of the campaign waits any more, inside the caller's transaction."""
     Campaign.objects.filter(pk=campaign.pk).update(is_ending=False)
-    campaign.is_ending = False
     signals.endings_finished.send(Campaign, campaigns=[campaign])
+    campaign.is_ending = False

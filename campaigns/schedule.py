@@ -1,5 +1,6 @@
 """What time does to campaigns: they start, end and expire. Each function is safe to run twice at once."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -7,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from campaigns import campaign_states, ending, signals
 from campaigns.models import Call, Campaign
+from core.batches import one_by_one, together
 
 Status = Campaign.Status
 
@@ -17,15 +19,35 @@ _START_COLUMNS = ("id", "account_id", "status", "status_callback", "created_at")
 def start_due(now: datetime) -> None:
     """Start every campaign whose time has come, and send `work_due` to the dialer."""
     due = Campaign.objects.filter(status=Status.CREATED, send_at__lte=now, expires_at__gt=now)
+    accounts = together("start campaigns", lambda: _start(due, now), otherwise=lambda: _start_one_by_one(due, now))
+    if accounts:
+        signals.work_due.send(Campaign, account_ids=sorted(accounts))
+
+
+def _start(due: "QuerySet[Campaign]", now: datetime) -> set[int]:
+    """Start these campaigns, and return the ids of their accounts."""
     with transaction.atomic():
         # Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
         campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only(*_START_COLUMNS))
         started = campaign_states.move(
             campaigns, Status.IN_PROGRESS, at=now, reason="its start time has come", started_at=now, idle_until=None
         )
-    if started:
-        accounts = sorted({campaign.account_id for campaign in campaigns if campaign.pk in started})
-        signals.work_due.send(Campaign, account_ids=accounts)
+    return {campaign.account_id for campaign in campaigns if campaign.pk in started}
+
+
+def _start_one_by_one(due: "QuerySet[Campaign]", now: datetime) -> set[int]:
+    """Start those of the campaigns that can be started. Another one is left as it is, and tried at the next tick."""
+    accounts = one_by_one(
+        "start campaigns",
+        due.values_list("pk", flat=True),
+        lambda campaign_id: _start(due.filter(pk=campaign_id), now),
+        give_up=_leave,
+    )
+    return set().union(*accounts.values())
+
+
+def _leave(_campaign: object, _error: Exception) -> None:
+    """Leave the campaign as it is: that it fails is logged."""
 
 
 def next_start(after: datetime, within: timedelta) -> datetime | None:
@@ -45,18 +67,24 @@ def end_due(now: datetime) -> bool:
     """
     ending.mark_expired(now)
     has_more = ending.take_turn(now, ending.TURN_SECONDS)
-    close_finished(Campaign.objects.all(), now)
+    close_finished(Campaign.objects.all(), now, given_up=ending.given_up())
     return has_more
 
 
-def close_finished(campaigns: "QuerySet[Campaign]", now: datetime) -> None:
-    """Move those of the campaigns that have no open call left to their final state."""
+def close_finished(campaigns: "QuerySet[Campaign]", now: datetime, given_up: Sequence[int] = ()) -> None:
+    """Move those of the campaigns that have no open call left to their final state.
+
+    Args:
+        given_up: calls that can't be ended, so no campaign waits for them.
+    """
     open_call = Call.objects.filter(campaign=OuterRef("pk"), status__in=["created", "in-progress", "retrying"])
+    if given_up:
+        open_call = open_call.exclude(pk__in=given_up)
     at_work = Q(status__in=[Status.IN_PROGRESS, Status.PAUSED]) | Q(status=Status.CREATED, expires_at__lte=now)
-    for campaign in campaigns.filter(at_work).filter(~Exists(open_call)):
-        # One transaction for the end and for the webhook about it: both are stored, or neither.
-        with transaction.atomic():
-            _close(campaign, now)
+    finished = {campaign.pk: campaign for campaign in campaigns.filter(at_work).filter(~Exists(open_call))}
+    # One transaction for the end and for the webhook about it: both are stored, or neither. A campaign that can't be
+    # closed holds up no other, and is tried again at the next tick.
+    one_by_one("close campaigns", finished, lambda pk: _close(finished[pk], now), give_up=_leave)
 
 
 def _close(campaign: Campaign, now: datetime) -> None:

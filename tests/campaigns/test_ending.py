@@ -10,6 +10,7 @@ from django.db import connection, connections, transaction
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from campaigns import call_states, ending, lifecycle, progress, schedule
 from campaigns import tasks as campaign_tasks
@@ -324,9 +325,9 @@ def test_large_campaigns_take_turns(rig, monkeypatch):
     order = []
     end_slice = ending._Sweep.end_slice
 
-    def noted(sweep, campaign, at):
+    def noted(sweep, campaign, at, end):
         order.append(campaign.pk)
-        return end_slice(sweep, campaign, at)
+        return end_slice(sweep, campaign, at, end)
 
     monkeypatch.setattr(ending._Sweep, "end_slice", noted)
     ending.take_turn(timezone.now(), 60)
@@ -334,25 +335,114 @@ def test_large_campaigns_take_turns(rig, monkeypatch):
     assert Call.objects.filter(status="created").count() == 0
 
 
-def test_a_campaign_whose_calls_cannot_be_ended_does_not_hold_up_the_others(rig, monkeypatch):
-    broken, sound = paused(rig), paused(rig, NUMBERS[20:30])
-    lifecycle.complete(broken)
-    lifecycle.complete(sound)
+# Faults of a call: where it is met, and whether the call can at least be marked as failed.
+POISONS = {
+    "the call": ("BEFORE UPDATE ON campaigns_call", "NEW.number"),
+    "the call, at the commit": ("CONSTRAINT AFTER UPDATE ON campaigns_call", "NEW.number"),
+    "the webhook": ("BEFORE INSERT ON webhooks_webhookdelivery", "NEW.payload->>'to'"),
+    "the webhook, at the commit": ("CONSTRAINT AFTER INSERT ON webhooks_webhookdelivery", "NEW.payload->>'to'"),
+}
+UNTOLD = [how for how in POISONS if how.startswith("the webhook")]
+
+
+@contextmanager
+def poisoned(how: str, *numbers: str) -> Iterator[None]:
+    """Let the database raise for these numbers."""
+    when, number = POISONS[how]
+    _, _, when = when.rpartition("CONSTRAINT ")
+    is_late = when != POISONS[how][0]
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'poison' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+            f"CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF {number} IN ({', '.join(repr(each) for each in ['', *numbers])}) THEN"
+            " RAISE EXCEPTION 'poison' USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW; END $$"
         )
         cursor.execute(
-            f"CREATE TRIGGER poison BEFORE UPDATE ON campaigns_call FOR EACH ROW WHEN (OLD.campaign_id = '{broken.pk}')"
-            " EXECUTE FUNCTION poison()"
+            f"CREATE {'CONSTRAINT' * is_late} TRIGGER poison {when} {'DEFERRABLE INITIALLY DEFERRED' * is_late}"
+            " FOR EACH ROW EXECUTE FUNCTION poison()"
         )
     try:
-        ending.take_turn(timezone.now(), 60)
+        yield
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION poison CASCADE")
-    assert (count(sound, "failed"), count(broken, "failed")) == (CALLS, 3)
+
+
+def end_all(campaign):
+    """Take turns until the campaign has ended, at the most as many as would find each call alone."""
+    for _ in range(CALLS + 2):
+        schedule.end_due(timezone.now())
+    campaign.refresh_from_db()
+
+
+@pytest.mark.parametrize("how", POISONS)
+@pytest.mark.parametrize("bad", [NUMBERS[4:5], NUMBERS[3:9], NUMBERS[0:1], NUMBERS[:CALLS]], ids=len)
+def test_a_call_that_cannot_be_ended_is_given_up_and_its_campaign_ends(rig, how, bad):
+    campaign = paused(rig, **CALLBACKS)
+    with poisoned(how, *bad):
+        lifecycle.complete(campaign)
+        end_all(campaign)
+    assert (campaign.status, campaign.is_ending) == ("completed", False)
+    reasons = dict(Call.objects.filter(number__in=bad).values_list("number", "end_reason"))
+    assert set(reasons.values()) == {"a fault of this server: IntegrityError" if how in UNTOLD else ""}
+    assert count(campaign, "created") == (0 if how in UNTOLD else len(bad))
+    assert count(campaign, "failed") == (CALLS if how in UNTOLD else CALLS - len(bad))
+    told_of = WebhookDelivery.objects.filter(kind="call-schedule").values_list("payload__to", flat=True)
+    assert sorted(told_of) == sorted(set(NUMBERS[:CALLS]) - set(bad))
+    assert told() == ["in-progress", "completed"]
+
+
+@pytest.mark.parametrize("how", POISONS)
+def test_a_campaign_whose_time_is_over_ends_with_a_call_that_cannot_be_ended(rig, how):
+    campaign = rig.campaign(CALLS, end_at=START + timedelta(hours=1), **CALLBACKS)
+    rig.clock.shift(timedelta(hours=1))
+    with poisoned(how, NUMBERS[4]):
+        end_all(campaign)
+    assert (campaign.status, campaign.is_ending) == ("failed", False)
+    assert count(campaign, "canceled") == CALLS - 1
+
+
+@pytest.mark.parametrize(("how", "unmarked"), [("the call", 1), ("the webhook", 0)])
+def test_a_call_that_cannot_be_ended_is_named_and_counted_in_the_log(rig, monkeypatch, how, unmarked):
+    monkeypatch.setattr(ending, "FEW", 2)
+    campaign = paused(rig, **CALLBACKS)
+    bad = Call.objects.get(number=NUMBERS[4])
+    with poisoned(how, bad.number), capture_logs() as logs:
+        lifecycle.complete(campaign)
+        end_all(campaign)
+    named = [line["item"] for line in logs if line["event"] == "batch_item_failed"]
+    assert named == [f"call {bad.pk}"]
+    [counted] = [line for line in logs if line["event"] == "calls_given_up"]
+    assert (counted["campaign"], counted["calls"], counted["unmarked"]) == (campaign.pk.hex, 1, unmarked)
+
+
+def test_a_call_that_cannot_be_ended_is_looked_for_among_a_few(rig, monkeypatch):
+    """One by one only where it is: a slice that fails costs twice as much, and not one transaction for each call."""
+    monkeypatch.setattr(ending, "SLICE", 8)
+    monkeypatch.setattr(ending, "FEW", 2)
+    sizes: list[int] = []
+    move = ending._move
+
+    def noted(rows, fate, at):
+        sizes.append(len(rows))
+        return move(rows, fate, at)
+
+    monkeypatch.setattr(ending, "_move", noted)
+    campaign = paused(rig, 8)
+    with poisoned("the call", NUMBERS[4]):
+        lifecycle.complete(campaign)
+        sizes.clear()
+        end_all(campaign)
+    assert sizes == [8, 2, 2, 2, 1, 1, 1, 2, 0]
+
+
+def test_a_campaign_whose_calls_cannot_be_ended_does_not_hold_up_the_others(rig):
+    broken, sound = paused(rig), paused(rig, NUMBERS[20:30])
+    with poisoned("the call", *NUMBERS[:CALLS]):
+        lifecycle.complete(broken)
+        lifecycle.complete(sound)
+        ending.take_turn(timezone.now(), 60)
+    assert (count(sound, "failed"), count(broken, "created")) == (CALLS, CALLS)
 
 
 def test_a_slice_is_as_many_statements_as_it_is_small(rig, monkeypatch):

@@ -1,14 +1,19 @@
 """The ticks: a start is at most a second late, and a tick that runs twice, or two at once, does nothing twice."""
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.dispatch import Signal
 from django.utils import timezone
 
-from campaigns import call_states, campaign_states, lifecycle, schedule, tasks
-from campaigns.models import CampaignHistory
-from tests.conftest import START, states
+from campaigns import call_states, campaign_states, lifecycle, schedule, signals, tasks
+from campaigns.models import Call, Campaign, CampaignHistory
+from core.state_machine import Move
+from tests.conftest import NUMBERS, START, states
 
 
 def test_a_start_between_two_ticks_has_a_message_of_its_own(rig, monkeypatch):
@@ -136,3 +141,52 @@ def test_ends_that_come_while_the_server_was_down_are_caught_up(rig):
     assert never_started.status == "failed"
     assert set(states(never_started).values()) == {"canceled"}
     assert rig.rings() == []
+
+
+@contextmanager
+def poisoned(campaign: Campaign) -> Iterator[None]:
+    """Let the database raise when the campaign is changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'poison' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        cursor.execute(
+            f"CREATE TRIGGER poison BEFORE UPDATE ON campaigns_campaign FOR EACH ROW WHEN (OLD.id = '{campaign.pk}')"
+            " EXECUTE FUNCTION poison()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION poison CASCADE")
+
+
+@contextmanager
+def receiving(signal: Signal, receive: Callable[..., Any]) -> Iterator[None]:
+    signal.connect(receive)
+    try:
+        yield
+    finally:
+        signal.disconnect(receive)
+
+
+def test_a_campaign_that_cannot_be_started_holds_up_no_other(rig):
+    faulty, sound = rig.campaign(), rig.campaign(NUMBERS[5:6])
+    started: list[list[int]] = []
+    with poisoned(faulty), receiving(signals.work_due, lambda account_ids, **_: started.append(account_ids)):
+        schedule.start_due(timezone.now())
+    statuses = dict(Campaign.objects.values_list("pk", "status"))
+    assert statuses == {faulty.pk: "created", sound.pk: "in-progress"}
+    assert started == [[rig.account.pk]]
+
+
+def test_a_campaign_that_cannot_be_closed_holds_up_no_other(rig):
+    faulty, sound = rig.campaign(), rig.campaign(NUMBERS[5:6])
+    schedule.start_due(timezone.now())
+    for call in Call.objects.all():
+        call_states.move([Move(call.pk, "failed", "", call_states.end_columns(at=START, reason="so"))], at=START)
+    with poisoned(faulty):
+        schedule.end_due(timezone.now())
+    statuses = dict(Campaign.objects.values_list("pk", "status"))
+    assert statuses == {faulty.pk: "in-progress", sound.pk: "failed"}
