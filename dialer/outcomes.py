@@ -101,6 +101,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     # After the commit: of two batches with a campaign's last calls, the later one sees that none is left.
     campaigns = {attempt.campaign_id for attempt in attempts}
     transaction.on_commit(lambda: schedule.close_finished(Campaign.objects.filter(pk__in=campaigns), now))
+    failpoints.reached("ends-before-commit")
     for attempt in attempts:
         log.info(
             "call_attempt_ended",

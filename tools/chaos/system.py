@@ -55,6 +55,7 @@ FAILPOINTS = (
     "answer-kept",
     "event-before-commit",
     "event-after-commit",
+    "ends-before-commit",
     "inbox-before-commit",
     "inbox-after-commit",
     "slice-before-commit",

@@ -51,5 +51,5 @@ def slow_commit(run: Run) -> Iterator[None]:
     run.numbers |= {"held": 2, "ending": 2}  # the account has channels to spare
     yield
     run.wait_a_moment()
-    with run.held_at("inbox-before-commit"):
+    with run.held_at("ends-before-commit"):
         run.strike(lambda: time.sleep(COMMIT_SECONDS))
