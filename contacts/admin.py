@@ -145,7 +145,10 @@ class CsvUploadAdmin(WordSearch, ReadOnlyAdmin):
             {"fields": ("file_name", "account", "contact_list", "number", "state", "error", "size_bytes", "columns")},
         ),
         ("Rows", {"fields": ("rows_total", "rows_loaded", "rows_duplicate", "rows_rejected", "rows_replaced")}),
-        ("Progress", {"fields": ("bytes_read", "lines_read", "heard_at", "idle_starts", "created_at", "ended_at")}),
+        (
+            "Progress",
+            {"fields": ("bytes_read", "lines_read", "is_held", "heard_at", "idle_starts", "created_at", "ended_at")},
+        ),
     )
 
     @admin.display(description="state")

@@ -162,6 +162,7 @@ class CsvUpload(models.Model):
     # Where reading continues, also after a crash: written by the transaction that loads the rows before it.
     bytes_read = models.PositiveIntegerField(default=0)
     lines_read = models.PositiveIntegerField(default=0)
+    is_held = models.BooleanField(default=False, db_default=False, help_text="A worker is loading it at this moment.")
     # When a worker last loaded a batch or began; empty while none has begun.
     heard_at = models.DateTimeField(null=True, blank=True)
     idle_starts = models.PositiveSmallIntegerField(
@@ -189,8 +190,10 @@ class CsvUpload(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Read by upload_states.resume, every ten seconds.
-            models.Index(fields=["heard_at"], name="csv_upload_at_work", condition=Q(status="in-progress")),
+            # Read by upload_states, at each turn and every ten seconds.
+            models.Index(fields=["account"], name="csv_upload_at_work", condition=Q(status="in-progress")),
+            # Read by upload_states.next_in_turn: the last turn of an account.
+            models.Index(fields=["account", "heard_at"], name="csv_upload_turns"),
             # Read by the admin.
             models.Index(fields=["account", "created_at"], name="csv_upload_listed"),
         ]

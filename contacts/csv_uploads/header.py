@@ -76,9 +76,9 @@ def _most_frequent(text: str) -> str:
 
 def _header(lines: Lines, text: str, delimiter: str) -> Header:
     line = lines.lines_read
-    if text.count(delimiter) >= MAX_COLUMNS:
-        raise FileRefused(f"line {line}: the header has more than {MAX_COLUMNS:,} columns: leave out those not needed")
     record = records.read_record(lines, text, delimiter)
+    if len(record.cells) > MAX_COLUMNS:
+        raise FileRefused(f"line {line}: the header has more than {MAX_COLUMNS:,} columns: leave out those not needed")
     if record.problem:
         raise FileRefused(f"line {line}: a quote in the header is not closed, or something follows it")
     if problem := why_not_storable("".join(record.cells)):

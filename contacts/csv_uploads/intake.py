@@ -10,7 +10,7 @@ from contacts import lists
 from contacts.csv_uploads import stored_file
 from contacts.csv_uploads.columns import ColumnChoice, Layout, layout_of
 from contacts.csv_uploads.source import Received
-from contacts.csv_uploads.upload_states import enqueue_load
+from contacts.csv_uploads.upload_states import enqueue_turn
 from contacts.models import ContactList, CsvUpload
 from core.errors import Conflict
 
@@ -56,7 +56,7 @@ def receive(
             columns=list(layout.spelled_as(contact_list.columns).columns),
         )
         stored_file.store(upload, received.content())
-        transaction.on_commit(lambda: enqueue_load(upload))
+        transaction.on_commit(enqueue_turn)
     return upload
 
 

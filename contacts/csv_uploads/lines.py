@@ -1,9 +1,10 @@
 """The lines of a stored file, read as a stream: a few lines are in memory, wherever the file comes from."""
 
+import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from core.errors import InvalidRequest
 
@@ -62,6 +63,10 @@ class Lines:
         self.bytes_read += self._size
         self.lines_read += 1
         return raw.decode(errors="surrogateescape").removesuffix("\n")
+
+    def is_at_end(self) -> bool:
+        """Tell whether there are no more lines."""
+        return not self._given_back and not cast(io.BufferedReader, self._file).peek(1)
 
     def last(self, text: str) -> ReadLine:
         """Return the line that was read last, to be given back."""

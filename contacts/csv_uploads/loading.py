@@ -1,11 +1,15 @@
-"""Load a stored CSV file into its list, in batches.
+"""Load stored CSV files into their lists, in batches and by turns.
 
 Each batch is one transaction that inserts its rows, counts them and stores where reading continues, so a worker that
-dies costs at most one batch, which is loaded again.
+dies costs at most one batch, which is loaded again. After a second of batches the next upload has its turn
+(`upload_states.next_in_turn`).
 """
 
+import math
+import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -29,28 +33,45 @@ MAX_ROWS = 500_000
 # A batch takes a tenth of a second, or half of one where the numbers must be rewritten. Progress is seen, and lost, in
 # such steps.
 BATCH = 5000
+# The bytes of the file after which a batch ends in any case: rows of a thousand cells, and blank lines, are many bytes
+# and few rows.
+BATCH_BYTES = 2 * 1024 * 1024
+# How long a turn is, in seconds. An account that comes next waits for so long, and for the batch at work.
+TURN_SECONDS = 1.0
 
 
 class _TakenOver(Exception):
     """Another worker has continued this upload, because this one was silent for too long."""
 
 
-def load(upload_id: UUID) -> None:
-    """Load an upload to its end, or to the first line that can't be read. Do nothing while another worker loads it.
+def take_turn(seconds: float) -> bool:
+    """Load the upload whose turn it is for so long. Returns whether there was one."""
+    upload_id = upload_states.next_in_turn(clocks.now())
+    if upload_id:
+        load(upload_id, seconds)
+    return upload_id is not None
 
-    One piece of the file and one batch of rows are in memory, however long the file is.
+
+def load(upload_id: UUID, seconds: float = math.inf) -> None:
+    """Load an upload for so long, to its end or to the first line that can't be read.
+
+    Do nothing while another worker loads it. One piece of the file and one batch of rows are in memory, however long
+    the file is.
     """
     upload = upload_states.begin(upload_id, clocks.now())
     if upload is None:
         return
     try:
-        _load_rows(upload, *open_stored(upload))
+        is_loaded = _load_rows(upload, seconds)
     except InvalidRequest as refused:
         upload_states.fail(upload, str(refused))
     except _TakenOver:
         log.warning("csv_upload_taken_over", upload=upload.pk.hex)
     else:
-        upload_states.complete(upload)
+        if is_loaded:
+            upload_states.complete(upload)
+        else:
+            upload_states.release(upload)
 
 
 def _is_dynamic(upload: CsvUpload) -> bool:
@@ -66,6 +87,7 @@ class _Batch:
         rows: those that can be loaded.
         rejected: those that can't.
         place: bytes and lines of the file up to their end, where reading continues after a crash.
+        is_last: whether the file ends behind them.
         refused: why the file can't be read beyond them. The batch is then the last one, and may have no rows.
     """
 
@@ -73,21 +95,56 @@ class _Batch:
     rows: Sequence[CopyRow]
     rejected: Sequence[Rejected]
     place: tuple[int, int]
+    is_last: bool = False
     refused: FileRefused | None = None
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.rejected)
 
 
-def _load_rows(upload: CsvUpload, layout: Layout, lines: Lines) -> None:
+def _load_rows(upload: CsvUpload, seconds: float) -> bool:
+    """Load batches for so long. Returns whether the file has come to its end."""
+    batches = _open_files.take(upload) or _batches(upload, *open_stored(upload))
     room = lists.MAX_ENTRIES - lists.sizes([upload.contact_list_id])[upload.contact_list_id]
-    for batch in _batches(upload, layout, lines):
+    until = None
+    for batch in batches:
+        # Opening a large workbook may take longer than a turn, which then has its time all the same.
+        until = until or time.monotonic() + seconds
         if upload.rows_total + len(batch) > MAX_ROWS:
             raise FileRefused(f"line {batch.line}: the file has more than {MAX_ROWS:,} rows: split it")
-        if len(batch):
+        if len(batch) or not batch.refused:
             room -= _store(upload, batch, room).growth
         if batch.refused:
             raise batch.refused
+        if time.monotonic() >= until and not batch.is_last:
+            _open_files.keep(upload, batches)
+            return False
+    return True
+
+
+class _OpenFiles:
+    """Files that wait for their next turn, open: to find the place in a workbook, all before it must be read again.
+
+    A few at most, because the texts of a workbook are in memory while it is open.
+    """
+
+    _MOST = 4
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[UUID, tuple[int, Iterator[_Batch]]] = OrderedDict()
+
+    def keep(self, upload: CsvUpload, batches: "Iterator[_Batch]") -> None:
+        self._files[upload.pk] = upload.bytes_read, batches
+        if len(self._files) > self._MOST:
+            self._files.popitem(last=False)
+
+    def take(self, upload: CsvUpload) -> "Iterator[_Batch] | None":
+        """Return the rest of the file; None where it is not open, or another worker has read on meanwhile."""
+        place, batches = self._files.pop(upload.pk, (None, None))
+        return batches if place == upload.bytes_read else None
+
+
+_open_files = _OpenFiles()
 
 
 def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch]:
@@ -96,30 +153,33 @@ def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch
     region = upload.account.region
     rule = ValueRule(allows_blanks=upload.contact_list.allows_blanks) if dynamic else None
     parsed: list[Row | Rejected] = []
-    place = lines.bytes_read, lines.lines_read
-    refused = None
+    stored = place = lines.bytes_read, lines.lines_read
     try:
-        for record in read_records(lines, layout):
-            parsed.append(parse_record(record, layout, region, rule))
+        while True:
+            began = place
+            for record in read_records(lines, layout, BATCH_BYTES):
+                parsed.append(parse_record(record, layout, region, rule))
+                place = lines.bytes_read, lines.lines_read
+                if len(parsed) == BATCH:
+                    yield _batch(parsed, place, dynamic=dynamic, is_last=lines.is_at_end())
+                    parsed, stored = [], place
             place = lines.bytes_read, lines.lines_read
-            if len(parsed) == BATCH:
-                yield _batch(parsed, place, dynamic=dynamic)
-                parsed = []
+            if place == began:
+                return
+            if place != stored:
+                yield _batch(parsed, place, dynamic=dynamic, is_last=lines.is_at_end())
+                parsed, stored = [], place
     except FileRefused as error:
-        refused = error
-    if parsed or refused:
-        yield _batch(parsed, place, refused, dynamic=dynamic)
+        yield replace(_batch(parsed, place, dynamic=dynamic), refused=error)
 
 
-def _batch(
-    parsed: Sequence[Row | Rejected], place: tuple[int, int], refused: FileRefused | None = None, *, dynamic: bool
-) -> _Batch:
+def _batch(parsed: Sequence[Row | Rejected], place: tuple[int, int], *, dynamic: bool, is_last: bool = False) -> _Batch:
     return _Batch(
         line=parsed[0].line if parsed else place[1],
         rows=[bulk_insert.copy_row(row, dynamic=dynamic) for row in parsed if isinstance(row, Row)],
         rejected=[row for row in parsed if isinstance(row, Rejected)],
         place=place,
-        refused=refused,
+        is_last=is_last,
     )
 
 

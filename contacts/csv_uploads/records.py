@@ -7,6 +7,7 @@ is counted once, and no row holds what another line says.
 """
 
 import csv
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ class Record:
     problem: str = ""
 
 
-def read_records(lines: Lines, delimiter: str, number_at: int, width: int) -> Iterator[Record]:
+def read_records(
+    lines: Lines, delimiter: str, number_at: int, width: int, most_bytes: float = math.inf
+) -> Iterator[Record]:
     """Yield the rows from where the lines stand, without blank ones.
 
     Args:
@@ -50,8 +53,10 @@ def read_records(lines: Lines, delimiter: str, number_at: int, width: int) -> It
         delimiter: one character.
         number_at: the column of the number, from 0.
         width: the number of columns.
+        most_bytes: stop after the line that reaches so many, blank ones included.
     """
     cells_of = _Cells(lines, delimiter, number_at, width)
+    stop = lines.bytes_read + most_bytes
     blank = f"{delimiter}{BLANK}"
     for text in lines:
         line = lines.lines_read
@@ -63,6 +68,8 @@ def read_records(lines: Lines, delimiter: str, number_at: int, width: int) -> It
                 yield record
         elif text.strip(blank):
             yield Record(line, text.split(delimiter))
+        if lines.bytes_read >= stop:
+            return
 
 
 def read_record(lines: Lines, text: str, delimiter: str) -> Record:

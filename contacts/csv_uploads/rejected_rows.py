@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contacts.models import CsvUpload
 from core.csv_formulas import neutral
 
-# Rows that are read from the database, and written, at once.
-_CHUNK = 2000
+# Rows that are read from the database, and written, at once. Each may have a thousand cells.
+_CHUNK = 200
 
 
 def stream(upload: CsvUpload) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """The rows of a file of contacts: each one can be loaded, or is rejected with its line and the reason."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from contacts import numbers
 from contacts.csv_uploads import records
 from contacts.csv_uploads.columns import MAX_CELL, Layout
+from contacts.csv_uploads.header import MAX_COLUMNS
 from contacts.csv_uploads.lines import Lines, storable, why_not_storable
 from contacts.csv_uploads.records import Record
 from contacts.csv_uploads.spoken_values import ValueRule
@@ -29,17 +31,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that can't be loaded, with the reason, and its cells as PostgreSQL can store them."""
+    """A row that can't be loaded, with the reason, and its cells as PostgreSQL can store them, a thousand at most."""
 
     line: int
     reason: str
     cells: list[str]
 
 
-def read_records(lines: Lines, layout: Layout) -> Iterator[Record]:
-    """Yield the rows after the header, without blank ones."""
-    read = records.read_records(lines, layout.header.delimiter, layout.number_at, len(layout.columns))
-    if not layout.header.is_of_rejected_rows:
+def read_records(lines: Lines, layout: Layout, most_bytes: float = math.inf) -> Iterator[Record]:
+    """Yield the rows after the header, without blank ones, up to the row that reaches so many bytes."""
+    header = layout.header
+    read = records.read_records(lines, header.delimiter, layout.number_at, len(layout.columns), most_bytes)
+    if not header.is_of_rejected_rows:
         return read
     return (Record(row.line, list(map(csv_formulas.original, row.cells)), row.problem) for row in read)
 
@@ -70,7 +73,7 @@ def parse_record(record: Record, layout: Layout, region: str, rule: ValueRule | 
                     return Row(_first_line(record, layout), number, values)
         except numbers.InvalidNumber as invalid:
             reason = _why_not(given, invalid, layout)
-    return Rejected(record.line, reason[:255], [storable(cell) for cell in cells])
+    return Rejected(record.line, reason[:255], [storable(cell) for cell in cells[:MAX_COLUMNS]])
 
 
 def _first_line(record: Record, layout: Layout) -> int:

@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                 ('rows_replaced', models.PositiveIntegerField(default=0, help_text='Rows of earlier uploads that this one took out of the list, having newer ones.')),
                 ('bytes_read', models.PositiveIntegerField(default=0)),
                 ('lines_read', models.PositiveIntegerField(default=0)),
+                ('is_held', models.BooleanField(db_default=False, default=False, help_text='A worker is loading it at this moment.')),
                 ('heard_at', models.DateTimeField(blank=True, null=True)),
                 ('idle_starts', models.PositiveSmallIntegerField(default=0, help_text='How often a worker has begun without loading a row.')),
                 ('error', models.CharField(blank=True, help_text='Why it failed.', max_length=1000)),
@@ -134,7 +135,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='csvupload',
-            index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['heard_at'], name='csv_upload_at_work'),
+            index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['account'], name='csv_upload_at_work'),
+        ),
+        migrations.AddIndex(
+            model_name='csvupload',
+            index=models.Index(fields=['account', 'heard_at'], name='csv_upload_turns'),
         ),
         migrations.AddIndex(
             model_name='csvupload',

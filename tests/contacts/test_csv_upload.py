@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import math
 import tracemalloc
 from datetime import timedelta
 from typing import Any
@@ -190,10 +191,10 @@ class TestAKilledWorker:
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=61)
         enqueued = []
-        monkeypatch.setattr(upload_states, "enqueue", lambda *args: enqueued.append(args))
-        assert upload_states.resume(timezone.now()) == 1
-        assert enqueued == [("contacts.load_csv", upload.pk.hex)]
-        loading.load(upload.pk)
+        monkeypatch.setattr(upload_states, "enqueue_once", lambda *args: enqueued.append(args))
+        upload_states.resume(timezone.now())
+        assert enqueued == [("contacts.load_csv", "contacts.load_csv")]
+        assert loading.take_turn(math.inf)
         upload.refresh_from_db()
         assert (upload.status, counts(upload)) == ("completed", (10, 9, 0, 1))
         assert listed(upload) == numbers(9)
@@ -230,7 +231,7 @@ class TestAKilledWorker:
     def test_no_other_continues_while_it_may_still_live(self, killed_in_the_second_batch):
         upload = killed_in_the_second_batch
         heard_of(upload, seconds=50)
-        assert upload_states.resume(timezone.now()) == 0
+        assert upload_states.next_in_turn(timezone.now()) is None
         loading.load(upload.pk)
         upload.refresh_from_db()
         assert counts(upload) == (3, 3, 0, 0)
@@ -239,7 +240,8 @@ class TestAKilledWorker:
         upload = killed_in_the_second_batch
         CsvUpload.objects.update(idle_starts=upload_states.MAX_IDLE_STARTS)
         heard_of(upload, seconds=61)
-        assert upload_states.resume(timezone.now()) == 0
+        assert upload_states.next_in_turn(timezone.now()) is None
+        upload_states.resume(timezone.now())
         upload.refresh_from_db()
         assert upload.status == "failed"
         assert "failed 5 times" in upload.error
@@ -313,9 +315,13 @@ def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
 
 
 def test_an_upload_whose_message_was_lost_is_enqueued_again(account, monkeypatch):
-    monkeypatch.setattr(upload_states, "enqueue", lambda *_: None)
-    receive(account, csv_of(numbers(1)))
-    assert upload_states.resume(timezone.now()) == 1
+    enqueued: list[str] = []
+    monkeypatch.setattr(upload_states, "enqueue_once", lambda key, _task: enqueued.append(key))
+    upload_states.resume(timezone.now())
+    assert not enqueued
+    receive(account, csv_of(numbers(1)))  # its message is sent by a commit that never comes here
+    upload_states.resume(timezone.now())
+    assert enqueued == [upload_states.LOAD]
 
 
 def test_an_upload_is_loaded_once_however_often_it_is_enqueued(account):

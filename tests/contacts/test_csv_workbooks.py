@@ -369,7 +369,7 @@ class TestUpload:
             patch.setattr(loading, "_store", store)
             with pytest.raises(KeyboardInterrupt):
                 loading.load(upload.pk)
-        type(upload).objects.update(heard_at=None)
+        type(upload).objects.update(is_held=False)
         loading.load(upload.pk)
         upload.refresh_from_db()
         assert (upload.status, counts(upload)) == ("completed", (10, 10, 0, 0))
