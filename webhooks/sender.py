@@ -5,6 +5,7 @@ import os
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from uuid import UUID
 
 import aiohttp
 import structlog
@@ -13,7 +14,7 @@ from standardwebhooks import Webhook as Signature
 
 from core import clocks, http_loop
 from core.encryption import UnreadableSecret
-from webhooks import addresses
+from webhooks import addresses, names
 from webhooks.addresses import PrivateAddress, UnusableAddress
 from webhooks.models import WebhookDelivery
 from webhooks.tries import Result
@@ -23,6 +24,12 @@ log = structlog.get_logger(__name__)
 # Bytes of a response that are stored with its try.
 RESPONSE_BYTES = 1024
 
+# What a receiver has for the first try of a webhook, in seconds, and for how long its last silence counts.
+FIRST_TRY_SECONDS = 3.0
+SILENCE_COUNTS_FOR = 60.0
+# When a receiver was last silent, by the monotonic clock; as far as this process knows, the longest ago first.
+_silent_at: dict[UUID, float] = {}
+
 # By process id: a session belongs to the loop of its process.
 _sessions: dict[int, aiohttp.ClientSession] = {}
 
@@ -30,12 +37,17 @@ _sessions: dict[int, aiohttp.ClientSession] = {}
 async def send(delivery: WebhookDelivery) -> Result:
     """Try once to deliver a webhook, whose account is loaded. Never raises: every failure is a result."""
     at, started = clocks.last_known_now(), time.monotonic()
+    names.account_id.set(delivery.account_id)
+    limit = _time_limit(delivery, started)
     status, error, response, retry_after = None, "", "", None
     try:
-        status, response, retry_after = await _post(delivery, at)
+        status, response, retry_after = await _post(delivery, at, limit)
         error = _refusal(status)
+        _silent_at.pop(delivery.receiver, None)
     except TimeoutError:
-        error = f"no answer within {settings.WEBHOOK_TIMEOUT_SECONDS:g} s"
+        error = f"no answer within {limit:g} s"
+        _silent_at.pop(delivery.receiver, None)
+        _silent_at[delivery.receiver] = time.monotonic()
     except aiohttp.ClientConnectorError as failure:
         error = _why_no_connection(failure)
     except (aiohttp.InvalidURL, UnusableAddress):
@@ -52,11 +64,24 @@ async def send(delivery: WebhookDelivery) -> Result:
     return Result(at, seconds, status, error.replace("\0", ""), response, retry_after)
 
 
-async def _post(delivery: WebhookDelivery, at: datetime) -> tuple[int, str, float | None]:
+def _time_limit(delivery: WebhookDelivery, now: float) -> float:
+    """Return the seconds that the receiver has: few for the first try of a webhook while it has been silent lately.
+
+    So a receiver that never responds keeps few of its account's places. A slow one has all of its time in later tries.
+    """
+    for receiver, at in list(_silent_at.items()):
+        if now - at < SILENCE_COUNTS_FOR:
+            break
+        del _silent_at[receiver]
+    is_short = delivery.tries == 1 and delivery.receiver in _silent_at
+    return min(FIRST_TRY_SECONDS, settings.WEBHOOK_TIMEOUT_SECONDS) if is_short else settings.WEBHOOK_TIMEOUT_SECONDS
+
+
+async def _post(delivery: WebhookDelivery, at: datetime, limit: float) -> tuple[int, str, float | None]:
     """Return the status, the beginning of the response, and the seconds that it asks to wait."""
     body = json.dumps(delivery.payload, ensure_ascii=False, separators=(",", ":"))
     headers = _signed(delivery, body, at) | {"Content-Type": "application/json", "User-Agent": "Trunkline-Webhooks"}
-    timeout = aiohttp.ClientTimeout(total=settings.WEBHOOK_TIMEOUT_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=limit)
     # No redirects: nobody has checked where one leads, and a payload holds phone numbers.
     url = addresses.request_url(delivery.url)
     request = _session().post(url, data=body.encode(), headers=headers, timeout=timeout, allow_redirects=False)
@@ -110,7 +135,7 @@ def _session() -> aiohttp.ClientSession:
     process = os.getpid()
     if process not in _sessions:
         _sessions[process] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=addresses.open_socket),
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=addresses.open_socket, resolver=names.Resolver()),
             # Tenants share the session: a cookie of one receiver must not be sent to another.
             cookie_jar=aiohttp.DummyCookieJar(),
             # A response is only read for the log: a small compressed one must not become a large one.

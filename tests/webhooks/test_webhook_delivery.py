@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -344,3 +345,44 @@ def test_a_campaigns_events_reach_the_receiver_in_order(rig, receiver, private_a
         own = [payload for payload in told if number in {payload.get("number"), payload.get("to")}]
         assert [set(payload) & {"call_sid", "call_sids"} for payload in own] == [{"call_sid"}, {"call_sids"}]
     assert (told[0]["status"], told[-1]["status"]) == ("in-progress", "completed")
+
+
+class TestAReceiverThatHasBeenSilent:
+    """It has less time for the first try of each further webhook, and all of it for later tries."""
+
+    @pytest.fixture(autouse=True)
+    def _forget(self, monkeypatch):
+        monkeypatch.setattr(sender, "_silent_at", {})
+
+    @pytest.fixture
+    def row(self):
+        return WebhookDeliveryFactory(tries=1)
+
+    def limit(self, row, later: float = 0.0) -> float:
+        return sender._time_limit(row, time.monotonic() + later)
+
+    def test_before_it_has_all_of_the_time(self, row):
+        assert self.limit(row) == 15
+
+    def test_then_little_for_first_tries_for_a_minute(self, row):
+        sender._silent_at[row.receiver] = time.monotonic()
+        assert (self.limit(row), self.limit(row, later=59)) == (3, 3)
+        assert self.limit(row, later=61) == 15
+
+    def test_and_all_of_it_for_later_tries(self, row):
+        sender._silent_at[row.receiver] = time.monotonic()
+        row.tries = 2
+        assert self.limit(row) == 15
+
+    def test_a_silence_and_a_response_are_remembered(self, receiver, deliver, settings):
+        settings.WEBHOOK_TIMEOUT_SECONDS = 0.05
+        let_go = threading.Event()
+        [row] = queue_up(receiver, "/")
+        receiver.responses = [lambda _: let_go.wait(60)]
+        deliver()
+        let_go.set()
+        assert row.receiver in sender._silent_at
+        settings.WEBHOOK_TIMEOUT_SECONDS = 15
+        WebhookDelivery.objects.update(next_try_at=timezone.now())
+        deliver()
+        assert not sender._silent_at
