@@ -1,30 +1,107 @@
-"""The calls of a campaign, made from numbers or from lists of contacts in one statement, however many there are."""
+"""The calls of a campaign, made from numbers or from lists of contacts in one statement.
+
+A request makes up to AT_ONCE calls from lists. `campaigns.loading` makes those of larger campaigns.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
 
-from django.db import connection
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max
 
+from accounts.models import Account
+from campaigns import loading
 from campaigns.models import Campaign
 from contacts import lists
-from core.errors import Conflict, InvalidRequest
+from contacts.models import ListEntry
+from core.errors import Conflict, InvalidRequest, WrongState
 from core.ids import wire_id
 
+# Calls that one request makes from lists, all of its campaigns together: a fifth of a second.
+AT_ONCE = 5_000
 
-def add_calls(campaign: Campaign, numbers: Sequence[str] = ()) -> None:
-    """Create the calls of a campaign, inside the caller's transaction.
+
+@dataclass
+class Allowance:
+    """What one request may still do.
+
+    Attributes:
+        room: how many more open calls the account may have.
+        at_once: how many calls may be made from lists before the response.
+        sizes: of the lists that were counted for it.
+    """
+
+    room: int
+    at_once: int
+    sizes: dict[UUID, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, account: Account) -> "Allowance":
+        return cls(settings.MAX_OPEN_CALLS_PER_ACCOUNT - _open_calls(account), AT_ONCE)
+
+    def take(self, calls: int) -> None:
+        """Take room for so many calls. Raises Conflict where there is too little."""
+        if calls > self.room:
+            most = settings.MAX_OPEN_CALLS_PER_ACCOUNT
+            raise Conflict(
+                f"this needs {calls:,} calls, and the account may have {max(self.room, 0):,} more that have not ended,"
+                f" {most:,} in all: wait until campaigns have ended, or end some"
+            )
+        self.room -= calls
+
+    def size(self, list_ids: Sequence[UUID]) -> int:
+        self.sizes |= lists.sizes([list_id for list_id in list_ids if list_id not in self.sizes])
+        return sum(self.sizes[list_id] for list_id in list_ids)
+
+
+def _open_calls(account: Account) -> int:
+    """Count the calls of the account that have not ended; of a campaign that is loading those that it may have."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_CALLS, {"account": account.pk})
+        [[count]] = cursor.fetchall()
+    return int(count)
+
+
+_OPEN_CALLS = """
+    SELECT coalesce(sum(CASE WHEN is_loading THEN calls_expected ELSE made.calls END), 0)
+    FROM campaigns_campaign AS campaign CROSS JOIN LATERAL (
+        SELECT coalesce(sum(calls), 0) AS calls FROM campaigns_calltally AS tally
+        WHERE tally.campaign_id = campaign.id AND tally.status IN ('created', 'in-progress', 'retrying')
+    ) AS made
+    WHERE account_id = %(account)s AND campaign.status IN ('created', 'in-progress', 'paused')
+"""
+
+
+def add_calls(campaign: Campaign, numbers: Sequence[str], allowance: Allowance) -> None:
+    """Create the calls of a campaign, inside the caller's transaction; a large one is left to the loader.
 
     Args:
         campaign: stored already, with its list_ids.
         numbers: in E.164; ignored where there are lists. Each is called once, unless call_duplicate_numbers is set.
+        allowance: of the request.
 
     Raises:
         InvalidRequest: a list does not exist or is empty.
-        Conflict: a list is still being loaded, so half of it would be called.
+        Conflict: a list is still being loaded, so half of it would be called; or the account has too many open calls.
     """
     if campaign.list_ids:
-        _add_from_lists(campaign)
+        _add_from_lists(campaign, allowance)
     else:
+        allowance.take(len(numbers))
         _add_numbers(campaign, numbers)
+
+
+def require_replaceable(campaign: Campaign) -> None:
+    """Raise WrongState where its calls can't be replaced within a request."""
+    if campaign.is_loading:
+        raise WrongState("the campaign's calls are still being made from its lists: try again in a minute")
+    if campaign.calls.all()[AT_ONCE : AT_ONCE + 1].exists():
+        raise WrongState(
+            f"from and lists can't be changed in a campaign of more than {AT_ONCE:,} calls: delete it, and create"
+            " another one"
+        )
 
 
 def remove_calls(campaign: Campaign) -> None:
@@ -44,8 +121,8 @@ def _add_numbers(campaign: Campaign, numbers: Sequence[str]) -> None:
         cursor.execute(_ADD_NUMBERS, [campaign.pk, numbers_to_call(campaign, numbers)])
 
 
-def _add_from_lists(campaign: Campaign) -> None:
-    """Add the entries list by list, each in its order. 500,000 calls take some seconds.
+def _add_from_lists(campaign: Campaign, allowance: Allowance) -> None:
+    """Add the entries list by list, each in its order, or leave that to the loader.
 
     A number that is in two lists is called once, for the first of them, and one that has two rows in a dynamic list
     for the latest of them (decision 0012), unless the campaign calls duplicates.
@@ -58,6 +135,12 @@ def _add_from_lists(campaign: Campaign) -> None:
     for list_id in campaign.list_ids:
         if not found[list_id].entries.exists():
             raise InvalidRequest(f"'lists': the list {found[list_id].name[:100]} ({wire_id(list_id)}) is empty")
+    size = allowance.size(campaign.list_ids)
+    allowance.take(size)
+    if size > allowance.at_once:
+        _leave_to_the_loader(campaign, size)
+        return
+    allowance.at_once -= size
     with connection.cursor() as cursor:
         cursor.execute(
             _ADD_FROM_LISTS,
@@ -70,6 +153,17 @@ def _add_from_lists(campaign: Campaign) -> None:
         )
         if not cursor.rowcount:
             raise Conflict("a list has changed at this very moment: send the request again")
+
+
+def _leave_to_the_loader(campaign: Campaign, size: int) -> None:
+    entries = ListEntry.objects.filter(contact_list__in=campaign.list_ids)
+    campaign.is_loading, campaign.calls_expected = True, size
+    campaign.lists_taken = campaign.entry_taken = 0
+    campaign.entries_until = entries.aggregate(last=Max("id"))["last"]
+    campaign.save(
+        update_fields=["is_loading", "calls_expected", "lists_taken", "entry_taken", "entries_until", "updated_at"]
+    )
+    transaction.on_commit(loading.enqueue_turn)
 
 
 # The columns that are not named here have their defaults in the database (Call's db_default).

@@ -64,7 +64,7 @@ def begin(campaign: Campaign, to: str, *, at: datetime, reason: str) -> None:
 
     A campaign with more calls than that, or with one that can't be ended, goes on ending after the commit.
     """
-    campaign_states.move([campaign], to, at=at, reason=reason, ended_at=at, is_ending=True)
+    campaign_states.move([campaign], to, at=at, reason=reason, ended_at=at, is_ending=True, is_loading=False)
 
     def end_first_slice() -> None:
         with transaction.atomic():
@@ -85,7 +85,7 @@ def mark_expired(now: datetime) -> None:
     if expired.exists():
         with transaction.atomic():
             ids = list(expired.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
-            Campaign.objects.filter(pk__in=ids).update(is_ending=True)
+            Campaign.objects.filter(pk__in=ids).update(is_ending=True, is_loading=False)
 
 
 def take_turn(now: datetime, seconds: float) -> bool:
@@ -132,6 +132,8 @@ def _fate(campaign: Campaign) -> Fate:
     """Return what becomes of its calls: time that ran out cancels them, a person who ended the campaign fails them."""
     if campaign.status == Status.COMPLETED:
         return Fate(Call.Status.FAILED, "the campaign was completed on request")
+    if campaign.status == Status.FAILED:
+        return Fate(Call.Status.FAILED, "the campaign's text can't be read with the values of its list")
     if campaign.status == Status.DELETED:
         return Fate(Call.Status.FAILED, "the campaign was deleted")
     if campaign.status == Status.PAUSED:

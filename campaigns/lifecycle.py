@@ -13,6 +13,7 @@ from django.db import transaction
 
 from accounts.models import Account
 from campaigns import audience, campaign_lock, campaign_states, ending, filled_texts, signals, spoken_text
+from campaigns.loading import START_DUE
 from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
 from core import clocks, failpoints
@@ -21,26 +22,32 @@ from core.task_queue import enqueue
 
 Status = Campaign.Status
 
-START_DUE = "campaigns.start_due"  # the task that starts what is due
-
 # The longest life of a campaign without an end. Exotel's Campaigns API, too, cancels paused campaigns after 30 days.
 LONGEST = timedelta(days=30)
 
 
 def create(
-    account: Account, *, numbers: Sequence[str] = (), custom_field: str = "", now: datetime, **columns: Any
+    account: Account,
+    *,
+    numbers: Sequence[str] = (),
+    custom_field: str = "",
+    now: datetime,
+    allowance: audience.Allowance | None = None,
+    **columns: Any,
 ) -> Campaign:
-    """Create a campaign with its calls.
+    """Create a campaign with its calls, or leave those to the loader where they are many.
 
     Args:
         account: owns the campaign.
         numbers: whom to call, in E.164; ignored where `columns` has list_ids.
         custom_field: a text for the flow and the report.
         now: the start, unless `columns` has send_at.
+        allowance: of the request, where it creates several.
         columns: of the new row.
 
     Raises:
-        InvalidRequest: a list can't be used, or the text can't be read with the values of everybody in it.
+        InvalidRequest: a list can't be used, the text can't be read with the values of everybody in it, or the account
+            has too many calls that have not ended.
     """
     columns.setdefault("send_at", now)
     columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
@@ -50,8 +57,9 @@ def create(
         _check_text(campaign)
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
-        audience.add_calls(campaign, numbers)
-        filled_texts.require_readable(campaign)
+        audience.add_calls(campaign, numbers, allowance or audience.Allowance.of(account))
+        if not campaign.is_loading:
+            filled_texts.require_readable(campaign)
         # The commit may be that of a larger transaction, which also stores the response of an idempotent request.
         transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
         transaction.on_commit(_enqueue_start)
@@ -88,11 +96,13 @@ def change(
         if custom_field is not None:
             _set_custom_field(campaign, custom_field)
         if numbers is not None or "list_ids" in columns:
+            audience.require_replaceable(campaign)
             audience.remove_calls(campaign)
-            audience.add_calls(campaign, numbers or ())
+            audience.add_calls(campaign, numbers or (), audience.Allowance.of(campaign.account))
         elif "call_duplicate_numbers" in columns:
             raise InvalidRequest("call_duplicate_numbers can only be changed together with from or lists")
-        filled_texts.require_readable(campaign)
+        if not campaign.is_loading:
+            filled_texts.require_readable(campaign)
         transaction.on_commit(_enqueue_start)
     return campaign
 
@@ -176,7 +186,7 @@ def _pause(campaign: Campaign, now: datetime) -> None:
 
 def _resume(campaign: Campaign, now: datetime) -> None:
     """Call the numbers that are left; a campaign that was paused before its start waits for it again."""
-    if campaign.started_at is None and campaign.send_at > now:
+    if campaign.started_at is None and (campaign.send_at > now or campaign.is_loading):
         campaign_states.move([campaign], Status.CREATED, at=now, reason="resumed before the start")
         return
     started_at = campaign.started_at or now
@@ -192,6 +202,12 @@ def _why_not_resumed(campaign: Campaign, now: datetime) -> str:
 def _complete(campaign: Campaign, now: datetime) -> None:
     """End the campaign: the calls that are left fail, calls that are up finish."""
     ending.begin(campaign, Status.COMPLETED, at=now, reason="the campaign was completed on request")
+
+
+def _why_not_completed(campaign: Campaign, _now: datetime) -> str:
+    if campaign.is_loading:
+        return "its calls are still being made from its lists. Try again in a minute, or delete it"
+    return ""
 
 
 def _archive(campaign: Campaign, now: datetime) -> None:
@@ -214,6 +230,7 @@ complete = Verb(
     "completed",
     frozenset({Status.PAUSED}),
     _complete,
+    _why_not_completed,
     consequence="The calls that are left fail, and there is no way to resume.",
 )
 archive = Verb(

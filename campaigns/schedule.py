@@ -18,7 +18,7 @@ _START_COLUMNS = ("id", "account_id", "status", "status_callback", "created_at")
 
 def start_due(now: datetime) -> None:
     """Start every campaign whose time has come, and send `work_due` to the dialer."""
-    due = Campaign.objects.filter(status=Status.CREATED, send_at__lte=now, expires_at__gt=now)
+    due = Campaign.objects.filter(status=Status.CREATED, is_loading=False, send_at__lte=now, expires_at__gt=now)
     accounts = together("start campaigns", lambda: _start(due, now), otherwise=lambda: _start_one_by_one(due, now))
     if accounts:
         signals.work_due.send(Campaign, account_ids=sorted(accounts))
@@ -81,7 +81,7 @@ def close_finished(campaigns: "QuerySet[Campaign]", now: datetime, given_up: Seq
     if given_up:
         open_call = open_call.exclude(pk__in=given_up)
     at_work = Q(status__in=[Status.IN_PROGRESS, Status.PAUSED]) | Q(status=Status.CREATED, expires_at__lte=now)
-    finished = {campaign.pk: campaign for campaign in campaigns.filter(at_work).filter(~Exists(open_call))}
+    finished = {row.pk: row for row in campaigns.filter(at_work, is_loading=False).filter(~Exists(open_call))}
     # One transaction for the end and for the webhook about it: both are stored, or neither. A campaign that can't be
     # closed holds up no other, and is tried again at the next tick.
     one_by_one("close campaigns", finished, lambda pk: _close(finished[pk], now), give_up=_leave)

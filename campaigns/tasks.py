@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from campaigns import ending, progress, schedule
-from campaigns.lifecycle import START_DUE
+from campaigns import ending, loading, progress, schedule
+from campaigns.loading import START_DUE
 from core import clocks
 from core.task_queue import enqueue, taken
 
@@ -29,6 +29,14 @@ def end_due() -> None:
     taken(ending.END_DUE)
     if schedule.end_due(clocks.now()):
         ending.enqueue_turn()
+
+
+@shared_task(name=loading.LOAD)
+def load_audiences() -> None:
+    """Take a turn, and enqueue this task again while there are more. What else the loader does comes between them."""
+    taken(loading.LOAD)
+    if loading.take_turn(loading.TURN_SECONDS):
+        loading.enqueue_turn()
 
 
 @shared_task(name="campaigns.compact_tally")

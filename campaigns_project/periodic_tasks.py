@@ -22,6 +22,7 @@ TICKS = (
     Tick("Deliver webhooks", "webhooks.deliver", 1),
     Tick("Repair what crashes left behind", "dialer.recover", 5),
     Tick("Resume CSV uploads that have stopped", "contacts.resume_csv_uploads", 10),
+    Tick("Make the calls of large campaigns", "campaigns.load_audiences", 5),
     Tick("Check that loaders take tasks", "contacts.loader_tick", 5),
     Tick("Add up the counts of calls", "campaigns.compact_tally", 5),
     Tick("Delete old carrier events", "dialer.purge_inbox", 3600),

@@ -146,6 +146,10 @@ WEBHOOKS_AT_ONCE_PER_ACCOUNT = int(_positive("WEBHOOKS_AT_ONCE_PER_ACCOUNT", 90,
 WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.bool("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", default=False)
 # The largest API request, in bytes: 5,000 numbers take about 100 kB.
 MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
+# Calls that have not ended which an account may have, all its campaigns together.
+MAX_OPEN_CALLS_PER_ACCOUNT = int(_positive("MAX_OPEN_CALLS_PER_ACCOUNT", 5_000_000))
+# The longest statement of a web request, in seconds, but for reports, which last as long as a client reads them.
+WEB_STATEMENT_SECONDS = int(_positive("WEB_STATEMENT_SECONDS", 20, most=300))
 # Wrong credentials that one address may send in any minute. A person who mistypes needs only a few.
 FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
 
@@ -276,6 +280,7 @@ CELERY_TASK_ROUTES = {
     "dialer.recover": {"queue": "dial"},
     "contacts.load_csv": {"queue": "load"},
     "contacts.loader_tick": {"queue": "load"},
+    "campaigns.load_audiences": {"queue": "load"},
     "webhooks.deliver": {"queue": "webhooks"},
 }
 # How long beat may send no task, and the workers of each queue take none, in seconds, before they count as stopped.

@@ -1,6 +1,6 @@
 """Lists of contacts: create, change, fill and delete them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -36,11 +36,72 @@ def create(
         InvalidRequest: blanks are allowed in a static list.
     """
     candidate = ContactList(account=account, name=name, tag=tag, type=kind, allows_blanks=allows_blanks)
-    _require_blanks_make_sense(candidate)
+    require_blanks_make_sense(candidate, {})
     # One statement, so that of two requests at the same moment the second gets the list of the first.
     ContactList.objects.bulk_create([candidate], ignore_conflicts=True)
     stored = ContactList.objects.get(account=account, name=name)
     return ListCreation(stored, stored.pk == candidate.pk)
+
+
+def create_all(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[ListCreation]:
+    """Create a static list for each of `wanted`, in two statements. Of two with one name the first counts.
+
+    Args:
+        wanted: the columns of each, `name` among them; blanks are not allowed in any.
+
+    Returns:
+        For each of `wanted` the list that has its name.
+    """
+    candidates: dict[str, ContactList] = {}
+    for columns in wanted:
+        candidates.setdefault(columns["name"], ContactList(account=account, **columns))
+    ContactList.objects.bulk_create(candidates.values(), ignore_conflicts=True)
+    stored = {row.name: row for row in ContactList.objects.filter(account=account, name__in=candidates)}
+    creations = []
+    for columns in wanted:
+        candidate = candidates.pop(columns["name"], None)
+        contact_list = stored[columns["name"]]
+        creations.append(ListCreation(contact_list, candidate is not None and candidate.pk == contact_list.pk))
+    return creations
+
+
+def change_all(account: Account, changes: Sequence[tuple[ContactList, Mapping[str, Any]]]) -> list[ContactList | None]:
+    """Change names and tags of lists, in a few statements.
+
+    Returns:
+        The changed lists, with None for one whose new name is another list's, and which stays as it was.
+
+    Raises:
+        Conflict: another request gave such a name to a list at the same moment.
+    """
+    names = {columns["name"] for _, columns in changes if "name" in columns}
+    owners = dict(ContactList.objects.filter(account=account, name__in=names).values_list("name", "pk"))
+    changed: list[ContactList | None] = []
+    for contact_list, columns in changes:
+        name = columns.get("name", contact_list.name)
+        if owners.get(name, contact_list.pk) != contact_list.pk:
+            changed.append(None)
+            continue
+        if name != contact_list.name:
+            owners[name] = contact_list.pk
+        for column, value in columns.items():
+            setattr(contact_list, column, value)
+        contact_list.updated_at = clocks.now()
+        changed.append(contact_list)
+    rows = {row.pk: row for row in changed if row}
+    try:
+        with transaction.atomic():
+            columns_of_a_list = ["name", "tag", "allows_blanks", "updated_at"]
+            ContactList.objects.bulk_update(rows.values(), columns_of_a_list, batch_size=500)
+    except IntegrityError as error:
+        raise Conflict("a name was given to another list at the same moment: send the request again") from error
+    return changed
+
+
+def require_blanks_make_sense(contact_list: ContactList, columns: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest where these columns would allow blanks in a static list."""
+    if columns.get("allows_blanks", contact_list.allows_blanks) and contact_list.type == ContactList.Type.STATIC:
+        raise InvalidRequest("'allow_blanks': only a dynamic list has values that may be blank: leave it out")
 
 
 def change(contact_list: ContactList, **columns: Any) -> ContactList:
@@ -50,9 +111,9 @@ def change(contact_list: ContactList, **columns: Any) -> ContactList:
         Conflict: another list has the name.
         InvalidRequest: blanks are allowed in a static list.
     """
+    require_blanks_make_sense(contact_list, columns)
     for column, value in columns.items():
         setattr(contact_list, column, value)
-    _require_blanks_make_sense(contact_list)
     try:
         with transaction.atomic():
             contact_list.save(update_fields=[*columns, "updated_at"])
@@ -163,11 +224,6 @@ def require_loaded(lists: Collection[ContactList]) -> None:
             f"the list {upload.contact_list.name[:100]} ({wire_id(upload.contact_list_id)}) is still being loaded,"
             f" {upload.rows_total:,} rows so far: wait until the upload {wire_id(upload.pk)} is completed"
         )
-
-
-def _require_blanks_make_sense(contact_list: ContactList) -> None:
-    if contact_list.allows_blanks and contact_list.type == ContactList.Type.STATIC:
-        raise InvalidRequest("'allow_blanks': only a dynamic list has values that may be blank: leave it out")
 
 
 def _touch(contact_list: ContactList) -> None:

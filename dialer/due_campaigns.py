@@ -78,6 +78,7 @@ class DueCampaign:
     # What the query selects.
     status: ClassVar = Campaign.Status.IN_PROGRESS
     is_open: ClassVar = True
+    is_loading: ClassVar = False
 
     @property
     def account_id(self) -> int:

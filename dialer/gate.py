@@ -21,6 +21,8 @@ class Judged(Protocol):
     @property
     def is_open(self) -> bool: ...
     @property
+    def is_loading(self) -> bool: ...
+    @property
     def send_at(self) -> datetime: ...
     @property
     def expires_at(self) -> datetime: ...
@@ -110,9 +112,13 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         return NotBefore(None, "account-inactive", f"the account {account.sid} is inactive")
     if campaign.status == Campaign.Status.PAUSED:
         return NotBefore(None, "paused", "the campaign is paused")
-    if campaign.status == Campaign.Status.CREATED and not (starts_by_itself and now >= campaign.send_at):
+    if campaign.status == Campaign.Status.CREATED and not (
+        now >= campaign.send_at and (starts_by_itself or campaign.is_loading)
+    ):
         starts = f"the campaign starts {clock(campaign.send_at, campaign)}"
         return NotBefore(campaign.send_at, "not-started", starts)
+    if campaign.is_loading and not starts_by_itself:
+        return NotBefore(now, "loading", "its calls are still being made from its lists")
     if not campaign.caller_id.is_active:
         return NotBefore(None, "caller-id-inactive", f"the caller ID {campaign.caller_id.number} is inactive")
     if not account.calling_hours.is_open(now):

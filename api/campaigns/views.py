@@ -69,8 +69,11 @@ class CampaignListView(CampaignsView):
         context = {"account": self.account, "look_ups": LookUps()}
         parsed = [self._parsed(body, position, len(given), context) for position, body in enumerate(given)]
         now = clocks.now()
+        allowance = audience.Allowance.of(self.account)
         with transaction.atomic():
-            created = [lifecycle.create(self.account, now=now, **arguments) for arguments in parsed]
+            created = [
+                lifecycle.create(self.account, now=now, allowance=allowance, **arguments) for arguments in parsed
+            ]
         numbers = {
             campaign.pk: audience.numbers_to_call(campaign, arguments["numbers"])
             for campaign, arguments in zip(created, parsed, strict=True)

@@ -1,5 +1,6 @@
 """What clients say of contacts."""
 
+import json
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -10,6 +11,8 @@ from api.http.fields import ObjectSerializer, TextField, visible
 from contacts import numbers
 
 KEY = "contacts"
+# Of JSON. A response may show five thousand contacts, or one of them five thousand times.
+MAX_CUSTOM_BYTES = 4_000
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})
@@ -19,6 +22,11 @@ class CustomField(serializers.Field):  # type: ignore[type-arg]
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValidationError("must be an object of keys and values")
+        size = len(json.dumps(data, ensure_ascii=False).encode())
+        if size > MAX_CUSTOM_BYTES:
+            raise ValidationError(
+                f"has {size:,} bytes of JSON, and may have {MAX_CUSTOM_BYTES:,}: store less of it here"
+            )
         return data
 
     def to_representation(self, value: Any) -> Any:

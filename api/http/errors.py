@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -12,6 +14,7 @@ from api.http import envelope
 from api.http.rate_limits import TooManyRequests
 from core.errors import Conflict, InvalidRequest
 
+RETRY = {"Retry-After": "10"}
 UNREADABLE = "the request can't be read: check its address, headers and query"
 
 
@@ -55,6 +58,8 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
             return 413, "the body is too large: send fewer numbers in one request", {}
         case SuspiciousOperation():
             return 400, UNREADABLE, {}
+        case OperationalError(__cause__=QueryCanceled()):
+            return 503, "this took too long and was stopped, nothing was changed: ask for less at once", RETRY
     return 0, "", {}
 
 

@@ -38,7 +38,7 @@ from api.lists.responses import (
 from contacts import lists
 from contacts.models import ContactList
 from core import ids
-from core.errors import Conflict, InvalidRequest
+from core.errors import InvalidRequest
 from core.ids import wire_id
 
 
@@ -88,15 +88,21 @@ class ListListView(ListView):
     @idempotent
     def post(self, request: Request, account_sid: str) -> Response:
         serializer = ListRequestSerializer()
-        checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
-        rows = [failure or self._create(columns) for columns, failure in checked]
+        checked = [self._checked(ContactList(), body, serializer) for body in bulk.bodies(request, KEY)]
+        created = iter(lists.create_all(self.account, [columns for columns, failure in checked if not failure]))
+        rows = [failure or _created(next(created)) for _, failure in checked]
         return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
 
-    def _create(self, columns: dict[str, Any]) -> ContactList | Failure:
+    def _checked(
+        self, contact_list: ContactList, body: Any, serializer: ListRequestSerializer
+    ) -> tuple[dict[str, Any], Failure | None]:
+        columns, failure = bulk.validated(serializer, body)
         try:
-            return _created(lists.create(self.account, **columns))
+            if not failure:
+                lists.require_blanks_make_sense(contact_list, columns)
         except InvalidRequest as invalid:
-            return Failure(400, str(invalid))
+            failure = Failure(400, str(invalid))
+        return columns, failure
 
     @extend_schema(
         operation_id="change_lists",
@@ -106,21 +112,20 @@ class ListListView(ListView):
     )
     def put(self, request: Request, account_sid: str) -> Response:
         serializer = ListRequestSerializer(partial=True)
-        rows = [self._change(body, serializer) for body in bulk.bodies(request, KEY)]
+        given = bulk.bodies(request, KEY)
+        sids = [str(body.get("sid", "")) if isinstance(body, dict) else "" for body in given]
+        known = ContactList.objects.filter(account=self.account).in_bulk([ids.parse_or_nil(sid) for sid in sids])
+        checked = []
+        for body, sid in zip(given, sids, strict=True):
+            contact_list = known.get(ids.parse_or_nil(sid))
+            columns, failure = self._checked(contact_list or ContactList(), body, serializer)
+            if contact_list is None and not bulk.validated(serializer, body)[1]:
+                failure = Failure(404, f"there is no list {printable(sid)} in this account")
+            checked.append((contact_list, columns, failure))
+        wanted = [(row, columns) for row, columns, failure in checked if row and not failure]
+        changed = iter(lists.change_all(self.account, wanted))
+        rows = [failure or _changed(next(changed), columns) for _, columns, failure in checked]
         return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
-
-    def _change(self, body: Any, serializer: ListRequestSerializer) -> ContactList | Failure:
-        columns, failure = bulk.validated(serializer, body)
-        if failure:
-            return failure
-        try:
-            return lists.change(self.contact_list(str(body.get("sid", ""))), **columns)
-        except NotFound as missing:
-            return Failure(404, str(missing.detail))
-        except Conflict as conflict:
-            return Failure(409, str(conflict))
-        except InvalidRequest as invalid:
-            return Failure(400, str(invalid))
 
 
 class ListDetailsView(ListView):
@@ -208,6 +213,10 @@ def _created(creation: lists.ListCreation) -> ContactList | Failure:
     if creation.is_new:
         return contact_list
     return Failure(409, f"'name': {contact_list.name} is a list already; its sid is in data", contact_list)
+
+
+def _changed(contact_list: ContactList | None, columns: dict[str, Any]) -> ContactList | Failure:
+    return contact_list or Failure(409, f"there is another list named {columns['name'][:100]}: choose another name")
 
 
 def _entered(contact_list: ContactList, contact_id: UUID, is_new: dict[UUID, bool]) -> Membership | Failure:

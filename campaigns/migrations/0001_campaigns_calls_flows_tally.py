@@ -120,6 +120,12 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('is_ending', models.BooleanField(db_default=False, default=False, editable=False)),
+                ('is_loading', models.BooleanField(db_default=False, default=False, editable=False)),
+                ('lists_taken', models.PositiveSmallIntegerField(db_default=0, default=0, editable=False)),
+                ('entry_taken', models.BigIntegerField(db_default=0, default=0, editable=False)),
+                ('entries_until', models.BigIntegerField(db_default=0, default=0, editable=False)),
+                ('calls_expected', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='While it is loading: the entries of its lists.')),
+                ('loaded_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('failure_http_status', models.PositiveSmallIntegerField(blank=True, editable=False, null=True, verbose_name='HTTP status of the failure')),
                 ('idle_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -211,6 +217,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='campaign',
+            index=models.Index(condition=models.Q(('is_loading', True)), fields=['account', 'created_at'], name='campaign_loading'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
+            index=models.Index(condition=models.Q(('loaded_at__isnull', False)), fields=['account', 'loaded_at'], name='campaign_loaded'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
+            index=models.Index(condition=models.Q(('status__in', ['created', 'in-progress', 'paused'])), fields=['account'], name='campaign_open'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
             index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['account', 'id'], name='campaign_in_progress'),
         ),
         migrations.AddIndex(
@@ -231,7 +249,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('is_ending', False), models.Q(('status__in', ['failed', 'canceled', 'archived']), _negated=True), _connector='OR'), name='campaign_is_ending_by_time_or_on_request'),
+            constraint=models.CheckConstraint(condition=models.Q(('is_ending', False), models.Q(('status__in', ['canceled', 'archived']), _negated=True), _connector='OR'), name='campaign_is_ending_by_time_or_on_request'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('is_loading', False), models.Q(('is_ending', False), ('started_at', None), ('status__in', ['created', 'paused'])), _connector='OR'), name='campaign_is_loading_before_its_start'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

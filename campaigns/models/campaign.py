@@ -95,6 +95,17 @@ class Campaign(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The end has come, or a person has ended it, and calls that wait are being ended: `campaigns.ending`.
     is_ending = models.BooleanField(default=False, db_default=False, editable=False)
+    # Calls are still being made from its lists, and it can't start before: `campaigns.loading`.
+    is_loading = models.BooleanField(default=False, db_default=False, editable=False)
+    # While it is loading: lists that were taken, the last entry that was taken of the next one, and the last entry that
+    # the lists had when it was made.
+    lists_taken = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    entry_taken = models.BigIntegerField(default=0, db_default=0, editable=False)
+    entries_until = models.BigIntegerField(default=0, db_default=0, editable=False)
+    calls_expected = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="While it is loading: the entries of its lists."
+    )
+    loaded_at = models.DateTimeField(null=True, blank=True, editable=False)
     failure_http_status = models.PositiveSmallIntegerField(
         "HTTP status of the failure", null=True, blank=True, editable=False
     )
@@ -120,7 +131,11 @@ class Campaign(models.Model):
             ),
             models.CheckConstraint(
                 name="campaign_is_ending_by_time_or_on_request",
-                condition=Q(is_ending=False) | ~Q(status__in=["failed", "canceled", "archived"]),
+                condition=Q(is_ending=False) | ~Q(status__in=["canceled", "archived"]),
+            ),
+            models.CheckConstraint(
+                name="campaign_is_loading_before_its_start",
+                condition=Q(is_loading=False) | Q(status__in=["created", "paused"], started_at=None, is_ending=False),
             ),
             models.CheckConstraint(name="campaign_ends_after_it_starts", condition=Q(expires_at__gt=F("send_at"))),
             models.CheckConstraint(
@@ -165,6 +180,15 @@ class Campaign(models.Model):
             ),
             # Read by ending.take_turn, every second.
             models.Index(fields=["expires_at", "id"], name="campaign_ending", condition=Q(is_ending=True)),
+            # Read by loading.next_in_turn, every second: what is loading, and the last turn of an account.
+            models.Index(fields=["account", "created_at"], name="campaign_loading", condition=Q(is_loading=True)),
+            models.Index(fields=["account", "loaded_at"], name="campaign_loaded", condition=Q(loaded_at__isnull=False)),
+            # Read by audience.Allowance, for each request that creates campaigns.
+            models.Index(
+                fields=["account"],
+                name="campaign_open",
+                condition=Q(status__in=["created", "in-progress", "paused"]),
+            ),
             # Read by dialer.due_campaigns for one account, many times a second, a window at a time in this order.
             models.Index(fields=["account", "id"], name="campaign_in_progress", condition=Q(status="in-progress")),
             # Read by the list of the API and of the admin.

@@ -73,7 +73,8 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
     stops = [*_no_more(verdict, opening), *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
     if isinstance(verdict, gate.Open):
         return _of_open(campaign, diagnosis, stops, verdict, now)
-    return _told(diagnosis, [_shut(verdict), *_still_up(counts), *stops, *_unknown(campaign)])
+    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *_unknown(campaign)]
+    return _told(diagnosis, reasons)
 
 
 # A campaign that has not ended ---------------------------------------------------------------------------------------
@@ -103,6 +104,12 @@ def _of_open(
 def _told(diagnosis: Diagnosis, reasons: Sequence[Reason], *first: str) -> Diagnosis:
     summary = "; ".join([*first, *(reason.message for reason in reasons)])
     return replace(diagnosis, summary=summary, reasons=tuple(reasons))
+
+
+def _loading(campaign: Campaign, counts: Counts) -> Iterator[Reason]:
+    if campaign.is_loading:
+        made = f"{calls_text(counts.total)} made so far, of {campaign.calls_expected:,} entries in its lists"
+        yield Reason("calls-being-made", made)
 
 
 def _shut(verdict: gate.NotBefore | gate.Never) -> Reason:

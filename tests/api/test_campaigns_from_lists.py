@@ -3,12 +3,14 @@
 from uuid import UUID
 
 import pytest
+from django.test import override_settings
 
 from accounts.models import CallerId
-from campaigns import spoken_text
+from campaigns import audience, spoken_text
+from campaigns import loading as campaign_loading
 from campaigns.models import Call, Campaign
 from contacts.csv_uploads import loading
-from tests.api.client import NUMBERS
+from tests.api.client import NUMBERS, campaign, stored
 from tests.factories import ContactListFactory, CsvUploadFactory, ListEntryFactory, TrunkFactory
 
 
@@ -50,6 +52,26 @@ class TestLists:
         assert response.data["lists"] == [parents.pk.hex]
         assert "from" not in response.data
         assert response.item["summary"]["call_scheduled"] == 3
+
+    def test_a_large_list_is_left_to_the_loader(self, api, parents, monkeypatch):
+        monkeypatch.setattr(audience, "AT_ONCE", 2)
+        response = api.create(numbers=..., lists=[parents.pk.hex])
+        assert (response.data["status"], response.data["stats"]["created"], called()) == ("Created", 0, [])
+        assert campaign_loading.take_turn(60)
+        assert called() == NUMBERS
+
+    def test_more_campaigns_than_fit_make_few_calls_in_the_request(self, api, parents, monkeypatch):
+        monkeypatch.setattr(audience, "AT_ONCE", 4)
+        body = campaign(numbers=..., lists=[parents.pk.hex])
+        assert api.post("/campaigns", {"campaigns": [body] * 5}).status == 200
+        assert len(called()) == 3
+
+    @override_settings(MAX_OPEN_CALLS_PER_ACCOUNT=5)
+    def test_more_calls_than_the_account_may_have_are_a_conflict_and_nothing_is_stored(self, api, parents):
+        body = campaign(numbers=..., lists=[parents.pk.hex])
+        refused = api.post("/campaigns", {"campaigns": [body, body]})
+        assert refused.is_refused(409, "3 calls", "2 more", "5 in all")
+        assert stored() == (0, 0)
 
     def test_a_call_has_the_name_of_its_contact(self, api, account):
         made = ContactListFactory(account=account)

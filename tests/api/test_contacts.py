@@ -31,6 +31,14 @@ class TestCreate:
         assert response.data["sid"] == Contact.objects.get().pk.hex
         assert {"date_created", "date_updated"} <= set(response.data)
 
+    def test_a_custom_field_has_a_limit(self, api):
+        """One contact may stand in a response five thousand times."""
+        fits, too_long = ({"number": "+919810012345", "custom_field": {"a": "x" * size}} for size in (3_990, 4_000))
+        assert api.post("/contacts", fits).codes == [200]
+        refused = api.post("/contacts", too_long)
+        assert (refused.codes, Contact.objects.count()) == ([400], 1)
+        assert "4,009 bytes of JSON" in refused.items[0]["error_data"]["description"]
+
     def test_custom_is_another_name_of_custom_field(self, api):
         assert api.post("/contacts", {"contacts": [{"number": NUMBER, "custom": {"a": 1}}]}).data["custom_field"] == {
             "a": 1

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from contacts import lists
 from contacts.csv_uploads import loading
@@ -75,6 +77,39 @@ class TestChange:
         ]
         response = api.put("/lists", {"lists": given})
         assert (response.status, response.codes) == (207, [200, 409, 404, 400])
+
+
+class TestManyAtOnce:
+    """A request of five thousand lists takes a few statements."""
+
+    @pytest.fixture(autouse=True)
+    def _key_was_used(self, api):
+        api.get("/lists")
+
+    def statements(self, ask) -> int:
+        with CaptureQueriesContext(connection) as context:
+            assert ask().status == 207
+        return len(context)
+
+    def test_creating_many_takes_as_many_statements_as_creating_one(self, api):
+        def create(*names: str) -> int:
+            return self.statements(lambda: api.post("/lists", {"lists": [{"name": name} for name in names]}))
+
+        assert create("one") == create(*(f"list {n}" for n in range(20)))
+
+    def test_changing_many_takes_as_many_statements_as_changing_one(self, api, account):
+        def change(count: int) -> int:
+            rows = ContactListFactory.create_batch(count, account=account)
+            given = [{"sid": row.pk.hex, "name": f"{row.name} again", "tag": "x"} for row in rows]
+            return self.statements(lambda: api.put("/lists", {"lists": given}))
+
+        assert change(1) == change(20)
+        assert ContactList.objects.filter(name__endswith=" again", tag="x").count() == 21
+
+    def test_of_two_with_one_name_the_first_is_created(self, api):
+        response = api.post("/lists", {"lists": [{"name": "a", "tag": "first"}, {"name": "a", "tag": "second"}]})
+        assert response.codes == [200, 409]
+        assert ContactList.objects.get().tag == "first"
 
 
 class TestRead:

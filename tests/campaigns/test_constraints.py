@@ -175,4 +175,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 4 + 13 + 4 + 8
+    assert len(names) == 4 + 14 + 4 + 8
