@@ -83,6 +83,14 @@ def change(account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]
     return changed
 
 
+def delete(contact: Contact) -> None:
+    """Delete a contact, from every list as well."""
+    with transaction.atomic():
+        # Waits for uploads that are putting the contact into a list, so that it is taken out of that list too.
+        Contact.objects.select_for_update().filter(pk=contact.pk).first()
+        contact.delete()
+
+
 def find(account: Account, *, name: str = "", list_ids: Collection[UUID] | None = None) -> "QuerySet[Contact]":
     """Return the account's contacts, narrowed to a part of the full name and to those in any of the lists."""
     found = Contact.objects.filter(account=account)

@@ -136,7 +136,7 @@ class ContactDetailsView(AccountView):
         """Delete a contact, from every list as well. Calls that were made from it keep its number and name."""
         contact = self._contact(contact_sid)
         response = self.respond(ContactRead, [contact])
-        contact.delete()
+        address_book.delete(contact)
         return response
 
     def _contact(self, contact_sid: str) -> Contact:
