@@ -299,16 +299,14 @@ def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
         )
         cursor.execute("ANALYZE contacts_contact")
     plans: list[str] = []
-    genuine = bulk_insert._insert_copied
+    genuine = bulk_insert._known
 
-    def add(cursor, upload):
-        cursor.execute(
-            "EXPLAIN " + bulk_insert._INSERT_ENTRIES, {"account": upload.account_id, "list": upload.contact_list_id}
-        )
+    def look_up(cursor, account_id, wanted):
+        cursor.execute("EXPLAIN " + bulk_insert._KNOWN, {"account": account_id, "numbers": " ".join(wanted)})
         plans.extend(line for (line,) in cursor.fetchall())
-        return genuine(cursor, upload)
+        return genuine(cursor, account_id, wanted)
 
-    monkeypatch.setattr(bulk_insert, "_insert_copied", add)
+    monkeypatch.setattr(bulk_insert, "_known", look_up)
     loaded(account, csv_of(numbers(5_000)))
     assert plans
     assert not [line for line in plans if "Seq Scan on contacts_contact" in line], "\n".join(plans)
