@@ -22,14 +22,14 @@ _KINDS = (
 def is_valid(number: str) -> bool:
     """Tell whether it is a valid number in E.164 as it stands; False decides nothing."""
     match = _CODE.match(number)
-    pattern = _pattern(int(match.group(1))) if match else None
+    pattern = _pattern(match[1]) if match else None
     return pattern is not None and pattern.fullmatch(number) is not None
 
 
 @cache
-def _pattern(country_code: int) -> re.Pattern[str] | None:
+def _pattern(country_code: str) -> re.Pattern[str] | None:
     """Return what `is_valid_number` asks of this country's numbers, and that no prefix would be taken off before."""
-    [region] = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[country_code]
+    [region] = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(country_code)]
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
     if metadata is None:
         return None

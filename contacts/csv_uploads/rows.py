@@ -17,7 +17,7 @@ from core import csv_formulas
 _LINE_NUMBER = re.compile(r" *[0-9]{1,9} *")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
     """A row that can be loaded; values by column, without the number.
 
@@ -64,7 +64,8 @@ def parse_record(record: Record, layout: Layout, region: str, rule: ValueRule | 
     if not reason:
         values = {name: cells[at].strip() if at < count else "" for at, name in layout.named}
         given = cells[layout.number_at].strip() if layout.number_at < count else ""
-        reason = _too_many_cells(cells, len(layout.columns)) or _problem(values, given)
+        width = len(layout.columns)
+        reason = (_too_many_cells(cells, width) if count > width else "") or _problem(values, given)
         try:
             if not reason:
                 number = numbers.read(given, region)
@@ -91,16 +92,17 @@ def _why_not(given: str, invalid: numbers.InvalidNumber, layout: Layout) -> str:
 
 
 def _too_many_cells(cells: Sequence[str], width: int) -> str:
-    if len(cells) <= width or not "".join(cells[width:]).strip():
+    if not "".join(cells[width:]).strip():
         return ""
     return f"the row has {len(cells)} cells, the header {width}: put quotes around a cell that holds the delimiter"
 
 
 def _problem(values: dict[str, str], number: str) -> str:
     texts = values.values()
-    if problem := why_not_storable(number + "".join(texts)):
+    joined = number + "".join(texts)
+    if problem := why_not_storable(joined):
         return problem
-    if max(map(len, texts), default=0) > MAX_CELL:
+    if len(joined) > MAX_CELL and max(map(len, texts), default=0) > MAX_CELL:
         name = next(name for name, text in values.items() if len(text) > MAX_CELL)
         return f"{name[:64]} is longer than {MAX_CELL} characters"
     return ""
