@@ -126,6 +126,11 @@ class Client:
     def campaign(self, campaign_id: str) -> dict[str, Any]:
         return self._data(self.session.get(f"{self.base}/campaigns/{campaign_id}", timeout=30))
 
+    def act(self, campaign_id: str, action: str) -> dict[str, Any]:
+        """Pause, resume or complete the campaign; returns its `data`."""
+        body = {"campaigns": [{"action": action}]}
+        return self._data(self.session.put(f"{self.base}/campaigns/{campaign_id}", json=body, timeout=60))
+
     @staticmethod
     def _data(response: requests.Response) -> dict[str, Any]:
         item = response.json()["response"][0]

@@ -1,12 +1,14 @@
 """`make bench`: measure every figure beside its limit, print the table, write docs/operator/performance.
 
-    python -m tools.bench [--only NAME,NAME] [--scale 0.01]
+    python -m tools.bench [--only NAME,NAME] [--scale 0.01] [--force]
 
-With --only or another scale it is a trial: nothing is written. Everything runs on loopback, in a temporary folder and
+With --only or another scale it is a trial: nothing is written. Nor is anything from a busy machine, on which a full run
+does not begin without --force. Everything runs on loopback, in a temporary folder and
 on free ports, and is stopped at the end.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,7 @@ import redis
 import requests
 from rich.console import Console
 
-from tools.bench import charts, figures, page, scaling
+from tools.bench import charts, figures, page, quiet, scaling
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
 from tools.bench.run import Run
@@ -49,27 +51,41 @@ def main() -> int:
     options = _parse()
     interrupt_on_stop_signals()
     chosen = options.only.split(",") if options.only else list(FIGURES)
+    is_full = not options.only and options.scale == 1
+    if is_full and not options.force and (busy := quiet.why_busy()):
+        console.print(f"[red]not measured: {busy}. Stop them, or see figures with --force that are not written.")
+        return 1
     with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as folder:
-        run = Run(options.scale, Path(folder), say=lambda text: console.log(text, highlight=False))
+        run = Run(options.scale, Path(folder), _say, is_alone=bool(options.only))
         try:
-            rows, failed = _measure(run, {name: FIGURES[name] for name in chosen})
+            rows, failed, busy_before = _measure(run, {name: FIGURES[name] for name in chosen})
         except KeyboardInterrupt:
             console.print("[yellow]stopped before its end")
             return 130
     console.print(figures.table(rows))
     for name in failed:
         console.print(f"[red]not measured: {name}")
-    if not options.only and options.scale == 1 and not failed:
+    for name, busy in busy_before.items():
+        console.print(f"[yellow]before {name}, {busy}", highlight=False)
+    if is_full and (busy_before or options.force):
+        console.print("[red]nothing was written: the machine was busy, or might have been")
+        return 1
+    if is_full and not failed:
         page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
         scaling.write()
         console.print("written: docs/operator/performance, docs/operator/scaling.md")
     return 1 if failed else 0
 
 
+def _say(text: str) -> None:
+    console.log(text, highlight=False)
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description="Measure Trunkline beside its limits.")
     parser.add_argument("--only", metavar="NAME,NAME", help=f"some of: {', '.join(FIGURES)}")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data, 0.01 for a quick try (default: 1)")
+    parser.add_argument("--force", action="store_true", help="measure on a busy machine too, and write nothing")
     options = parser.parse_args()
     if options.only and (unknown := [name for name in options.only.split(",") if name not in FIGURES]):
         parser.error(f"unknown: {', '.join(unknown)}; there is: {', '.join(FIGURES)}")
@@ -78,18 +94,23 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def _measure(run: Run, chosen: dict[str, Callable[[Run], list[Row]]]) -> tuple[list[Row], Sequence[str]]:
-    """Return the rows, and the names of the figures that could not be measured."""
+def _measure(
+    run: Run, chosen: dict[str, Callable[[Run], list[Row]]]
+) -> tuple[list[Row], Sequence[str], dict[str, str]]:
+    """Return the rows, the names of the figures that could not be measured, and before which the machine was busy."""
     rows: list[Row] = []
-    failed = []
+    failed, busy_before = [], {}
     for name, measure in chosen.items():
         console.rule(name)
+        if busy := quiet.why_busy():
+            busy_before[name] = busy
+        load = os.getloadavg()[0]
         try:
-            rows += measure(run)
+            rows += figures.loaded(measure(run), load)
         except FAILURES as error:
             console.log(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
             failed.append(name)
-    return rows, failed
+    return rows, failed, busy_before
 
 
 if __name__ == "__main__":

@@ -3,72 +3,111 @@
 One campaign of one account, with channels and pace far beyond what is reached; every first attempt is answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from tools.bench import bare_http, workers
-from tools.bench.arithmetic import steady_rate
-from tools.bench.figures import Row, at_least, row
+from tools.bench.arithmetic import median, steady_rate
+from tools.bench.figures import FEWEST_PAIRS, Row, at_least, paired, row
 from tools.bench.run import Run, cpu_seconds
 from tools.bench.system import System, system
 
 NAME = "attempts"
-CALLS = 30_000
+# For each of the pairs: seconds of work on two cores.
+CALLS = {"simulated": 20_000, "sandbox": 4_000}
 CHANNELS = 2_000
-TASKS = 60_000
+TASKS = {"empty": 15_000, "plain": 5_000}
 BARE_CALLS = 10_000
 PATIENCE_SECONDS = 900
 # Calls through the sandbox are as short as possible: the figure measures the way there and back.
 SHORT = {"seed": 1, "default": [{"outcome": "completed", "ring": 0.05, "talk": 0.05}]}
+UNIT = "attempts/s"
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What was measured in turn, a second; cpu is in seconds, of one attempt in each part of the system."""
+
+    empty: float
+    plain: float
+    simulated: float
+    over_http: float
+    simulated_cpu: Mapping[str, float]
+    http_cpu: Mapping[str, float]
 
 
 def measure(run: Run) -> list[Row]:
     """Measure the simulated carrier (events through the real inbox) and the sandbox over HTTP, on one machine.
 
     Attempts are made by whole systems with web, beat and Flower. The empty and the plain tasks have the machine to
-    themselves, with the same workers, broker and PostgreSQL.
+    themselves. The system and the peers take turns, each started anew.
     """
-    run.say("the empty Celery task")
-    empty = workers.rate(run, "empty", run.count(TASKS, least=2_000))
-    run.say("the plain Celery dialer")
-    plain = workers.rate(run, "plain", run.count(TASKS // 2, least=1_000))
+    rounds = [_round(run, number) for number in range(1, FEWEST_PAIRS + 1)]
     run.say("the bare requests of a call over HTTP")
     bare = bare_http.rate(run, run.count(BARE_CALLS, least=500))
     run.say("the same, with its events stored")
     stored = bare_http.stored_rate(run, run.count(BARE_CALLS, least=500))
-    calls = run.count(CALLS, least=500)
-    run.say(f"{calls:,} calls over the simulated carrier")
-    simulated, simulated_cpu = _rate(run, "simulated", calls)
-    run.say(f"{calls:,} calls through HTTP to the sandbox")
-    over_http, http_cpu = _rate(run, "sandbox", calls)
-    on = f"one campaign of {calls:,} calls"
-    unit = "attempts/s"
-    simulated_on = f"completed attempts, simulated carrier, {on}"
-    http_on = f"completed attempts, HTTP to the sandbox and back, {on}"
+    return [*_ratios(run, rounds), *_beside_bare(run, rounds, bare, stored), *_cpu(rounds)]
+
+
+def _round(run: Run, number: int) -> _Round:
+    run.say(f"pair {number} of {FEWEST_PAIRS}: the empty Celery task, the plain Celery dialer")
+    empty, plain = (workers.rate(run, kind, run.count(count, least=1_000)) for kind, count in TASKS.items())
+    run.say(f"pair {number} of {FEWEST_PAIRS}: calls over the simulated carrier, and through HTTP to the sandbox")
+    with system(run, "attempts") as whole:
+        whole.stack.script(SHORT)
+        (simulated, simulated_cpu), (over_http, http_cpu) = (
+            _rate(whole, trunk, run.count(calls, least=500)) for trunk, calls in CALLS.items()
+        )
+    return _Round(empty, plain, simulated, over_http, simulated_cpu, http_cpu)
+
+
+def _on(run: Run, trunk: str) -> str:
+    way = {"simulated": "simulated carrier", "sandbox": "HTTP to the sandbox and back"}[trunk]
+    return f"completed attempts, {way}, campaigns of {run.count(CALLS[trunk], least=500):,} calls"
+
+
+def _ratios(run: Run, rounds: Iterable[_Round]) -> list[Row]:
+    simulated_on, http_on = _on(run, "simulated"), _on(run, "sandbox")
+    empty_pairs = [(one.simulated, one.empty) for one in rounds]
+    plain_pairs = [(one.simulated, one.plain) for one in rounds]
+    http_pairs = [(one.over_http, one.empty) for one in rounds]
     return [
-        row(f"{simulated_on}: beside an empty Celery task", simulated, unit, NAME, limit=empty, target=at_least(3)),
-        row(f"{simulated_on}: beside the plain Celery dialer", simulated, unit, NAME, limit=plain, target=at_least(8)),
-        row(f"{http_on}: beside an empty Celery task", over_http, unit, NAME, limit=empty, target=at_least(0.5)),
-        row(f"{http_on}: beside the bare requests of as many calls", over_http, unit, NAME, limit=bare),
-        row(f"{http_on}: beside those requests, with the events kept", over_http, unit, NAME, limit=stored),
-        *_cpu_rows("simulated carrier", simulated_cpu),
-        *_cpu_rows("HTTP to the sandbox and back", http_cpu),
+        paired(f"{simulated_on}: beside an empty Celery task", empty_pairs, UNIT, NAME, target=at_least(3)),
+        paired(f"{simulated_on}: beside the plain Celery dialer", plain_pairs, UNIT, NAME, target=at_least(8)),
+        paired(f"{http_on}: beside an empty Celery task", http_pairs, UNIT, NAME, target=at_least(0.5)),
     ]
 
 
-def _cpu_rows(on: str, cpu: Mapping[str, float]) -> list[Row]:
-    return [row(f"CPU of an attempt, {on}: {part}", used * 1000, "ms", NAME) for part, used in cpu.items()]
+def _beside_bare(run: Run, rounds: Iterable[_Round], bare: float, stored: float) -> list[Row]:
+    """Return what the requests of a call alone allow: measured once, so these have no target."""
+    over_http, on = median([one.over_http for one in rounds]), _on(run, "sandbox")
+    return [
+        row(f"{on}: beside the bare requests of as many calls", over_http, UNIT, NAME, limit=bare),
+        row(f"{on}: beside those requests, with the events kept", over_http, UNIT, NAME, limit=stored),
+    ]
 
 
-def _rate(run: Run, trunk: str, calls: int) -> tuple[float, dict[str, float]]:
+def _cpu(rounds: Iterable[_Round]) -> list[Row]:
+    by_carrier = {
+        "simulated carrier": [one.simulated_cpu for one in rounds],
+        "HTTP to the sandbox and back": [one.http_cpu for one in rounds],
+    }
+    return [
+        row(f"CPU of an attempt, {on}: {part}", median([cpu[part] for cpu in found]) * 1000, "ms", NAME)
+        for on, found in by_carrier.items()
+        for part in found[0]
+    ]
+
+
+def _rate(whole: System, trunk: str, calls: int) -> tuple[float, dict[str, float]]:
     """Return attempts a second, and the CPU seconds that one attempt takes in each part of the system."""
-    with system(run, f"attempts-{trunk}") as whole:
-        whole.stack.script(SHORT)
-        client = whole.account("bench", channels=CHANNELS, trunk=trunk)
-        campaign = whole.campaign(client, calls)
-        parts = whole.parts()
-        before = {part: cpu_seconds(processes) for part, processes in parts.items()}
-        rate = completed_rate(whole, campaign)
-        return rate, {part: (cpu_seconds(processes) - before[part]) / calls for part, processes in parts.items()}
+    client = whole.account(f"bench-{trunk}", channels=CHANNELS, trunk=trunk)
+    campaign = whole.campaign(client, calls)
+    parts = whole.parts()
+    before = {part: cpu_seconds(processes) for part, processes in parts.items()}
+    rate = completed_rate(whole, campaign)
+    return rate, {part: (cpu_seconds(processes) - before[part]) / calls for part, processes in parts.items()}
 
 
 def completed_rate(whole: System, campaign: str) -> float:

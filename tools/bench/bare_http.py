@@ -39,26 +39,25 @@ def application(environ: Mapping[str, Any], start_response: Callable[..., object
 
 def rate(run: Run, calls: int) -> float:
     """Return calls a second whose three requests are all done, with nothing stored."""
-    data_dir = run.folder / "bare-http"
-    data_dir.mkdir()
+    data_dir = run.own_folder("bare-http")
     no_servers = with_services(own_environment(data_dir, servers.SETTINGS), {"REDIS_URL": ""})
     return _rate(no_servers, data_dir, calls, module="tools.bench.bare_http")
 
 
-def stored_rate(run: Run, calls: int) -> float:
-    """Return the same, with both events stored."""
-    data_dir = run.folder / "stored-events"
+def stored_rate(run: Run, calls: int, *, as_form: bool = False) -> float:
+    """Return the same, with its events stored: two of JSON, or one multipart form at the end, as of Exotel's flows."""
+    data_dir = run.own_folder("stored-events")
     with servers.migrated(data_dir) as variables:
-        return _rate(variables, data_dir, calls, module="campaigns_project.wsgi")
+        return _rate(variables, data_dir, calls, module="campaigns_project.wsgi", as_form=as_form)
 
 
-def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: str) -> float:
+def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: str, as_form: bool = False) -> float:
     carrier_port, web_port = free_ports(2)
     # The address for events is made from PUBLIC_URL, and must not be that of another server.
     variables = {**variables, "WEB_PORT": str(web_port), "PUBLIC_URL": f"http://127.0.0.1:{web_port}"}
     commands = {
         "web": read_procfile()["web"].replace("campaigns_project.wsgi", module),
-        "carrier": f"exec {sys.executable} -m tools.bench.bare_http {carrier_port}",
+        "carrier": f"exec {sys.executable} -m tools.bench.bare_http {carrier_port} {'form' if as_form else 'json'}",
     }
     with servers.started(commands, variables, data_dir):
         return steady_rate(asyncio.run(_place(f"http://127.0.0.1:{carrier_port}", calls)))
@@ -96,14 +95,14 @@ async def _until_ready(session: aiohttp.ClientSession, carrier: str) -> None:
     raise TimeoutError("the bare servers do not respond")
 
 
-def _carrier(events_url: str) -> web.Application:
-    """Respond to a call when both its events have been accepted, so that the rate is that of whole calls."""
+def _carrier(events_url: str, *, as_form: bool) -> web.Application:
+    """Respond to a call when its events have been accepted, so that the rate is that of whole calls."""
     app = web.Application()
 
     async def take_call(request: web.Request) -> web.Response:
         await request.post()
-        for _ in ("answered", "terminal"):
-            async with app["session"].post(events_url, json=EVENT) as response:
+        for _ in ("terminal",) if as_form else ("answered", "terminal"):
+            async with app["session"].post(events_url, **_event(as_form=as_form)) as response:
                 response.raise_for_status()
         return web.json_response({"Call": {"Sid": "0" * 32, "Status": "in-progress"}})
 
@@ -115,13 +114,23 @@ def _carrier(events_url: str) -> web.Application:
     return app
 
 
-def main(port: int) -> None:
+def _event(*, as_form: bool) -> dict[str, Any]:
+    if not as_form:
+        return {"json": EVENT}
+    writer = aiohttp.MultipartWriter("form-data")
+    for name, text in EVENT.items():
+        writer.append(text).set_content_disposition("form-data", name=name)
+    return {"data": writer}
+
+
+def main(port: int, kind: str) -> None:
     """Run the carrier, with the address for events that this system would give it."""
     django.setup()
     from dialer import links
 
-    web.run_app(_carrier(links.events_url("sandbox", uuid4())), host="127.0.0.1", port=port, print=None)
+    carrier = _carrier(links.events_url("sandbox", uuid4()), as_form=kind == "form")
+    web.run_app(carrier, host="127.0.0.1", port=port, print=None)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

@@ -9,9 +9,14 @@ from tools.bench import (
     creating,
     csv_list,
     dispatch_cost,
+    ending,
+    events,
     fair_share,
     more_workers,
     report,
+    requests_while_dialing,
+    restart,
+    soak,
     starting,
     statements,
 )
@@ -32,5 +37,10 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
         statements,
         more_workers,
         fair_share,
+        requests_while_dialing,
+        events,
+        ending,
+        restart,
+        soak,
     )
 }

@@ -2,23 +2,34 @@
 
 import os
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from tools.bench.arithmetic import Span, busy_time, freed_to_next, live, mean_live, most_live, percentile
+from tools.bench.attempts import CHANNELS, SHORT, completed_rate
 from tools.bench.figures import Row, at_least, at_most, row
 from tools.bench.run import Run, Series, cpu_seconds
 from tools.bench.system import System, system
 
 NAME = "channels"
-# (cap, calls): two minutes each at ten calls a second for every sixty channels.
-CAPS = ((60, 1_200), (1_000, 20_000))
+SMALL_CAP, LARGE_CAP = 60, 1_000
+# The first is dialed at the rate that its channels allow with calls of 2 to 10 s; the second at this share of what the
+# machine can do at all, by the length of its calls: beyond that the figure would be one of the machine.
+SMALL_SECONDS, SHARE = 6.0, 0.6
+DIALING_SECONDS = 60
+RATE_CALLS = 4_000
 PATIENCE_SECONDS = 900
-# Calls of 2 to 10 seconds, one of them ringing, all equally likely. To the tenth of a second, as calls of whole seconds
-# would go on ending together for as long as the campaign runs.
-SCRIPT = {
-    "seed": 1,
-    "default": [{"outcome": "completed", "ring": 1, "talk": tenths / 10, "weight": 1} for tenths in range(10, 91)],
-}
 CHART_POINTS = 2_000
+
+
+@dataclass(frozen=True)
+class _Load:
+    """cap: channels. mean: seconds from a call's ring to its end. calls: of the campaign. on: in words."""
+
+    cap: int
+    mean: float
+    calls: int
+    on: str
 
 
 def measure(run: Run) -> list[Row]:
@@ -29,20 +40,48 @@ def measure(run: Run) -> list[Row]:
     """
     rows: list[Row] = []
     with system(run, "channels") as whole:
-        whole.stack.script(SCRIPT)
-        for position, (full_cap, full_calls) in enumerate(CAPS):
-            cap = full_cap if full_cap == CAPS[0][0] else run.count(full_cap, least=100)
-            calls = run.count(full_calls, least=3 * cap)
-            run.say(f"{calls:,} calls of 2 to 10 s over {cap:,} channels")
+        for position, load in enumerate(_loads(run, whole)):
+            run.say(f"{load.calls:,} calls of {load.mean:.1f} s over {load.cap:,} channels")
+            whole.stack.script(_script(load.mean))
             caller_id = f"0801234567{position}"
-            client = whole.account(f"bench-{cap}", channels=cap, caller_ids=[caller_id])
-            campaign = whole.campaign(client, calls, first=position * 100_000, caller_id=caller_id)
+            client = whole.account(f"bench-{load.cap}", channels=load.cap, caller_ids=[caller_id])
+            campaign = whole.campaign(client, load.calls, first=(position + 1) * 100_000, caller_id=caller_id)
             cores = _cores_in_use(whole, campaign)
             spans = whole.spans(caller_id=caller_id)
-            on = f"cap {cap:,}, {calls:,} calls of 2 to 10 s over HTTP to the sandbox"
-            rows += [*_rows(spans, cap, on), row(f"cores in use, {on}", cores, "cores", NAME, limit=os.cpu_count())]
-            _add_series(run, spans, cap)
+            used = row(f"cores in use, {load.on}", cores, "cores", NAME, limit=os.cpu_count())
+            rows += [*_rows(spans, load.cap, load.on), used]
+            _add_series(run, spans, load.cap)
     return rows
+
+
+def _loads(run: Run, whole: System) -> list[_Load]:
+    whole.stack.script(SHORT)
+    client = whole.account("rate", channels=CHANNELS)
+    own_rate = completed_rate(whole, whole.campaign(client, run.count(RATE_CALLS, least=500)))
+    large = run.count(LARGE_CAP, least=100)
+    mean = large / (own_rate * SHARE)
+    return [
+        _load(run, SMALL_CAP, SMALL_SECONDS, "calls of 2 to 10 s"),
+        _load(run, large, mean, f"at {SHARE:.0%} of the machine's {own_rate:,.0f} calls/s"),
+    ]
+
+
+def _load(run: Run, cap: int, mean: float, how: str) -> _Load:
+    calls = run.count(round(DIALING_SECONDS * cap / mean), least=3 * cap)
+    return _Load(cap, mean, calls, f"cap {cap:,}, {calls:,} calls over HTTP to the sandbox, {how}")
+
+
+def _script(mean: float) -> dict[str, Any]:
+    """Return calls of a third of the mean to five thirds of it, all equally likely; a sixth of the mean is ringing.
+
+    In 81 steps, as calls of a few lengths would go on ending together for as long as the campaign runs.
+    """
+    ring = mean / 6
+    talks = (mean * (1 / 3 + step / 60) - ring for step in range(81))
+    return {
+        "seed": 1,
+        "default": [{"outcome": "completed", "ring": ring, "talk": round(talk, 4), "weight": 1} for talk in talks],
+    }
 
 
 def _cores_in_use(whole: System, campaign: str) -> float:

@@ -1,12 +1,9 @@
 """Dispatch cost per attempt: does it stay flat as calls and campaigns become many?"""
 
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Timer
 from typing import NamedTuple
 
@@ -70,7 +67,7 @@ def measure(run: Run) -> list[Row]:
 
 def _compare(run: Run, figure: str, value: Situation, limit: Situation, bound: float) -> Row:
     run.say(figure)
-    load, each = os.getloadavg()[0], ROUNDS[value.channels]
+    each = ROUNDS[value.channels]
     with ExitStack() as stack:
         processes_ = [stack.enter_context(_situation(run, situation)) for situation in (value, limit)]
         rounds = [[_round(process) for process in processes_] for _ in range(WARM_UP + PAIRS * each)][WARM_UP:]
@@ -78,7 +75,7 @@ def _compare(run: Run, figure: str, value: Situation, limit: Situation, bound: f
     for first in range(0, len(rounds), each):
         values, limits = zip(*rounds[first : first + each], strict=True)
         pairs.append((median(values), median(limits)))
-    return paired(figure, pairs, "ms CPU per attempt", NAME, load=load, target=at_most(bound))
+    return paired(figure, pairs, "ms CPU per attempt", NAME, target=at_most(bound))
 
 
 def _idle_accounts(run: Run) -> Row:
@@ -94,8 +91,7 @@ def _idle_accounts(run: Run) -> Row:
 @contextmanager
 def _situation(run: Run, situation: Situation) -> Iterator[process_groups.Process]:
     """Start a process in this situation, which waits for its rounds."""
-    data_dir = Path(tempfile.mkdtemp(prefix="dispatch-", dir=run.folder))
-    with servers.migrated(data_dir) as variables:
+    with servers.migrated(run.own_folder("dispatch")) as variables:
         command = [sys.executable, "-m", "tools.bench.dispatch_rounds", *map(str, situation)]
         pipe = subprocess.PIPE
         process = process_groups.spawn(command, variables, stdin=pipe, stdout=pipe, stderr=None, text=True)

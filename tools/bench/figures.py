@@ -1,8 +1,8 @@
 """A figure beside its limit: the rows, their table in the terminal, and results.json."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -46,7 +46,7 @@ class Row:
     target, met: None if the figure has no target. met is also None if the spread is too wide to tell.
     pairs: how often value and limit were measured in turn; ratio is then the median of their ratios.
     spread: of those ratios, the largest less the smallest, as a share of the median.
-    load: of the machine, a mean over the minute before.
+    load: of the machine, a mean over the minute before the figure was measured.
     """
 
     figure: str
@@ -63,13 +63,12 @@ class Row:
 
 
 def paired(
-    figure: str, pairs: Sequence[tuple[float, float]], unit: str, name: str, *, load: float, target: Target
+    figure: str, pairs: Sequence[tuple[float, float]], unit: str, name: str, *, target: Target | None = None
 ) -> Row:
     """Return the row of a figure that was measured in turn with its limit, A B A B, so that luck falls on both.
 
     Args:
         pairs: (value, limit), at least FEWEST_PAIRS of them.
-        load: of the machine, before the first of them.
     """
     if len(pairs) < FEWEST_PAIRS:
         raise ValueError(f"{figure}: {len(pairs)} pairs, and a ratio needs {FEWEST_PAIRS}")
@@ -81,13 +80,12 @@ def paired(
         value=median([value for value, _ in pairs]),
         limit=median([limit for _, limit in pairs]),
         ratio=ratio,
-        target=str(target),
-        met=target.is_met_by(ratio) if spread <= WIDEST_SPREAD else None,
+        target=str(target) if target else None,
+        met=target.is_met_by(ratio) if target and spread <= WIDEST_SPREAD else None,
         unit=unit,
         command=f"python -m tools.bench --only {name}",
         pairs=len(pairs),
         spread=spread,
-        load=load,
     )
 
 
@@ -107,6 +105,11 @@ def row(
         unit=unit,
         command=f"python -m tools.bench --only {name}",
     )
+
+
+def loaded(rows: Iterable[Row], load: float) -> list[Row]:
+    """Return the rows of a figure with the load that the machine had before it was measured."""
+    return [replace(one, load=load) for one in rows]
 
 
 def number(value: float | None) -> str:

@@ -7,11 +7,12 @@ from itertools import cycle
 import django
 from celery import Task
 
-from campaigns_project.celery import app
+from tools.bench.peer_app import app
 
 
 def main(kind: str, count: int, queues: Sequence[str]) -> None:
-    django.setup()
+    if kind == "plain":
+        django.setup()
     task, arguments = _plain(count) if kind == "plain" else _empty(count)
     with app.producer_pool.acquire(block=True) as producer:
         for argument, queue in zip(arguments, cycle(queues), strict=False):

@@ -1,5 +1,6 @@
 """One run of the bench: its scale, its folder, and measurements that figures share."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,12 +18,25 @@ Series = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Run:
-    """scale shrinks the data for a quick trial; folder is removed at the end; series are drawn by the charts."""
+    """One run.
+
+    Attributes:
+        scale: shrinks the data for a quick trial.
+        folder: removed at the end.
+        say: shows a line.
+        is_alone: whether figures were chosen by name, and may take as long as they need.
+        series: drawn by the charts.
+    """
 
     scale: float
     folder: Path
     say: Callable[[str], None]
+    is_alone: bool = False
     series: dict[str, Series] = field(default_factory=dict)
+
+    def own_folder(self, name: str) -> Path:
+        """Return an empty folder. A figure that is measured in pairs needs one for each measurement."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
     def count(self, full: int, least: int = 1) -> int:
         """Return the count at this scale, but no less than the figure needs to mean anything."""
@@ -45,12 +59,12 @@ class Memory:
 @contextmanager
 def watched(processes: Sequence[psutil.Process]) -> Iterator[Memory]:
     """Follow the memory for the length of the `with` block. A shared page counts once for each process that has it."""
-    idle = _resident(processes)
+    idle = sum(resident(processes))
     memory, over = Memory(idle, idle), Event()
 
     def follow() -> None:
         while not over.wait(SAMPLE_SECONDS):
-            memory.peak = max(memory.peak, _resident(processes))
+            memory.peak = max(memory.peak, sum(resident(processes)))
 
     thread = Thread(target=follow, daemon=True)
     thread.start()
@@ -66,12 +80,13 @@ def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     return float(sum(sum(process.cpu_times()[:4]) for process in _with_children(processes)))
 
 
-def _resident(processes: Sequence[psutil.Process]) -> int:
-    resident = 0
+def resident(processes: Sequence[psutil.Process]) -> list[int]:
+    """Return the resident memory of each of these processes and their children, in bytes."""
+    found = []
     for process in _with_children(processes):
         with suppress(psutil.NoSuchProcess):
-            resident += process.memory_info().rss
-    return resident
+            found.append(process.memory_info().rss)
+    return found
 
 
 def _with_children(processes: Sequence[psutil.Process]) -> list[psutil.Process]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tools.bench.run import Run
 from tools.stack import Client, Stack, running
 
 # So high that neither the pace nor the request limit is measured.
-NO_PACE = "10000000"
+NO_PACE = 10_000_000
 FLOW_ID, CALLER_ID = "1", "08012345678"
 FLOW = {"steps": [{"say": "There is no class tomorrow."}, {"hangup": True}]}
 APPLICATION_NAME = "bench"  # of our own connections to PostgreSQL, so that they can be told from the system's
@@ -38,28 +38,46 @@ class System:
     database_url: str
     redis_url: str
 
-    def account(self, sid: str, *, channels: int, trunk: str = "sandbox", caller_ids: Sequence[str] = ()) -> Client:
+    def account(
+        self,
+        sid: str,
+        *,
+        channels: int,
+        trunk: str = "sandbox",
+        caller_ids: Sequence[str] = (),
+        starts_per_minute: int = NO_PACE,
+    ) -> Client:
         """Create an account that is always open, with a flow, over the sandbox or the simulated carrier."""
         if trunk != "sandbox":
             self.stack.manage("create_trunk", trunk, "--carrier", trunk)
         numbers = [CALLER_ID, *caller_ids]
-        limits = ["--channels", str(channels), "--starts-per-minute", NO_PACE, "--requests-per-minute", NO_PACE]
+        limits = ["--channels", str(channels), "--starts-per-minute", str(starts_per_minute)]
+        limits += ["--requests-per-minute", str(NO_PACE)]
         hours = ["--calling-hours", "00:00-24:00"]
         client = self.stack.create_account(sid, *limits, *hours, "--trunk", trunk, "--caller-id", *numbers)
         self.stack.create_flow(sid, FLOW_ID, FLOW)
         return client
 
-    def campaign(self, client: Client, calls: int, *, first: int = 0, caller_id: str = CALLER_ID) -> str:
+    def campaign(
+        self,
+        client: Client,
+        calls: int,
+        *,
+        first: int = 0,
+        caller_id: str = CALLER_ID,
+        fields: Mapping[str, object] | None = None,
+    ) -> str:
         """Create a campaign that waits for `start`; returns its id. The API makes it for one number, SQL fills it up.
 
         It looks as if it was made from a list, as no request holds so many numbers.
 
         Args:
             first: position of its first number, so that campaigns have different numbers.
+            fields: more of the request.
         """
         send_at = datetime.now(UTC) + _FAR_AWAY
         schedule = {"send_at": send_at.isoformat(timespec="seconds")}
-        body = campaign_body([number(first)], caller_id=caller_id) | {"schedule": schedule}
+        body = campaign_body([number(first)], caller_id=caller_id) | {"schedule": schedule} | dict(fields or {})
         made = str(client.post_campaign(body)["id"])
         self.db.execute("UPDATE campaigns_campaign SET list_ids = ARRAY[gen_random_uuid()] WHERE id = %s", [made])
         template = self.value("SELECT id FROM campaigns_call WHERE campaign_id = %s", made)
@@ -121,6 +139,14 @@ class System:
             "Flower": self.processes(" flower "),
         }
 
+    def kill(self) -> None:
+        """Kill every process at once, servers included, the oldest first: it would start the others again."""
+        family = sorted(self._family(), key=lambda process: process.create_time())
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=60)
+
     def _family(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter(["environ"]):
             if (process.info["environ"] or {}).get("DATA_DIR") == str(self.stack.data_dir):
@@ -130,7 +156,7 @@ class System:
 @contextmanager
 def system(run: Run, name: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
     """Run a system with data of its own for the length of a `with` block."""
-    data_dir = run.folder / name
+    data_dir = run.own_folder(name)
     with running(data_dir, {"LOG_LEVEL": "WARNING"} | dict(settings or {})) as stack:
         urls = services_file.running_services(data_dir)
         with connect(urls["DATABASE_URL"]) as db:

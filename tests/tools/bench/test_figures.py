@@ -28,15 +28,15 @@ STEADY = [(110.0, 100.0), (120.0, 100.0), (115.0, 100.0), (230.0, 200.0), (112.0
 
 
 def test_pairs_give_the_median_of_their_ratios_with_the_spread_and_the_load():
-    made = figures.paired("f", STEADY, "ms", "name", load=0.5, target=at_most(1.15))
+    made = figures.paired("f", STEADY, "ms", "name", target=at_most(1.15))
     assert (made.ratio, made.value, made.limit) == (1.15, 115.0, 100.0)
-    assert (made.met, made.pairs, made.load) == (True, 5, 0.5)
+    assert (made.met, made.pairs) == (True, 5)
     assert made.spread == pytest.approx(0.1 / 1.15)
     assert "9% of 5" in figures.cells(made)
 
 
 def test_pairs_that_differ_too_much_say_so_instead_of_met():
-    made = figures.paired("f", [*STEADY, (90.0, 100.0)], "ms", "name", load=0.5, target=at_most(2))
+    made = figures.paired("f", [*STEADY, (90.0, 100.0)], "ms", "name", target=at_most(2))
     assert made.met is None
     assert "the spread is over 25%" in figures.cells(made)
     assert page.markdown([made]).endswith("0 of 0 targets met.")
@@ -44,7 +44,7 @@ def test_pairs_that_differ_too_much_say_so_instead_of_met():
 
 def test_fewer_than_five_pairs_are_no_figure():
     with pytest.raises(ValueError, match="4 pairs"):
-        figures.paired("f", STEADY[:4], "ms", "name", load=0.5, target=at_most(2))
+        figures.paired("f", STEADY[:4], "ms", "name", target=at_most(2))
 
 
 def test_rows_are_written_with_exactly_the_promised_keys(tmp_path):
