@@ -13,7 +13,9 @@ from django.utils.html import format_html
 
 from accounts import caller_ids, carriers, credentials, people_admin  # noqa: F401 -- registers its page
 from accounts.admin_kit import PageAdmin, ReadOnlyAdmin
+from accounts.carriers import CarrierKind
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk, canonical_address
+from accounts.signals import carrier_changing
 from accounts.webhook_secrets import new_secret
 from core import clocks
 from core.admin_kit import DeletedWhenUnused, link
@@ -151,7 +153,17 @@ class CallerIdForm(_ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.instance.pk is None and cleaned.get("account") and cleaned.get("number"):
             cleaned["number"] = caller_ids.canonical(cleaned["number"], cleaned["account"].region)
+        if self.instance.pk and cleaned.get("trunk") and "trunk" in self.changed_data:
+            kind = cleaned["trunk"].kind
+            if obstacle := _obstacle_to(kind, CallerId.objects.filter(pk=self.instance.pk)):
+                self.add_error("trunk", obstacle)
         return cleaned
+
+
+def _obstacle_to(kind: CarrierKind, moved: "QuerySet[CallerId]") -> str:
+    """Return why these caller IDs can't call over a carrier of this kind, and what to do; "" where they can."""
+    refusals = [refusal for _, refusal in carrier_changing.send(CallerId, caller_ids=moved, kind=kind) if refusal]
+    return f"{refusals[0]}. End that campaign first, or use another trunk." if refusals else ""
 
 
 @admin.register(CallerId)
@@ -205,6 +217,10 @@ class TrunkForm(_ModelForm):
         if self.moves() and not cleaned.get("new_api_token") and self._needs_credentials(cleaned):
             text = "Enter the API token of this account: carrier, address or account SID differ from those it is of."
             self.add_error("new_api_token", text)
+        if self.instance.pk and cleaned.get("carrier") and "carrier" in self.changed_data:
+            kind = carriers.get(cleaned["carrier"])
+            if obstacle := _obstacle_to(kind, CallerId.objects.filter(trunk=self.instance.pk)):
+                self.add_error("carrier", obstacle)
         return cleaned
 
     def moves(self) -> bool:

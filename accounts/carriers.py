@@ -17,6 +17,7 @@ class CarrierKind:
         needs_credentials: a trunk needs a base URL, an account SID, an API key and a token.
         runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
             at the carrier, which a campaign names by their address.
+        longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
         is_for_tests: not offered in the admin.
     """
 
@@ -24,6 +25,7 @@ class CarrierKind:
     label: str
     needs_credentials: bool = True
     runs_our_flows: bool = True
+    longest_custom_field: int | None = None
     is_for_tests: bool = False
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 
 from accounts.models import Account
-from campaigns import audience, campaign_lock, campaign_states, ending, filled_texts, signals, spoken_text
+from campaigns import audience, campaign_lock, campaign_states, carrier_fit, ending, filled_texts, signals, spoken_text
 from campaigns.loading import START_DUE
 from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
@@ -46,8 +46,8 @@ def create(
         columns: of the new row.
 
     Raises:
-        InvalidRequest: a list can't be used, the text can't be read with the values of everybody in it, or the account
-            has too many calls that have not ended.
+        InvalidRequest: the carrier can't make such calls, a list can't be used, the text can't be read with the values
+            of everybody in it, or the account has too many calls that have not ended.
     """
     columns.setdefault("send_at", now)
     columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
@@ -55,6 +55,7 @@ def create(
         campaign = Campaign(account=account, **columns)
         _set_end(campaign, now)
         _check_text(campaign)
+        carrier_fit.require(campaign, custom_field)
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
         audience.add_calls(campaign, numbers, allowance or audience.Allowance.of(account))
@@ -95,6 +96,7 @@ def change(
         campaign.save()
         if custom_field is not None:
             _set_custom_field(campaign, custom_field)
+        carrier_fit.require(campaign, _custom_field(campaign) if custom_field is None else custom_field)
         if numbers is not None or "list_ids" in columns:
             audience.require_replaceable(campaign)
             audience.remove_calls(campaign)
@@ -186,6 +188,8 @@ def _pause(campaign: Campaign, now: datetime) -> None:
 
 def _resume(campaign: Campaign, now: datetime) -> None:
     """Call the numbers that are left; a campaign that was paused before its start waits for it again."""
+    if misfit := carrier_fit.misfit(campaign, _custom_field(campaign)):
+        raise WrongState(f"can't resume this campaign: {misfit.field}: {misfit.reason}")
     if campaign.started_at is None and (campaign.send_at > now or campaign.is_loading):
         campaign_states.move([campaign], Status.CREATED, at=now, reason="resumed before the start")
         return
@@ -277,6 +281,11 @@ def _set_end(campaign: Campaign, now: datetime) -> None:
     campaign.expires_at = campaign.end_at or campaign.send_at + LONGEST
     if campaign.expires_at <= max(campaign.send_at, now):
         raise InvalidRequest("schedule.end_at must be after schedule.send_at and after now")
+
+
+def _custom_field(campaign: Campaign) -> str:
+    value: str | None = CustomField.objects.filter(campaign=campaign).values_list("value", flat=True).first()
+    return value or ""
 
 
 def _set_custom_field(campaign: Campaign, value: str) -> None:

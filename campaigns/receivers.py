@@ -2,8 +2,13 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.dispatch import receiver
 
+from accounts.carriers import CarrierKind
+from accounts.models import CallerId
+from accounts.signals import carrier_changing
+from campaigns import carrier_fit
 from campaigns.models import Campaign
 from contacts.models import ContactList
 from contacts.signals import list_deletion_requested
@@ -22,3 +27,9 @@ def keep_lists_of_open_campaigns(contact_list: ContactList, **_: Any) -> None:
             f"the list {contact_list.name[:100]} is used by the campaign {campaign.name[:100]}"
             f" ({wire_id(campaign.pk)}), which is {campaign.status}: delete it when the campaign has ended"
         )
+
+
+@receiver(carrier_changing)
+def name_campaigns_that_need_the_old_carrier(caller_ids: "QuerySet[CallerId]", kind: CarrierKind, **_: Any) -> str:
+    """Return which open campaign the new carrier can't call for, and why; "" where there is none."""
+    return carrier_fit.obstacle(Campaign.objects.filter(caller_id__in=caller_ids), kind)

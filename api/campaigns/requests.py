@@ -136,7 +136,6 @@ class CampaignRequestSerializer(ObjectSerializer):
         columns |= self._audience(attrs) | self._content(attrs)
         if "caller_id" in attrs:
             columns |= {"caller_id": self._caller_id(attrs["caller_id"]), "caller_id_given": attrs["caller_id"]}
-        self._check_carrier(columns)
         return columns
 
     def _audience(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -196,20 +195,11 @@ class CampaignRequestSerializer(ObjectSerializer):
             repeats = campaign.repeat_menu_attempts
         return {"flow_type": flow_type, "repeat_menu_attempts": repeats}
 
-    def _check_carrier(self, columns: dict[str, Any]) -> None:
-        """Refuse a text where the carrier runs flows of its own account only."""
-        campaign: Campaign | None = self.context.get("campaign")
-        text = columns.get("text", campaign.text if campaign else "")
-        caller_id: CallerId | None = columns.get("caller_id", campaign.caller_id if campaign else None)
-        if text and caller_id and not caller_id.trunk.kind.runs_our_flows:
-            raise serializers.ValidationError(
-                {"read_via_text": "calls from this caller_id run flows of the carrier's own account only: give url"}
-            )
-
     def _caller_id(self, given: str) -> CallerId:
         account: Account = self.context["account"]
         canonical = caller_ids.canonical(given, account.region)
-        caller_id = CallerId.objects.filter(account=account, number=canonical, is_active=True).first()
+        known = CallerId.objects.select_related("trunk").defer("trunk__api_token")
+        caller_id = known.filter(account=account, number=canonical, is_active=True).first()
         if caller_id is None:
             raise serializers.ValidationError(
                 {"caller_id": f"{given} is not a caller ID of this account: give one of its numbers"}

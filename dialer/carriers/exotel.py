@@ -98,7 +98,8 @@ class _Reply(NamedTuple):
 class ExotelCarrier(Carrier):
     """base_url is without the version, such as https://host. All threads of a process share one HTTP session."""
 
-    kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False)
+    # CustomField: at most 128 characters, by the API reference of connect.
+    kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False, longest_custom_field=128)
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
         self._calls = f"{base_url.rstrip('/')}/v1/Accounts/{account_sid}/Calls"

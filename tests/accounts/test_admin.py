@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts import credentials
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from core.encryption import Secret
-from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, TrunkFactory
+from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, CampaignFactory, TrunkFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +165,16 @@ def test_a_caller_id_keeps_its_number_and_account(admin_client):
     assert (changed.channels, changed.is_active) == (3, False)
 
 
+def test_a_caller_id_does_not_leave_a_carrier_that_its_open_campaign_needs(admin_client):
+    campaign = CampaignFactory(greeting=True, name="fees")
+    address = reverse("admin:accounts_callerid_change", args=[campaign.caller_id.pk])
+    page = admin_client.post(address, {"trunk": TrunkFactory(exotel=True).pk, "is_active": "on"})
+    assert "the campaign fees reads a text, and Exotel (v1 connect) runs flows of its own account only." in _text(page)
+    assert CallerId.objects.get().trunk == campaign.caller_id.trunk
+    admin_client.post(address, {"trunk": TrunkFactory(carrier="sandbox").pk, "is_active": "on"})
+    assert CallerId.objects.get().trunk.carrier == "sandbox"
+
+
 # Trunks --------------------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +202,16 @@ def test_an_empty_token_leaves_the_old_one_and_a_new_one_replaces_it(admin_clien
     assert (Trunk.objects.get().name, Trunk.objects.get().api_token.reveal()) == ("renamed", "old")
     admin_client.post(address, TRUNK | {"new_api_token": "new"})
     assert Trunk.objects.get().api_token.reveal() == "new"
+
+
+def test_a_trunk_does_not_get_a_carrier_that_can_t_call_for_its_open_campaigns(admin_client):
+    campaign = CampaignFactory(greeting=True, name="fees")
+    trunk = campaign.caller_id.trunk
+    exotel = {"carrier": "exotel", "base_url": "https://carrier.example", "account_sid": "one", "api_key": "key"}
+    given = TRUNK | exotel | {"name": trunk.name, "new_api_token": "token"}
+    page = admin_client.post(reverse("admin:accounts_trunk_change", args=[trunk.pk]), given)
+    assert "End that campaign first, or use another trunk." in _text(page)
+    assert Trunk.objects.get().carrier == "simulated"
 
 
 def test_a_token_that_a_changed_secret_key_made_unreadable_can_be_entered_again(admin_client, settings):

@@ -1,0 +1,56 @@
+"""Whether the carrier of a trunk can do what a campaign asks of it.
+
+Refused when a campaign is created, changed or resumed, and when its caller ID or trunk is given another carrier: the
+carrier itself would refuse each of its calls, one by one.
+"""
+
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+from django.db.models.functions import Length
+
+from accounts.carriers import CarrierKind, UnknownCarrier
+from campaigns.models import Campaign, CustomField
+from core.errors import InvalidRequest
+
+
+class Misfit(NamedTuple):
+    """What the carrier can't do: the field that asks for it, why it can't, and what to do instead."""
+
+    field: str
+    reason: str
+    remedy: str
+
+
+def misfit(campaign: Campaign, custom_field: str) -> Misfit | None:
+    """Return why the campaign's trunk can't make its calls; None where it can."""
+    try:
+        kind = campaign.caller_id.trunk.kind
+    except UnknownCarrier:
+        return None  # its driver has gone: the diagnosis says so, whatever the campaign asks for
+    if campaign.text and not kind.runs_our_flows:
+        return Misfit(
+            "read_via_text", "calls from this caller_id run flows of the carrier's own account only", "give url"
+        )
+    if kind.longest_custom_field is not None and len(custom_field) > kind.longest_custom_field:
+        takes = f"the carrier of this caller_id takes {kind.longest_custom_field}"
+        return Misfit("custom_field", f"it has {len(custom_field):,} characters, and {takes}", "shorten it")
+    return None
+
+
+def require(campaign: Campaign, custom_field: str) -> None:
+    """Raise InvalidRequest, with the field and the reason, where the campaign's trunk can't make its calls."""
+    if found := misfit(campaign, custom_field):
+        raise InvalidRequest(f"'{found.field}': {found.reason}: {found.remedy}")
+
+
+def obstacle(campaigns: "QuerySet[Campaign]", kind: CarrierKind) -> str:
+    """Return why the open ones of these campaigns can't be called over a carrier of this kind; "" where they can."""
+    still_open = campaigns.filter(status__in=Campaign.OPEN).order_by("created_at")
+    if not kind.runs_our_flows and (reads := still_open.exclude(text="").first()):
+        return f"the campaign {reads} reads a text, and {kind.label} runs flows of its own account only"
+    if kind.longest_custom_field is not None:
+        too_long = CustomField.objects.alias(length=Length("value")).filter(length__gt=kind.longest_custom_field)
+        if passes := still_open.filter(custom_field__in=too_long).first():
+            return f"the campaign {passes} has a custom field of more than {kind.longest_custom_field} characters"
+    return ""

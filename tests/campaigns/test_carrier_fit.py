@@ -1,0 +1,77 @@
+"""What a carrier can't do is refused when it is asked for, not call by call."""
+
+from datetime import timedelta
+
+import pytest
+
+from accounts import carriers
+from accounts.models import CallerId
+from campaigns import carrier_fit, lifecycle
+from campaigns.models import Campaign
+from core.errors import InvalidRequest, WrongState
+from tests.conftest import START
+from tests.factories import CallerIdFactory, TrunkFactory
+
+LONGEST = 128
+LATER = {"send_at": START + timedelta(hours=1)}
+
+
+@pytest.fixture
+def over_exotel(rig):
+    return CallerIdFactory(account=rig.account, trunk=TrunkFactory(exotel=True))
+
+
+def text(**columns):
+    return {"flow": None, "flow_url": "", "text": "Hello", "flow_type": "greeting", **columns}
+
+
+def test_a_text_is_refused_where_the_carrier_runs_its_own_flows(rig, over_exotel):
+    with pytest.raises(InvalidRequest, match=r"'read_via_text': .*flows of the carrier's own account only: give url"):
+        rig.campaign(caller_id=over_exotel, **text())
+    assert not Campaign.objects.exists()
+
+
+@pytest.mark.parametrize(("length", "is_taken"), [(LONGEST, True), (LONGEST + 1, False)])
+def test_a_custom_field_is_as_long_as_the_carrier_takes(rig, over_exotel, length, is_taken):
+    if is_taken:
+        assert rig.campaign(caller_id=over_exotel, custom_field="x" * length).pk
+        return
+    with pytest.raises(InvalidRequest, match=r"'custom_field': it has 129 characters, .* takes 128: shorten it"):
+        rig.campaign(caller_id=over_exotel, custom_field="x" * length)
+    assert not Campaign.objects.exists()
+
+
+@pytest.mark.parametrize("change", [{"custom_field": "x" * 129}, text()])
+def test_a_change_that_the_carrier_can_t_do_changes_nothing(rig, over_exotel, change):
+    campaign = rig.campaign(**LATER, custom_field="short", caller_id=over_exotel)
+    with pytest.raises(InvalidRequest):
+        lifecycle.change(campaign, now=START, **change)
+    stored = Campaign.objects.get()
+    assert (stored.text, stored.custom_field.value) == ("", "short")
+
+
+def test_a_campaign_is_not_moved_to_a_carrier_that_can_t_call_for_it(rig, over_exotel):
+    campaign = rig.campaign(**LATER, custom_field="x" * 129)
+    with pytest.raises(InvalidRequest, match=r"'custom_field': it has 129 characters"):
+        lifecycle.change(campaign, now=START, caller_id=over_exotel)
+    assert Campaign.objects.get().caller_id_id == rig.caller_id.pk
+
+
+def test_a_campaign_whose_caller_id_has_moved_is_not_resumed(rig, over_exotel):
+    campaign = lifecycle.pause(rig.campaign(**text()))
+    CallerId.objects.filter(pk=rig.caller_id.pk).update(trunk=over_exotel.trunk)
+    with pytest.raises(WrongState, match=r"can't resume this campaign: read_via_text: .*own account only"):
+        lifecycle.resume(campaign)
+
+
+def test_an_open_campaign_keeps_its_caller_id_from_moving_to_a_carrier_that_can_t_call_for_it(rig):
+    exotel, every = carriers.get("exotel"), Campaign.objects.all()
+    campaign = rig.campaign(**LATER, name="fees", **text())
+    assert carrier_fit.obstacle(every, exotel) == (
+        "the campaign fees reads a text, and Exotel (v1 connect) runs flows of its own account only"
+    )
+    assert carrier_fit.obstacle(every, carriers.get("sandbox")) == ""
+    lifecycle.delete(campaign)
+    assert carrier_fit.obstacle(every, exotel) == ""
+    rig.campaign(**LATER, name="exams", custom_field="x" * 129)
+    assert carrier_fit.obstacle(every, exotel) == "the campaign exams has a custom field of more than 128 characters"
