@@ -6,27 +6,21 @@ The protocol is that of Exotel's public documentation of v1 calls. Its limits sh
 - a reply of 500, 502 or 504 does not say whether a phone rings, and neither does one that makes no sense.
 """
 
-import asyncio
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import aiohttp
 import structlog
-from django.conf import settings
 
 from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
 from contacts.numbers import to_e164
-from core import clocks, http_loop
+from core import clocks
 from dialer.carriers.base import (
     Accepted,
     Access,
@@ -34,18 +28,16 @@ from dialer.carriers.base import (
     AnothersCall,
     CallRequest,
     CantTell,
-    Carrier,
     Event,
     LookUp,
     NoSuchCall,
     Placed,
-    RawEvent,
     Refused,
     Reply,
-    TooLate,
     Unavailable,
     UnreadableEvent,
 )
+from dialer.carriers.http_carrier import HttpCarrier, whole_seconds
 
 log = structlog.get_logger(__name__)
 
@@ -89,44 +81,27 @@ CLOCK_SKEW = timedelta(minutes=10)
 API_HOST = re.compile(r"api\.([a-z0-9-]+\.)*exotel\.(com|in)")
 
 
-class _Reply(NamedTuple):
-    status: int
-    body: dict[str, Any]
-    retry_after: float | None
-
-
-class ExotelCarrier(Carrier):
-    """base_url is without the version, such as https://host. All threads of a process share one HTTP session."""
+class ExotelCarrier(HttpCarrier):
+    """base_url is without the version, such as https://host."""
 
     # CustomField: at most 128 characters, by the API reference of connect.
     kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False, longest_custom_field=128)
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
+        super().__init__(api_key, api_token)
         self._calls = f"{base_url.rstrip('/')}/v1/Accounts/{account_sid}/Calls"
         self._flows = f"http://{_flow_host(base_url)}/{account_sid}/exoml/start_voice"
-        self._headers = {"Authorization": aiohttp.encode_basic_auth(api_key, api_token)}
-        self._session: aiohttp.ClientSession | None = None
 
     @classmethod
     def connect(cls, access: Access) -> "ExotelCarrier":
         return cls(access.base_url, access.account_sid, access.api_key, access.api_token)
-
-    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
-        return http_loop.run(_gather({request.attempt_id: self._connect_safely(request) for request in requests}))
-
-    def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        return http_loop.run(_gather({attempt.attempt_id: self._find_safely(attempt) for attempt in placed}))
-
-    def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
-        http_loop.run(_gather({ref: self._end(ref) for ref in carrier_refs}))
-        return ()
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
         status = str(payload.get("Status", "")).strip().lower()
         if status not in OUTCOMES and status not in NOT_ENDED:
             raise UnreadableEvent(f"Status {payload.get('Status')!r} is not one that Exotel documents")
-        event = _event(payload, status, _seconds(payload.get("ConversationDuration")))
+        event = _event(payload, status, whole_seconds(payload.get("ConversationDuration")))
         if payload.get("EventType") == "answered":
             return replace(event, answered_at=_moment(payload.get("DateUpdated")))
         return event
@@ -135,22 +110,7 @@ class ExotelCarrier(Carrier):
         """Return the flow's address in the operator's account, "" without one. No text of a client is sent."""
         return f"{self._flows}/{request.flow_id}" if request.flow_id else ""
 
-    async def _connect_safely(self, request: CallRequest) -> Reply:
-        """Connect, so that a reply that breaks this driver does not lose the replies of the rest of the batch."""
-        try:
-            return await self._connect(request)
-        except Exception as fault:
-            log.exception("carrier_reply_not_understood", attempt=request.attempt_id.hex)
-            return Ambiguous(f"the reply was not understood: {type(fault).__name__}")
-
-    async def _find_safely(self, placed: Placed) -> LookUp:
-        try:
-            return await self._find(placed)
-        except Exception as fault:
-            log.exception("carrier_reply_not_understood", attempt=placed.attempt_id.hex)
-            return CantTell(f"the reply was not understood: {type(fault).__name__}")
-
-    async def _connect(self, request: CallRequest) -> Reply:
+    async def connect_call(self, request: CallRequest) -> Reply:
         flow_address = self._flow_address(request)
         if not flow_address:
             return Refused("the campaign reads a text, and this carrier runs flows of its own account only")
@@ -168,14 +128,7 @@ class ExotelCarrier(Carrier):
             "StatusCallbackContentType": "application/json",
             "CustomField": request.custom_field,
         }
-        if clocks.last_known_now() > request.ask_before:
-            return TooLate()
-        try:
-            status, body, _ = await self._ask("POST", f"{self._calls}/connect.json", data=form)
-        except aiohttp.ClientConnectorError as error:
-            return Unavailable(f"can't connect: {error.os_error.strerror or error}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Ambiguous(f"no reply: {_named(error)}")
+        status, body, _ = await self.ask("POST", f"{self._calls}/connect.json", data=form)
         if status in UNAVAILABLE or 300 <= status < 400:
             return Unavailable(_message(body, status), status)
         if 400 <= status < 500:
@@ -185,55 +138,25 @@ class ExotelCarrier(Carrier):
         sid = call.get("Sid") if status == 200 and isinstance(call, dict) else None
         return Accepted(str(sid)[:64]) if sid else Ambiguous(_message(body, status))
 
-    async def _find(self, placed: Placed) -> LookUp:
-        try:
-            if placed.carrier_ref:
-                reply = await self._ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true")
-            else:
-                reply = await self._ask("GET", f"{self._calls}.json", params=_search(placed))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return CantTell(f"no reply: {_named(error)}")
+    async def find_call(self, placed: Placed) -> LookUp:
+        if placed.carrier_ref:
+            reply = await self.ask("GET", f"{self._calls}/{placed.carrier_ref}.json?details=true")
+        else:
+            reply = await self.ask("GET", f"{self._calls}.json", params=_search(placed))
         if reply.status in TOO_MANY:
             return CantTell(_message(reply.body, reply.status), is_too_many=True, retry_after=reply.retry_after)
         read = _one if placed.carrier_ref else _one_of
         return read(reply.status, reply.body, placed)
 
-    async def _end(self, carrier_ref: str) -> None:
-        # Exotel does not document this; the sandbox has it. The reply changes nothing here.
-        try:
-            await self._ask("POST", f"{self._calls}/{carrier_ref}", data={"Status": "completed"})
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return
-
-    async def _ask(self, method: str, url: str, **options: Any) -> _Reply:
-        """Return the response; its body is {} where that is not a JSON object."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                headers=self._headers,
-                # No limit: batches are limited, and to wait for a connection would count as the carrier's silence.
-                connector=aiohttp.TCPConnector(limit=0),
-                timeout=aiohttp.ClientTimeout(total=settings.CARRIER_TIMEOUT_SECONDS),
-            )
-            http_loop.close_at_exit(self._session.close)
-        # No redirects: the credentials and the number must not follow one.
-        async with self._session.request(method, url, allow_redirects=False, **options) as response:
-            text = await response.text(errors="replace")
-            retry_after = _retry_after(response.headers.get("Retry-After"))
-        try:
-            body = json.loads(text)
-        except ValueError:
-            body = {}
-        return _Reply(response.status, body if isinstance(body, dict) else {}, retry_after)
+    async def end_call(self, carrier_ref: str) -> None:
+        # Exotel does not document this; the sandbox has it.
+        await self.ask("POST", f"{self._calls}/{carrier_ref}", data={"Status": "completed"})
 
 
 def _flow_host(base_url: str) -> str:
     """Return the host in the addresses of flows: my.in.exotel.com for api.in.exotel.com. A proxy has none."""
     host = urlsplit(base_url).hostname or ""
     return f"my.{host.removeprefix('api.')}" if API_HOST.fullmatch(host) else "my.exotel.com"
-
-
-async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:
-    return dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
 
 
 def _search(placed: Placed) -> dict[str, str]:
@@ -295,7 +218,7 @@ def _looked_up(call: Mapping[str, Any]) -> LookUp:
     if status not in OUTCOMES and status not in NOT_ENDED:
         return CantTell(f"Status {call.get('Status')!r} is not one that Exotel documents")
     details = call.get("Details")
-    talked = _seconds(details.get("ConversationDuration")) if isinstance(details, dict) else None
+    talked = whole_seconds(details.get("ConversationDuration")) if isinstance(details, dict) else None
     return _event({**call, "CallSid": call.get("Sid")}, status, talked)
 
 
@@ -328,24 +251,6 @@ def _moment(text: Any) -> datetime | None:
         return None
 
 
-def _seconds(text: Any) -> int | None:
-    """Return whole seconds, within what a column holds; None for what is not a number."""
-    try:
-        return min(max(0, int(float(text))), 2**31 - 1)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Read Retry-After: seconds or a date, which is compared with our clock. None where it is neither."""
-    try:
-        if header is None or header.strip().isdigit():
-            return float(header) if header else None
-        return (parsedate_to_datetime(header) - clocks.last_known_now()).total_seconds()
-    except (ValueError, TypeError):
-        return None
-
-
 def _message(body: Mapping[str, Any], status: int) -> str:
     fault = body.get("RestException")
     text = str(fault.get("Message", "")) if isinstance(fault, dict) else ""
@@ -361,7 +266,3 @@ def _names_number(message: str, number: str) -> bool:
     # The carrier may write the number without its country code, or in groups.
     holds_number = number[-8:] in re.sub(r"[\s().-]", "", message)
     return holds_number or bool(NUMBERS_OWN.search(message))
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()

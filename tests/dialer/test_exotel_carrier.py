@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from core import http_loop
-from dialer.carriers import exotel
+from dialer.carriers import exotel, http_carrier
 from dialer.carriers.base import (
     Accepted,
     Ambiguous,
@@ -135,9 +135,9 @@ def test_events_are_asked_for_as_json(carrier, monkeypatch):
 
     async def ask(method, url, data):
         asked.append(data)
-        return exotel._Reply(200, {"Call": {"Sid": "1"}}, None)
+        return http_carrier.Response(200, {"Call": {"Sid": "1"}}, None)
 
-    monkeypatch.setattr(carrier, "_ask", ask)
+    monkeypatch.setattr(carrier, "ask", ask)
     assert place(carrier, request()) == Accepted("1")
     assert asked[0]["StatusCallbackContentType"] == "application/json"
 
@@ -158,9 +158,9 @@ def test_the_flows_address_is_made_from_the_trunk_and_the_flows_id(monkeypatch, 
 
     async def ask(method, url, data):
         forms.append(data)
-        return exotel._Reply(200, {"Call": {"Sid": "abc"}}, None)
+        return http_carrier.Response(200, {"Call": {"Sid": "abc"}}, None)
 
-    monkeypatch.setattr(carrier, "_ask", ask)
+    monkeypatch.setattr(carrier, "ask", ask)
     assert place(carrier, asked) == Accepted("abc")
     [form] = forms
     assert form["Url"] == f"http://{host}/operator1/exoml/start_voice/29281"

@@ -1,0 +1,149 @@
+"""Carriers with a JSON API over HTTP: what their drivers share."""
+
+import asyncio
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import aiohttp
+import structlog
+from django.conf import settings
+
+from core import clocks, http_loop
+from dialer.carriers.base import (
+    Ambiguous,
+    CallRequest,
+    CantTell,
+    Carrier,
+    LookUp,
+    Placed,
+    RawEvent,
+    Reply,
+    TooLate,
+    Unavailable,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Response(NamedTuple):
+    """A carrier's response. body: {} where it is not a JSON object. retry_after: in seconds, where it says so."""
+
+    status: int
+    body: dict[str, Any]
+    retry_after: float | None
+
+
+class HttpCarrier(Carrier):
+    """Sends the requests of a batch at once. All threads of a process share one HTTP session.
+
+    A subclass writes one request of each kind. What it lets through of aiohttp's errors is understood here.
+    """
+
+    def __init__(self, user: str, password: str) -> None:
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(user, password)}
+        self._session: aiohttp.ClientSession | None = None
+
+    @abstractmethod
+    async def connect_call(self, request: CallRequest) -> Reply:
+        """Ask for one call."""
+
+    @abstractmethod
+    async def find_call(self, placed: Placed) -> LookUp:
+        """Ask what became of one attempt."""
+
+    @abstractmethod
+    async def end_call(self, carrier_ref: str) -> None:
+        """Ask for the end of one call. The response changes nothing here: events follow."""
+
+    def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
+        return http_loop.run(_gather({request.attempt_id: self._place_one(request) for request in requests}))
+
+    def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
+        return http_loop.run(_gather({attempt.attempt_id: self._look_up_one(attempt) for attempt in placed}))
+
+    def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
+        http_loop.run(_gather({ref: self._hang_up_one(ref) for ref in carrier_refs}))
+        return ()
+
+    async def ask(self, method: str, url: str, **options: Any) -> Response:
+        """Send a request.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError, OSError: there was no response in CARRIER_TIMEOUT_SECONDS.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers=self._headers,
+                # No limit: batches are limited, and to wait for a connection would count as the carrier's silence.
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(total=settings.CARRIER_TIMEOUT_SECONDS),
+            )
+            http_loop.close_at_exit(self._session.close)
+        # No redirects: the credentials and the number must not follow one.
+        async with self._session.request(method, url, allow_redirects=False, **options) as response:
+            text = await response.text(errors="replace")
+            retry_after = _retry_after(response.headers.get("Retry-After"))
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            body = {}
+        return Response(response.status, body if isinstance(body, dict) else {}, retry_after)
+
+    async def _place_one(self, request: CallRequest) -> Reply:
+        """Ask, so that a reply that breaks the driver does not lose the replies of the rest of the batch."""
+        if clocks.last_known_now() > request.ask_before:
+            return TooLate()
+        try:
+            return await self.connect_call(request)
+        except aiohttp.ClientConnectorError as error:
+            return Unavailable(f"can't connect: {error.os_error.strerror or error}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Ambiguous(f"no reply: {_named(error)}")
+        except Exception as fault:
+            log.exception("carrier_reply_not_understood", attempt=request.attempt_id.hex)
+            return Ambiguous(f"the reply was not understood: {type(fault).__name__}")
+
+    async def _look_up_one(self, placed: Placed) -> LookUp:
+        try:
+            return await self.find_call(placed)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return CantTell(f"no reply: {_named(error)}")
+        except Exception as fault:
+            log.exception("carrier_reply_not_understood", attempt=placed.attempt_id.hex)
+            return CantTell(f"the reply was not understood: {type(fault).__name__}")
+
+    async def _hang_up_one(self, carrier_ref: str) -> None:
+        try:
+            await self.end_call(carrier_ref)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return
+
+
+async def _gather(jobs: Mapping[Any, Any]) -> dict[Any, Any]:
+    return dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}".strip()
+
+
+def whole_seconds(text: Any) -> int | None:
+    """Return whole seconds, within what a column holds; None for what is not a number."""
+    try:
+        return min(max(0, int(float(text))), 2**31 - 1)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Read Retry-After: seconds or a date, which is compared with our clock. None where it is neither."""
+    try:
+        if header is None or header.strip().isdigit():
+            return float(header) if header else None
+        return (parsedate_to_datetime(header) - clocks.last_known_now()).total_seconds()
+    except (ValueError, TypeError):
+        return None
