@@ -5,6 +5,14 @@ ask here what they need to know of a carrier.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FlowFormat(StrEnum):
+    """How a carrier that runs our flows reads them."""
+
+    DOCUMENT = "document"  # at once, as campaigns/flow.schema.json has them
+    TWIML = "twiml"  # step by step, in Twilio's markup
 
 
 @dataclass(frozen=True)
@@ -17,6 +25,7 @@ class CarrierKind:
         needs_credentials: a trunk needs a base URL, an account SID, an API key and a token.
         runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
             at the carrier, which a campaign names by their address.
+        flow_format: how it reads them.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
         is_for_tests: not offered in the admin.
     """
@@ -25,6 +34,7 @@ class CarrierKind:
     label: str
     needs_credentials: bool = True
     runs_our_flows: bool = True
+    flow_format: FlowFormat = FlowFormat.DOCUMENT
     longest_custom_field: int | None = None
     is_for_tests: bool = False
 

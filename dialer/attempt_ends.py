@@ -50,6 +50,10 @@ class Ended:
     retry_at: datetime | None = None
     is_resting: bool = False
 
+    def with_digits(self, digits: str) -> "Ended":
+        """Return it with the keys that other news of the attempt brought, unless its own has some."""
+        return replace(self, event=replace(self.event, digits=digits)) if digits and not self.event.digits else self
+
     def without_ref(self) -> "Ended":
         """Return it without the carrier's id, which names another call too."""
         return replace(self, event=replace(self.event, carrier_ref=""))
@@ -77,7 +81,7 @@ def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
             "heard_at": now,
             "answered_at": answered_at or attempt.answered_at,
             "duration_seconds": event.duration_seconds,
-            "digits": event.digits,
+            "digits": event.digits or attempt.digits,
             "recording_url": event.recording_url,
             "carrier_ref": event.carrier_ref or attempt.carrier_ref,
             "ref_is_guess": event.is_guess if event.carrier_ref else attempt.ref_is_guess,

@@ -15,18 +15,26 @@ from dialer.carriers.base import Access, Carrier
 def carrier_of(account: CarrierAccount, trunk: Trunk) -> Carrier:
     """Return the driver for calls that were placed at the account over the trunk.
 
-    The trunk's own credentials count while it is there; then those of another trunk that is; then those that were left.
-
     Raises:
         core.encryption.UnreadableSecret: the token has to be entered again.
         accounts.carriers.UnknownCarrier: the carrier's driver has gone.
     """
+    return carriers.connect(account.carrier, access_to(account, trunk))
+
+
+def access_to(account: CarrierAccount, trunk: Trunk) -> Access:
+    """Return what opens the account to calls that were placed there over the trunk.
+
+    The trunk's own credentials count while it is there; then those of another trunk that is; then those that were left.
+
+    Raises:
+        core.encryption.UnreadableSecret: the token has to be entered again.
+    """
     if trunk.carrier_account_id == account.pk:
-        return carriers.carrier_of(trunk)
+        return carriers.access_of(trunk)
     if there := Trunk.objects.filter(carrier_account=account).order_by("pk").last():
-        return carriers.carrier_of(there)
-    access = Access(account.base_url, account.account_sid, account.api_key, account.api_token.reveal())
-    return carriers.connect(account.carrier, access)
+        return carriers.access_of(there)
+    return Access(account.base_url, account.account_sid, account.api_key, account.api_token.reveal())
 
 
 def forget_credentials() -> int:

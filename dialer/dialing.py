@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from accounts.carriers import FlowFormat
 from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
@@ -208,13 +209,19 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
         number=claim.number,
         caller_id=campaign.caller_id.number,
         flow_id=campaign.flow.flow_id if campaign.flow else "",
-        flow_url=links.flow_url(campaign, claim.call_id),
+        flow_url=_flow_url(claim, trunk, campaign),
         custom_field=custom_field,
         callback_url=links.events_url(trunk.carrier, claim.attempt_id),
         ring_timeout=settings.RING_TIMEOUT_SECONDS,
         max_seconds=settings.MAX_CALL_SECONDS,
         ask_before=ask_before,
     )
+
+
+def _flow_url(claim: Claimed, trunk: Trunk, campaign: Campaign) -> str:
+    if trunk.kind.flow_format == FlowFormat.TWIML:
+        return links.twiml_url(claim.attempt_id)
+    return links.flow_url(campaign, claim.call_id)
 
 
 def _ask_before(campaign: Campaign, now: datetime) -> datetime:

@@ -1,9 +1,11 @@
 """Addresses that we give to a carrier: where to send its events, and where to read the flow."""
 
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
 
+from campaigns.flow_interpreter import Place
 from campaigns.models import Campaign
 from core.signed_addresses import token
 
@@ -17,6 +19,19 @@ def events_url(carrier: str, attempt_id: UUID) -> str:
 def event_subject(carrier: str, attempt_id: UUID) -> tuple[str, str]:
     """Return purpose and subject of the token: one carrier's event is never read by another's driver."""
     return "events", f"{carrier}/{attempt_id.hex}"
+
+
+def twiml_url(attempt_id: UUID, place: Place | None = None, keys: str = "") -> str:
+    """Return where a carrier that speaks TwiML asks what the attempt's call does next.
+
+    Args:
+        place: the gather whose keys it brings; None: the start of the flow.
+        keys: pressed before.
+    """
+    query = {"token": token("twiml", attempt_id.hex)}
+    if place:
+        query |= {"place": str(place), "keys": keys}
+    return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}?{urlencode(query)}"
 
 
 def flow_url(campaign: Campaign, call_pk: int) -> str:

@@ -39,11 +39,13 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
         if event.status != Status.IN_PROGRESS:
             # The first end counts. What a carrier says after it changes nothing.
             ended.setdefault(attempt_id, Ended(attempt_id, event.status, event, reason=event.reason))
+    keys = {attempt_id: event.digits for attempt_id, event in news if event.digits}
+    ended = {attempt_id: end.with_digits(keys.get(attempt_id, "")) for attempt_id, end in ended.items()}
     up = {attempt_id: event for attempt_id, event in reversed(news) if attempt_id not in ended}
     with transaction.atomic(savepoint=False):
         _hold_campaigns([attempt_id for attempt_id, _ in news])
         if up:
-            _mark_up(up, _lock({attempt_id for attempt_id, _ in news}), now)
+            _mark_up(up, keys, _lock({attempt_id for attempt_id, _ in news}), now)
         unfinished = _lock_unfinished(ended)
         return _end(ended, [attempt for attempt in unfinished if not _is_overtaken(ended[attempt.pk], attempt)], now)
 
@@ -208,15 +210,19 @@ def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
 # moments and texts that are not read here.
 _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
+    "digits",
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
     "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
 
 
-def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], now: datetime) -> None:
+def _mark_up(
+    up: Mapping[UUID, Event], keys: Mapping[UUID, str], known: Mapping[UUID, tuple[str, str]], now: datetime
+) -> None:
     """Store that these calls are up. The first news of an answer counts; one by a clock that is off, when it came.
 
     Args:
+        keys: pressed so far, by the last news that says so.
         known: what `_lock` returned.
     """
     repeated = carrier_refs.make_way(
@@ -233,11 +239,12 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
             SET heard_at = %s, answered_at = coalesce(attempt.answered_at, CASE
                     WHEN news.answered_at BETWEEN attempt.placing_at AND news.received_at THEN news.answered_at
                     WHEN news.answered_at IS NOT NULL THEN greatest(attempt.placing_at, news.received_at) END),
+                digits = coalesce(nullif(news.digits, ''), attempt.digits),
                 carrier_ref = CASE WHEN news.carrier_ref <> '' AND (attempt.carrier_ref = '' OR attempt.ref_is_guess)
                     THEN news.carrier_ref ELSE attempt.carrier_ref END,
                 ref_is_guess = attempt.ref_is_guess AND news.carrier_ref = ''
-            FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::text[])
-                AS news(id, answered_at, received_at, carrier_ref)
+            FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[])
+                AS news(id, answered_at, received_at, carrier_ref, digits)
             WHERE attempt.id = news.id AND attempt.status = 'in-progress'
             """,
             [
@@ -246,6 +253,7 @@ def _mark_up(up: Mapping[UUID, Event], known: Mapping[UUID, tuple[str, str]], no
                 [event.answered_at for event in up.values()],
                 [event.received_at or now for event in up.values()],
                 ["" if pk in repeated else event.carrier_ref for pk, event in up.items()],
+                [keys.get(pk, "") for pk in up],
             ],
         )
 

@@ -51,6 +51,14 @@ class TrunkFactory(ModelFactory):
             api_key="key-at-the-carrier",
             api_token="token-at-the-carrier",
         )
+        # With the secret of another key than the account's, which signs nothing.
+        twilio = Trait(
+            carrier="twilio",
+            base_url="https://carrier.example",
+            account_sid="ACoperator1",
+            api_key="SKoperator1",
+            api_token="token-at-the-carrier",
+        )
 
 
 class CarrierAccountFactory(ModelFactory):

@@ -12,6 +12,8 @@ from dialer.carriers.base import Access, Carrier
 DRIVERS = (
     "dialer.carriers.sandbox.SandboxCarrier",
     "dialer.carriers.exotel.ExotelCarrier",
+    "dialer.carriers.twiml.TwilioCarrier",
+    "dialer.carriers.twiml.SignalWireCarrier",
     "dialer.carriers.simulated.SimulatedCarrier",
 )
 
@@ -48,7 +50,12 @@ def carrier_of(trunk: Trunk) -> Carrier:
     Raises:
         core.encryption.UnreadableSecret: the trunk's token has to be entered again.
     """
-    return connect(trunk.carrier, Access(trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal()))
+    return connect(trunk.carrier, access_of(trunk))
+
+
+def access_of(trunk: Trunk) -> Access:
+    """Return the trunk's present settings. Raises core.encryption.UnreadableSecret."""
+    return Access(trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal())
 
 
 @cache

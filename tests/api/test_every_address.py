@@ -43,6 +43,7 @@ from tests.factories import (
     IdempotentRequestFactory,
     ListEntryFactory,
     RejectedRowFactory,
+    TrunkFactory,
     WebhookDeliveryFactory,
     WebhookTryFactory,
 )
@@ -62,6 +63,7 @@ PUBLIC = {"healthz", "readyz", "openapi.json", "docs/", "redoc/"}
 # Open to clients that were given the address with its signature.
 SIGNED = {
     "carrier-events/<str:carrier>/<hex:attempt_id>",
+    "twiml/<hex:attempt_id>",
     "flows/<int:flow_pk>",
     "campaign-texts/<hex:campaign_id>",
     "call-texts/<int:call_pk>",
@@ -120,6 +122,13 @@ def tenant(name: str, digit: int) -> Tenant:
         call=CallFactory(in_progress=True, campaign=running, number=f"+91981111110{digit}"), in_progress=True
     )
     CallAttemptFactory(call=CallFactory(completed=True, campaign=over, number=f"+91982222220{digit}"), completed=True)
+    trunk = TrunkFactory(twilio=True, name=f"trunk of {name}")
+    asked = CallAttemptFactory(
+        call=CallFactory(in_progress=True, campaign=running),
+        in_progress=True,
+        trunk=trunk,
+        carrier_account=trunk.carrier_account,
+    )
     call = CallFactory(campaign=reading, number=f"+91983333330{digit}")
     CarrierEventFactory(attempt=attempt)
     contact = ContactFactory(account=account, number=f"+91984444440{digit}", first_name=f"Asha of {name}")
@@ -134,6 +143,7 @@ def tenant(name: str, digit: int) -> Tenant:
     urls = [
         *(
             links.events_url("exotel", attempt.pk),
+            links.twiml_url(asked.pk),
             links.flow_url(attempt.call.campaign, attempt.call.pk),
             links.flow_url(call.campaign, call.pk),
         ),
@@ -332,7 +342,7 @@ def test_an_address_with_a_key_opens_to_no_other_key(clock, acme, umbrella, key)
 
 def test_an_address_with_its_own_key_opens(acme):
     for kind, url in acme.signed.items():
-        response = ask(Client(), "POST" if kind == "carrier-events" else "GET", url, {"Status": "completed"})
+        response = ask(Client(), "POST" if kind in {"carrier-events", "twiml"} else "GET", url, {"Status": "completed"})
         assert response.status_code in {200, 204}, (kind, told(response))
 
 

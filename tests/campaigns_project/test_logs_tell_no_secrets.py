@@ -117,7 +117,7 @@ def run_a_campaign_in_which_much_goes_wrong(rig, api, receiver, monkeypatch):
         {
             "from": [A, f"0{B[3:]}", C, D, E],
             "caller_id": rig.caller_id.number,
-            "url": f"http://my.exotel.com/acme/exoml/start_voice/{rig.flow.flow_id}",
+            "url": f"http://my.exotel.com/{rig.account.sid}/exoml/start_voice/{rig.flow.flow_id}",
             "call_status_callback": receiver.url(f"/told?key={PASSWORD}"),
         },
     )
@@ -164,10 +164,10 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
             raise ValueError(f"{options} {carrier._headers} to {A}")
 
         carrier = ExotelCarrier("https://carrier.example", "operator1", "key", TRUNK_TOKEN)
-        patch.setattr(carrier, "_ask", ask)
+        patch.setattr(carrier, "ask", ask)
         soon = timezone.now() + timedelta(days=10_000)
         request = CallRequest(attempt.pk, A, B, "1", "u", "", links.events_url("exotel", attempt.pk), 45, 60, soon)
-        asyncio.run(carrier._connect_safely(request))
+        asyncio.run(carrier._place_one(request))
     with monkeypatch.context() as patch:
 
         async def post(delivery: Any, *_: Any) -> Any:
@@ -189,7 +189,13 @@ def break_everything(rig, api, monkeypatch, attempt, secrets):
             raise RuntimeError(f"{columns['numbers']} {api.headers} {secrets['api']} {secrets['report']}")
 
         patch.setattr(lifecycle, "create", fault)
-        assert api.create(caller_id=rig.caller_id.number, url=f"http://x/{rig.flow.flow_id}").status == 500
+        assert (
+            api.create(
+                caller_id=rig.caller_id.number,
+                url=f"http://my.exotel.com/{rig.account.sid}/exoml/start_voice/{rig.flow.flow_id}",
+            ).status
+            == 500
+        )
     logging.getLogger("kombu").warning("can't deliver %s to %r", {"number": A}, f"amqp://user:{PASSWORD}@broker:5672//")
 
 

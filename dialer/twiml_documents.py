@@ -1,0 +1,56 @@
+"""A flow's actions as a TwiML document."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from xml.etree import ElementTree as ET
+
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, Place, Play, Say
+
+# What XML 1.0 can't hold, however it is escaped.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def write(actions: Sequence[Action], after: Callable[[Place], str]) -> str:
+    """Return the document.
+
+    Args:
+        after: the address that is asked for what follows a gather.
+    """
+    response = ET.Element("Response")
+    for action in actions:
+        match action:
+            case Say() | Play():
+                _speak(response, action)
+            case Connect(number):
+                ET.SubElement(response, "Dial").text = number
+            case HangUp():
+                ET.SubElement(response, "Hangup")
+            case Ask():
+                _ask(response, action, after(action.place))
+    return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(response, encoding="unicode")
+
+
+def _ask(response: ET.Element, ask: Ask, address: str) -> None:
+    """Write a Gather that reports silence as well, so that what follows is always asked for at one address."""
+    gather = ET.SubElement(
+        response,
+        "Gather",
+        input="dtmf",
+        numDigits=str(ask.digits),
+        timeout=str(math.ceil(ask.timeout)),
+        # No key ends the input by itself: any of them may have a branch.
+        finishOnKey="",
+        actionOnEmptyResult="true",
+        action=address,
+        method="POST",
+    )
+    for part in ask.prompt:
+        _speak(gather, part)
+
+
+def _speak(parent: ET.Element, part: Say | Play) -> None:
+    if isinstance(part, Say):
+        ET.SubElement(parent, "Say").text = _NOT_XML.sub(" ", part.text)
+    else:
+        ET.SubElement(parent, "Play").text = _NOT_XML.sub("", part.url)

@@ -1,0 +1,88 @@
+"""The address at which carriers that speak TwiML ask what a call does next. The place in the flow is in the address."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from campaigns import flow_interpreter, spoken_text
+from campaigns.flow_interpreter import Action, HangUp, NoSuchPlace
+from campaigns.models import Call
+from core import signed_addresses
+from core.encryption import UnreadableSecret
+from dialer import carrier_accounts, carriers, inbox, links, twiml_documents
+from dialer.carriers.twiml import TwimlCarrier
+from dialer.models import CallAttempt
+
+log = structlog.get_logger(__name__)
+
+# All keys of one call, as far as the report shows them.
+MOST_KEYS = 255
+
+
+@csrf_exempt
+@require_POST
+def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
+    """Respond with TwiML up to the next question. Keys that were pressed go to the inbox, like any other news."""
+    if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):
+        return _refused()
+    attempts = CallAttempt.objects.select_related("call__campaign__flow", "trunk", "carrier_account")
+    attempt = get_object_or_404(attempts, pk=attempt_id)
+    if not _is_genuine(request, attempt):
+        log.warning("twiml_request_not_signed", attempt=attempt_id.hex)
+        return _refused()
+    keys = request.GET.get("keys", "")
+    if pressed := _keys(request.POST.get("Digits", "")):
+        keys = (keys + pressed)[:MOST_KEYS]
+        news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "Keys": keys}
+        inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
+    actions = _actions(_document(attempt.call), request.GET.get("place", ""), pressed, attempt_id)
+    text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys))
+    return HttpResponse(text, content_type="text/xml; charset=utf-8")
+
+
+def _actions(document: Mapping[str, Any], place: str, pressed: str, attempt_id: UUID) -> Sequence[Action]:
+    """Return what follows. A flow that was changed during the call, and lost the place, ends the call."""
+    if not place:
+        return flow_interpreter.start(document)
+    try:
+        return flow_interpreter.pressed(document, flow_interpreter.parse_place(place), pressed)
+    except NoSuchPlace:
+        log.warning("flow_place_lost", attempt=attempt_id.hex)
+        return [HangUp()]
+
+
+def _document(call: Call) -> Mapping[str, Any]:
+    campaign = call.campaign
+    if campaign.flow:
+        document: Mapping[str, Any] = campaign.flow.document
+        return document
+    return spoken_text.document(campaign, call.variables if campaign.type == campaign.Type.DYNAMIC else None)
+
+
+def _is_genuine(request: HttpRequest, attempt: CallAttempt) -> bool:
+    """Check the carrier's signature, of the address as the carrier knows it. An attempt of another carrier has none."""
+    account = attempt.carrier_account
+    driver = carriers.driver(account.carrier) if account else None
+    if account is None or driver is None or not issubclass(driver, TwimlCarrier):
+        return False
+    try:
+        access = carrier_accounts.access_to(account, attempt.trunk)
+    except UnreadableSecret:
+        return False
+    url = f"{settings.PUBLIC_URL}{request.get_full_path()}"
+    return driver.is_genuine(access, request.headers, url, dict(request.POST.lists()))
+
+
+def _keys(given: str) -> str:
+    return "".join(key for key in given if key in "0123456789*#")[:MOST_KEYS]
+
+
+def _refused() -> HttpResponse:
+    return HttpResponse("no such address\n", status=403, content_type="text/plain")
