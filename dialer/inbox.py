@@ -4,10 +4,10 @@ An event that can't be settled never holds up the others.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from accounts.carriers import UnknownCarrier
 from core import batches, clocks, failpoints
 from dialer import carriers, messages, outcomes
-from dialer.carriers.base import Event, UnreadableEvent
+from dialer.carriers.base import Event, RawEvent, UnreadableEvent
 from dialer.models import CallAttempt, CarrierEvent
 
 log = structlog.get_logger(__name__)
@@ -28,24 +28,44 @@ SETTLED_STAY = timedelta(days=30)
 PURGE_BATCH = 10_000
 
 
-def append(carrier: str, events: Sequence[tuple[UUID, Mapping[str, Any]]]) -> None:
-    """Store events and enqueue their settling.
+class Incoming(NamedTuple):
+    """An event to store. payload: in the carrier's own words, as its driver's `read_event` takes it."""
 
-    Args:
-        carrier: name of the carrier kind.
-        events: attempt id and the event in the carrier's own words, as its driver's `read_event` takes it.
-    """
-    if not events:
-        return
-    # One statement and no transaction around it: with two callbacks for every call, this is what a web process does.
-    now = clocks.now()
-    rows = ", ".join(["(%s, %s, %s::jsonb, %s, '')"] * len(events))
+    carrier: str
+    attempt_id: UUID
+    payload: Mapping[str, Any]
+
+
+def append(carrier: str, events: Sequence[RawEvent]) -> None:
+    """Store events of a carrier kind and enqueue their settling."""
+    if events:
+        incoming = [Incoming(carrier, attempt_id, payload) for attempt_id, payload in events]
+        store(incoming)
+        enqueue_settle(incoming)
+
+
+def store(events: Sequence[Incoming]) -> None:
+    """Store events in their order, in one statement and thus one transaction."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error) VALUES {rows}",  # noqa: S608
-            [value for attempt_id, payload in events for value in (attempt_id, carrier, json.dumps(payload), now)],
+            """
+            INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error)
+            SELECT attempt_id, carrier, payload, %s, '' FROM unnest(%s::uuid[], %s::text[], %s::jsonb[])
+                WITH ORDINALITY AS event(attempt_id, carrier, payload, place) ORDER BY place
+            """,
+            [
+                clocks.now(),
+                [event.attempt_id for event in events],
+                [event.carrier for event in events],
+                [json.dumps(event.payload) for event in events],
+            ],
         )
-    messages.enqueue_settle()
+
+
+def enqueue_settle(events: Iterable[Incoming]) -> None:
+    """Enqueue the settling of events that were stored, if one of them tells an end: others can wait for beat's tick."""
+    if any(_tells_an_end(event.carrier, event.payload) for event in events):
+        messages.enqueue_settle()
 
 
 def settle_batch(now: datetime) -> int:
@@ -138,13 +158,13 @@ def _settle_one_by_one(event_ids: Sequence[int], now: datetime) -> None:
 
 def _fail_its_call(event: CarrierEvent, error: Exception, now: datetime) -> None:
     """Fail the call, unless the event said no more than that it is up: then its end may still be understood."""
-    if _tells_an_end(event):
+    if _tells_an_end(event.carrier, event.payload):
         outcomes.give_up(event.attempt_id, error, now)
 
 
-def _tells_an_end(event: CarrierEvent) -> bool:
+def _tells_an_end(carrier: str, payload: Mapping[str, Any]) -> bool:
     try:
-        return carriers.driver(event.carrier).read_event(event.payload).status != CallAttempt.Status.IN_PROGRESS
+        return carriers.driver(carrier).read_event(payload).status != CallAttempt.Status.IN_PROGRESS
     except Exception:  # noqa: BLE001 -- the driver fails on it: the call's end would not be understood either
         return True
 

@@ -1,8 +1,5 @@
 """The addresses that carriers use: to send their events, and to read a flow."""
 
-import json
-import math
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -13,13 +10,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign, Flow
-from core import failpoints, signed_addresses
-from dialer import carriers, inbox, links
-
-# More fields than any carrier sends. No driver reads those that are cut off.
-MOST_FIELDS = 100
-# Values below this level are stored as null: no driver reads any that deep, and the event must not be lost for them.
-MOST_LEVELS = 16
+from core import signed_addresses
+from dialer import carrier_events, inbox
 
 log = structlog.get_logger(__name__)
 
@@ -28,16 +20,15 @@ log = structlog.get_logger(__name__)
 @require_POST
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
     """Check the token, store the event, respond 2xx. Nothing else: the inbox settles it."""
-    purpose, subject = links.event_subject(carrier, attempt_id)
-    if not carriers.is_known(carrier) or not _may_ask(request, purpose, subject):
+    if not carrier_events.may_send(carrier, attempt_id, request.GET.get("token", "")):
         return _no_such_address()
-    payload = _payload(request)
+    payload = carrier_events.read(request.META.get("CONTENT_TYPE", ""), request.body)
     if payload is None:
         log.warning("event_refused", carrier=carrier, attempt=attempt_id.hex, content_type=request.content_type)
-        return HttpResponse("the event must be a form or a JSON object\n", status=400, content_type="text/plain")
-    failpoints.reached("event-before-commit")
-    inbox.append(carrier, [(attempt_id, payload)])
-    failpoints.reached("event-after-commit")
+        return HttpResponse(carrier_events.NOT_READABLE, status=400, content_type="text/plain")
+    event = inbox.Incoming(carrier, attempt_id, payload)
+    carrier_events.store([event])
+    inbox.enqueue_settle([event])
     return HttpResponse(status=204)
 
 
@@ -74,38 +65,4 @@ def _may_ask(request: HttpRequest, kind: str, subject: str) -> bool:
 
 
 def _no_such_address() -> HttpResponse:
-    return HttpResponse("no such address\n", status=403, content_type="text/plain")
-
-
-def _payload(request: HttpRequest) -> dict[str, Any] | None:
-    """Return the fields of the form or of the JSON object; None for anything else, and where there are no fields."""
-    if request.content_type == "application/json":
-        try:
-            fields = json.loads(request.body, parse_constant=lambda _: None, parse_float=_finite)
-        except (ValueError, RecursionError):
-            return None
-    else:
-        fields = request.POST.dict()
-    if not isinstance(fields, dict) or not fields:
-        return None
-    return {_storable(name): _storable(value) for name, value in list(fields.items())[:MOST_FIELDS]}
-
-
-def _finite(digits: str) -> float | None:
-    """Return the number; None for one that no double holds (`1e999`), which PostgreSQL refuses in JSON."""
-    number = float(digits)
-    return number if math.isfinite(number) else None
-
-
-def _storable(value: Any, levels: int = MOST_LEVELS) -> Any:
-    """Remove what PostgreSQL refuses in JSON (NUL, lone surrogates) or no driver reads: it must not cost the event."""
-    match value:
-        case str():
-            return value.replace("\0", "").encode(errors="replace").decode()
-        case list() | dict() if not levels:
-            return None
-        case list():
-            return [_storable(item, levels - 1) for item in value]
-        case dict():
-            return {_storable(name): _storable(item, levels - 1) for name, item in value.items()}
-    return value
+    return HttpResponse(carrier_events.NO_SUCH_ADDRESS, status=403, content_type="text/plain")

@@ -70,7 +70,7 @@ def test_an_event_that_cannot_be_stored_gets_5xx_and_is_logged_once(client, addr
     def away(*_):
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(inbox, "append", away)
+    monkeypatch.setattr(inbox, "store", away)
     client.raise_request_exception = False
     with capture_logs() as logged:
         assert client.post(address, {"Status": "busy"}).status_code == 500
