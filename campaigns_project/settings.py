@@ -66,10 +66,16 @@ SECRET_KEY = _secret_key(DATA_DIR)
 WEB_PORT = env.int("WEB_PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8010)
 # Where a carrier reaches this server: it is part of every callback address that a carrier is given.
-PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
+_public_url = env.str("PUBLIC_URL", default="")
+PUBLIC_URL = (_public_url or f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-if _public_host := urlsplit(PUBLIC_URL).hostname:
-    ALLOWED_HOSTS.append(_public_host)  # without it every event of a carrier would be refused
+# Where carriers send their events: to the events process, or to a proxy that knows the way there. A proxy that does not
+# leads them to the web process, which takes them too.
+EVENTS_PORT = env.int("EVENTS_PORT", default=8001)
+EVENTS_URL = env.str("EVENTS_URL", default=_public_url or f"http://127.0.0.1:{EVENTS_PORT}").rstrip("/")
+for _url in (PUBLIC_URL, EVENTS_URL):
+    if _host := urlsplit(_url).hostname:
+        ALLOWED_HOSTS.append(_host)  # without it every event of a carrier would be refused
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
 
 # Servers -------------------------------------------------------------------------------------------------------------
@@ -92,6 +98,7 @@ DATABASES["default"] |= {
 # A process that hangs, or died with its machine, must not hold a lock that all others wait for: an idle transaction is
 # ended after 30 s, a dead connection is noticed within a minute, and a wait for a lock is given up and tried again.
 DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {
+    "connect_timeout": 10,
     "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -286,7 +293,10 @@ CELERY_TASK_ROUTES = {
 # How long beat may send no task, and the workers of each queue take none, in seconds, before they count as stopped.
 # Beat ticks the control and dispatch queues once a second, so ten missed ticks are no accident. A batch of calls takes
 # as long as a silent carrier, webhooks take as long as their receivers, and the largest CSV file takes a minute.
-MAX_SILENCE_SECONDS = {"beat": 10, "control": 10, "dispatch": 10, "dial": 60, "webhooks": 120, "load": 180}
+# The events process notes its progress each second.
+MAX_SILENCE_SECONDS = {
+    "beat": 10, "events": 10, "control": 10, "dispatch": 10, "dial": 60, "webhooks": 120, "load": 180
+}  # fmt: skip
 # Acknowledge before running: a lost message costs the time until the next tick, and dialing late is better than twice.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

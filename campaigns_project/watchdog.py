@@ -52,7 +52,7 @@ def _watch(max_silence: float) -> None:
         work_since = (work_since or time.monotonic()) if _has_work() else None
         if work_since and time.monotonic() - max(work_since, _received_at) > max_silence:
             log.critical("worker_takes_no_tasks", seconds=round(time.monotonic() - _received_at))
-            _end()
+            end_process()
 
 
 def _has_work() -> bool:
@@ -63,7 +63,7 @@ def _has_work() -> bool:
         return False
 
 
-def _end() -> None:
+def end_process() -> None:
     """Kill this process, and first those of its pool, which would go on without a parent.
 
     No orderly shutdown: that is what may hang.

@@ -13,7 +13,7 @@ from core.signed_addresses import token
 def events_url(carrier: str, attempt_id: UUID) -> str:
     """Return the address for the attempt's events. Its id ends the path: the sandbox's ring log reads it there."""
     signature = token(*event_subject(carrier, attempt_id))
-    return f"{settings.PUBLIC_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={signature}"
+    return f"{settings.EVENTS_URL}/carrier-events/{carrier}/{attempt_id.hex}?token={signature}"
 
 
 def event_subject(carrier: str, attempt_id: UUID) -> tuple[str, str]:

@@ -29,13 +29,16 @@ class Stack:
     """`make up` with its data in data_dir and on free ports. settings are environment variables."""
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
-        web, sandbox, flower = free_ports(3)
+        web, events, sandbox, flower = free_ports(4)
         self.data_dir = data_dir
         self.url = f"http://127.0.0.1:{web}"
+        self.events_url = f"http://127.0.0.1:{events}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox}"
         self.flower_url = f"http://127.0.0.1:{flower}"
-        ports = {"WEB_PORT": str(web), "SANDBOX_PORT": str(sandbox), "FLOWER_PORT": str(flower)}
-        self.environment = own_environment(data_dir, {**ports, **(settings or {})})
+        ports = {"WEB_PORT": web, "EVENTS_PORT": events, "SANDBOX_PORT": sandbox, "FLOWER_PORT": flower}
+        self.environment = own_environment(
+            data_dir, {name: str(port) for name, port in ports.items()} | dict(settings or {})
+        )
         self._up: process_groups.Process | None = None
 
     def start(self) -> None:

@@ -53,7 +53,7 @@ def watched(redis, monkeypatch):
 
     clock = Clock()
     monkeypatch.setattr(watchdog, "time", clock)
-    monkeypatch.setattr(watchdog, "_end", end)
+    monkeypatch.setattr(watchdog, "end_process", end)
     monkeypatch.setattr(watchdog, "_received_at", clock.monotonic())
     return clock
 

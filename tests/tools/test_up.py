@@ -392,7 +392,8 @@ def test_two_runs_on_one_data_dir_are_refused(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "variable"), [("web", "WEB_PORT"), ("sandbox", "SANDBOX_PORT"), ("flower", "FLOWER_PORT")]
+    ("name", "variable"),
+    [("web", "WEB_PORT"), ("events", "EVENTS_PORT"), ("sandbox", "SANDBOX_PORT"), ("flower", "FLOWER_PORT")],
 )
 def test_a_port_in_use_is_named_with_the_variable_to_change(project: Project, name: str, variable: str) -> None:
     project.has(**{name: SLEEPER})

@@ -135,6 +135,7 @@ class System:
             "control workers": self.processes("control@", "dispatch@"),
             "dialer": self.processes("dial@"),
             "web": self.processes("gunicorn"),
+            "events": self.processes("serve_events"),
             "sandbox": self.processes("-m sandbox"),
             "Flower": self.processes(" flower "),
         }

@@ -99,13 +99,14 @@ def _nothing(_run: Run) -> Iterator[None]:
 
 
 def _kill(system: System, chance: random.Random) -> str:
-    name = chance.choice(["web", "control", "dispatch", "dial", "webhooks", "load", "beat"])
+    name = chance.choice(["web", "events", "control", "dispatch", "dial", "webhooks", "load", "beat"])
     system.kill(name)
     return f"kill -9 of {name}"
 
 
 def _freeze(system: System, chance: random.Random) -> str:
-    name, seconds = chance.choice(["web", "control", "dispatch", "dial", "beat"]), chance.uniform(0.5, LONGEST_FREEZE)
+    name = chance.choice(["web", "events", "control", "dispatch", "dial", "beat"])
+    seconds = chance.uniform(0.5, LONGEST_FREEZE)
     system.freeze(name)
     time.sleep(seconds)
     system.thaw(name)
@@ -113,7 +114,7 @@ def _freeze(system: System, chance: random.Random) -> str:
 
 
 def _deploy(system: System, chance: random.Random) -> str:
-    name = chance.choice(["web", "control", "dispatch", "dial", "webhooks"])
+    name = chance.choice(["web", "events", "control", "dispatch", "dial", "webhooks"])
     system.shut_down(name)
     system.spawn(name)
     return f"{name} stopped and started"

@@ -25,6 +25,7 @@ OF_ANOTHER_SYSTEM = frozenset(
         "REDIS_URL",
         "CELERY_BROKER_URL",
         "PUBLIC_URL",
+        "EVENTS_URL",
         "SANDBOX_URL",
         "SECRET_KEY",
         "DJANGO_SETTINGS_MODULE",

@@ -50,6 +50,7 @@ class Address:
 
 ADDRESSES = {
     "web": Address("API and admin", "WEB_PORT", 8000, "WEB_HOST"),
+    "events": Address("Carriers' events", "EVENTS_PORT", 8001, "EVENTS_HOST"),
     "flower": Address("Tasks (Flower)", "FLOWER_PORT", 5555),
     "sandbox": Address("Sandbox carrier", "SANDBOX_PORT", 8010),
 }

@@ -59,13 +59,13 @@ def web_after_creating(run: Run) -> Iterator[None]:
     yield from run.strikes_at("campaign-after-commit")
 
 
-@table.row("2e", "kill -9 of web taking an event, before commit", race=True)
-def web_before_an_event(run: Run) -> Iterator[None]:
+@table.row("2e", "kill -9 of the events process, before commit", race=True)
+def events_before_commit(run: Run) -> Iterator[None]:
     yield from run.strikes_at("event-before-commit", most=30)
 
 
-@table.row("2f", "kill -9 of web taking an event, after commit", race=True)
-def web_after_an_event(run: Run) -> Iterator[None]:
+@table.row("2f", "kill -9 of the events process, after commit", race=True)
+def events_after_commit(run: Run) -> Iterator[None]:
     yield from run.strikes_at("event-after-commit", most=30)
 
 
@@ -87,7 +87,7 @@ def crowd(run: Run) -> Iterator[None]:
 
 @table.row("11", "a deploy: warm shutdown, migration, start", race=True)
 def deploy(run: Run) -> Iterator[None]:
-    everything = ("beat", *WORKERS, "web")
+    everything = ("beat", *WORKERS, "web", "events")
     yield
     run.wait_a_moment()
     run.strike(lambda: run.system.shut_down(*everything))
