@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from campaigns.models import Campaign
-from dialer import links
+from dialer import inbox, links, messages
 from dialer.models import CallAttempt, CarrierEvent
 from tests.conftest import NUMBERS
 from tests.factories import CallFactory, CampaignFactory, ContactListFactory, FlowFactory, ListEntryFactory
@@ -68,6 +68,16 @@ def test_odd_values_beside_the_status_do_not_cost_the_event(client, redis, addre
     body = f'{{"Status": "busy", "Odd": {extra}}}'
     assert client.post(address, body, "application/json").status_code == 204
     assert CarrierEvent.objects.get().payload["Status"] == "busy"
+
+
+@pytest.mark.parametrize(("status", "told"), [("in-progress", 0), ("ringing", 0), ("completed", 1), ("unheard-of", 1)])
+def test_only_an_end_sends_a_message_to_settle(client, address, monkeypatch, status, told):
+    """What says that a call is up can wait for beat's tick. What can't be read may be an end."""
+    messages_sent = []
+    monkeypatch.setattr(messages, "enqueue_settle", lambda: messages_sent.append(1))
+    assert client.post(address, {"Status": status}).status_code == 204
+    inbox.append("exotel", [(uuid4(), {"Status": status})])
+    assert len(messages_sent) == 2 * told
 
 
 def test_an_event_that_is_refused_is_logged(client, address):
