@@ -4,14 +4,16 @@ import asyncio
 import json
 import uuid
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import aiohttp
 import structlog
 
 from sandbox import clock
-from sandbox.calls import Call
+from sandbox.calls import Call, CallRequest
 from sandbox.faults import Faults
 from sandbox.phone_numbers import to_exotel
+from sandbox.twiml_runner import sign
 
 log = structlog.get_logger()
 
@@ -24,6 +26,8 @@ MAX_POSTS_AT_ONCE = 100
 # dropped, as any carrier's may be: clients must be able to ask for the call instead.
 MAX_PENDING = 100_000
 COPIES_WHEN_REPEATED = 3
+# In their order in a call; Twilio numbers them.
+EVENTS = ("initiated", "ringing", "answered", "terminal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Delivery:
     content_type: str
     copies: int
     wait: float
+    signature: str = ""
 
 
 def callback_fields(call: Call, event: str, clock_error: float = 0) -> dict[str, str]:
@@ -71,6 +76,32 @@ def callback_fields(call: Call, event: str, clock_error: float = 0) -> dict[str,
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def twilio_fields(call: Call, event: str, clock_error: float = 0) -> dict[str, str]:
+    """Return the fields of a status callback of Twilio's."""
+    fields = {
+        "CallSid": call.sid,
+        "AccountSid": call.request.account_sid,
+        "From": call.request.caller_id,
+        "To": call.request.number,
+        "CallStatus": event if event in {"initiated", "ringing"} else call.status,
+        "Direction": "outbound-api",
+        "ApiVersion": "2010-04-01",
+        "CallbackSource": "call-progress-events",
+        "SequenceNumber": str(EVENTS.index(event)),
+        "Timestamp": clock.to_rfc2822(call.updated + clock_error) or "",
+    }
+    if event == "terminal":
+        fields |= {"CallDuration": str(call.conversation_seconds), "Duration": str(-(-call.conversation_seconds // 60))}
+    return fields
+
+
+def _is_wanted(request: CallRequest, event: str) -> bool:
+    """Return whether the request asked for it. Exotel always sends the terminal one."""
+    if request.twilio:
+        return ("completed" if event == "terminal" else event) in request.twilio.events
+    return event == "terminal" or (event == "answered" and "answered" in (request.callback_events or ()))
+
+
 class CallbackSender:
     """Send callbacks: those of one call in order, each accepted or given up before the next one."""
 
@@ -84,11 +115,12 @@ class CallbackSender:
         self._held_back: dict[Call, Delivery] = {}
 
     def send(self, call: Call, event: str, faults: Faults) -> None:
-        """Send the callback of an event, if the call's request asked for it. Exotel always sends the terminal one."""
-        request = call.request
-        if not request.status_callback:
-            return
-        if event == "answered" and "answered" not in (request.callback_events or ()):
+        """Send the callback of an event, if the call's request asked for it.
+
+        Args:
+            event: `initiated` or `ringing`, which Twilio alone has, `answered` or `terminal`.
+        """
+        if not call.request.status_callback or not _is_wanted(call.request, event):
             return
         delivery = self._delivery(call, event, faults)
         if event == "answered" and faults.strike("shuffle-callbacks"):
@@ -105,8 +137,14 @@ class CallbackSender:
             task.cancel()
 
     def _delivery(self, call: Call, event: str, faults: Faults) -> Delivery:
-        fields = callback_fields(call, event, _clock_error(faults))
-        body, content_type = _json(fields) if call.request.callback_json else _multipart(fields)
+        if call.request.twilio:
+            fields = twilio_fields(call, event, _clock_error(faults))
+            body, content_type = urlencode(fields).encode(), "application/x-www-form-urlencoded"
+            signature = sign(call, call.request.status_callback or "", fields)
+        else:
+            fields = callback_fields(call, event, _clock_error(faults))
+            body, content_type = _json(fields) if call.request.callback_json else _multipart(fields)
+            signature = ""
         delay = faults.strike("delay-callbacks")
         copies = COPIES_WHEN_REPEATED if faults.strike("repeat-callbacks") else 1
         return Delivery(
@@ -115,6 +153,7 @@ class CallbackSender:
             content_type=content_type,
             copies=0 if faults.strike("drop-callbacks") else copies,
             wait=delay.seconds * call.time_scale if delay else 0,
+            signature=signature,
         )
 
     def _enqueue(self, call: Call, deliveries: list[Delivery]) -> None:
@@ -150,12 +189,15 @@ class CallbackSender:
 
     async def _post(self, delivery: Delivery) -> bool:
         """Return whether the receiver accepted it, with a status of 2xx."""
+        headers = {"Content-Type": delivery.content_type}
+        if delivery.signature:
+            headers["X-Twilio-Signature"] = delivery.signature
         async with self._slots:
             try:
                 async with self._session.post(
                     delivery.url,
                     data=delivery.body,
-                    headers={"Content-Type": delivery.content_type},
+                    headers=headers,
                     timeout=POST_TIMEOUT,
                     allow_redirects=False,
                 ) as response:

@@ -1,4 +1,4 @@
-"""Calls as Exotel shows them, and the book in which they are found."""
+"""Calls as Exotel shows them, and the book in which all are found."""
 
 import asyncio
 import random
@@ -23,11 +23,19 @@ REPEATED_FROM = 20
 
 
 @dataclass(frozen=True, slots=True)
+class TwilioOptions:
+    """What a request over Twilio's API has beside. token: signs what the sandbox asks of the client."""
+
+    token: str
+    events: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class CallRequest:
     """A checked connect request.
 
     number is E.164; time_limit and ring_timeout are seconds before the time scale. callback_events is None when the
-    request names no events; a callback then has fewer fields.
+    request names no events; a callback then has fewer fields. twilio is None for a request over Exotel's API.
     """
 
     account_sid: str
@@ -40,6 +48,7 @@ class CallRequest:
     custom_field: str | None = None
     time_limit: int | None = None
     ring_timeout: int | None = None
+    twilio: TwilioOptions | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -62,10 +62,10 @@ class ExotelApi:
         if name in REFUSALS:
             return rest_exception(*REFUSALS[name])
         if name == "hang-before-ring":
-            return await _hang(request, seconds)
+            return await hang(request, seconds)
         call = self._switchboard.place(call_request)
         if name == "hang-after-ring":
-            return await _hang(request, seconds)
+            return await hang(request, seconds)
         if name == "error-after-ring":
             return rest_exception(*REFUSALS["http-500"])
         if name == "malformed-answer":
@@ -110,7 +110,7 @@ class ExotelApi:
 
         async def entered(request: web.Request) -> web.StreamResponse:
             if self._switchboard.script.faults.strike("down"):
-                return _close_unanswered(request)
+                return close_unanswered(request)
             if not has_credentials(request.headers.get("Authorization", "")):
                 return rest_exception(401, "Authentication is required: an API key and token")
             try:
@@ -139,6 +139,12 @@ def has_credentials(authorization: str) -> bool:
     except binascii.Error:
         return False
     return bool(key and token)
+
+
+def password_of(authorization: str) -> str:
+    """Return the password of a Basic Authorization header that `has_credentials`."""
+    _, _, token = base64.b64decode(authorization.partition(" ")[2]).partition(b":")
+    return token.decode(errors="replace")
 
 
 def parse_connect(account_sid: str, form: Mapping[str, str]) -> CallRequest:
@@ -223,12 +229,13 @@ async def _form(request: web.Request) -> dict[str, str]:
     return form
 
 
-async def _hang(request: web.Request, seconds: float) -> web.StreamResponse:
+async def hang(request: web.Request, seconds: float) -> web.StreamResponse:
+    """Close the connection without a response, after so many seconds."""
     await asyncio.sleep(seconds)
-    return _close_unanswered(request)
+    return close_unanswered(request)
 
 
-def _close_unanswered(request: web.Request) -> web.StreamResponse:
+def close_unanswered(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()  # never sent: there is no connection left to send it on

@@ -8,6 +8,8 @@ from sandbox.control_api import ControlApi
 from sandbox.exotel_api import ExotelApi
 from sandbox.flow_cache import FlowCache
 from sandbox.switchboard import Switchboard
+from sandbox.twilio_api import TwilioApi
+from sandbox.twiml_runner import TwimlRunner
 
 MAX_BODY_BYTES = 256 * 1024 * 1024  # a script may name a million numbers
 BACKLOG = 2048  # connections waiting to be accepted: clients dial a thousand calls a second
@@ -24,9 +26,10 @@ class Server:
         """Listen. Return the port, which matters when the given one is 0 (any free port)."""
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._callbacks = CallbackSender(self._session, self._retry_waits)
-        self._switchboard = Switchboard(FlowCache(self._session), self._callbacks)
+        self._switchboard = Switchboard(FlowCache(self._session), TwimlRunner(self._session), self._callbacks)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(ExotelApi(self._switchboard).routes())
+        app.add_routes(TwilioApi(self._switchboard).routes())
         app.add_routes(ControlApi(self._switchboard).routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()

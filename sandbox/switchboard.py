@@ -12,6 +12,7 @@ from sandbox.flow_cache import FlowCache
 from sandbox.flow_runner import Callee, Conversation, run_flow
 from sandbox.ring_log import RingLog, attempt_id_of
 from sandbox.script import EMPTY_SCRIPT, parse_script
+from sandbox.twiml_runner import TwimlRunner
 
 TALK_SECONDS_WITHOUT_FLOW = 5.0
 
@@ -19,14 +20,15 @@ TALK_SECONDS_WITHOUT_FLOW = 5.0
 class Switchboard:
     """All calls. The script may be replaced at any time; live calls keep the plan they were placed with."""
 
-    def __init__(self, flows: FlowCache, callbacks: CallbackSender) -> None:
+    def __init__(self, flows: FlowCache, twiml: TwimlRunner, callbacks: CallbackSender) -> None:
         self.script = parse_script(EMPTY_SCRIPT)
         self.ring_log = RingLog()
         self.calls = CallBook()
         self._flows = flows
+        self._twiml = twiml
         self._callbacks = callbacks
         self._loop = asyncio.get_running_loop()
-        self._conversations: set[asyncio.Task[None]] = set()
+        self._conversations: dict[Call, asyncio.Task[None]] = {}
 
     def place(self, request: CallRequest) -> Call:
         """Place a call. When this returns the ring is in the log and the call is `queued`; it rings at once."""
@@ -38,6 +40,7 @@ class Switchboard:
         ring = self.ring_log.start(request.number, request.caller_id, attempt_id, sid, at)
         call = Call(request, ring, plan, self.script.time_scale, updated=at)
         self.calls.add(call)
+        self._tell_of_twilio(call, "initiated")
         self._loop.call_soon(self._ring, call)
         return call
 
@@ -55,12 +58,13 @@ class Switchboard:
         for call in self.calls.live():
             if call.timer is not None:
                 call.timer.cancel()
-        for task in self._conversations:
+        for task in self._conversations.values():
             task.cancel()
 
     def _ring(self, call: Call) -> None:
         if call.is_live:
             call.status, call.updated = "ringing", clock.now()
+            self._tell_of_twilio(call, "ringing")
             call.timer = self._loop.call_later(call.plan.ring * call.time_scale, self._ring_over, call)
 
     def _ring_over(self, call: Call) -> None:
@@ -75,9 +79,23 @@ class Switchboard:
         # Until the flow is known, only TimeLimit bounds the call.
         if call.request.time_limit is not None:
             self._end_conversation_at(call, answered, call.request.time_limit)
-        task = asyncio.create_task(self._converse(call, answered))
-        self._conversations.add(task)
-        task.add_done_callback(self._conversations.discard)
+        converse = self._converse_over_twiml if call.request.twilio else self._converse
+        task = self._conversations[call] = asyncio.create_task(converse(call, answered))
+        task.add_done_callback(lambda _: self._conversations.pop(call, None))
+
+    def _tell_of_twilio(self, call: Call, event: str) -> None:
+        """Send an event that Exotel does not have."""
+        if call.request.twilio:
+            self._callbacks.send(call, event, self.script.faults)
+
+    async def _converse_over_twiml(self, call: Call, answered: float) -> None:
+        """Follow the documents, as long as the callee talks."""
+        bounds = [seconds for seconds in (call.plan.talk, call.request.time_limit) if seconds is not None]
+        if bounds:
+            self._end_conversation_at(call, answered, min(bounds))
+        await self._twiml.run(call)
+        if call.is_live:
+            self._hang_up_after(call, (self._loop.time() - answered) / call.time_scale)
 
     async def _converse(self, call: Call, answered: float) -> None:
         """Compute how long the conversation lasts and set its end. answered: a time of the loop's clock."""
@@ -111,6 +129,9 @@ class Switchboard:
         if call.timer is not None:
             call.timer.cancel()
             call.timer = None
+        conversation = self._conversations.get(call)
+        if conversation is not None and conversation is not asyncio.current_task():
+            conversation.cancel()
         at = clock.now()
         self.ring_log.ended(call.ring, at, outcome, digits)
         call.status, call.updated = outcome, at

@@ -60,6 +60,8 @@ class Receiver:
         self.statuses: list[int] = []  # of the responses to the next callbacks; 204 when used up
         self.flows: dict[str, Any] = {}
         self.fetched: list[str] = []
+        self.documents: dict[str, str] = {}  # TwiML, by the last part of its path
+        self.asked: list[dict[str, str]] = []  # the forms with which it was asked for
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -71,9 +73,17 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 content_type = self.headers["Content-Type"]
+                name = urllib.parse.urlsplit(self.path).path.rpartition("/")[2]
+                if name in receiver.documents:
+                    receiver.asked.append({**parse_body(content_type, body), "signature": self.signature()})
+                    self.answer(200, receiver.documents[name].encode())
+                    return
                 callback = Callback(self.path, content_type, parse_body(content_type, body), time.monotonic())
                 receiver.callbacks.append(callback)
                 self.answer(receiver.statuses.pop(0) if receiver.statuses else 204, b"")
+
+            def signature(self) -> str:
+                return self.headers.get("X-Twilio-Signature") or ""
 
             def answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
@@ -93,6 +103,11 @@ class Receiver:
         self.flows[name] = {"steps": list(steps)}
         return f"{self.url}/flow/{name}"
 
+    def document(self, name: str, verbs: str) -> str:
+        """Serve a TwiML document; return its URL."""
+        self.documents[name] = f"<Response>{verbs}</Response>"
+        return f"{self.url}/twiml/{name}"
+
     def events(self) -> list[str]:
         return [callback.fields.get("EventType", callback.fields["Status"]) for callback in self.callbacks]
 
@@ -104,6 +119,8 @@ class Receiver:
 def parse_body(content_type: str, body: bytes) -> Any:
     if content_type == "application/json":
         return json.loads(body)
+    if content_type == "application/x-www-form-urlencoded":
+        return dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message: Any = email.message_from_bytes(head + body, policy=email.policy.HTTP)
     return {

@@ -1,0 +1,115 @@
+"""Calls whose flow is TwiML: documents are asked for one after another, and followed in real time."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from xml.etree import ElementTree as ET
+
+import aiohttp
+import structlog
+
+from sandbox.calls import Call
+from sandbox.flow_runner import CONNECT_SECONDS, KEY_SECONDS, PLAY_SECONDS, SPEECH_CHARACTERS_PER_SECOND, Callee, Gather
+
+log = structlog.get_logger()
+
+FETCH_TIMEOUT = aiohttp.ClientTimeout(total=15)
+SILENCE_SECONDS = 5.0  # a Gather without a timeout
+MOST_DOCUMENTS = 1000  # of one call: a document that asks for itself for ever is a mistake
+
+
+class TwimlRunner:
+    """Takes calls through their documents, one coroutine for each call that is up."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def run(self, call: Call) -> None:
+        """Return when the documents have come to their end. Keys are added to the call as they are pressed."""
+        callee = Callee(call.plan.digits, call.plan.digits_seed)
+        url: str | None = call.request.url
+        fields: dict[str, str] = {}
+        for _ in range(MOST_DOCUMENTS):
+            if url is None:
+                return
+            document = await self._fetch(call, url, fields)
+            if document is None:
+                return
+            url, fields = await _follow(document, call, callee)
+
+    async def _fetch(self, call: Call, url: str, fields: Mapping[str, str]) -> ET.Element | None:
+        request = call.request
+        form = {
+            "CallSid": call.sid,
+            "AccountSid": request.account_sid,
+            "From": request.caller_id,
+            "To": request.number,
+            "CallStatus": call.status,
+            "Direction": "outbound-api",
+            "ApiVersion": "2010-04-01",
+            **fields,
+        }
+        try:
+            headers = {"X-Twilio-Signature": sign(call, url, form)}
+            async with self._session.post(url, data=form, headers=headers, timeout=FETCH_TIMEOUT) as response:
+                response.raise_for_status()
+                return ET.fromstring(await response.text())  # noqa: S314 -- from the server under test
+        except (aiohttp.ClientError, TimeoutError, ValueError, ET.ParseError) as error:
+            log.warning("twiml_unusable", url=url.partition("?")[0], reason=str(error))
+            return None
+
+
+def sign(call: Call, url: str, form: Mapping[str, str]) -> str:
+    """Return what Twilio sends as X-Twilio-Signature with a form."""
+    assert call.request.twilio is not None
+    signed = url + "".join(name + form[name] for name in sorted(form))
+    digest = hmac.new(call.request.twilio.token.encode(), signed.encode(), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+async def _follow(document: ET.Element, call: Call, callee: Callee) -> tuple[str | None, dict[str, str]]:
+    """Do what a document says. Returns the address of the next one, None at the end, and the fields for it."""
+    for verb in document:
+        if verb.tag == "Hangup":
+            return None, {}
+        if verb.tag == "Redirect":
+            return (verb.text or "").strip(), {}
+        if verb.tag == "Gather":
+            keys = await _gather(verb, call, callee)
+            if keys or verb.get("actionOnEmptyResult") == "true":
+                return verb.get("action", call.request.url), {"Digits": keys}
+        else:
+            await _wait(call, _seconds(verb))
+    return None, {}
+
+
+async def _gather(verb: ET.Element, call: Call, callee: Callee) -> str:
+    for part in verb:
+        await _wait(call, _seconds(part))
+    gather = Gather([], int(verb.get("numDigits", "1")), float(verb.get("timeout", SILENCE_SECONDS)), 1, {}, [])
+    keys = callee.press(gather)
+    for key in keys:
+        await _wait(call, KEY_SECONDS)
+        call.conversation.keys.append((0.0, key))
+    if len(keys) < gather.digits:
+        await _wait(call, gather.timeout)
+    return keys
+
+
+def _seconds(verb: ET.Element) -> float:
+    match verb.tag:
+        case "Say":
+            return len(verb.text or "") / SPEECH_CHARACTERS_PER_SECOND
+        case "Play":
+            return PLAY_SECONDS
+        case "Dial":
+            return CONNECT_SECONDS
+        case "Pause":
+            return float(verb.get("length", "1"))
+    return 0.0
+
+
+async def _wait(call: Call, seconds: float) -> None:
+    await asyncio.sleep(seconds * call.time_scale)

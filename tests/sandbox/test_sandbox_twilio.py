@@ -1,0 +1,173 @@
+"""The sandbox over Twilio's API: calls, events and documents as Twilio has them."""
+
+import json
+import time
+import urllib.parse
+from email.utils import parsedate_to_datetime
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+NUMBER, CALLER_ID = "+919812345678", "+14155550100"
+CALLS = "/2010-04-01/Accounts/acme1/Calls"
+TOKEN = "token"  # of the client's credentials
+ALL_EVENTS = ("initiated", "ringing", "answered", "completed")
+
+
+def create(sandbox, events=ALL_EVENTS, **fields):
+    form = {"To": NUMBER, "From": CALLER_ID, "Url": "http://127.0.0.1:1/none", **fields}
+    body = urllib.parse.urlencode([*form.items(), *(("StatusCallbackEvent", event) for event in events)])
+    return sandbox.http("POST", f"{CALLS}.json", body.encode())
+
+
+def place(sandbox, **fields):
+    answer = create(sandbox, **fields)
+    assert answer.status == 201, answer.text
+    return answer.json["sid"]
+
+
+def show(sandbox, sid):
+    return sandbox.http("GET", f"{CALLS}/{sid}.json").json
+
+
+def ended(sandbox, wait_until, sid):
+    return wait_until(lambda: (call := show(sandbox, sid))["end_time"] and call)
+
+
+def test_a_call_is_queued_rung_and_shown(sandbox, wait_until):
+    answer = create(sandbox)
+    assert answer.status == 201
+    assert (answer.json["status"], answer.json["to"], answer.json["from"]) == ("queued", NUMBER, CALLER_ID)
+    call = ended(sandbox, wait_until, answer.json["sid"])
+    assert (call["status"], call["duration"]) == ("completed", "0")
+    assert parsedate_to_datetime(call["date_created"]) <= parsedate_to_datetime(call["end_time"])
+    [ring] = sandbox.rings()
+    assert (ring["number"], ring["call_sid"], ring["outcome"]) == (NUMBER, call["sid"], "completed")
+
+
+@pytest.mark.parametrize("outcome", ["busy", "no-answer", "failed"])
+def test_a_call_that_nobody_answers_ends_so(sandbox, wait_until, outcome):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": outcome}]})
+    assert ended(sandbox, wait_until, place(sandbox))["status"] == outcome
+
+
+def test_all_four_events_are_told_in_order_and_signed(sandbox, receiver, wait_until):
+    url = f"{receiver.url}/events?token=t"
+    sid = place(sandbox, StatusCallback=url)
+    wait_until(lambda: len(receiver.callbacks) == 4)
+    fields = [callback.fields for callback in receiver.callbacks]
+    assert [form["CallStatus"] for form in fields] == ["initiated", "ringing", "in-progress", "completed"]
+    assert [form["SequenceNumber"] for form in fields] == ["0", "1", "2", "3"]
+    assert {form["CallSid"] for form in fields} == {sid}
+    assert fields[-1]["CallDuration"] == "0"
+    assert all(parsedate_to_datetime(form["Timestamp"]) for form in fields)
+
+
+def test_without_a_choice_of_events_the_end_alone_is_told(sandbox, receiver, wait_until):
+    place(sandbox, events=(), StatusCallback=f"{receiver.url}/events")
+    wait_until(lambda: receiver.callbacks)
+    assert [callback.fields["CallStatus"] for callback in receiver.callbacks] == ["completed"]
+
+
+def test_documents_are_followed_and_keys_sent(sandbox, receiver, wait_until):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "digits": "12"}]})
+    receiver.document("end", "<Say>Bye</Say><Hangup/><Say>never</Say>")
+    second = receiver.document(
+        "second", '<Gather action="END" actionOnEmptyResult="true"/>'.replace("END", f"{receiver.url}/x/end")
+    )
+    menu = f'<Say>Hello</Say><Gather numDigits="2" action="{second}"><Say>Press</Say></Gather>'
+    url = receiver.document("menu", menu)
+    call = ended(sandbox, wait_until, place(sandbox, Url=url))
+    assert call["status"] == "completed"
+    assert [form.get("Digits") for form in receiver.asked] == [None, "12", ""]
+    assert sandbox.rings()[0]["digits"] == "12"
+    first = dict(receiver.asked[0])
+    signature = first.pop("signature")
+    assert RequestValidator(TOKEN).validate(url, first, signature)
+
+
+def test_a_gather_without_keys_goes_on_with_the_next_verb(sandbox, receiver, wait_until):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "digits": ""}]})
+    last = receiver.document("last", "<Hangup/>")
+    url = receiver.document("menu", f'<Gather action="{receiver.url}/never"/><Redirect>{last}</Redirect>')
+    ended(sandbox, wait_until, place(sandbox, Url=url))
+    assert len(receiver.asked) == 2
+
+
+def test_a_document_that_is_missing_or_broken_ends_the_call(sandbox, receiver, wait_until):
+    receiver.documents["broken"] = "<Response><Say>"
+    assert ended(sandbox, wait_until, place(sandbox, Url=f"{receiver.url}/twiml/broken"))["status"] == "completed"
+
+
+def test_hanging_up_ends_a_conversation_with_the_keys_so_far(sandbox, receiver, wait_until):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "ring": 0, "digits": "7"}]}, time_scale=1)
+    endless = receiver.document("endless", '<Pause length="3600"/>')
+    url = receiver.document("menu", f'<Gather action="{endless}"/>')
+    sid = place(sandbox, Url=url)
+    wait_until(lambda: len(receiver.asked) == 2)
+    assert sandbox.http("POST", f"{CALLS}/{sid}.json", b"Status=completed").json["status"] == "completed"
+    [ring] = sandbox.rings()
+    assert (ring["outcome"], ring["digits"]) == ("completed", "7")
+
+
+def test_a_time_limit_ends_a_conversation(sandbox, receiver, wait_until):
+    url = receiver.document("endless", '<Pause length="3600"/>')
+    began = time.monotonic()
+    assert ended(sandbox, wait_until, place(sandbox, Url=url, TimeLimit="10"))["status"] == "completed"
+    assert time.monotonic() - began < 30
+
+
+def test_calls_are_listed_by_number_and_caller_id_newest_first(sandbox, wait_until):
+    first, second = place(sandbox), place(sandbox)
+    place(sandbox, To="+919800000000")
+    query = urllib.parse.urlencode({"To": NUMBER, "From": CALLER_ID, "PageSize": 1000})
+    listed = sandbox.http("GET", f"{CALLS}.json?{query}").json["calls"]
+    assert [call["sid"] for call in listed] == [second, first]
+    other = urllib.parse.urlencode({"To": NUMBER, "From": "+14155550199"})
+    assert sandbox.http("GET", f"{CALLS}.json?{other}").json["calls"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"To": ""}, 21201),
+        ({"To": "nobody"}, 21211),
+        ({"From": ""}, 21213),
+        ({"Url": ""}, 21205),
+        ({"Timeout": "601"}, 20001),
+        ({"events": ("answered", "terminal")}, 21626),
+    ],
+)
+def test_a_request_that_is_wrong_is_refused_with_twilios_code(sandbox, fields, code):
+    answer = create(sandbox, **fields)
+    assert (answer.status, answer.json["code"]) == (400, code)
+    assert sandbox.rings() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "rung"),
+    [
+        ("http-400", 400, 21212, 0),
+        ("http-429", 429, 20429, 0),
+        ("http-500", 500, 20500, 0),
+        ("http-503", 503, 20503, 0),
+        ("error-after-ring", 500, 20500, 1),
+    ],
+)
+def test_faults_answer_as_twilio_would(sandbox, fault, status, code, rung):
+    sandbox.put_script(faults=[fault])
+    answer = create(sandbox)
+    assert (answer.status, answer.json["code"], len(sandbox.rings())) == (status, code, rung)
+
+
+def test_half_a_reply_is_sent_when_ordered(sandbox):
+    sandbox.put_script(faults=["malformed-answer"])
+    with pytest.raises(json.JSONDecodeError):
+        _ = create(sandbox).json
+    assert len(sandbox.rings()) == 1
+
+
+def test_an_unknown_call_and_missing_credentials_are_refused(sandbox):
+    assert sandbox.http("GET", f"{CALLS}/CA1.json").json["code"] == 20404
+    sandbox.authorization = ""
+    assert (create(sandbox).status, create(sandbox).json["code"]) == (401, 20003)
