@@ -19,8 +19,8 @@ help: ## list these commands
 
 setup: $(DEV_STAMP) ## make .venv with everything to run, test and check
 
-demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report
-	@exec $(PY) -m tools.demo --numbers $(N)
+demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report (CARRIER=twilio)
+	@exec $(PY) -m tools.demo --numbers $(N) $(if $(CARRIER),--carrier $(CARRIER))
 
 up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
 	@exec $(PY) -m tools.local.up

@@ -23,6 +23,8 @@ from tools.local.signals import interrupt_on_stop_signals
 from tools.stack import Client, Stack, StackFailed
 
 CHANNELS = 60
+# The APIs that the sandbox carrier speaks: Exotel's, which our driver of that name uses, and Twilio's.
+CARRIERS = ("sandbox", "twilio")
 MOST_NUMBERS = 5000
 SID, FLOW_ID, CALLER_ID = "demo", "1", "08012345678"
 # Waits between attempts are in minutes; a minute of the demo takes this many seconds.
@@ -61,7 +63,9 @@ console = Console()
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="Run a campaign against the sandbox carrier.")
     parser.add_argument("--numbers", type=int, default=200, help=f"how many people to call, 1 to {MOST_NUMBERS:,}")
-    numbers = parser.parse_args().numbers
+    parser.add_argument("--carrier", choices=CARRIERS, default=CARRIERS[0], help="the API to dial over (%(default)s)")
+    options = parser.parse_args()
+    numbers = options.numbers
     if not 1 <= numbers <= MOST_NUMBERS:
         parser.error(f"one campaign takes 1 to {MOST_NUMBERS:,} numbers, not {numbers:,}: make demo N=1000")
     interrupt_on_stop_signals()
@@ -69,7 +73,7 @@ def main() -> int:
     shutil.rmtree(data_dir, ignore_errors=True)
     stack = Stack(data_dir, {"RETRY_MINUTE_SECONDS": str(RETRY_MINUTE_SECONDS), "LOG_LEVEL": "WARNING"})
     try:
-        return _run(stack, numbers)
+        return _run(stack, numbers, options.carrier)
     except KeyboardInterrupt:
         console.print("[yellow]stopped before its end")
         return 130
@@ -81,12 +85,12 @@ def main() -> int:
             stack.stop()
 
 
-def _run(stack: Stack, numbers: int) -> int:
+def _run(stack: Stack, numbers: int, carrier: str) -> int:
     with console.status("starting PostgreSQL, Valkey, web, workers, beat, flower and the sandbox carrier"):
         stack.start()
         stack.wait_until_ready()
     console.print(f"running: API and admin {stack.url}, tasks {stack.flower_url}", highlight=False)
-    client = _prepare(stack)
+    client = _prepare(stack, carrier)
     began = time.monotonic()
     campaign = client.post_campaign(
         {
@@ -105,8 +109,11 @@ def _run(stack: Stack, numbers: int) -> int:
     return _judge(stack, ended, report, numbers, seconds)
 
 
-def _prepare(stack: Stack) -> Client:
+def _prepare(stack: Stack, carrier: str) -> Client:
     options = ["--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00", "--channels", str(CHANNELS)]
+    if carrier != "sandbox":
+        stack.create_trunk("demo", carrier)
+        options += ["--trunk", "demo"]
     client = stack.create_account(SID, *options, "--starts-per-minute", "6000")
     stack.create_flow(SID, FLOW_ID, FLOW)
     stack.script(SCRIPT)

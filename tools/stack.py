@@ -67,10 +67,12 @@ class Stack:
             processes.end_leftovers(self.data_dir / up.RECORD)
             services.stop_services(self.data_dir)
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, stdin: str = "") -> str:
         """Run a `manage.py` command beside the running server; returns its output. Raises StackFailed."""
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=self.environment, input=stdin, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise StackFailed(f"manage.py {arguments[0]} failed: {done.stderr.strip()}")
         return done.stdout
@@ -79,6 +81,11 @@ class Stack:
         """Create an account; returns a client that is signed in as it."""
         made = json.loads(self.manage("create_account", sid, "--json", *options))
         return Client(self.url, sid, made["api_key"], made["api_token"])
+
+    def create_trunk(self, name: str, carrier: str) -> None:
+        """Create a trunk at the sandbox that is dialled over another carrier's API than Exotel's."""
+        access = ["--base-url", self.sandbox_url, "--account-sid", "AC0sandbox", "--api-key", "AC0sandbox"]
+        self.manage("create_trunk", name, "--carrier", carrier, *access, stdin="token of the sandbox\n")
 
     def create_flow(self, sid: str, flow_id: str, document: Mapping[str, Any]) -> None:
         file = self.data_dir / "flow.json"
