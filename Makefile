@@ -32,8 +32,8 @@ test: $(DEV_STAMP) ## run all tests in several processes, against real servers, 
 test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in under two minutes
 	@exec $(PY) -m pytest -n auto -m "not system"
 
-chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= RANDOM=seconds)
-	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(RANDOM),--random $(RANDOM))
+chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= CARRIER= RANDOM=seconds)
+	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(CARRIER),--carrier $(CARRIER)) $(if $(RANDOM),--random $(RANDOM))
 
 mutants: $(DEV_STAMP) ## break the code in every known way, to see a test or chaos fail (ONLY= PART=1/3; 15 minutes)
 	@exec $(PY) -m tools.mutants $(if $(ONLY),--only $(ONLY)) $(if $(PART),--part $(PART))

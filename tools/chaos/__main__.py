@@ -1,6 +1,6 @@
 """`make chaos`: every fault, many times, on several systems side by side; a table, and exit status 1 for any violation.
 
-python -m tools.chaos [--rows 1a,4b] [--seeds 20] [--lanes 3] [--random SECONDS] [--first-seed 1]
+python -m tools.chaos [--rows 1a,4b] [--seeds 20] [--lanes 3] [--random SECONDS] [--first-seed 1] [--carrier twilio]
 """
 
 import argparse
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 # Without a terminal there is no progress bar: a line after so many runs.
 REPORT_EVERY = 25
+# The APIs that the sandbox carrier speaks: Exotel's, which our driver of that name uses, and Twilio's.
+CARRIERS = ("sandbox", "twilio")
 # Without a terminal, wide enough for the table.
 console = Console(width=None if sys.stdout.isatty() else 140)
 
@@ -36,7 +38,7 @@ def main() -> int:
     rows = _rows()
     jobs = _jobs(options, rows)
     results: list[Result] = []
-    lanes = Lanes(options.lanes, options.keep_logs, console)
+    lanes = Lanes(options.lanes, options.carrier, options.keep_logs, console)
     try:
         _work(lanes, jobs, results)
     except KeyboardInterrupt:
@@ -55,6 +57,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--few", type=int, default=2, help="runs of each fault that is no race (%(default)s)")
     parser.add_argument("--first-seed", type=int, default=1, help="the first of the seeds (%(default)s)")
     parser.add_argument("--lanes", type=int, default=3, help="systems at work side by side (%(default)s)")
+    parser.add_argument("--carrier", choices=CARRIERS, default=CARRIERS[0], help="the API to dial over (%(default)s)")
     parser.add_argument("--random", type=float, default=0, metavar="SECONDS", help="random faults for so long, too")
     parser.add_argument("--only-random", action="store_true", help="no rows")
     parser.add_argument("--keep-logs", type=Path, help="a folder for the lanes' own output")

@@ -1,6 +1,6 @@
 """One lane: a process with a running system of its own, which makes the runs that it is given and prints each result.
 
-    python -m tools.chaos.lane DATA_DIR
+    python -m tools.chaos.lane DATA_DIR CARRIER
 
 Reads lines `ROW SEED SECONDS` from its standard input and writes a line of JSON for each; ends with its input. The row
 `random` is the second mode, for so many seconds.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     interrupt_on_stop_signals()
-    system = System(Path(sys.argv[1]))
+    system = System(Path(sys.argv[1]), sys.argv[2])
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, system.data_dir, ignore_errors=True)
         stack.callback(system.stop)

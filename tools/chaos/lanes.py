@@ -26,8 +26,9 @@ Job = tuple[str, int, float]
 class Lanes:
     """Up to `count` lanes; their own output goes to the folder `logs`."""
 
-    def __init__(self, count: int, logs: Path | None, console: Console) -> None:
+    def __init__(self, count: int, carrier: str, logs: Path | None, console: Console) -> None:
         self._count = count
+        self._carrier = carrier
         self._logs = logs or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
         self._logs.mkdir(parents=True, exist_ok=True)
         self._console = console
@@ -94,7 +95,7 @@ class Lanes:
     def _start(self, log: Path) -> process_groups.Process:
         data_dir = tempfile.mkdtemp(prefix="tl")
         with log.open("a") as output:
-            command = [sys.executable, "-m", "tools.chaos.lane", data_dir]
+            command = [sys.executable, "-m", "tools.chaos.lane", data_dir, self._carrier]
             pipe = subprocess.PIPE
             process = process_groups.spawn(command, os.environ, stdin=pipe, stdout=pipe, stderr=output, text=True)
         self._processes.append(process)

@@ -74,7 +74,8 @@ class System(Stack):
     A second process of a kind is called `control-2`.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, carrier: str = "sandbox") -> None:
+        self.carrier = carrier
         self._clock = data_dir / "clock"
         self._failpoint = data_dir / "failpoint"
         paths = [str(Path(__file__).parent / "clock"), str(PROJECT)]
