@@ -30,7 +30,16 @@ def port(django_db_setup: None) -> Iterator[int]:
         port = probe.getsockname()[1]
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
     command = [sys.executable, "-m", "gunicorn", "campaigns_project.wsgi", "--bind", f"127.0.0.1:{port}"]
-    options = ["--worker-class", "gthread", "--threads", "2", "--keep-alive", "5", "--log-level", "error"]
+    options = [
+        "--worker-class",
+        "campaigns_project.web_worker.Worker",
+        "--threads",
+        "2",
+        "--keep-alive",
+        "5",
+        "--log-level",
+        "error",
+    ]
     server = subprocess.Popen(
         [*command, *options, "--limit-request-line", "8190", "--forwarder-headers=", "--no-control-socket"],
         env=os.environ | {"DATABASE_URL": urlunsplit(database)},
