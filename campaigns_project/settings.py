@@ -155,6 +155,10 @@ WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.bool("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", de
 MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
 # Calls that have not ended which an account may have, all its campaigns together.
 MAX_OPEN_CALLS_PER_ACCOUNT = int(_positive("MAX_OPEN_CALLS_PER_ACCOUNT", 5_000_000))
+# Requests for lists, diagnoses and rejected rows of an account that are at work at once, and reports that are being
+# read: each keeps a web thread, and the first ones a core of the database.
+READS_AT_ONCE_PER_ACCOUNT = int(_positive("READS_AT_ONCE_PER_ACCOUNT", 2, most=1000))
+REPORTS_AT_ONCE_PER_ACCOUNT = int(_positive("REPORTS_AT_ONCE_PER_ACCOUNT", 3, most=1000))
 # The longest statement of a web request, in seconds, but for reports, which last as long as a client reads them.
 WEB_STATEMENT_SECONDS = int(_positive("WEB_STATEMENT_SECONDS", 20, most=300))
 # Wrong credentials that one address may send in any minute. A person who mistypes needs only a few.

@@ -1,10 +1,12 @@
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from campaigns.models import Campaign
+from core import places
 from reports import csv_report, links
 
 
@@ -20,9 +22,14 @@ def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
         return HttpResponse(message, status=400, content_type="text/plain")
     campaigns = Campaign.objects.select_related("account", "caller_id", "custom_field")
     campaign = get_object_or_404(campaigns, pk=campaign_id, account__is_active=True)
-    response = StreamingHttpResponse(
-        csv_report.stream(campaign, csv_report.FORMATS[name]), content_type="text/csv; charset=utf-8"
-    )
+    place = places.take(f"reports/{campaign.account_id}", settings.REPORTS_AT_ONCE_PER_ACCOUNT)
+    if place is None:
+        message = (
+            f"{settings.REPORTS_AT_ONCE_PER_ACCOUNT} reports are being read: come back when one of them is there\n"
+        )
+        return HttpResponse(message, status=429, content_type="text/plain", headers={"Retry-After": "5"})
+    parts = place.leave_after(csv_report.stream(campaign, csv_report.FORMATS[name]))
+    response = StreamingHttpResponse(parts, content_type="text/csv; charset=utf-8")
     response["Cache-Control"] = "private, no-store"  # numbers of people
     response["Content-Disposition"] = f'attachment; filename="{csv_report.file_name(campaign_id)}"'
     return response

@@ -63,6 +63,8 @@ class CallDetailsQuery(queries.StatusQuery):
 
 
 class CallDetailsView(CampaignsView):
+    reads_much = True
+
     @extend_schema(
         operation_id="list_call_details",
         parameters=openapi.query(CallDetailsQuery),

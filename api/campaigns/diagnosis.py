@@ -118,6 +118,8 @@ class DiagnosisQuery(serializers.Serializer):  # type: ignore[type-arg]
 
 
 class DiagnosisView(CampaignsView):
+    reads_much = True
+
     @extend_schema(
         operation_id="diagnose_campaign",
         parameters=[OpenApiParameter("number", OpenApiTypes.STR, description="Tells of the calls to this number too.")],

@@ -35,6 +35,8 @@ class CampaignsQuery(queries.StatusQuery):
 
 
 class CampaignListView(CampaignsView):
+    reads_much = True
+
     @extend_schema(
         operation_id="list_campaigns",
         parameters=openapi.query(CampaignsQuery),

@@ -58,6 +58,8 @@ class ContactsQuery(queries.SortedQuery):
 
 
 class ContactListView(AccountView):
+    reads_much = True
+
     @extend_schema(
         operation_id="list_contacts",
         parameters=openapi.query(ContactsQuery),

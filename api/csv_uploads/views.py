@@ -98,6 +98,8 @@ def _rejected_rows_responses() -> dict[Any, Any]:
 
 
 class RejectedRowsView(CsvView):
+    reads_much = True
+
     @extend_schema(operation_id="get_rejected_rows", responses=_rejected_rows_responses(), tags=TAGS)
     def get(self, request: Request, account_sid: str, upload_id: str) -> HttpResponseBase:
         upload = self.upload(upload_id)

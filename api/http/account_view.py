@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+from django.http import StreamingHttpResponse
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -15,7 +17,10 @@ from api.http.envelope import Content, Envelope, PageContent
 from api.http.errors import NotFound
 from api.http.negotiation import AlwaysJSON
 from api.http.parsers import printable
+from api.http.rate_limits import TooManyRequests
 from api.http.throttling import AccountThrottle
+from core import places
+from core.places import Place
 
 
 class AccountView(APIView):
@@ -25,7 +30,11 @@ class AccountView(APIView):
     throttle_classes = [AccountThrottle]
     metadata_class = None  # refuse OPTIONS like any method that an address does not have: it would describe our code
 
+    # Whether a read may look at very many rows: an account has a few of those at once.
+    reads_much = False
+
     account: Account
+    _place: Place | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         _refuse_another_site(request)
@@ -34,10 +43,28 @@ class AccountView(APIView):
         if caller.account.sid != kwargs["account_sid"]:
             raise NotFound(f"there is no account {printable(kwargs['account_sid'])} for these credentials")
         self.account = caller.account
+        if self.reads_much and request.method in SAFE_METHODS:
+            self._place = self._take_place()
+
+    def _take_place(self) -> Place:
+        """Take one of the account's places for large reads. Raises TooManyRequests where all are taken."""
+        most = settings.READS_AT_ONCE_PER_ACCOUNT
+        place = places.take(f"reads/{self.account.pk}", most)
+        if place is None:
+            raise TooManyRequests(
+                f"{most} requests for lists of this account are at work: send this one when one of them has its"
+                " response",
+                retry_after=1,
+            )
+        return place
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Let no cache keep numbers of people."""
+        """Let no cache keep numbers of people, and give back the place for a large read."""
         response["Cache-Control"] = "private, no-store"
+        if self._place and isinstance(response, StreamingHttpResponse):
+            response.streaming_content = self._place.leave_after(response)
+        elif self._place:
+            self._place.leave()
         return super().finalize_response(request, response, *args, **kwargs)
 
     def respond(

@@ -66,6 +66,8 @@ class ListView(AccountView):
 
 
 class ListListView(ListView):
+    reads_much = True
+
     @extend_schema(
         operation_id="list_lists",
         parameters=openapi.query(ListsQuery),
@@ -129,6 +131,8 @@ class ListListView(ListView):
 
 
 class ListDetailsView(ListView):
+    reads_much = True
+
     @extend_schema(operation_id="get_list", responses=openapi.responses(ContactListRead), tags=TAGS)
     def get(self, request: Request, account_sid: str, list_sid: str) -> Response:
         return self.respond_lists(ContactListRead, [self.contact_list(list_sid)])
@@ -159,6 +163,8 @@ class ListDetailsView(ListView):
 
 
 class ListEntriesView(ListView):
+    reads_much = True
+
     @extend_schema(
         operation_id="list_contacts_of_a_list",
         parameters=openapi.query(EntriesQuery),

@@ -37,6 +37,8 @@ class DeliveriesQuery(queries.StatusQuery):
 
 
 class WebhookDeliveriesView(AccountView):
+    reads_much = True
+
     @extend_schema(
         operation_id="list_webhook_deliveries",
         parameters=openapi.query(DeliveriesQuery),
