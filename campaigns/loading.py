@@ -29,7 +29,7 @@ START_DUE = "campaigns.start_due"  # the task that starts what is due
 # Entries of lists that one transaction takes: a fifth of a second.
 SLICE = 5_000
 # How long a turn is, in seconds. An account that comes next waits for so long, and for the slice at work.
-TURN_SECONDS = 1.0
+TURN_SECONDS = 0.5
 
 
 def enqueue_turn() -> None:

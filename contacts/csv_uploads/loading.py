@@ -1,7 +1,7 @@
 """Load stored CSV files into their lists, in batches and by turns.
 
 Each batch is one transaction that inserts its rows, counts them and stores where reading continues, so a worker that
-dies costs at most one batch, which is loaded again. After a second of batches the next upload has its turn
+dies costs at most one batch, which is loaded again. After half a second of batches the next upload has its turn
 (`upload_states.next_in_turn`).
 """
 
@@ -35,9 +35,9 @@ MAX_ROWS = 500_000
 BATCH = 5000
 # The bytes of the file after which a batch ends in any case: rows of a thousand cells, and blank lines, are many bytes
 # and few rows.
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 512 * 1024
 # How long a turn is, in seconds. An account that comes next waits for so long, and for the batch at work.
-TURN_SECONDS = 1.0
+TURN_SECONDS = 0.5
 
 
 class _TakenOver(Exception):
