@@ -34,6 +34,11 @@ def twiml_url(attempt_id: UUID, place: Place | None = None, keys: str = "") -> s
     return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}?{urlencode(query)}"
 
 
+def passthru_url(trunk_pk: int) -> str:
+    """Return the address that Exotel's Passthru applet sends pressed keys to, for flows of the trunk's account."""
+    return f"{settings.PUBLIC_URL}/passthru/{trunk_pk}?token={token('passthru', str(trunk_pk))}"
+
+
 def flow_url(campaign: Campaign, call_pk: int) -> str:
     """Return where a carrier that runs our flows reads the flow of the call.
 

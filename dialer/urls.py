@@ -1,11 +1,12 @@
 from django.urls import path
 
 from core import url_converters  # noqa: F401 -- registers `hex`
-from dialer import twiml_views, views
+from dialer import passthru, twiml_views, views
 
 urlpatterns = [
     path("carrier-events/<str:carrier>/<hex:attempt_id>", views.take_event),
     path("twiml/<hex:attempt_id>", twiml_views.next_steps),
+    path("passthru/<int:trunk_pk>", passthru.take_keys),
     path("flows/<int:flow_pk>", views.hand_out_flow),
     path("campaign-texts/<hex:campaign_id>", views.hand_out_campaign_text),
     path("call-texts/<int:call_pk>", views.hand_out_call_text),

@@ -1,4 +1,4 @@
-"""The part of Twilio's REST API that places and follows calls (twilio.com/docs/voice/api/call-resource)."""
+"""The part of Twilio's REST API that places and follows calls (its public page on the Call resource)."""
 
 from collections.abc import Awaitable, Callable
 

@@ -47,7 +47,14 @@ def test_no_other_address_begins_as_carriers_do():
     flat = [
         str(entry.pattern) + str(inner.pattern) for entry in others for inner in getattr(entry, "url_patterns", [entry])
     ]
-    assert urls.CARRIERS_PATHS == ("/carrier-events/", "/twiml/", "/flows/", "/campaign-texts/", "/call-texts/")
+    assert urls.CARRIERS_PATHS == (
+        "/carrier-events/",
+        "/twiml/",
+        "/passthru/",
+        "/flows/",
+        "/campaign-texts/",
+        "/call-texts/",
+    )
     assert [address for address in flat if f"/{address}".startswith(urls.CARRIERS_PATHS)] == []
 
 
