@@ -4,6 +4,7 @@ It notes its progress as workers do, and ends itself when its event loop or its 
 """
 
 import asyncio
+import resource
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from campaigns_project import watchdog
 from campaigns_project.celery import collect_garbage_rarely
 from core import liveness
 from dialer.event_batches import EventBatches
-from dialer.events_server import EventsServer
+from dialer.events_server import MOST_CONNECTIONS, EventsServer
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +27,25 @@ TICK_SECONDS = 1.0
 # itself. Longer than PostgreSQL waits for a lock, and than a dead connection goes unnoticed.
 MAX_STANDSTILL = 30.0
 MAX_BATCH_SECONDS = 60.0
+# Files and connections beside those of carriers.
+OTHER_FILES = 100
 
 
 def serve(host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests under way end."""
     collect_garbage_rarely()
+    _allow_files()
     asyncio.run(_serve(host, port))
+
+
+def _allow_files() -> None:
+    """Let this process have as many connections as its server keeps, where the system's usual limit is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 async def _serve(host: str, port: int) -> None:
