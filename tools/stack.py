@@ -125,6 +125,7 @@ class Client:
     """An API client of one account."""
 
     def __init__(self, url: str, sid: str, key: str, token: str) -> None:
+        self.sid = sid
         self.base = f"{url}/v2/accounts/{sid}"
         self.session = requests.Session()
         self.session.auth = (key, token)

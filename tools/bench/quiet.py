@@ -19,7 +19,7 @@ def why_busy(seconds: float = LOOK_SECONDS) -> str:
     cores = (_used() - used) / seconds
     if cores <= MOST_CORES:
         return ""
-    return f"other programs use {cores:.1f} cores, {MOST_CORES:g} at most are none: {_greatest(before, seconds)}"
+    return f"other programs use {cores:.1f} cores ({MOST_CORES:g} are allowed): {_greatest(before, seconds)}"
 
 
 def _used() -> float:
@@ -40,7 +40,7 @@ def _by_process() -> dict[int, float]:
 def _greatest(before: Mapping[int, float], seconds: float) -> str:
     used = {pid: now - before.get(pid, now) for pid, now in _by_process().items()}
     named = []
-    for pid in sorted(used, key=lambda pid: -used[pid])[:_NAMED]:
+    for pid in sorted((pid for pid in used if used[pid]), key=lambda pid: -used[pid])[:_NAMED]:
         with suppress(psutil.Error):
             named.append(f"{' '.join(psutil.Process(pid).cmdline())[:60] or pid} ({used[pid] / seconds:.1f})")
     return ", ".join(named)

@@ -30,7 +30,7 @@ def measure(run: Run) -> list[Row]:
         campaign = whole.campaign(dialer, run.count(MANY, least=20_000), first=500_000)
         whole.start(campaign)
         client = whole.account("asking", channels=60)
-        asked = client.post_campaign(_body())["id"]
+        asked = client.post_campaign(_body(client))["id"]
         run.say(f"{FEWEST_PAIRS} pairs of requests, dialing at {rate * SHARE:,.0f} of {rate:,.0f} calls/s, and idle")
         turns = [_turn(whole, dialer, campaign, client, asked) for _ in range(FEWEST_PAIRS)]
     on = f"p99 over HTTP while dialing at {SHARE:.0%} of the machine's rate: beside idle"
@@ -47,17 +47,17 @@ def _turn(
     """Return (dialing, idle) in milliseconds, of GETs and of creates."""
     dialer.act(campaign, "pause")
     whole.wait_for(NONE_UP, seconds=60, what="calls are still up")
-    idle = _p99(lambda: client.campaign(asked), GETS), _p99(lambda: client.post_campaign(_body()), CREATES)
+    idle = _p99(lambda: client.campaign(asked), GETS), _p99(lambda: client.post_campaign(_body(client)), CREATES)
     dialer.act(campaign, "resume")
     time.sleep(SETTLE_SECONDS)
-    dialing = _p99(lambda: client.campaign(asked), GETS), _p99(lambda: client.post_campaign(_body()), CREATES)
+    dialing = _p99(lambda: client.campaign(asked), GETS), _p99(lambda: client.post_campaign(_body(client)), CREATES)
     return (dialing[0], idle[0]), (dialing[1], idle[1])
 
 
-def _body() -> dict[str, object]:
+def _body(client: Client) -> dict[str, object]:
     """Return a campaign that starts in 300 days."""
     send_at = (datetime.now(UTC) + timedelta(days=300)).isoformat(timespec="seconds")
-    return campaign_body([number(0)]) | {"schedule": {"send_at": send_at}}
+    return campaign_body(client, [number(0)]) | {"schedule": {"send_at": send_at}}
 
 
 def _p99(request: Callable[[], object], samples: int) -> float:

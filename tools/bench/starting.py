@@ -41,7 +41,7 @@ def _start_lag(run: Run, whole: System) -> list[Row]:
     client = whole.account("due", channels=2 * CAMPAIGNS, trunk="simulated")
     due = math.ceil(time.time() + AHEAD_SECONDS + AHEAD_SECONDS_EACH * campaigns)
     schedule = {"send_at": datetime.fromtimestamp(due, UTC).isoformat(timespec="seconds")}
-    bodies = [campaign_body([number(position)]) | {"schedule": schedule} for position in range(campaigns)]
+    bodies = [campaign_body(client, [number(position)]) | {"schedule": schedule} for position in range(campaigns)]
     for first in range(0, campaigns, CAMPAIGNS_OF_A_REQUEST):
         some = {"campaigns": bodies[first : first + CAMPAIGNS_OF_A_REQUEST]}
         client.session.post(f"{client.base}/campaigns", json=some, timeout=60).raise_for_status()
@@ -87,7 +87,7 @@ def _first_ring(run: Run, whole: System) -> list[Row]:
     for position in range(samples):
         called = number(position)
         sent[called] = time.time()
-        client.post_campaign(campaign_body([called], caller_id=CALLER_ID))
+        client.post_campaign(campaign_body(client, [called], caller_id=CALLER_ID))
         time.sleep(chance.uniform(*PAUSES))
     rings = whole.stack.rings()["rings"]
     waits = [(ring["start"] - sent[ring["number"]]) * 1000 for ring in rings]

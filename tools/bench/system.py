@@ -77,7 +77,7 @@ class System:
         """
         send_at = datetime.now(UTC) + _FAR_AWAY
         schedule = {"send_at": send_at.isoformat(timespec="seconds")}
-        body = campaign_body([number(first)], caller_id=caller_id) | {"schedule": schedule} | dict(fields or {})
+        body = campaign_body(client, [number(first)], caller_id=caller_id) | {"schedule": schedule} | dict(fields or {})
         made = str(client.post_campaign(body)["id"])
         self.db.execute("UPDATE campaigns_campaign SET list_ids = ARRAY[gen_random_uuid()] WHERE id = %s", [made])
         template = self.value("SELECT id FROM campaigns_call WHERE campaign_id = %s", made)
@@ -169,9 +169,10 @@ def connect(url: str) -> Connection:
     return psycopg.connect(url, autocommit=True, application_name=APPLICATION_NAME, options=patience)
 
 
-def campaign_body(numbers: Sequence[str], *, caller_id: str = CALLER_ID) -> dict[str, Any]:
-    """Return what a client posts."""
-    return {"caller_id": caller_id, "url": f"http://my.exotel.com/bench/exoml/start_voice/{FLOW_ID}", "from": numbers}
+def campaign_body(client: Client, numbers: Sequence[str], *, caller_id: str = CALLER_ID) -> dict[str, Any]:
+    """Return what the client posts, with the flow of its account."""
+    flow = f"http://my.exotel.com/{client.sid}/exoml/start_voice/{FLOW_ID}"
+    return {"caller_id": caller_id, "url": flow, "from": numbers}
 
 
 def number(position: int) -> str:
