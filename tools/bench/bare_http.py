@@ -1,14 +1,14 @@
 """The limits of calls over HTTP in Python: the three requests of a call between the same servers, nothing else.
 
-An aiohttp client asks an aiohttp carrier for a call; the carrier reports the answer and the end to a gunicorn that is
-started as in the Procfile. It either reads both events and stores neither, without Django, database and broker; or it
-is this system's own web process, which stores both in the inbox, where no worker applies them. No flow is read.
+An aiohttp client asks an aiohttp carrier for a call; the carrier reports the answer and the end to a server of events.
+That is an aiohttp server that reads both events and stores neither, without Django, database and broker; or it is this
+system's own events process, which stores both in the inbox, where no worker applies them. No flow is read.
 """
 
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,35 +30,30 @@ PATIENCE_SECONDS = 120
 EVENT = {"CallSid": "0" * 32, "Status": "completed", "Details": "x" * 300}
 
 
-def application(environ: Mapping[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-    """Serve the bare events, under gunicorn."""
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    start_response("204 No Content", [])
-    return []
-
-
 def rate(run: Run, calls: int) -> float:
     """Return calls a second whose three requests are all done, with nothing stored."""
     data_dir = run.own_folder("bare-http")
     no_servers = with_services(own_environment(data_dir, servers.SETTINGS), {"REDIS_URL": ""})
-    return _rate(no_servers, data_dir, calls, module="tools.bench.bare_http")
+    server = f"exec {sys.executable} -m tools.bench.bare_http events $EVENTS_PORT"
+    return _rate(no_servers, data_dir, calls, server=server)
 
 
 def stored_rate(run: Run, calls: int, *, as_form: bool = False) -> float:
     """Return the same, with its events stored: two of JSON, or one multipart form at the end, as of Exotel's flows."""
     data_dir = run.own_folder("stored-events")
     with servers.migrated(data_dir) as variables:
-        return _rate(variables, data_dir, calls, module="campaigns_project.wsgi", as_form=as_form)
+        return _rate(variables, data_dir, calls, server=read_procfile()["events"], as_form=as_form)
 
 
-def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, module: str, as_form: bool = False) -> float:
-    carrier_port, web_port = free_ports(2)
-    # The address for events is made from PUBLIC_URL, and must not be that of another server.
-    variables = {**variables, "WEB_PORT": str(web_port), "PUBLIC_URL": f"http://127.0.0.1:{web_port}"}
+def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, server: str, as_form: bool = False) -> float:
+    carrier_port, events_port = free_ports(2)
+    events = {"EVENTS_PORT": str(events_port), "EVENTS_URL": f"http://127.0.0.1:{events_port}"}
+    kind = "form" if as_form else "json"
     commands = {
-        "web": read_procfile()["web"].replace("campaigns_project.wsgi", module),
-        "carrier": f"exec {sys.executable} -m tools.bench.bare_http {carrier_port} {'form' if as_form else 'json'}",
+        "events": server,
+        "carrier": f"exec {sys.executable} -m tools.bench.bare_http {kind} {carrier_port}",
     }
+    variables = {**variables, **events}
     with servers.started(commands, variables, data_dir):
         return steady_rate(asyncio.run(_place(f"http://127.0.0.1:{carrier_port}", calls)))
 
@@ -123,14 +118,28 @@ def _event(*, as_form: bool) -> dict[str, Any]:
     return {"data": writer}
 
 
-def main(port: int, kind: str) -> None:
-    """Run the carrier, with the address for events that this system would give it."""
-    django.setup()
-    from dialer import links
+def _events() -> web.Application:
+    app = web.Application()
 
-    carrier = _carrier(links.events_url("sandbox", uuid4()), as_form=kind == "form")
-    web.run_app(carrier, host="127.0.0.1", port=port, print=None)
+    async def take_event(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=204)
+
+    app.router.add_post("/{any:.*}", take_event)
+    return app
+
+
+def main(kind: str, port: int) -> None:
+    """Run the server of bare events, or the carrier, with the address for events that this system would give it."""
+    if kind == "events":
+        app = _events()
+    else:
+        django.setup()
+        from dialer import links
+
+        app = _carrier(links.events_url("sandbox", uuid4()), as_form=kind == "form")
+    web.run_app(app, host="127.0.0.1", port=port, print=None)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -9,7 +9,7 @@ CALLS = 4_000
 
 
 def measure(run: Run) -> list[Row]:
-    """Measure calls a second whose events the web process stores, where nothing dials and nothing settles."""
+    """Measure calls a second whose events the events process stores, where nothing dials and nothing settles."""
     calls = run.count(CALLS, least=500)
     run.say(f"{FEWEST_PAIRS} pairs of {calls:,} calls, with one multipart event each, and with two of JSON")
     pairs = [
