@@ -77,7 +77,7 @@ def _row_addresses(model: Any, row: Any) -> list[str]:
 
 def _searches(row: Any) -> list[str]:
     values = [str(getattr(row, field.attname)) for field in row._meta.concrete_fields]
-    return [value for value in [str(row.pk), *values] if value and len(value) < 100]
+    return [value for value in dict.fromkeys([str(row.pk), *values]) if value and len(value) < 100]
 
 
 def _filters(model: Any, row: Any) -> list[dict[str, Any]]:
