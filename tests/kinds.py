@@ -1,11 +1,8 @@
-"""Kinds of tests by their place, how several workers (`-n`) share them out, and which of them measure the coverage.
+"""Kinds of tests by their place, and how several workers (`-n`) share them out.
 
 `system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for minutes of processor time.
 """
 
-import sys
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,17 +24,6 @@ SYSTEM = (
     "tests/webhooks/test_webhook_flow.py",
     "tests/contacts/test_csv_upload.py::test_memory_stays_flat_over_fifty_thousand_rows",
 )
-# Measuring doubles the processor time of Python code. These tests run the same lines with thousands of values, or run
-# the product in processes of its own, where nothing is measured.
-UNMEASURED = (
-    *SYSTEM,
-    "tests/api/test_every_address.py",
-    "tests/docs/",
-    "tests/sandbox/",
-    "tests/tools/",
-)
-# Of the cases of a test, so many are measured: those that follow hardly reach another line.
-MEASURED_CASES = 2
 SHARED = (
     # Tests that use one system stay on one worker: each worker would start its own.
     "tests/acceptance/",
@@ -45,35 +31,15 @@ SHARED = (
 )
 
 
-_IS_UNMEASURED = pytest.StashKey[bool]()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    cases: Counter[str] = Counter()
     for item in items:
         if item.nodeid.startswith(SYSTEM):
             item.add_marker(pytest.mark.system)
-        function = item.nodeid.partition("[")[0]
-        cases[function] += 1
-        item.stash[_IS_UNMEASURED] = item.nodeid.startswith(UNMEASURED) or cases[function] > MEASURED_CASES
     items.sort(key=_rank)
 
 
 def _rank(item: pytest.Item) -> int:
     return next((rank for rank, place in enumerate(SYSTEM) if item.nodeid.startswith(place)), len(SYSTEM))
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Pause the coverage of this thread, if any, during a test that is not measured."""
-    tracer = sys.gettrace()
-    if not item.stash[_IS_UNMEASURED] or tracer is None:
-        return (yield)
-    sys.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(tracer)
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]

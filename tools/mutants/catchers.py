@@ -11,7 +11,7 @@ from pathlib import Path
 # Seconds. Most tests take five, a row up to two minutes; a mutant that makes them hang is not caught by that.
 TEST_SECONDS = 120
 ROW_SECONDS = 400
-OF_A_TEST_RUN = ("PYTEST_", "COV_CORE_", "TRUNKLINE_TESTS_")
+OF_A_TEST_RUN = ("PYTEST_", "TRUNKLINE_TESTS_")
 
 
 @dataclass(frozen=True)
