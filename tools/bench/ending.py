@@ -34,6 +34,7 @@ def measure(run: Run) -> list[Row]:
         campaign = whole.campaign(client, calls, fields={name: receiver.url(f"/{name}") for name in callbacks})
         whole.start(campaign)
         whole.wait_for(STARTED, campaign, seconds=60, what="it has not started")
+        client.act(campaign, "pause")
         time.sleep(STEADY_SECONDS)
         run.say(f"the end of {calls:,} calls that wait")
         began = time.time()
