@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -56,25 +57,22 @@ def main() -> int:
         console.print(f"[red]not measured: {busy}. Stop them, or see figures with --force that are not written.")
         return 1
     with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as folder:
-        run = Run(options.scale, Path(folder), _say, is_alone=bool(options.only))
+        run, found = Run(options.scale, Path(folder), _say, is_alone=bool(options.only)), _Found()
         try:
-            rows, failed, busy_before = _measure(run, {name: FIGURES[name] for name in chosen})
+            _measure(run, {name: FIGURES[name] for name in chosen}, found)
         except KeyboardInterrupt:
+            _show(found)
             console.print("[yellow]stopped before its end")
             return 130
-    console.print(figures.table(rows))
-    for name in failed:
-        console.print(f"[red]not measured: {name}")
-    for name, busy in busy_before.items():
-        console.print(f"[yellow]before {name}, {busy}", highlight=False)
-    if is_full and (busy_before or options.force):
+    _show(found)
+    if is_full and (found.busy_before or options.force):
         console.print("[red]nothing was written: the machine was busy, or might have been")
         return 1
-    if is_full and not failed:
-        page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
+    if is_full and not found.failed:
+        page.publish(found.rows, charts.draw(found.rows, run.series, page.FOLDER))
         scaling.write()
         console.print("written: docs/operator/performance, docs/operator/scaling.md")
-    return 1 if failed else 0
+    return 1 if found.failed else 0
 
 
 def _say(text: str) -> None:
@@ -94,23 +92,34 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def _measure(
-    run: Run, chosen: dict[str, Callable[[Run], list[Row]]]
-) -> tuple[list[Row], Sequence[str], dict[str, str]]:
-    """Return the rows, the names of the figures that could not be measured, and before which the machine was busy."""
-    rows: list[Row] = []
-    failed, busy_before = [], {}
+@dataclass
+class _Found:
+    """The rows, the names of the figures that could not be measured, and before which the machine was busy, and why."""
+
+    rows: list[Row] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    busy_before: dict[str, str] = field(default_factory=dict)
+
+
+def _measure(run: Run, chosen: dict[str, Callable[[Run], list[Row]]], found: _Found) -> None:
     for name, measure in chosen.items():
         console.rule(name)
         if busy := quiet.why_busy():
-            busy_before[name] = busy
+            found.busy_before[name] = busy
         load = os.getloadavg()[0]
         try:
-            rows += figures.loaded(measure(run), load)
+            found.rows += figures.loaded(measure(run), load)
         except FAILURES as error:
             console.log(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
-            failed.append(name)
-    return rows, failed, busy_before
+            found.failed.append(name)
+
+
+def _show(found: _Found) -> None:
+    console.print(figures.table(found.rows))
+    for name in found.failed:
+        console.print(f"[red]not measured: {name}")
+    for name, busy in found.busy_before.items():
+        console.print(f"[yellow]before {name}, {busy}", highlight=False)
 
 
 if __name__ == "__main__":

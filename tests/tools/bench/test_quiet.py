@@ -76,3 +76,14 @@ def test_one_figure_is_shown_on_a_busy_machine_and_not_written(published, monkey
     assert run(monkeypatch, "--only", "one", busy="other programs use 1.3 cores") == 0
     assert "a figure" in capsys.readouterr().out
     assert not published
+
+
+def test_what_was_measured_is_shown_when_it_is_stopped(published, monkeypatch, capsys):
+    def stop(_run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "FIGURES", {"one": lambda _run: [row("a figure", 1.0, "s", "one")], "two": stop})
+    assert run(monkeypatch) == 130
+    assert "a figure" in (shown := capsys.readouterr().out)
+    assert "stopped before its end" in shown
+    assert not published
