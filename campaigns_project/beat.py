@@ -1,11 +1,14 @@
-"""Beat's scheduler, made to survive a clock that is set back."""
+"""Beat's scheduler, made to survive a clock that is set back, and not to fill the queue of a worker that is away."""
 
 import time
 from datetime import datetime
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django_celery_beat.schedulers import DatabaseScheduler
+
+from core import broker_queues, liveness
 
 log = structlog.get_logger(__name__)
 
@@ -15,7 +18,7 @@ TOLERATED_SECONDS = 2.0
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
-    """django-celery-beat's scheduler, which restarts its intervals when the clock was set.
+    """django-celery-beat's scheduler, which restarts its intervals when the clock was set, and spares full queues.
 
     That scheduler counts from the time of the last run: with a clock that is set back by an hour, it would send nothing
     for an hour. This one compares the clock with the monotonic one, which nobody can set.
@@ -39,11 +42,30 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             self._heap = None  # the next tick fills it
         return float(super().tick(*args, **kwargs))
 
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send the tick, unless it would only pile up."""
+        if _piles_up(entry.options.get("queue") or broker_queues.queue_of(entry.task)):
+            liveness.note(liveness.BEAT)  # it ticks, and the broker is there
+        else:
+            super().apply_entry(entry, producer)
+
     def _restart_intervals(self, last_run_after: datetime | None = None) -> None:
         """Count the intervals from now on: of the tasks that last ran after that moment, or of all."""
         for entry in self.schedule.values():
             if last_run_after is None or entry.last_run_at > last_run_after:
                 entry.last_run_at = entry.model.last_run_at = self.app.now()
+
+
+def _piles_up(queue: str) -> bool:
+    """Return whether messages wait in the queue, and no worker has taken one for long.
+
+    Redis keeps messages that have expired. A worker that comes back finds those that wait, and each tick after it.
+    """
+    try:
+        return bool(queue in settings.MAX_SILENCE_SECONDS and liveness.problem(queue) and broker_queues.waiting(queue))
+    except Exception as error:  # noqa: BLE001 -- whatever the broker's client raises; then the tick is sent as ever
+        log.warning("queue_not_counted", queue=queue, error=str(error))
+        return False
 
 
 def _ahead() -> float:

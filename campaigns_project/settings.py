@@ -307,9 +307,14 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # After how many tasks Celery closes a database connection: never. CONN_MAX_AGE limits its age, and
 # campaigns_project.celery checks it before each task.
 CELERY_DB_REUSE_MAX = 1_000_000
+# A process of the control or dispatch worker that has taken more memory is replaced after its task, in kB. Celery has
+# this for processes alone: the threads of the other workers share the memory of one.
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = int(_positive("WORKER_MAX_MEMORY_MB", 512) * 1024)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_TASK_EVENTS", default=True)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Workers try for ever to connect, every half a minute at the least. By default they give up after 48 minutes.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Enqueueing must not take longer than waiting for the next tick would: requests and outcomes wait for it.
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 if CELERY_BROKER_URL.startswith(("redis", "valkey")):

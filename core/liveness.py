@@ -29,6 +29,17 @@ local time = redis.call('TIME')
 return redis.call('SET', KEYS[1], string.format('%d.%06d', time[1], time[2]))
 """
 
+# A worker that has not been counted for so long, in seconds, has ended.
+WORKER_LIFETIME = 30
+
+_COUNT = """
+local now = redis.call('TIME')[1]
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])
+"""
+
 _noted_at: dict[str, float] = {}
 
 
@@ -47,6 +58,11 @@ def problem(who: str) -> str:
     if silent is None:
         return "no progress yet"
     return f"no progress for {silent:.0f} s" if silent >= settings.MAX_SILENCE_SECONDS[who] else ""
+
+
+def count_worker(queue: str, worker: str) -> int:
+    """Count the worker of that name among those of the queue. Returns how many there are."""
+    return int(redis_client().eval(_COUNT, 1, f"workers:{queue}", worker, WORKER_LIFETIME))
 
 
 def note(who: str) -> None:
