@@ -11,6 +11,8 @@ from tools.chaos.faults.table import Table
 from tools.chaos.run import Run
 
 AWAY_SECONDS = 20.0
+# Longer than the workers of control, dispatch and dial may be silent where something waits.
+LONG_AWAY_SECONDS = 75.0
 
 table = Table()
 
@@ -59,6 +61,15 @@ def redis_killed(run: Run) -> Iterator[None]:
     yield
     run.wait_a_moment()
     run.strike(run.system.kill_valkey)
+    run.system.start_servers()
+
+
+@table.row("4f", f"Redis away for {LONG_AWAY_SECONDS:g} s")
+def redis_away_for_long(run: Run) -> Iterator[None]:
+    yield
+    run.wait_a_moment()
+    run.strike(run.system.stop_valkey)
+    time.sleep(LONG_AWAY_SECONDS)
     run.system.start_servers()
 
 
