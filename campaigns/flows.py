@@ -10,10 +10,9 @@ from accounts.models import Account, Trunk
 from campaigns.models import Flow
 from core.errors import InvalidRequest
 
-# Current addresses have the account's SID, older ones don't: /acme/exoml/start_voice/1, /exoml/start/1, /start/1.
-_PATH = re.compile(
-    r"(?:/(?P<sid>[A-Za-z0-9_.-]+)(?=/exoml/))?(?:/exoml)?/start(?:_voice)?/(?P<flow_id>[A-Za-z0-9_-]+)/?"
-)
+# Current addresses have the account's SID, older ones don't: /acme/exoml/start_voice/1, /exoml/start/1, /start/1. The
+# last segment is the flow's id in all of them.
+_PATH = re.compile(r"(?:/(?P<sid>[A-Za-z0-9_.-]+)(?=/exoml/))?(?:/[A-Za-z0-9_-]+)*/(?P<flow_id>[A-Za-z0-9_-]+)/?")
 _FORM = "http://my.exotel.com/<account sid>/exoml/start_voice/<flow id>"
 
 
