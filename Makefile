@@ -7,12 +7,16 @@ VENV := .venv
 PY := $(VENV)/bin/python
 N ?= 200
 
+PIP_STAMP := $(VENV)/.installed-pip
 RUNTIME_STAMP := $(VENV)/.installed-runtime
 DEV_STAMP := $(VENV)/.installed-dev
-PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input
+# Only files whose hashes the locks have, and no build that fetches tools of its own.
+PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes --no-build-isolation
+UV ?= uv
+UV_LOCK := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick chaos mutants bench check audit format clean
+.PHONY: help setup demo up test test-quick chaos mutants bench check audit lock format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +55,9 @@ check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import 
 audit: $(DEV_STAMP) ## look for known vulnerabilities in the dependencies, where the data can be reached
 	@exec $(PY) -m tools.audit
 
+lock: ## write the hashes of what the requirements name into the locks, after they changed (needs uv: pipx install uv)
+	@for of in requirements-venv requirements requirements-dev; do $(UV_LOCK) $$of.txt --output-file $$of.lock || exit 1; done
+
 format: $(DEV_STAMP) ## format the code and fix what ruff can fix
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
@@ -67,13 +74,17 @@ $(PY):
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(RUNTIME_STAMP): requirements.txt constraints.txt | $(PY)
+$(PIP_STAMP): requirements-venv.lock | $(PY)
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) # an interrupted installation left it incomplete
-	@echo "installing requirements.txt"
-	@$(PIP_INSTALL) -r requirements.txt
+	@$(PIP_INSTALL) -r requirements-venv.lock
 	@touch $@
 
-$(DEV_STAMP): requirements-dev.txt $(RUNTIME_STAMP)
-	@echo "installing requirements-dev.txt"
-	@$(PIP_INSTALL) -r requirements-dev.txt
+$(RUNTIME_STAMP): requirements.lock $(PIP_STAMP)
+	@echo "installing requirements.lock"
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(RUNTIME_STAMP)
+	@echo "installing requirements-dev.lock"
+	@$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

@@ -1,7 +1,7 @@
 """`make audit`: no dependency has a known vulnerability, as far as pip-audit's data can be reached.
 
 Without a network, or behind a mirror that has packages but no such data (it responds 404, which pip-audit counts as
-success), nothing was checked: that is printed and passes. A vulnerability fails, and so does an error of this project.
+success), it says "not checked" and passes. A vulnerability fails, and so does an error of this project.
 """
 
 import json
@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Seconds for some 130 requests one after another, which take ten when the data can be reached.
 PATIENCE = 60
 COMMAND = [
-    *(sys.executable, "-m", "pip_audit", "--requirement", str(ROOT / "constraints.txt"), "--no-deps", "--disable-pip"),
+    *(sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip"),
+    *("--requirement", str(ROOT / "requirements-dev.lock"), "--requirement", str(ROOT / "requirements-venv.lock")),
     *("--format", "json", "--progress-spinner", "off", "--timeout", "5"),
 ]
 # Parts of pip-audit's last words when it could not reach the data; other failures are about the list of packages.
@@ -25,7 +26,7 @@ def main() -> int:
     try:
         run = subprocess.run(COMMAND, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:
-        return _skipped()
+        return _not_checked()
     return judge(run.stdout, run.stderr)
 
 
@@ -35,12 +36,12 @@ def judge(output: str, errors: str) -> int:
         packages: list[dict[str, Any]] = json.loads(output)["dependencies"]
     except (ValueError, KeyError):
         if any(sign in errors for sign in UNREACHABLE):
-            return _skipped()
+            return _not_checked()
         print(f"pip-audit failed:\n{errors}", file=sys.stderr)
         return 1
     unknown = [package["name"] for package in packages if "vulns" not in package]
     if len(unknown) == len(packages):
-        return _skipped()
+        return _not_checked()
     found = [_described(package, vulnerability) for package in packages for vulnerability in package.get("vulns", ())]
     print("\n".join(found) or f"pip-audit: no known vulnerability in {len(packages) - len(unknown)} packages")
     if unknown:
@@ -48,8 +49,8 @@ def judge(output: str, errors: str) -> int:
     return 1 if found else 0
 
 
-def _skipped() -> int:
-    print("pip-audit: skipped, its data can't be reached")
+def _not_checked() -> int:
+    print("pip-audit: not checked, its data can't be reached")
     return 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tools import audit
 
-SKIPPED = "pip-audit: skipped, its data can't be reached\n"
+NOT_CHECKED = "pip-audit: not checked, its data can't be reached\n"
 GOOD = {"name": "django", "version": "6.0", "vulns": []}
 BAD = {"name": "requests", "version": "2.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.1"], "aliases": []}]}
 UNKNOWN = {"name": "vine", "skip_reason": "Dependency not found on PyPI and could not be audited: vine (5.1.0)"}
@@ -40,7 +40,7 @@ def test_a_clean_list_passes_and_says_what_was_not_looked_at(capsys):
 )
 def test_data_out_of_reach_is_said_and_passes(capsys, output, errors):
     assert audit.judge(output, errors) == 0
-    assert capsys.readouterr().out == SKIPPED
+    assert capsys.readouterr().out == NOT_CHECKED
 
 
 def test_data_that_takes_too_long_is_out_of_reach(capsys, monkeypatch):
@@ -49,7 +49,7 @@ def test_data_that_takes_too_long_is_out_of_reach(capsys, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", slow)
     assert audit.main() == 0
-    assert capsys.readouterr().out == SKIPPED
+    assert capsys.readouterr().out == NOT_CHECKED
 
 
 def test_an_error_of_this_project_is_not_taken_for_data_out_of_reach(capsys):
