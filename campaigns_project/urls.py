@@ -2,9 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
 from accounts.passwords import ChoosePassword
+from api import openapi_page
 from campaigns_project import health, metrics
 
 admin.site.site_header = admin.site.site_title = "Trunkline"
@@ -16,7 +17,7 @@ urlpatterns = [
     path("metrics", metrics.metrics),
     path("admin/password/<uidb64>/<token>/", ChoosePassword.as_view(), name="choose_password"),
     path("admin/", admin.site.urls),
-    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("openapi.json", openapi_page.openapi, name="openapi"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="openapi")),
     path("redoc/", SpectacularRedocView.as_view(url_name="openapi", template_name="api/redoc.html")),
     path("", include("dialer.urls")),

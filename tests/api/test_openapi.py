@@ -1,5 +1,6 @@
 """The OpenAPI document is valid and has every address; its pages load nothing from other hosts."""
 
+import json
 import re
 
 import jsonschema
@@ -7,6 +8,7 @@ import pytest
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
 
+from api import openapi_page
 from api.http import openapi
 from tests.api.addresses import addresses
 
@@ -96,3 +98,19 @@ def test_the_document_is_served(client, document):
     served = client.get("/openapi.json")
     assert served.status_code == 200
     assert set(served.json()["paths"]) == set(document["paths"])
+
+
+def test_the_document_is_made_once_and_not_sent_again_to_a_client_that_has_it(client, monkeypatch):
+    first = client.get("/openapi.json")
+    assert first.status_code == 200
+    assert first["Content-Type"] == "application/vnd.oai.openapi+json"
+    assert json.loads(first.content)["paths"]
+    monkeypatch.setattr(openapi_page, "document", None)
+    again = client.get("/openapi.json", headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = client.get("/openapi.json", headers={"If-None-Match": '"another"'})
+    assert (other.status_code, other.content) == (200, first.content)
+    for response in (first, again, other):
+        assert "max-age=3600" in response["Cache-Control"]
+        assert response["ETag"] == first["ETag"]
+    assert client.post("/openapi.json").status_code == 405
