@@ -1,5 +1,6 @@
 """The admin pages of accounts, API keys, caller IDs and trunks; those of people are in `people_admin`."""
 
+import re
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,7 @@ from django.utils.html import format_html
 from accounts import caller_ids, carriers, credentials, people_admin  # noqa: F401 -- registers its page
 from accounts.admin_kit import PageAdmin, ReadOnlyAdmin
 from accounts.carriers import CarrierKind
-from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk, canonical_address
+from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Trunk, canonical_address, usual_kinds
 from accounts.signals import carrier_changing
 from accounts.webhook_secrets import new_secret
 from core import clocks
@@ -26,6 +27,19 @@ if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
 else:
     _ModelForm = forms.ModelForm
+
+
+class CountriesField(forms.CharField):
+    """Two-letter codes, with commas or blanks. The model checks them, and names the one that is wrong."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return re.findall(r"[^\s,;]+", (super().to_python(value) or "").upper())
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(initial != self.to_python(data))
 
 
 @admin.register(Account)
@@ -42,11 +56,25 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     fieldsets = (
         (None, {"fields": ("sid", "is_active", "region", "created_at")}),
         ("Calling hours", {"fields": ("time_zone", "opens_at", "closes_at")}),
+        ("Destinations", {"fields": ("allowed_countries", "allowed_kinds")}),
         ("Limits", {"fields": ("channels", "starts_per_minute", "requests_per_minute")}),
     )
 
     def zone_of(self, row: Account) -> tzinfo:
         return row.zone
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Show the kinds of numbers as boxes to tick, and the countries as a text."""
+        if db_field.name == "allowed_countries":
+            return CountriesField(required=False, help_text=db_field.help_text)
+        if db_field.name == "allowed_kinds":
+            return forms.MultipleChoiceField(
+                choices=NumberKind.choices,
+                initial=usual_kinds,
+                widget=forms.CheckboxSelectMultiple,
+                help_text=db_field.help_text,
+            )
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     @admin.display(description="calling hours", ordering="opens_at")
     def hours(self, account: Account) -> str:

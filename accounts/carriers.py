@@ -27,7 +27,7 @@ class CarrierKind:
             at the carrier, which a campaign names by their address.
         flow_format: how it reads them.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
-        is_for_tests: not offered in the admin.
+        is_for_tests: known only where SIMULATED_CARRIER is set, and not offered in the admin.
     """
 
     name: str

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -122,6 +123,26 @@ class Trunk(models.Model):
         return carriers.get(self.carrier)
 
 
+class NumberKind(models.TextChoices):
+    """A kind of telephone number."""
+
+    MOBILE = "mobile", "mobile"
+    LANDLINE = "landline", "landline"
+    VOIP = "voip", "VoIP"
+    TOLL_FREE = "toll-free", "toll-free"
+    SHARED_COST = "shared-cost", "shared-cost"
+    PREMIUM_RATE = "premium-rate", "premium-rate"
+    PERSONAL = "personal", "personal (follow-me)"
+    PAGER = "pager", "pager"
+    UAN = "uan", "company-wide (UAN)"
+    VOICEMAIL = "voicemail", "voicemail"
+
+
+def usual_kinds() -> list[str]:
+    """Return the kinds of numbers that people have, and whose calls cost what calls usually cost."""
+    return [NumberKind.MOBILE.value, NumberKind.LANDLINE.value, NumberKind.VOIP.value]
+
+
 class Account(models.Model):
     """A tenant. Its limits are its own: the defaults are those of Exotel's Campaigns API."""
 
@@ -151,6 +172,18 @@ class Account(models.Model):
     )
     requests_per_minute = models.PositiveIntegerField(
         default=200, validators=[MinValueValidator(1)], help_text="The most API requests in any minute."
+    )
+    allowed_countries = ArrayField(
+        models.CharField(max_length=2, validators=[validate_region]),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Countries that may be called, such as IN,AE. Empty: the region and the caller IDs' countries.",
+    )
+    allowed_kinds = ArrayField(
+        models.CharField(max_length=16, choices=NumberKind),
+        default=usual_kinds,
+        help_text="Kinds of numbers that may be called. Others are refused, and never dialed.",
     )
     webhook_secret = SecretField(default=new_secret, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -4,10 +4,13 @@ Files and requests hold thousands of numbers that need no rewriting. An expressi
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import phonenumbers
+
+Pattern = re.Pattern[str]
 
 # Country codes are free of prefixes, so the first of these that fits is the number's. Countries that share a code
 # (North America, Russia and Kazakhstan …) are left to parsing.
@@ -36,6 +39,40 @@ def _pattern(country_code: str) -> re.Pattern[str] | None:
     prefix = f"(?!{metadata.national_prefix_for_parsing})" if metadata.national_prefix_for_parsing else ""
     kinds = "|".join(_described(getattr(metadata, kind)) for kind in _KINDS if _is_described(getattr(metadata, kind)))
     return re.compile(rf"\+{country_code}{prefix}(?={_described(metadata.general_desc)}\Z)(?:{kinds})", re.ASCII)
+
+
+def of_kinds(region: str, allowed: Iterable[str], denied: Iterable[str]) -> Pattern | None:
+    """Return a pattern of numbers of the region, in E.164, that are of an allowed kind and of no denied one.
+
+    A number may fit several kinds, and phonenumbers takes the first of its list. What this pattern does not fit may be
+    of an allowed kind all the same.
+
+    Args:
+        region: of those that share a country code, only the first has a pattern; None for the others.
+        allowed, denied: names of accounts.models.NumberKind.
+    """
+    country_code = phonenumbers.country_code_for_region(region)
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None or metadata.leading_digits or phonenumbers.region_code_for_country_code(country_code) != region:
+        return None
+    # A landline's or a mobile's pattern denies nothing: every special kind comes before them.
+    special = _alternatives(metadata, [kind for kind in denied if kind not in {"landline", "mobile"}])
+    wanted = _alternatives(metadata, allowed)
+    if not wanted:
+        return None
+    prefix = f"(?!{metadata.national_prefix_for_parsing})" if metadata.national_prefix_for_parsing else ""
+    unless = rf"(?!(?:{special})\Z)" if special else ""
+    general = rf"(?={_described(metadata.general_desc)}\Z)"
+    return re.compile(rf"\+{country_code}{prefix}{general}{unless}(?:{wanted})\Z", re.ASCII)
+
+
+def _alternatives(metadata: Any, kinds: Iterable[str]) -> str:
+    described = (getattr(metadata, _DESCRIBED.get(kind, kind.replace("-", "_"))) for kind in kinds)
+    return "|".join(_described(kind) for kind in described if _is_described(kind))
+
+
+# What phonenumbers calls the kinds whose names differ.
+_DESCRIBED = {"landline": "fixed_line", "personal": "personal_number"}
 
 
 def _is_described(kind: Any) -> bool:

@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from accounts.carriers import FlowFormat
+from accounts.carriers import FlowFormat, UnknownCarrier
 from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
@@ -29,6 +29,7 @@ from dialer import (
     inbox,
     links,
     look_up_pace,
+    number_rules,
     outcomes,
     trunk_health,
 )
@@ -116,7 +117,8 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         failpoints.reached("gate-asked")
-        refusals = {pk: because for pk, because in why_not.items() if because}
+        not_called = number_rules.refused([claim for claim in claims if not why_not[claim.attempt_id]], campaigns)
+        refusals = {pk: because for pk, because in why_not.items() if because} | not_called
         trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
         # The account of the settings that are used to ask: the trunk may be given others at any moment.
         moves = [
@@ -125,7 +127,8 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
             if claim.attempt_id not in refusals
         ]
         placing = attempt_states.move(moves, at=now)
-    outcomes.end([Ended(pk, Outcome.CANCELED, reason=because) for pk, because in refusals.items()], now)
+    ends = [Ended(pk, Outcome.CANCELED, reason=because, final=pk in not_called) for pk, because in refusals.items()]
+    outcomes.end(ends, now)
     return _requests([claim for claim in claims if claim.attempt_id in placing], trunks, campaigns, now)
 
 
@@ -177,6 +180,9 @@ def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
     except UnreadableSecret as error:
         log.warning("trunk_secret_unreadable", trunk=trunk.name)
         return {request.attempt_id: Unavailable(f"the API token can't be read: {error}") for request in requests}
+    except UnknownCarrier as error:
+        log.warning("trunk_without_driver", trunk=trunk.name, carrier=trunk.carrier)
+        return {request.attempt_id: Unavailable(str(error)) for request in requests}
 
 
 def _requests(
@@ -219,7 +225,11 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
 
 
 def _flow_url(claim: Claimed, trunk: Trunk, campaign: Campaign) -> str:
-    if trunk.kind.flow_format == FlowFormat.TWIML:
+    try:
+        reads_twiml = trunk.kind.flow_format == FlowFormat.TWIML
+    except UnknownCarrier:
+        return ""  # no carrier is asked
+    if reads_twiml:
         return links.twiml_url(claim.attempt_id)
     return links.flow_url(campaign, claim.call_id)
 

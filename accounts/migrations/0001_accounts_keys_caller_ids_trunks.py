@@ -1,5 +1,6 @@
 import datetime
 
+import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 from django.conf import settings
@@ -66,6 +67,8 @@ class Migration(migrations.Migration):
                 ('channels', models.PositiveIntegerField(default=60, help_text='The most calls at once.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('starts_per_minute', models.PositiveIntegerField(default=60, help_text='The most calls started in any minute.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('requests_per_minute', models.PositiveIntegerField(default=200, help_text='The most API requests in any minute.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('allowed_countries', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=2, validators=[accounts.models.validate_region]), blank=True, db_default=[], default=list, help_text="Countries that may be called, such as IN,AE. Empty: the region and the caller IDs' countries.", size=None)),
+                ('allowed_kinds', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('mobile', 'mobile'), ('landline', 'landline'), ('voip', 'VoIP'), ('toll-free', 'toll-free'), ('shared-cost', 'shared-cost'), ('premium-rate', 'premium-rate'), ('personal', 'personal (follow-me)'), ('pager', 'pager'), ('uan', 'company-wide (UAN)'), ('voicemail', 'voicemail')], max_length=16), default=accounts.models.usual_kinds, help_text='Kinds of numbers that may be called. Others are refused, and never dialed.', size=None)),
                 ('webhook_secret', core.encryption.SecretField(default=accounts.webhook_secrets.new_secret, editable=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],

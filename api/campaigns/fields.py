@@ -10,7 +10,7 @@ from django.core.validators import URLValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.http.fields import TextField, visible
+from api.http.fields import TextField, called_from, visible
 from contacts import numbers
 from webhooks import addresses
 
@@ -55,6 +55,14 @@ class NumbersField(serializers.Field):  # type: ignore[type-arg]
         if len(parsed) < len(given):
             shown = json.dumps(given[len(parsed)], ensure_ascii=False)[:100]
             raise serializers.ValidationError(_refusal(shown, len(parsed) + 1, len(given)))
+        called = called_from(self)
+        for position, number in enumerate(parsed, start=1):
+            if why_not := called.why_not(number):
+                shown, place = visible(given[position - 1].strip()[:100]), f"number {position:,} of {len(given):,}"
+                raise serializers.ValidationError(
+                    f"{shown} can't be called: {why_not} ({place}); leave it out, and send the request again: nothing"
+                    " was stored"
+                )
         return parsed
 
     def to_representation(self, value: Any) -> Any:

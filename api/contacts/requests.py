@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from api.http.fields import ObjectSerializer, TextField, visible
+from api.http.fields import ObjectSerializer, TextField, called_from, visible
 from contacts import numbers
 
 KEY = "contacts"
@@ -50,12 +50,15 @@ class ContactRequestSerializer(ObjectSerializer):
 
     def validate_number(self, given: str) -> str:
         try:
-            return numbers.read(given, self.context["account"].region)
+            number = numbers.read(given, self.context["account"].region)
         except numbers.InvalidNumber as invalid:
             why = f": {invalid.reason}" if invalid.reason else ""
             raise ValidationError(
                 f"{visible(given)} is not a valid number{why}; write it in E.164, as in +919810012345"
             ) from invalid
+        if why_not := called_from(self).why_not(number):
+            raise ValidationError(f"{visible(given)} can't be called: {why_not}")
+        return number
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = attrs.pop("custom_field", None)

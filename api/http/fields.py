@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.drainage import set_override
@@ -10,6 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.http import spelling
+from contacts import destinations
+from contacts.destinations import Destinations
 
 
 @extend_schema_field({"type": "string", "format": "date-time", "example": "2030-01-31T10:30:00+05:30"})
@@ -30,6 +32,15 @@ class MomentField(serializers.Field):  # type: ignore[type-arg]
 
     def to_representation(self, value: datetime) -> str:
         return value.isoformat()
+
+
+def called_from(field: "serializers.Field[Any, Any, Any, Any]") -> Destinations:
+    """Return where the account of the field's context calls. The context, and so this, is that of a whole request."""
+    context = cast(dict[str, Any], field.context)
+    if "called" not in context:
+        context["called"] = destinations.of_account(context["account"])
+    called: Destinations = context["called"]
+    return called
 
 
 class TextField(serializers.CharField):

@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from contacts import lists
+from contacts import destinations, lists
 from contacts.csv_uploads import bulk_insert, upload_states
 from contacts.csv_uploads.bulk_insert import CopyRow
 from contacts.csv_uploads.columns import Layout
@@ -150,7 +150,7 @@ _open_files = _OpenFiles()
 def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch]:
     """Yield the rows in batches. A line that can't be read comes with the rows before it, which are stored first."""
     dynamic = _is_dynamic(upload)
-    region = upload.account.region
+    region, called = upload.account.region, destinations.of_account(upload.account)
     rule = ValueRule(allows_blanks=upload.contact_list.allows_blanks) if dynamic else None
     parsed: list[Row | Rejected] = []
     stored = place = lines.bytes_read, lines.lines_read
@@ -158,7 +158,7 @@ def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch
         while True:
             began = place
             for record in read_records(lines, layout, BATCH_BYTES):
-                parsed.append(parse_record(record, layout, region, rule))
+                parsed.append(parse_record(record, layout, region, rule, called))
                 place = lines.bytes_read, lines.lines_read
                 if len(parsed) == BATCH:
                     yield _batch(parsed, place, dynamic=dynamic, is_last=lines.is_at_end())

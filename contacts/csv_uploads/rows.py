@@ -12,6 +12,7 @@ from contacts.csv_uploads.header import MAX_COLUMNS
 from contacts.csv_uploads.lines import Lines, storable, why_not_storable
 from contacts.csv_uploads.records import Record
 from contacts.csv_uploads.spoken_values import ValueRule
+from contacts.destinations import Destinations, NotCalled
 from core import csv_formulas
 
 _LINE_NUMBER = re.compile(r" *[0-9]{1,9} *")
@@ -47,7 +48,9 @@ def read_records(lines: Lines, layout: Layout, most_bytes: float = math.inf) -> 
     return (Record(row.line, list(map(csv_formulas.original, row.cells)), row.problem) for row in read)
 
 
-def parse_record(record: Record, layout: Layout, region: str, rule: ValueRule | None = None) -> Row | Rejected:
+def parse_record(
+    record: Record, layout: Layout, region: str, rule: ValueRule | None = None, called: Destinations | None = None
+) -> Row | Rejected:
     """Return the row with its number in E.164, or the reason why it can't be loaded.
 
     Args:
@@ -55,6 +58,7 @@ def parse_record(record: Record, layout: Layout, region: str, rule: ValueRule | 
         layout: of its file.
         region: in which numbers without a country code are dialled.
         rule: for the values, where the list is dynamic.
+        called: where the account calls.
 
     Takes 3 microseconds, and about 60 where the number is not in E.164 already.
     """
@@ -69,6 +73,8 @@ def parse_record(record: Record, layout: Layout, region: str, rule: ValueRule | 
         try:
             if not reason:
                 number = numbers.read(given, region)
+                if called:
+                    called.require(number)
                 reason = rule.problem(values) if rule else ""
                 if not reason:
                     return Row(_first_line(record, layout), number, values)
@@ -88,6 +94,8 @@ def _why_not(given: str, invalid: numbers.InvalidNumber, layout: Layout) -> str:
         header = layout.header.names[layout.number_at]
         return "the number is missing" + (f": {header[:64]} is empty" if header.casefold() != "number" else "")
     reason = f"; {invalid.reason}" if invalid.reason else ""
+    if isinstance(invalid, NotCalled):
+        return f"not a number to call: {given[:64]}{reason}"
     return f"not a valid number: {given[:64]}{reason}"
 
 

@@ -42,6 +42,7 @@ def test_an_account_that_closes_before_it_opens_is_refused_with_the_reason(admin
         "sid": account.sid,
         "is_active": "on",
         "region": "IN",
+        "allowed_kinds": ["mobile"],
         "time_zone": "Asia/Kolkata",
         "opens_at": "21:00",
         "closes_at": "10:00",
@@ -53,6 +54,29 @@ def test_an_account_that_closes_before_it_opens_is_refused_with_the_reason(admin
     assert "The closing time must be after the opening time" in page
     admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given | {"closes_at": "22:00"})
     assert Account.objects.get().closes_at == time(22)
+
+
+def test_countries_and_kinds_of_numbers_are_chosen_and_checked(admin_client):
+    account = AccountFactory()
+    address = reverse("admin:accounts_account_change", args=[account.pk])
+    given = {
+        "sid": account.sid,
+        "is_active": "on",
+        "region": "IN",
+        "time_zone": "Asia/Kolkata",
+        "opens_at": "10:00",
+        "closes_at": "21:00",
+        "channels": 1,
+        "starts_per_minute": 1,
+        "requests_per_minute": 1,
+        "allowed_countries": "AE, UK",
+        "allowed_kinds": ["mobile", "premium-rate"],
+    }
+    assert "UK is not a country with phone numbers" in _text(admin_client.post(address, given))
+    assert "toll-free" in _text(admin_client.get(address))
+    assert admin_client.post(address, given | {"allowed_countries": "ae, GB"}).status_code == 302
+    account.refresh_from_db()
+    assert (account.allowed_countries, account.allowed_kinds) == (["AE", "GB"], ["mobile", "premium-rate"])
 
 
 def test_a_webhook_secret_is_shown_when_asked_for_and_on_no_page_by_itself(admin_client):

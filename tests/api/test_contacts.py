@@ -50,6 +50,13 @@ class TestCreate:
     def test_a_number_is_stored_in_e164(self, api):
         assert api.post("/contacts", {"number": "098100 12345"}).data["number"] == NUMBER
 
+    def test_a_number_that_the_account_does_not_call_is_refused(self, api):
+        given = [{"number": NUMBER}, {"number": "+14155550123"}, {"number": "+911861123456789"}]
+        response = api.post("/contacts", {"contacts": given})
+        assert response.codes == [200, 400, 400]
+        assert "+14155550123 can't be called: it is a number of US" in str(response.envelope)
+        assert Contact.objects.count() == 1
+
     def test_each_item_has_a_code_of_its_own(self, api, contact):
         given = [{"number": "+919810012346"}, {"number": "+9112"}, {"number": NUMBER}, {"first_name": "Asha"}, 5]
         response = api.post("/contacts", {"contacts": given})

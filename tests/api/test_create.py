@@ -10,6 +10,7 @@ from contacts import numbers
 from core.errors import InvalidRequest
 from tests.api.client import CALLER_ID, FLOW_URL, NUMBERS, campaign, stored
 from tests.conftest import START
+from tests.factories import CallerIdFactory
 
 
 def numbers_stored() -> list[str]:
@@ -105,7 +106,28 @@ class TestNumbers:
         assert response.data["from"] == ["+442079460018"]
 
     def test_a_number_of_another_country_is_written_with_its_plus(self, api):
+        api.account.allowed_countries = ["GB"]
+        api.account.save()
         assert api.create(numbers=["+44 20 7946 0018"]).data["from"] == ["+442079460018"]
+
+    @pytest.mark.parametrize(
+        ("bad", "says"),
+        [
+            ("+44 20 7946 0018", "it is a number of GB, and this account calls IN only"),
+            ("+91 1861 123 456 789", "it is a premium-rate number"),
+            ("+870 773 111 632", "it belongs to a satellite phone"),
+        ],
+    )
+    def test_a_number_that_the_account_does_not_call_is_refused_and_shown(self, api, bad, says):
+        response = api.create(numbers=["+919810012345", bad, "+919810012346"])
+        assert response.is_refused(
+            400, "'from'", f"{bad} can't be called: {says}", "number 2 of 3", "nothing was stored"
+        )
+        assert stored() == (0, 0)
+
+    def test_the_countries_of_caller_ids_are_called(self, api):
+        CallerIdFactory(account=api.account, number="+442079460958")
+        assert api.create(numbers=["+442079460018"]).status == 200
 
     def test_a_number_given_twice_is_called_once(self, api):
         response = api.create(numbers=["+919810012345", "09810012345", "+919810012346"])

@@ -57,6 +57,18 @@ def listed(upload: CsvUpload) -> list[str]:
     return list(upload.contact_list.entries.order_by("id").values_list("contact__number", flat=True))
 
 
+def test_rows_that_the_account_does_not_call_are_rejected(account):
+    upload = loaded(account, csv_of(["+919810012345", "+14155550123", "+911861123456789", "9810012346"]))
+    assert counts(upload) == (4, 2, 0, 2)
+    reasons = list(upload.rejected.order_by("line").values_list("reason", flat=True))
+    assert reasons[0] == "not a number to call: +14155550123; it is a number of US, and this account calls IN only"
+    assert reasons[1].startswith("not a number to call: +911861123456789; it is a premium-rate number")
+    account.allowed_countries, account.allowed_kinds = ["IN", "US"], ["mobile", "landline", "premium-rate"]
+    account.save()
+    upload = loaded(account, csv_of(["+14155550123", "+911861123456789"]), name="allowed")
+    assert counts(upload) == (2, 2, 0, 0)
+
+
 @pytest.fixture
 def small_batches(monkeypatch):
     monkeypatch.setattr(loading, "BATCH", SMALL)

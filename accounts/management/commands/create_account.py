@@ -22,6 +22,13 @@ class Command(BaseCommand):
         parser.add_argument("--caller-id", nargs="+", action="extend", default=[], help="numbers that calls come from")
         parser.add_argument("--trunk", default="sandbox", help="the trunk of these caller IDs (default: the sandbox)")
         parser.add_argument("--region", default="IN", help="country of numbers without a country code (default: IN)")
+        parser.add_argument(
+            "--allowed-countries",
+            nargs="+",
+            default=[],
+            metavar="COUNTRY",
+            help="that may be called (default: the region, and the countries of the caller IDs)",
+        )
         parser.add_argument("--time-zone", default="Asia/Kolkata")
         parser.add_argument("--calling-hours", default="10:30-21:00", help="00:00-24:00 is always open")
         parser.add_argument("--channels", type=int, default=60, help="the most calls at once (default: 60)")
@@ -57,6 +64,7 @@ def _create(options: dict[str, Any]) -> Account:
     account = Account(
         sid=options["sid"],
         region=options["region"].upper(),
+        allowed_countries=[country.upper() for country in options["allowed_countries"]],
         time_zone=options["time_zone"],
         opens_at=opens_at,
         closes_at=closes_at,
