@@ -76,6 +76,8 @@ EVENTS_URL = env.str("EVENTS_URL", default=_public_url or f"http://127.0.0.1:{EV
 for _url in (PUBLIC_URL, EVENTS_URL):
     if _host := urlsplit(_url).hostname:
         ALLOWED_HOSTS.append(_host)  # without it every event of a carrier would be refused
+# Whether trunks may be of the simulated carrier, which calls nobody and says that it did. For tests and benchmarks.
+SIMULATED_CARRIER = env.bool("SIMULATED_CARRIER", default=DEBUG)
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
 
 # Servers -------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The server: builds the parts of a sandbox and listens."""
 
+from collections.abc import Iterable
+
 import aiohttp
 from aiohttp import web
 
@@ -7,6 +9,7 @@ from sandbox.callbacks import RETRY_WAITS, CallbackSender
 from sandbox.control_api import ControlApi
 from sandbox.exotel_api import ExotelApi
 from sandbox.flow_cache import FlowCache
+from sandbox.hosts import LOOPBACK, only_for
 from sandbox.switchboard import Switchboard
 from sandbox.twilio_api import TwilioApi
 from sandbox.twiml_runner import TwimlRunner
@@ -17,17 +20,22 @@ SHUTDOWN_SECONDS = 0.1  # for requests under way; those that hang on purpose wou
 
 
 class Server:
-    """One sandbox. `start` and `stop` must run on the same event loop."""
+    """One sandbox. `start` and `stop` must run on the same event loop.
 
-    def __init__(self, retry_waits: tuple[float, ...] = RETRY_WAITS) -> None:
+    Args:
+        hosts: names under which clients reach it, beside those of the loopback.
+    """
+
+    def __init__(self, retry_waits: tuple[float, ...] = RETRY_WAITS, hosts: Iterable[str] = ()) -> None:
         self._retry_waits = retry_waits
+        self._hosts = LOOPBACK.union(hosts)
 
     async def start(self, host: str, port: int) -> int:
         """Listen. Return the port, which matters when the given one is 0 (any free port)."""
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._callbacks = CallbackSender(self._session, self._retry_waits)
         self._switchboard = Switchboard(FlowCache(self._session), TwimlRunner(self._session), self._callbacks)
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[only_for({*self._hosts, host})])
         app.add_routes(ExotelApi(self._switchboard).routes())
         app.add_routes(TwilioApi(self._switchboard).routes())
         app.add_routes(ControlApi(self._switchboard).routes())

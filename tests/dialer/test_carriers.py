@@ -12,9 +12,9 @@ from accounts.carriers import CarrierKind, UnknownCarrier
 from accounts.models import Trunk
 from dialer import carriers, links
 from dialer.carriers.base import Accepted, Carrier, Event, NoSuchCall
-from dialer.models import CallAttempt, CarrierEvent
+from dialer.models import CallAttempt, CarrierEvent, TrunkHealth
 from tests.conftest import NUMBERS, states
-from tests.factories import CallerIdFactory, TrunkFactory
+from tests.factories import CallAttemptFactory, CallerIdFactory, TrunkFactory
 
 A = NUMBERS[0]
 
@@ -87,6 +87,40 @@ def test_a_carrier_for_tests_is_no_choice_in_the_admin_but_is_one_of_the_command
     call_command("create_trunk", "bench", "--carrier", "simulated", stdout=io.StringIO())
     trunk = Trunk.objects.get()
     assert "Simulated" in admin_client.get(reverse("admin:accounts_trunk_change", args=[trunk.pk])).content.decode()
+
+
+@pytest.fixture
+def in_production(settings, monkeypatch):
+    """Register the drivers anew, as a server without SIMULATED_CARRIER does."""
+    settings.SIMULATED_CARRIER = False
+    monkeypatch.setattr(accounts.carriers, "_kinds", {})
+    monkeypatch.setattr(carriers, "_drivers", {})
+    carriers.connect.cache_clear()
+    carriers.register_all()
+
+
+def test_a_carrier_for_tests_is_known_nowhere_in_production(in_production, admin_client, client):
+    assert [kind.name for kind in accounts.carriers.all_kinds()] == ["sandbox", "exotel", "twilio", "signalwire"]
+    with pytest.raises(CommandError, match="invalid choice: 'simulated'"):
+        call_command("create_trunk", "bench", "--carrier", "simulated")
+    given = {"name": "other", "carrier": "simulated"}
+    assert (
+        "not one of the available choices"
+        in admin_client.post(reverse("admin:accounts_trunk_add"), given).content.decode()
+    )
+    attempt = CallAttemptFactory(in_progress=True)
+    for carrier, status in {"simulated": 403, "exotel": 204}.items():
+        path = "/" + links.events_url(carrier, attempt.pk).partition("//")[2].partition("/")[2]
+        event = {"status": "completed", "Status": "completed"}
+        assert client.post(path, event).status_code == status
+
+
+def test_a_trunk_whose_driver_has_gone_rings_nobody_and_costs_no_attempt(rig, in_production):
+    campaign = rig.campaign([A])
+    rig.tick()
+    assert states(campaign) == {A: "created"}
+    assert TrunkHealth.objects.get().last_error == "there is no driver for the carrier simulated"
+    assert CallAttempt.objects.get().status == CallAttempt.Status.CANCELED
 
 
 @pytest.mark.django_db

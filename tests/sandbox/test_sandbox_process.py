@@ -1,5 +1,6 @@
 """The sandbox as a process of its own."""
 
+import http.client
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,21 @@ def start():
 def health(port):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_sandbox/healthz", timeout=60) as response:
         return response.status
+
+
+def test_requests_are_answered_under_known_names_only(start):
+    _, port = start("--port", "0", "--allow-host", "Sandbox.lan", SANDBOX_URL="http://carrier.test:8010")
+
+    def status(host):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            connection.request("GET", "/_sandbox/healthz", headers={"Host": host})
+            with connection.getresponse() as response:
+                return response.status
+
+    for known in (f"127.0.0.1:{port}", "localhost", "[::1]:80", "sandbox.lan:8010", "carrier.test"):
+        assert status(known) == 200, known
+    for unknown in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "", "["):
+        assert status(unknown) == 400, unknown
 
 
 def test_the_port_comes_from_the_option_or_the_environment(start):

@@ -12,7 +12,11 @@ from tools.local.project import PROJECT, own_environment, with_services
 from tools.local.services import embedded_services
 
 MIGRATE_SECONDS = 120
-SETTINGS = {"LOG_LEVEL": "WARNING", "DJANGO_SETTINGS_MODULE": "campaigns_project.settings"}
+SETTINGS = {
+    "LOG_LEVEL": "WARNING",
+    "DJANGO_SETTINGS_MODULE": "campaigns_project.settings",
+    "SIMULATED_CARRIER": "True",
+}
 
 
 @contextmanager

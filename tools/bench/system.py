@@ -137,7 +137,7 @@ class System:
             "web": self.processes("gunicorn"),
             "events": self.processes("serve_events"),
             "sandbox": self.processes("-m sandbox"),
-            "Flower": self.processes(" flower "),
+            "Flower": self.processes("campaigns_project.flower"),
         }
 
     def kill(self) -> None:
@@ -158,7 +158,7 @@ class System:
 def system(run: Run, name: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
     """Run a system with data of its own for the length of a `with` block."""
     data_dir = run.own_folder(name)
-    with running(data_dir, {"LOG_LEVEL": "WARNING"} | dict(settings or {})) as stack:
+    with running(data_dir, {"LOG_LEVEL": "WARNING", "SIMULATED_CARRIER": "True"} | dict(settings or {})) as stack:
         urls = services_file.running_services(data_dir)
         with connect(urls["DATABASE_URL"]) as db:
             yield System(stack, db, urls["DATABASE_URL"], urls["REDIS_URL"])

@@ -1,0 +1,47 @@
+"""Flower, for requests to the names of this server only: `python -m campaigns_project.flower --port=5555`.
+
+Flower has no login and believes any Host header, so a page in a browser on this machine could read it under a name of
+its own that leads to 127.0.0.1 (DNS rebinding).
+"""
+
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+import flower.app
+import flower.command
+from celery.bin.celery import main as celery_main
+from django.http.request import validate_host
+from tornado.httputil import HTTPServerRequest
+from tornado.web import ErrorHandler
+
+
+class OwnHostsOnly(flower.app.Flower):  # type: ignore[misc] # Flower has no types
+    """Refuses requests whose host is not one of ALLOWED_HOSTS."""
+
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
+        if not is_own_host(request.host):
+            return self.get_handler_delegate(request, ErrorHandler, {"status_code": 400})
+        return super().find_handler(request, **options)
+
+
+def is_own_host(given: str) -> bool:
+    """Tell whether a Host header names this server, whatever its port."""
+    from django.conf import settings
+
+    try:
+        host = urlsplit(f"//{given}").hostname or ""
+    except ValueError:
+        return False
+    return validate_host(f"[{host}]" if ":" in host else host, settings.ALLOWED_HOSTS)
+
+
+def main(arguments: list[str]) -> int:
+    """Run Celery's command `flower` with these arguments."""
+    flower.command.Flower = OwnHostsOnly
+    sys.argv = ["celery", "--quiet", "--app", "campaigns_project", "flower", *arguments]
+    return int(celery_main() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
