@@ -160,6 +160,8 @@ class _Bell:
 
     def _has_rung(self, ringing: "asyncio.Future[None]") -> None:
         self._ringing = None
+        if ringing.cancelled():
+            return
         if error := ringing.exception():
             log.warning("task_not_enqueued", task="dialer.settle", error=str(error))
         if self._next:

@@ -39,7 +39,8 @@ class Bodies:
         self._seconds = seconds
         latest = asyncio.get_running_loop().time() + seconds
         for deadline in self._being_read:
-            deadline.reschedule(min(latest, deadline.when() or latest))
+            if not deadline.expired():
+                deadline.reschedule(min(latest, deadline.when() or latest))
 
     @asynccontextmanager
     async def of(self, request: web.BaseRequest) -> AsyncIterator[bytes]:

@@ -28,6 +28,7 @@ SHARED = (
     # Tests that use one system stay on one worker: each worker would start its own.
     "tests/acceptance/",
     "tests/api/test_over_http.py",
+    "tests/dialer/test_events_process.py",
 )
 
 
