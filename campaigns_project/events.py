@@ -21,7 +21,6 @@ from dialer.events_server import MOST_CONNECTIONS, EventsServer
 
 log = structlog.get_logger(__name__)
 
-NAME = "events"
 TICK_SECONDS = 1.0
 # How long the event loop may stand still, and one batch may take to be stored, in seconds, before this process ends
 # itself. Longer than PostgreSQL waits for a lock, and than a dead connection goes unnoticed.
@@ -86,7 +85,7 @@ class _Watch:
         while True:
             self._turned_at = time.monotonic()
             if noted is None or noted.done():
-                noted = loop.run_in_executor(self._notes, liveness.note, NAME)
+                noted = loop.run_in_executor(self._notes, liveness.note, liveness.EVENTS)
             await asyncio.sleep(TICK_SECONDS)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Note in Redis when beat last sent a message, and when a worker of each queue last took a task.
+"""Note in Redis when beat last sent a message, when a worker of each queue last took a task, and that events are taken.
 
 A worker that is connected but no longer consumes is a known state of Celery over Redis, so progress is what counts.
 Beat's ticks make sure that every queue always has something to take. A worker goes by the name of its queue; how long
@@ -20,6 +20,7 @@ from core.redis_client import redis_client
 log = structlog.get_logger(__name__)
 
 BEAT = "beat"
+EVENTS = "events"
 
 # A busy worker takes hundreds of tasks a second; one note a second is enough.
 NOTE_EVERY_SECONDS = 1

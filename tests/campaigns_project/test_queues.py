@@ -5,12 +5,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from campaigns_project import events
 from campaigns_project.celery import app
 from core import liveness
 
 PROCFILE = Path(settings.BASE_DIR, "Procfile").read_text()
-QUEUES = set(settings.MAX_SILENCE_SECONDS) - {liveness.BEAT, events.NAME}
+QUEUES = set(settings.MAX_SILENCE_SECONDS) - {liveness.BEAT, liveness.EVENTS}
 
 
 def test_each_queue_has_one_process_and_one_worker_of_its_name():

@@ -11,7 +11,7 @@ from campaigns_project.celery import app
 from campaigns_project.periodic_tasks import TICKS
 from core import liveness
 
-QUEUES = [name for name in settings.MAX_SILENCE_SECONDS if name != liveness.BEAT]
+QUEUES = [name for name in settings.MAX_SILENCE_SECONDS if name not in {liveness.BEAT, liveness.EVENTS}]
 
 
 @pytest.fixture(autouse=True)
