@@ -1,12 +1,15 @@
 """Periodic tasks of the API."""
 
+from functools import partial
+
 from celery import shared_task
 
 from api.http import idempotency
-from core import clocks
+from core import clocks, slices
+
+PURGE_KEYS = "api.purge_idempotency_keys"
 
 
-@shared_task(name="api.purge_idempotency_keys")
+@shared_task(name=PURGE_KEYS)
 def purge_idempotency_keys() -> None:
-    while idempotency.purge(clocks.now()):
-        pass
+    slices.take_turn(PURGE_KEYS, iter(partial(idempotency.purge, clocks.now()), 0))

@@ -50,7 +50,11 @@ def _secret_key(data_dir: Path) -> str:
 
 
 def _positive(name: str, default: float, most: float = math.inf) -> float:
-    value = float(env.float(name, default=default))
+    given = env.str(name, default=str(default))
+    try:
+        value = float(given)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {given!r}") from None
     if not 0 < value <= most:
         limit = f" and at most {most:g}" if most < math.inf else ""
         raise ImproperlyConfigured(f"{name} must be above zero{limit}, not {value:g}")
@@ -165,6 +169,11 @@ REPORTS_AT_ONCE_PER_ACCOUNT = int(_positive("REPORTS_AT_ONCE_PER_ACCOUNT", 3, mo
 WEB_STATEMENT_SECONDS = int(_positive("WEB_STATEMENT_SECONDS", 20, most=300))
 # Wrong credentials that one address may send in any minute. A person who mistypes needs only a few.
 FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
+
+# Retention -----------------------------------------------------------------------------------------------------------
+
+# How long carriers' events keep their payloads after they were handled, in days. The rows are deleted after thirty.
+EVENT_PAYLOADS_KEPT_DAYS = _positive("EVENT_PAYLOADS_KEPT_DAYS", 3, most=30)
 
 # The bearer token that a scraper of /metrics must send. Without one, only this machine may read them.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -285,7 +294,8 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 # Outcomes, starts and ends stay in the default queue. Dispatches have one of their own, because there is one for each
 # account with calls to dial, and they come again each second: however many there are, nothing else waits behind them.
 # So have tasks that wait for a carrier, those that wait for customers' receivers, and the loading of CSV files, which
-# takes up to a minute each. Each queue's name is also that of its process in the Procfile, and of its worker.
+# takes up to a minute each. What deletes old rows stands between those files, a second at a time. Each queue's name is
+# also that of its process in the Procfile, and of its worker.
 CELERY_TASK_ROUTES = {
     "dialer.dispatch": {"queue": "dispatch"},
     "dialer.dispatch_due": {"queue": "dispatch"},
@@ -294,6 +304,9 @@ CELERY_TASK_ROUTES = {
     "contacts.load_csv": {"queue": "load"},
     "contacts.loader_tick": {"queue": "load"},
     "campaigns.load_audiences": {"queue": "load"},
+    "dialer.purge_inbox": {"queue": "load"},
+    "webhooks.purge": {"queue": "load"},
+    "api.purge_idempotency_keys": {"queue": "load"},
     "webhooks.deliver": {"queue": "webhooks"},
 }
 # How long beat may send no task, and the workers of each queue take none, in seconds, before they count as stopped.

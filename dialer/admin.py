@@ -234,7 +234,9 @@ class CarrierEventAdmin(LargeTableAdmin):
         return badge("completed", "handled") if row.handled_at else badge("created", "new")
 
     @admin.display(description="payload")
-    def content(self, row: CarrierEvent) -> SafeString:
+    def content(self, row: CarrierEvent) -> SafeString | str:
+        if row.payload is None:
+            return "removed some days after the event was handled (EVENT_PAYLOADS_KEPT_DAYS)"
         return pretty_json(row.payload)
 
 

@@ -6,7 +6,7 @@ An event that can't be settled never holds up the others.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,9 +23,6 @@ log = structlog.get_logger(__name__)
 
 # The most events that one transaction settles.
 BATCH = 500
-# Settled events stay for questions asked later.
-SETTLED_STAY = timedelta(days=30)
-PURGE_BATCH = 10_000
 
 
 class Incoming(NamedTuple):
@@ -64,7 +61,7 @@ def store(events: Sequence[Incoming]) -> None:
 
 def enqueue_settle(events: Iterable[Incoming]) -> None:
     """Enqueue the settling of events that were stored, if one of them tells an end: others can wait for beat's tick."""
-    if any(_tells_an_end(event.carrier, event.payload) for event in events):
+    if any(_tells_an_end(event.carrier, event.payload or {}) for event in events):
         messages.enqueue_settle()
 
 
@@ -86,13 +83,6 @@ def settle_batch(now: datetime) -> int:
 
     batches.together("settle events", settle_together, otherwise=lambda: _settle_one_by_one(taken, now))
     return len(taken)
-
-
-def purge(now: datetime) -> int:
-    """Delete a batch of events settled long ago. Returns how many. Looks at the oldest alone, as ids follow time."""
-    oldest = CarrierEvent.objects.order_by("id").values_list("pk", "handled_at")[:PURGE_BATCH]
-    old = [pk for pk, handled_at in oldest if handled_at and handled_at < now - SETTLED_STAY]
-    return CarrierEvent.objects.filter(pk__in=old).delete()[0]
 
 
 @dataclass(frozen=True)
@@ -158,7 +148,7 @@ def _settle_one_by_one(event_ids: Sequence[int], now: datetime) -> None:
 
 def _fail_its_call(event: CarrierEvent, error: Exception, now: datetime) -> None:
     """Fail the call, unless the event said no more than that it is up: then its end may still be understood."""
-    if _tells_an_end(event.carrier, event.payload):
+    if _tells_an_end(event.carrier, event.payload or {}):
         outcomes.give_up(event.attempt_id, error, now)
 
 

@@ -148,12 +148,15 @@ class AttemptHistory(History):
 
 
 class CarrierEvent(models.Model):
-    """The inbox: a carrier's events, as they came. Rows are only added, marked handled, and deleted after a month."""
+    """The inbox: a carrier's events, as they came. Rows are added, marked handled, and in the end deleted.
+
+    `dialer.old_events` says when.
+    """
 
     # No foreign key: an event for an unknown attempt is stored too, and storing one must not lock the attempt's row.
     attempt_id = models.UUIDField(db_index=True)
     carrier = models.CharField(max_length=16)
-    payload = models.JSONField()
+    payload = models.JSONField(null=True, help_text="Empty some days after the event was handled.")
     received_at = models.DateTimeField(auto_now_add=True)
     handled_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=1000, blank=True, help_text="Why it could not be handled.")

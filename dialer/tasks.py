@@ -5,8 +5,10 @@ from uuid import UUID
 
 from celery import shared_task
 
-from core import clocks
-from dialer import dialing, dispatch, due_accounts, inbox, messages, recovery
+from core import clocks, slices
+from dialer import dialing, dispatch, due_accounts, inbox, messages, old_events, recovery
+
+PURGE_INBOX = "dialer.purge_inbox"
 
 
 @shared_task(name="dialer.dispatch_due")
@@ -42,7 +44,6 @@ def recover() -> None:
     recovery.recover(clocks.now())
 
 
-@shared_task(name="dialer.purge_inbox")
+@shared_task(name=PURGE_INBOX)
 def purge_inbox() -> None:
-    while inbox.purge(clocks.now()):
-        pass
+    slices.take_turn(PURGE_INBOX, old_events.slices(clocks.now()))

@@ -24,7 +24,7 @@ DELIVER = "webhooks.deliver"  # the task, and the key under which its message is
 INSERT_ROWS = 1000
 # Rows that are delivered or given up stay for later questions, as long as the carriers' events do.
 MAX_AGE = timedelta(days=30)
-PURGE_ROWS = 10_000
+PURGE_ROWS = 2_000
 
 
 @dataclass(frozen=True)

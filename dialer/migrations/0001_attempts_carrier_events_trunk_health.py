@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('attempt_id', models.UUIDField(db_index=True)),
                 ('carrier', models.CharField(max_length=16)),
-                ('payload', models.JSONField()),
+                ('payload', models.JSONField(help_text='Empty some days after the event was handled.', null=True)),
                 ('received_at', models.DateTimeField(auto_now_add=True)),
                 ('handled_at', models.DateTimeField(blank=True, null=True)),
                 ('error', models.CharField(blank=True, help_text='Why it could not be handled.', max_length=1000)),

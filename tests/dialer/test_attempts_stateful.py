@@ -208,7 +208,7 @@ class Dialer(RuleBasedStateMachine):
 
     def events_come_again_in_another_order(self) -> None:
         events = CarrierEvent.objects.order_by("-id")[:10]
-        inbox.append("simulated", [(event.attempt_id, event.payload) for event in events])
+        inbox.append("simulated", [(event.attempt_id, event.payload or {}) for event in events])
 
     def callbacks_are_lost(self) -> None:
         CarrierEvent.objects.filter(handled_at=None).delete()

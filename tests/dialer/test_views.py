@@ -67,7 +67,7 @@ def test_characters_that_the_database_refuses_do_not_cost_the_event(client, redi
 def test_odd_values_beside_the_status_do_not_cost_the_event(client, redis, address, extra):
     body = f'{{"Status": "busy", "Odd": {extra}}}'
     assert client.post(address, body, "application/json").status_code == 204
-    assert CarrierEvent.objects.get().payload["Status"] == "busy"
+    assert CarrierEvent.objects.filter(payload__Status="busy").count() == 1
 
 
 @pytest.mark.parametrize(("status", "told"), [("in-progress", 0), ("ringing", 0), ("completed", 1), ("unheard-of", 1)])
