@@ -274,7 +274,11 @@ def _locked(campaign: Campaign) -> Campaign:
     campaign_lock.hold(campaign.pk)
     # Lock the row as well, in case two requests change different fields. `no_key`, so that inserting attempts, whose
     # foreign keys point to it, does not wait.
-    return Campaign.objects.select_for_update(of=("self",), no_key=True).select_related("account").get(pk=campaign.pk)
+    rows = Campaign.objects.select_for_update(of=("self",), no_key=True).select_related("account")
+    locked = rows.filter(pk=campaign.pk, is_purging=False).first()
+    if locked is None:
+        raise WrongState("the campaign ended long ago, and has just been deleted: there is nothing left to change")
+    return locked
 
 
 def _set_end(campaign: Campaign, now: datetime) -> None:

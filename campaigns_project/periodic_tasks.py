@@ -26,6 +26,7 @@ TICKS = (
     Tick("Check that loaders take tasks", "contacts.loader_tick", 5),
     Tick("Add up the counts of calls", "campaigns.compact_tally", 5),
     Tick("Delete old carrier events", "dialer.purge_inbox", 300),
+    Tick("Delete campaigns that ended long ago", "retention.purge", 300),
     Tick("Delete old webhooks", "webhooks.purge", 3600),
     Tick("Delete old idempotency keys", "api.purge_idempotency_keys", 3600),
 )

@@ -4,10 +4,12 @@ While `make up` runs on the same machine nothing has to be set: the addresses of
 file in DATA_DIR. A value that makes no sense stops the start with a message.
 """
 
+import json
 import math
 import os
 import secrets
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,7 +51,7 @@ def _secret_key(data_dir: Path) -> str:
     return stored.read_text()
 
 
-def _positive(name: str, default: float, most: float = math.inf) -> float:
+def _positive(name: str, default: float, most: float = math.inf, least: float = 0) -> float:
     given = env.str(name, default=str(default))
     try:
         value = float(given)
@@ -58,8 +60,55 @@ def _positive(name: str, default: float, most: float = math.inf) -> float:
     if not 0 < value <= most:
         limit = f" and at most {most:g}" if most < math.inf else ""
         raise ImproperlyConfigured(f"{name} must be above zero{limit}, not {value:g}")
+    if value < least:
+        raise ImproperlyConfigured(f"{name} must be at least {least:g}, not {value:g}")
     return value
 
+
+def _days_or_forever(name: str, given: str) -> float | None:
+    """Return a number of days; None where the variable is empty."""
+    if not given.strip():
+        return None
+    try:
+        days = float(given)
+    except ValueError:
+        days = math.nan
+    if not 1 <= days <= MOST_DAYS:
+        raise ImproperlyConfigured(
+            f"{name} must be a number of days from 1 to {MOST_DAYS}, or empty for ever, not {given!r}"
+        )
+    return days
+
+
+def _report_storage(backend: str, options: str) -> dict[str, dict[str, Any]]:
+    """Return the alias `reports` of STORAGES; nothing where no storage is named."""
+    if not backend:
+        if options:
+            raise ImproperlyConfigured("REPORTS_STORAGE_OPTIONS is set, but REPORTS_STORAGE names no storage")
+        return {}
+    try:
+        is_there = "." in backend and find_spec(backend.rpartition(".")[0]) is not None
+    except ModuleNotFoundError:
+        is_there = False
+    if not is_there:
+        raise ImproperlyConfigured(
+            f"REPORTS_STORAGE must be the path of a storage class, such as"
+            f" django.core.files.storage.FileSystemStorage: there is no {backend!r} to import. The classes of"
+            " django-storages need that package: pip install 'django-storages[s3]'"
+        )
+    try:
+        parsed = json.loads(options or "{}")
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise ImproperlyConfigured(
+            'REPORTS_STORAGE_OPTIONS must be a JSON object, such as {"location": "/srv/reports"}, and is not'
+        )
+    return {"reports": {"BACKEND": backend, "OPTIONS": parsed}}
+
+
+# A hundred years.
+MOST_DAYS = 36_500
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
 DEBUG = env.bool("DEBUG", default=False)
@@ -172,8 +221,16 @@ FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
 
 # Retention -----------------------------------------------------------------------------------------------------------
 
-# How long carriers' events keep their payloads after they were handled, in days. The rows are deleted after thirty.
-EVENT_PAYLOADS_KEPT_DAYS = _positive("EVENT_PAYLOADS_KEPT_DAYS", 3, most=30)
+# How long carriers' events keep their payloads after they were handled, in days: longer than any call. The rows are
+# deleted after thirty.
+EVENT_PAYLOADS_KEPT_DAYS = _positive("EVENT_PAYLOADS_KEPT_DAYS", 3, most=30, least=1)
+# How long campaigns and all below them are kept after their end, in days; None: for ever.
+CAMPAIGNS_KEPT_DAYS = _days_or_forever("CAMPAIGNS_KEPT_DAYS", env.str("CAMPAIGNS_KEPT_DAYS", default=""))
+# Where the reports of campaigns that are deleted are kept. Without the alias `reports` they are not.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+} | _report_storage(env.str("REPORTS_STORAGE", default=""), env.str("REPORTS_STORAGE_OPTIONS", default=""))
 
 # The bearer token that a scraper of /metrics must send. Without one, only this machine may read them.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -200,6 +257,7 @@ INSTALLED_APPS = [
     "dialer",
     "reports",
     "webhooks",
+    "retention",
     "api",
 ]
 
@@ -304,6 +362,7 @@ CELERY_TASK_ROUTES = {
     "contacts.load_csv": {"queue": "load"},
     "contacts.loader_tick": {"queue": "load"},
     "campaigns.load_audiences": {"queue": "load"},
+    "retention.purge": {"queue": "load"},
     "dialer.purge_inbox": {"queue": "load"},
     "webhooks.purge": {"queue": "load"},
     "api.purge_idempotency_keys": {"queue": "load"},

@@ -42,7 +42,7 @@ def remove_payloads(now: datetime) -> Iterator[int]:
             removed = CarrierEvent.objects.filter(pk__gte=position, pk__lt=end, payload__isnull=False).update(
                 payload=None
             )
-            failpoints.reached("purge-before-commit")
+            failpoints.reached("payloads-before-commit")
         if end == position:
             return
         position = end
@@ -57,7 +57,6 @@ def delete_rows(now: datetime) -> Iterator[int]:
             rows = _slice(position) if _is_alone() else []
             old = [pk for pk, handled_at in rows if handled_at and handled_at < now - ROWS_STAY]
             CarrierEvent.objects.filter(pk__in=old).delete()
-            failpoints.reached("purge-before-commit")
         if not old:
             return
         position = rows[-1][0] + 1

@@ -56,4 +56,4 @@ def _attempt(trunk: Trunk, asked: Mapping[str, str]) -> CallAttempt | None:
 def _pressed_before(attempt: CallAttempt) -> str:
     """Return the keys that earlier applets of the flow have sent: the settled ones may not be all."""
     earlier = CarrierEvent.objects.filter(attempt_id=attempt.pk, payload__has_key="Passthru").order_by("-pk").first()
-    return str(earlier.payload["Digits"]) if earlier else ""
+    return str(earlier.payload["Digits"]) if earlier and earlier.payload else ""

@@ -2,7 +2,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from campaigns.models import Campaign
@@ -21,7 +20,10 @@ def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
         message = f"'format' must be one of {', '.join(csv_report.FORMATS)}: leave it out for csv\n"
         return HttpResponse(message, status=400, content_type="text/plain")
     campaigns = Campaign.objects.select_related("account", "caller_id", "custom_field")
-    campaign = get_object_or_404(campaigns, pk=campaign_id, account__is_active=True)
+    campaign = campaigns.filter(pk=campaign_id, account__is_active=True, is_purging=False).first()
+    if campaign is None:
+        message = "there is no such campaign any more: ask the operator of this server for its report\n"
+        return HttpResponse(message, status=404, content_type="text/plain")
     place = places.take(f"reports/{campaign.account_id}", settings.REPORTS_AT_ONCE_PER_ACCOUNT)
     if place is None:
         message = (

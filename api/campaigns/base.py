@@ -13,7 +13,8 @@ TAGS = ["Campaigns"]
 
 class CampaignsView(AccountView):
     def campaigns(self) -> "QuerySet[Campaign]":
-        return Campaign.objects.filter(account=self.account).select_related("account", "custom_field")
+        campaigns = Campaign.objects.filter(account=self.account, is_purging=False)
+        return campaigns.select_related("account", "custom_field")
 
     def campaign(self, campaign_id: str) -> Campaign:
         """Load the account's campaign of that id. Raises NotFound, for another account's campaign, too."""

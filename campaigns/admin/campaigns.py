@@ -110,6 +110,9 @@ class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
         for campaign in rows:
             cast(Any, campaign).counted = counted[campaign.pk]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        return super().get_queryset(request).filter(is_purging=False)
+
     # Editing -----------------------------------------------------------------------------------------------------
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -126,6 +126,7 @@ class Migration(migrations.Migration):
                 ('entries_until', models.BigIntegerField(db_default=0, default=0, editable=False)),
                 ('calls_expected', models.PositiveIntegerField(db_default=0, default=0, editable=False, help_text='While it is loading: the entries of its lists.')),
                 ('loaded_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('is_purging', models.BooleanField(db_default=False, default=False, editable=False)),
                 ('failure_http_status', models.PositiveSmallIntegerField(blank=True, editable=False, null=True, verbose_name='HTTP status of the failure')),
                 ('idle_until', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -137,7 +138,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='call',
             name='campaign',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='campaigns.campaign'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='campaigns.campaign'),
         ),
         migrations.CreateModel(
             name='CampaignHistory',
@@ -178,6 +179,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='call',
             index=models.Index(condition=models.Q(('status__in', ['created', 'in-progress', 'retrying'])), fields=['campaign', 'status', 'next_attempt_at', 'id'], name='call_open'),
+        ),
+        migrations.AddIndex(
+            model_name='call',
+            index=models.Index(fields=['campaign', 'id'], name='call_of_campaign'),
         ),
         migrations.AddIndex(
             model_name='call',
@@ -229,6 +234,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='campaign',
+            index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['ended_at', 'id'], name='campaign_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
+            index=models.Index(condition=models.Q(('is_purging', True)), fields=['ended_at', 'id'], name='campaign_purging'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
             index=models.Index(condition=models.Q(('status', 'in-progress')), fields=['account', 'id'], name='campaign_in_progress'),
         ),
         migrations.AddIndex(
@@ -254,6 +267,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='campaign',
             constraint=models.CheckConstraint(condition=models.Q(('is_loading', False), models.Q(('is_ending', False), ('started_at', None), ('status__in', ['created', 'paused'])), _connector='OR'), name='campaign_is_loading_before_its_start'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('is_purging', False), models.Q(('ended_at__isnull', False), ('is_ending', False)), _connector='OR'), name='campaign_is_purged_after_its_end'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

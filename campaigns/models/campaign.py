@@ -106,6 +106,8 @@ class Campaign(models.Model):
         default=0, db_default=0, editable=False, help_text="While it is loading: the entries of its lists."
     )
     loaded_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Its rows are being deleted: `retention.purge`. It does not exist for people any more.
+    is_purging = models.BooleanField(default=False, db_default=False, editable=False)
     failure_http_status = models.PositiveSmallIntegerField(
         "HTTP status of the failure", null=True, blank=True, editable=False
     )
@@ -136,6 +138,10 @@ class Campaign(models.Model):
             models.CheckConstraint(
                 name="campaign_is_loading_before_its_start",
                 condition=Q(is_loading=False) | Q(status__in=["created", "paused"], started_at=None, is_ending=False),
+            ),
+            models.CheckConstraint(
+                name="campaign_is_purged_after_its_end",
+                condition=Q(is_purging=False) | Q(ended_at__isnull=False, is_ending=False),
             ),
             models.CheckConstraint(name="campaign_ends_after_it_starts", condition=Q(expires_at__gt=F("send_at"))),
             models.CheckConstraint(
@@ -189,6 +195,9 @@ class Campaign(models.Model):
                 name="campaign_open",
                 condition=Q(status__in=["created", "in-progress", "paused"]),
             ),
+            # Read by retention.purge, every few minutes: what ended longest ago, and what is being deleted.
+            models.Index(fields=["ended_at", "id"], name="campaign_ended", condition=Q(ended_at__isnull=False)),
+            models.Index(fields=["ended_at", "id"], name="campaign_purging", condition=Q(is_purging=True)),
             # Read by dialer.due_campaigns for one account, many times a second, a window at a time in this order.
             models.Index(fields=["account", "id"], name="campaign_in_progress", condition=Q(status="in-progress")),
             # Read by the list of the API and of the admin.

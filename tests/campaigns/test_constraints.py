@@ -42,6 +42,8 @@ def refused(constraint: str, row: Any, **columns: Any) -> None:
         ("campaign_has_an_end_exactly_when_ended", {"running": True}, {"ended_at": timezone.now()}),
         ("campaign_in_progress_has_started", {}, {"status": "in-progress"}),
         ("campaign_not_started_stays_so", {}, {"started_at": timezone.now()}),
+        ("campaign_is_purged_after_its_end", {"running": True}, {"is_purging": True}),
+        ("campaign_is_purged_after_its_end", {"completed": True}, {"is_purging": True, "is_ending": True}),
         ("campaign_is_ending_by_time_or_on_request", {"canceled": True}, {"is_ending": True}),
         ("campaign_keeps_its_own_end", {}, {"end_at": timezone.now()}),
         ("campaign_has_at_most_three_retries", {}, {"number_of_retries": 4, "retry_interval_mins": 1}),
@@ -175,4 +177,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 4 + 14 + 4 + 8
+    assert len(names) == 4 + 15 + 4 + 8

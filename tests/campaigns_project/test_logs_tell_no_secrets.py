@@ -45,6 +45,7 @@ OURS = (
     "core",
     "dialer",
     "reports",
+    "retention",
     "webhooks",
     "django_structlog",
     "django.request",

@@ -7,7 +7,10 @@ import pytest
 from tests.docs.pages import ROOT, section, table
 
 PAGE = ROOT / "docs" / "operator" / "operations.md"
-PACKAGES = ("accounts", "api", "campaigns", "campaigns_project", "contacts", "core", "dialer", "reports", "webhooks")
+PACKAGES = (
+    *("accounts", "api", "campaigns", "campaigns_project", "contacts", "core", "dialer", "reports", "retention"),
+    "webhooks",
+)
 CODE = "\n".join(file.read_text() for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
 HEALTH = section(PAGE, "Is it well?")
 

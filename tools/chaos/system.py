@@ -60,6 +60,10 @@ FAILPOINTS = (
     "inbox-after-commit",
     "slice-before-commit",
     "slice-after-commit",
+    "payloads-before-commit",
+    "report-kept",
+    "purge-before-commit",
+    "purge-after-commit",
 )
 # Seconds after which a process that ended is started again, as a supervisor of a real system would.
 RESTART_SECONDS = 0.5

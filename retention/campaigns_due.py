@@ -1,0 +1,57 @@
+"""Which campaigns may be deleted: they ended long enough ago, and nothing about them is under way any more."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from accounts.models import Account
+from campaigns.models import Call, Campaign
+from dialer.models import CallAttempt
+from webhooks.models import WebhookDelivery
+
+# News of a call, and a call that the carrier took too late, may come hours after the campaign's end.
+SHORTEST = timedelta(days=1)
+# Campaigns of one look.
+PAGE = 100
+
+
+def end_before(now: datetime) -> datetime | None:
+    """Return the moment before which campaigns must have ended to be deleted; None where they are kept forever."""
+    days = settings.CAMPAIGNS_KEPT_DAYS
+    return now - timedelta(days=days) if days else None
+
+
+def ended(before: datetime, account: Account | None = None) -> "QuerySet[Campaign]":
+    """Return the campaigns that ended before that moment, of one account or of all, whatever is still under way."""
+    campaigns = Campaign.objects.filter(ended_at__lt=before, is_purging=False)
+    return campaigns.filter(account=account) if account else campaigns
+
+
+def settled(campaigns: "QuerySet[Campaign]") -> "QuerySet[Campaign]":
+    """Return those of the campaigns that nothing will happen to any more.
+
+    Left out are those whose calls are being ended or are up, or whose webhooks are not delivered or given up yet.
+    """
+    # By the statuses of the index `call_open`: one that has ended may have half a million others.
+    open_statuses = [Call.Status.CREATED, Call.Status.IN_PROGRESS, Call.Status.RETRYING]
+    calls = Call.objects.filter(campaign=OuterRef("pk"), status__in=open_statuses)
+    attempts = CallAttempt.objects.filter(campaign=OuterRef("pk"), status__in=CallAttempt.UNFINISHED)
+    webhooks = WebhookDelivery.objects.filter(campaign=OuterRef("pk"), next_try_at__isnull=False)
+    return campaigns.filter(~Exists(calls), ~Exists(attempts), ~Exists(webhooks), is_ending=False)
+
+
+def oldest_first(campaigns: "QuerySet[Campaign]") -> Iterator[Campaign]:
+    """Yield the campaigns with what their reports need, a page at a time, so that one that stays is seen once."""
+    last: Any = None
+    while True:
+        rows = campaigns.select_related("account", "caller_id", "custom_field").order_by("ended_at", "pk")
+        if last:
+            rows = rows.filter(Q(ended_at=last.ended_at, pk__gt=last.pk) | Q(ended_at__gt=last.ended_at))
+        page = list(rows[:PAGE])
+        yield from page
+        if len(page) < PAGE:
+            return
+        last = page[-1]

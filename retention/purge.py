@@ -1,0 +1,99 @@
+"""Delete campaigns that ended long ago, and all below them. Their contacts and lists stay.
+
+A campaign goes through three steps, each committed before the next. A process that dies loses the slice that it was at.
+
+1. Its report is stored, where reports are kept. Where that fails the campaign stays.
+2. `is_purging` is set: from now on the campaign does not exist for the API, the admin and links to its report. Nobody
+   sees a half of it.
+3. Its rows are deleted in slices (`retention.deletion`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.db import models, transaction
+
+from accounts.models import Account
+from campaigns import campaign_lock
+from campaigns.models import Campaign
+from core import failpoints
+from core.batches import TRANSIENT_ERRORS
+from retention import campaigns_due, deletion, kept_reports
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What a transaction has deleted: so many rows of this model; with Campaign, the last one. Or why nothing was."""
+
+    campaign: Campaign
+    model: type[models.Model] = Campaign
+    rows: int = 0
+    failure: str = ""
+
+
+def slices(before: datetime | None, *, account: Account | None = None, tries_again: bool = False) -> Iterator[Slice]:
+    """Delete campaigns, the oldest first. Yields after each transaction, and for each campaign that must stay.
+
+    Args:
+        before: they ended before this moment. None: only those are finished that were begun.
+        tries_again: store reports again that could not be stored a moment ago.
+
+    Raises:
+        One of TRANSIENT_ERRORS.
+    """
+    begun = Campaign.objects.filter(is_purging=True)
+    for campaign in campaigns_due.oldest_first(begun.filter(account=account) if account else begun):
+        yield from _delete(campaign)
+    if before:
+        for campaign in campaigns_due.oldest_first(campaigns_due.settled(campaigns_due.ended(before, account))):
+            try:
+                has_begun = _begin(campaign, tries_again)
+            except kept_reports.NotKept as error:
+                log.error("campaign_not_purged", campaign=campaign.pk.hex, error=str(error))  # noqa: TRY400 -- no bug
+                yield Slice(campaign, failure=str(error))
+            else:
+                if has_begun:
+                    yield from _delete(campaign)
+
+
+def _begin(campaign: Campaign, tries_again: bool) -> bool:
+    """Store the report and hide the campaign. Returns False where that is not its time, or another process does it."""
+    if kept_reports.are_kept():
+        if tries_again:
+            kept_reports.forget_tries(campaign)
+        if not kept_reports.may_try(campaign):
+            return False
+        file = kept_reports.keep(campaign)
+        kept_reports.forget_tries(campaign)
+        if not file:
+            return False
+        log.info("report_kept", campaign=campaign.pk.hex, file=file)
+        failpoints.reached("report-kept")
+    with transaction.atomic():
+        if not campaign_lock.try_hold([campaign.pk]):
+            return False
+        settled = campaigns_due.settled(Campaign.objects.filter(pk=campaign.pk, is_purging=False))
+        return bool(settled.update(is_purging=True))
+
+
+def _delete(campaign: Campaign) -> Iterator[Slice]:
+    try:
+        for model, rows in deletion.slices(campaign):
+            yield Slice(campaign, model, rows)
+            if model is Campaign:
+                log.info(
+                    "campaign_purged",
+                    account=campaign.account.sid,
+                    campaign=campaign.pk.hex,
+                    ended_at=campaign.ended_at,
+                )
+    except TRANSIENT_ERRORS:
+        raise
+    except Exception as error:
+        # It must not hold up the others. Its own deletion is tried again at the next tick.
+        log.exception("campaign_not_purged", campaign=campaign.pk.hex)
+        yield Slice(campaign, failure=f"{type(error).__name__}: {error}")
