@@ -11,11 +11,13 @@ from typing import Any
 class Receiver:
     """Takes every webhook and records its id. `status` decides the HTTP status, `seconds` the delay of the response.
 
+    paths: of those that it has taken.
     refused: how often each webhook was answered otherwise than with a status of 2xx.
     """
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
+        self.paths: set[str] = set()
         self.refused: Counter[str] = Counter()
         self.redirected = 0
         self.seconds = 0.0
@@ -34,6 +36,7 @@ class Receiver:
                     receiver.redirected += 1
                 elif 200 <= status < 300:
                     receiver.taken.add(self.headers["webhook-id"])
+                    receiver.paths.add(self.path)
                 else:
                     receiver.refused[self.headers["webhook-id"]] += 1
                 self.send_response(status)

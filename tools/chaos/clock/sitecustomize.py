@@ -3,6 +3,8 @@
 CHAOS_CLOCK names a file with the seconds by which the time of day is ahead; a change takes effect within a tenth of a
 second. A file of that name with the suffix of CHAOS_PROCESS has those by which this process alone is ahead. The clock
 that only counts (`time.monotonic`) goes on, as when an operator sets a machine's clock.
+
+Such a process also asks name servers that never answer: `hanging_names`.
 """
 
 import os
@@ -33,6 +35,9 @@ def _start() -> None:
 
 
 if "CHAOS_CLOCK" in os.environ:
+    import hanging_names  # type: ignore[import-not-found]  # beside this file
+
+    hanging_names.install()
     # Imported before the thread runs: a fork in the middle of an import would leave half a module to the child.
     import time_machine
 

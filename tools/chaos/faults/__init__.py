@@ -8,6 +8,7 @@ from tools.chaos.faults import (
     carrier,
     clock,
     data,
+    hostile,
     identity,
     limits,
     neighbours,
@@ -19,7 +20,7 @@ from tools.chaos.faults import (
 )
 from tools.chaos.faults.table import Row
 
-MODULES = (processes, servers, carrier, identity, retries, receiver, clock, data, limits, timing, neighbours)
+MODULES = (processes, servers, carrier, identity, retries, receiver, clock, data, limits, timing, neighbours, hostile)
 
 
 def _position(row: Row) -> tuple[int, str]:
