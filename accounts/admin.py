@@ -57,7 +57,10 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
         (None, {"fields": ("sid", "is_active", "region", "created_at")}),
         ("Calling hours", {"fields": ("time_zone", "opens_at", "closes_at")}),
         ("Destinations", {"fields": ("allowed_countries", "allowed_kinds")}),
-        ("Limits", {"fields": ("channels", "starts_per_minute", "requests_per_minute")}),
+        (
+            "Limits",
+            {"fields": ("channels", "starts_per_minute", "requests_per_minute", "daily_calls", "daily_minutes")},
+        ),
     )
 
     def zone_of(self, row: Account) -> tzinfo:

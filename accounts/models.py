@@ -173,6 +173,18 @@ class Account(models.Model):
     requests_per_minute = models.PositiveIntegerField(
         default=200, validators=[MinValueValidator(1)], help_text="The most API requests in any minute."
     )
+    daily_calls = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The most calls in a day of the time zone, retries too; empty: no limit.",
+    )
+    daily_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Minutes of conversation in a day after which nobody else is dialed; empty: no limit.",
+    )
     allowed_countries = ArrayField(
         models.CharField(max_length=2, validators=[validate_region]),
         default=list,
@@ -193,6 +205,11 @@ class Account(models.Model):
             models.CheckConstraint(condition=Q(channels__gte=1), name="account_has_a_channel"),
             models.CheckConstraint(condition=Q(starts_per_minute__gte=1), name="account_may_start_calls"),
             models.CheckConstraint(condition=Q(requests_per_minute__gte=1), name="account_may_ask"),
+            models.CheckConstraint(
+                condition=(Q(daily_calls=None) | Q(daily_calls__gte=1))
+                & (Q(daily_minutes=None) | Q(daily_minutes__gte=1)),
+                name="account_has_daily_limits_above_zero",
+            ),
             # 00:00 as the closing time is the end of the day, so no window crosses midnight.
             models.CheckConstraint(
                 condition=Q(closes_at=time(0)) | Q(opens_at__lt=F("closes_at")), name="account_opens_before_it_closes"

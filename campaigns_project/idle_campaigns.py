@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef, Subquery
 
 from campaigns.models import Call, Campaign, CampaignHistory
-from dialer import channels, gate
+from dialer import channels, daily_limits, gate
 from dialer.channels import NO_CAP
 from dialer.models import CallAttempt
 
@@ -22,7 +22,9 @@ def _idle_seconds(now: datetime) -> Iterator[float]:
     Counted from the latest event that may have changed it: a call became due, a call was claimed, the campaign moved,
     the calling hours opened.
     """
-    ready = [campaign for campaign in _with_due_calls(now) if gate.check(campaign, now) == gate.Open()]
+    due = _with_due_calls(now)
+    daily_limits.load((campaign.account for campaign in due), now)
+    ready = [campaign for campaign in due if gate.check(campaign, now) == gate.Open()]
     scopes = {
         scope
         for campaign in ready

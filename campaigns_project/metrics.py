@@ -14,7 +14,7 @@ from ipaddress import ip_address
 import structlog
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
@@ -28,7 +28,7 @@ from campaigns.models import Campaign
 from campaigns_project import redis_memory
 from campaigns_project.idle_campaigns import longest_idle_seconds
 from core import clock_offsets, clocks, liveness
-from dialer import channels, reconciliation, repair_counts
+from dialer import channels, daily_limits, reconciliation, repair_counts
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
 from dialer.models import CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
@@ -127,6 +127,16 @@ def _channels(_now: datetime) -> Iterator[Metric]:
     yield _gauges("channels", "Channels of the account.", "account", {sid: scope.cap for sid, scope in scopes.items()})
 
 
+def _daily_limits(now: datetime) -> Iterator[Metric]:
+    limited = Q(daily_calls__isnull=False) | Q(daily_minutes__isnull=False)
+    accounts = list(Account.objects.filter(limited, is_active=True))
+    daily_limits.load(accounts, now)
+    used = {account.sid: daily_limits.share_used(account, now) for account in accounts}
+    yield _gauges(
+        "daily_limit_used", "Share of the daily calls or minutes that is used; 1: none is left.", "account", used
+    )
+
+
 def _trunks(_now: datetime) -> Iterator[Metric]:
     down = set(TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk_id", flat=True))
     resting = CallerIdHealth.objects.filter(down_since__isnull=False)
@@ -190,6 +200,7 @@ PARTS: tuple[Part, ...] = (
     _attempts,
     _campaigns,
     _channels,
+    _daily_limits,
     _trunks,
     _inbox,
     _webhooks,

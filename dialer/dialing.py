@@ -25,6 +25,7 @@ from dialer import (
     attempt_states,
     caller_id_health,
     carrier_refs,
+    daily_limits,
     gate,
     inbox,
     links,
@@ -114,6 +115,7 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
     """Move the attempts that may be dialled to placing and give the others back. Returns what to ask the carriers."""
     with transaction.atomic():
         claims, campaigns = _claimed(attempt_ids)
+        daily_limits.load((campaign.account for campaign in campaigns.values()), now)
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         failpoints.reached("gate-asked")

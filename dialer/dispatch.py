@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import Account
 from campaigns import idle
 from core import batches, failpoints
-from dialer import calls_up, channels, claiming, due_campaigns, gate, messages, reconciliation
+from dialer import calls_up, channels, claiming, daily_limits, due_campaigns, gate, messages, reconciliation
 from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
 from dialer.claiming import Claimed, Leased
@@ -89,7 +89,10 @@ def _run(account_id: int, now: datetime, claim: Claiming) -> Run:
         free, pace = room.free[scope], room.paces[bucket]
         if free <= 0 or not pace.starts:
             return Run(next_start=pace.wait_after(0) if free > 0 else None)
-        places = min(free, pace.starts, MOST_AT_ONCE)
+        left = daily_limits.calls_left(account, now)
+        if left == 0:
+            return Run()
+        places = min(free, pace.starts, MOST_AT_ONCE, *(() if left is None else (left,)))
         turn = due_campaigns.turn_of(account_id)
         found = due_campaigns.look(account, places, turn, now)
         due_campaigns.keep_turn(account_id, turn, found)
@@ -104,6 +107,7 @@ def _take(account_id: int) -> tuple[Account, bool]:
     """Return the account, and whether this run has it to itself until the end of the transaction."""
     [account] = Account.objects.raw(
         "SELECT id, sid, is_active, time_zone, opens_at, closes_at, channels, starts_per_minute,"
+        " daily_calls, daily_minutes,"
         " pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours"
         " FROM accounts_account WHERE id = %(account)s",
         {"lock": LOCK, "account": account_id},

@@ -10,6 +10,7 @@ from typing import Protocol, overload
 
 from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
+from dialer import daily_limits
 from dialer.models import CallerIdHealth, Health, TrunkHealth
 
 
@@ -68,7 +69,10 @@ Verdict = Open | NotBefore | Never
 
 
 def check(campaign: Judged, now: datetime) -> Verdict:
-    """Tell whether the campaign's calls may be dialled at this moment. Makes no query.
+    """Tell whether the campaign's calls may be dialled at this moment.
+
+    Makes no query, but for what an account with a daily limit has used, where that was not loaded
+    (`daily_limits.load`).
 
     Args:
         campaign: with its account, caller_id, caller_id.health and caller_id.trunk.health loaded.
@@ -78,11 +82,11 @@ def check(campaign: Judged, now: datetime) -> Verdict:
 
 def account_may_dial(account: Account, now: datetime) -> bool:
     """Tell what `check` asks of the account alone: where it says no, the gate is shut for all of its campaigns."""
-    return account.is_active and account.calling_hours.is_open(now)
+    return account.is_active and account.calling_hours.is_open(now) and not daily_limits.reached(account, now)
 
 
 def next_open(campaign: Judged, at: datetime) -> "datetime | NotBefore | Never":
-    """Return the first moment from `at` on at which the gate will be open, as far as is known now. Makes no query.
+    """Return the first moment from `at` on at which the gate will be open, as far as is known now.
 
     Returns:
         The moment; or why there is none: NotBefore, where it takes a person; Never, where the campaign ends before.
@@ -121,6 +125,10 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         return NotBefore(now, "loading", "its calls are still being made from its lists")
     if not campaign.caller_id.is_active:
         return NotBefore(None, "caller-id-inactive", f"the caller ID {campaign.caller_id.number} is inactive")
+    if limit := daily_limits.reached(account, now):
+        reached, tomorrow = limit
+        because = f"not before {clock(tomorrow, campaign)}, because the daily limit of {reached} was reached"
+        return NotBefore(tomorrow, "daily-limit", because)
     if not account.calling_hours.is_open(now):
         opens = account.calling_hours.next_open(now)
         hours = f"outside the calling hours {account.calling_hours} until {clock(opens, campaign)}"

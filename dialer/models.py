@@ -139,6 +139,32 @@ class CallAttempt(models.Model):
         return str(self.id)
 
 
+class UsageChange(models.Model):
+    """A change in the calls placed, and the seconds talked, of an account.
+
+    A trigger adds rows with the differences for each statement that changes attempts (decision 0044), so statements
+    never wait for each other. `daily_limits.compact` replaces them by their sums from time to time.
+    """
+
+    # Not a foreign key, which would be checked for each row.
+    account_id = models.BigIntegerField()
+    at = models.DateTimeField(help_text="When the calls were placed: the beginning of the quarter of an hour.")
+    calls = models.BigIntegerField()
+    seconds = models.BigIntegerField()
+    is_sum = models.BooleanField(default=False, db_default=False, help_text="Whether the row replaced others.")
+
+    class Meta:
+        indexes: ClassVar = [
+            # Read by daily_limits.load.
+            models.Index(fields=["account_id", "at"], name="usage_of_account"),
+            # Read by daily_limits.compact: the rows since its last run.
+            models.Index(fields=["id"], name="usage_to_add_up", condition=Q(is_sum=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls:+} calls, {self.seconds:+} s"
+
+
 class AttemptHistory(History):
     # Written by the statement that moves the attempt. To check that the attempt exists would be a tenth of its cost.
     subject = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="history", db_constraint=False)

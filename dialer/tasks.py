@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 
 from core import clocks, slices
-from dialer import dialing, dispatch, due_accounts, inbox, messages, old_events, recovery
+from dialer import daily_limits, dialing, dispatch, due_accounts, inbox, messages, old_events, recovery
 
 PURGE_INBOX = "dialer.purge_inbox"
 
@@ -42,6 +42,11 @@ def settle() -> None:
 @shared_task(name="dialer.recover")
 def recover() -> None:
     recovery.recover(clocks.now())
+
+
+@shared_task(name="dialer.compact_usage")
+def compact_usage() -> None:
+    daily_limits.compact(clocks.now())
 
 
 @shared_task(name=PURGE_INBOX)

@@ -2,6 +2,27 @@ import django.db.models.deletion
 import uuid_utils.compat
 from django.db import migrations, models
 
+# A call counts from the moment at which its carrier is asked, unless its attempt is given back. Quarters of an hour,
+# because they begin a day in every time zone. Deleted attempts were placed all the same.
+USAGE = """
+CREATE FUNCTION count_usage() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO dialer_usagechange (account_id, at, calls, seconds)
+    SELECT account_id, date_bin('15 minutes', placing_at, TIMESTAMPTZ '2000-01-01 00:00Z'), sum(calls), sum(seconds)
+    FROM (
+        SELECT account_id, placing_at, (status <> 'canceled')::int AS calls, coalesce(duration_seconds, 0) AS seconds
+        FROM added WHERE placing_at IS NOT NULL
+        UNION ALL
+        SELECT account_id, placing_at, -(status <> 'canceled')::int, -coalesce(duration_seconds, 0)
+        FROM removed WHERE placing_at IS NOT NULL
+    ) AS changed GROUP BY 1, 2 HAVING sum(calls) <> 0 OR sum(seconds) <> 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER usage_changed AFTER UPDATE ON dialer_callattempt REFERENCING OLD TABLE AS removed NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION count_usage();
+"""
+NO_USAGE = "DROP FUNCTION count_usage CASCADE"
+
 
 class Migration(migrations.Migration):
 
@@ -72,6 +93,20 @@ class Migration(migrations.Migration):
                 ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.campaign')),
                 ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='accounts.trunk')),
             ],
+        ),
+        migrations.CreateModel(
+            name='UsageChange',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('account_id', models.BigIntegerField()),
+                ('at', models.DateTimeField(help_text='When the calls were placed: the beginning of the quarter of an hour.')),
+                ('calls', models.BigIntegerField()),
+                ('seconds', models.BigIntegerField()),
+                ('is_sum', models.BooleanField(db_default=False, default=False, help_text='Whether the row replaced others.')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['account_id', 'at'], name='usage_of_account'), models.Index(condition=models.Q(('is_sum', False)), fields=['id'], name='usage_to_add_up')],
+            },
         ),
         migrations.CreateModel(
             name='AttemptHistory',
@@ -146,4 +181,5 @@ class Migration(migrations.Migration):
             model_name='callattempt',
             constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='attempt_numbers_start_at_one'),
         ),
+        migrations.RunSQL(USAGE, NO_USAGE),
     ]

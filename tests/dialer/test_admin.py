@@ -17,7 +17,7 @@ from factory.django import DjangoModelFactory
 from accounts.models import Membership
 from campaigns.models import CallTally
 from core.admin_kit import CappedPaginator
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, UsageChange
 from tests import factories
 from tests.factories import (
     AttemptHistoryFactory,
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 
 OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api")
 # A tally is kept by the database, and shown with its campaign; memberships are on the page of their person.
-NOT_SHOWN = {CallTally, Membership}
+NOT_SHOWN = {CallTally, Membership, UsageChange}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
 FACTORIES = {
     factory._meta.model: factory

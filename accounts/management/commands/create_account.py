@@ -34,6 +34,8 @@ class Command(BaseCommand):
         parser.add_argument("--channels", type=int, default=60, help="the most calls at once (default: 60)")
         parser.add_argument("--starts-per-minute", type=int, default=60, help="call starts (default: 60)")
         parser.add_argument("--requests-per-minute", type=int, default=200, help="API requests (default: 200)")
+        parser.add_argument("--daily-calls", type=int, help="the most calls in a day (default: no limit)")
+        parser.add_argument("--daily-minutes", type=int, help="minutes of conversation in a day (default: no limit)")
         add_json_option(parser)
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -71,6 +73,8 @@ def _create(options: dict[str, Any]) -> Account:
         channels=options["channels"],
         starts_per_minute=options["starts_per_minute"],
         requests_per_minute=options["requests_per_minute"],
+        daily_calls=options["daily_calls"],
+        daily_minutes=options["daily_minutes"],
     )
     account.full_clean()
     account.save()
