@@ -16,6 +16,8 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.html import format_html
 from django.utils.http import urlsafe_base64_encode
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.admin_kit import AccountPage, AccountRows
 from accounts.models import Account, Membership, Role
@@ -79,7 +81,8 @@ class MembershipInline(AccountRows, _TabularInline):
     verbose_name_plural = "accounts and roles"
 
 
-admin.site.unregister((User, Group))
+# The pages of django-otp show secrets, and let their readers sign in as others.
+admin.site.unregister((User, Group, TOTPDevice, StaticDevice))
 
 
 @admin.register(User)
@@ -96,7 +99,7 @@ class PersonAdmin(AccountPage, _UserAdmin):
     search_fields = ("username",)
     filter_horizontal = ()
     inlines = (MembershipInline,)
-    actions = ("invite",)
+    actions = ("invite", "reset_second_factor")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave superusers to superusers: whoever sets another's password can sign in as that person."""
@@ -130,6 +133,15 @@ class PersonAdmin(AccountPage, _UserAdmin):
         for person in queryset:
             self._show_link(request, person)
             self.log_change(request, person, "A link to choose a password was made.")
+
+    @admin.action(description="Reset the second factor, for a lost phone", permissions=["change"])
+    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Let the password alone sign in, until the person sets up another second factor."""
+        for person in queryset:
+            TOTPDevice.objects.filter(user=person).delete()
+            StaticDevice.objects.filter(user=person).delete()
+            self.log_change(request, person, "The second factor was reset.")
+        self.message_user(request, "Reset: where their role requires it, they set up a new one at the next sign-in.")
 
     def _show_link(self, request: HttpRequest, person: Any) -> None:
         parts = urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)

@@ -3,18 +3,36 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.http import urlencode
 
 from accounts.admin_kit import AccountPage
+from campaigns_project import second_factor
 from campaigns_project.sign_in import LimitedSignIn
 
 
 class Site(AdminSite):
     login_form = LimitedSignIn
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let nobody in without the second factor, where one is needed."""
+        return super().has_permission(request) and second_factor.is_passed(request.user)
+
+    def get_urls(self) -> list[Any]:
+        return [
+            path("second-factor/", second_factor.enter, name="second_factor"),
+            path("second-factor/set-up/", second_factor.set_up, name="second_factor_set_up"),
+            *super().get_urls(),
+        ]
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Respond with 429 where the form refuses for too many wrong passwords."""
+        """Ask for the second factor after the password. Too many wrong passwords are responded to with 429."""
+        if request.method == "GET" and super().has_permission(request) and not second_factor.is_passed(request.user):
+            wanted = request.GET.get("next", "")
+            query = f"?{urlencode({'next': wanted})}" if wanted else ""
+            return HttpResponseRedirect(reverse("admin:second_factor") + query)
         page = super().login(request, extra_context)
         form = (page.context_data or {}).get("form") if isinstance(page, TemplateResponse) else None
         if form is not None and form.retry_after:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from campaigns_project import log_config
+from campaigns_project import admin_guard, log_config
 from core import services_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -131,6 +131,13 @@ for _url in (PUBLIC_URL, EVENTS_URL):
         ALLOWED_HOSTS.append(_host)  # without it every event of a carrier would be refused
 # Whether trunks may be of the simulated carrier, which calls nobody and says that it did. For tests and benchmarks.
 SIMULATED_CARRIER = env.bool("SIMULATED_CARRIER", default=DEBUG)
+# An address and port of their own for /admin/ and /metrics, which are then served nowhere else.
+ADMIN_ADDRESS = env.str("ADMIN_ADDRESS", default="")
+if ADMIN_ADDRESS:
+    _admin_host, _admin_port = admin_guard.read_address(ADMIN_ADDRESS)
+    ALLOWED_HOSTS.append(_admin_host)
+    if _admin_port == WEB_PORT:
+        raise ImproperlyConfigured("ADMIN_ADDRESS must have another port than WEB_PORT, or it would separate nothing")
 SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
 
 # Servers -------------------------------------------------------------------------------------------------------------
@@ -246,6 +253,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "rest_framework",
     "django_celery_beat",
     "django_structlog",
@@ -263,6 +273,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "campaigns_project.admin_guard.AdminGuard",
     "django.middleware.common.CommonMiddleware",
     "campaigns_project.middleware.BodyLimit",
     "campaigns_project.middleware.CarriersFirst",
@@ -270,6 +281,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "campaigns_project.middleware.RequestLog",
@@ -309,6 +321,13 @@ STATIC_ROOT = DATA_DIR / "static"
 SECURE = PUBLIC_URL.startswith("https://")
 # A working day, in seconds: a browser that is left open is signed out by the next morning.
 SESSION_COOKIE_AGE = 12 * 3600
+# Messages show new tokens and secrets once. A cookie would carry them, readable, into the browser's storage and logs.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+# Roles whose people must set up a second factor: viewer, operator, administrator. Others may.
+SECOND_FACTOR_ROLES = env.list("SECOND_FACTOR_ROLES", default=[])
+if _unknown := set(SECOND_FACTOR_ROLES) - {"viewer", "operator", "administrator"}:
+    raise ImproperlyConfigured(f"SECOND_FACTOR_ROLES has {', '.join(sorted(_unknown))}, which is no role")
+OTP_TOTP_ISSUER = "Trunkline"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None

@@ -81,6 +81,8 @@ STAFFS = {
     "admin/logout/",
     "admin/password_change/",
     "admin/password_change/done/",
+    "admin/second-factor/",
+    "admin/second-factor/set-up/",
     "admin/jsi18n/",
     "admin/r/<path:content_type_id>/<path:object_id>/",
     "admin/(?P<url>.*)$",
