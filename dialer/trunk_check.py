@@ -5,7 +5,6 @@ Rings nobody: the carrier is asked for a call that does not exist, and this serv
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from django.conf import settings
 
 from accounts.carriers import FlowFormat, UnknownCarrier
 from accounts.models import Trunk
+from core import clocks
 from core.encryption import UnreadableSecret
 from dialer import carriers, gate
 from dialer.carriers.base import AnothersCall, CantTell, Carrier, Event, NoSuchCall, Placed
@@ -64,7 +64,7 @@ def _address(trunk: Trunk) -> Step:
 
 def _credentials(trunk: Trunk, carrier: Carrier) -> Step:
     """Ask for a call that does not exist: only a carrier that knows the account says so."""
-    placed = Placed(uuid4(), "+10000000000", "+10000000000", datetime.now(UTC), NO_CALL)
+    placed = Placed(uuid4(), "+10000000000", "+10000000000", clocks.now(), NO_CALL)
     match carrier.look_up([placed])[placed.attempt_id]:
         case NoSuchCall() | Event() | AnothersCall():
             return Step("credentials", True, f"{trunk.kind.label} knows the account {trunk.account_sid}".rstrip())
