@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from rest_framework import serializers
 
 from api.http.responses import Count, ResponseSerializer, Text
+from core import request_context
 
 MESSAGES = {
     400: "Invalid Parameter",
@@ -160,8 +160,7 @@ class Envelope(ResponseSerializer):
 
     def get_request_id(self, content: Content) -> str:
         """Return the id that this request has in the logs: 32 hexadecimal digits."""
-        bound = structlog.contextvars.get_contextvars().get("request_id")
-        return str(bound).replace("-", "") if bound else uuid.uuid4().hex
+        return request_context.request_id() or uuid.uuid4().hex
 
 
 class WrittenEnvelope(Envelope):
