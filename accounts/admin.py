@@ -12,8 +12,18 @@ from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from accounts import caller_ids, carriers, credentials, people_admin  # noqa: F401 -- registers its page
+from accounts import (  # noqa: F401 -- audit_admin and people_admin register their pages
+    audit,
+    audit_admin,
+    caller_ids,
+    carriers,
+    credentials,
+    people_admin,
+)
+from accounts.address_ranges import validate_range
 from accounts.admin_kit import PageAdmin, ReadOnlyAdmin
+from accounts.audit import Verb
+from accounts.audited_pages import actor
 from accounts.carriers import CarrierKind
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Trunk, canonical_address, usual_kinds
 from accounts.signals import carrier_changing
@@ -53,6 +63,10 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     search_fields = ("sid",)
     ordering = ("sid",)
     actions = ("show_webhook_secret", "renew_webhook_secret")
+    told_values = frozenset(
+        {"sid", "is_active", "region", "time_zone", "opens_at", "closes_at", "channels"}
+        | {"starts_per_minute", "requests_per_minute"}
+    )
     fieldsets = (
         (None, {"fields": ("sid", "is_active", "region", "created_at")}),
         ("Calling hours", {"fields": ("time_zone", "opens_at", "closes_at")}),
@@ -95,7 +109,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
                 text = f"{account}: SECRET_KEY has changed since this secret was stored. Make a new one."
                 self.message_user(request, text, messages.ERROR)
                 continue
-            self.log_change(request, account, "The webhook secret was shown.")
+            audit.record(actor(request), Verb.SHOWN, account, what="webhook secret")
             self.message_user(
                 request, format_html("Webhook secret of {}: <code>{}</code>", account, secret), messages.WARNING
             )
@@ -105,9 +119,18 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
         for account in queryset:
             account.webhook_secret = new_secret()
             account.save(update_fields=["webhook_secret"])
-            self.log_change(request, account, "A new webhook secret was made.")
+            audit.record(actor(request), Verb.CHANGED, account, what="webhook secret")
         text = "New webhook secrets: from now on receivers must verify with them. Show them to copy them."
         self.message_user(request, text, messages.WARNING)
+
+
+class ApiKeyForm(_ModelForm):
+    def clean_address_ranges(self) -> list[str]:
+        """Say what is wrong with a range: Django's own message for an array loses the reason."""
+        ranges: list[str] = self.cleaned_data["address_ranges"]
+        for text in ranges:
+            validate_range(text)
+        return ranges
 
 
 @admin.register(ApiKey)
@@ -115,6 +138,7 @@ class ApiKeyAdmin(PageAdmin):
     """Creates keys through `accounts.credentials`, and shows each token once. It is not stored."""
 
     account_path = "account"
+    form = ApiKeyForm
     list_display = ("key", "name", "account_link", "in_use", "last_used_at", "created_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("account",)
@@ -122,11 +146,13 @@ class ApiKeyAdmin(PageAdmin):
     ordering = ("-created_at",)
     autocomplete_fields = ("account",)
     actions = ("rotate", "revoke")
+    told_values = frozenset({"address_ranges"})
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         if obj is None:
-            return [(None, {"fields": ["account", "name"], "description": "The key and its token are made at random."})]
-        shown = ["account_link", "name", "key", "in_use", "last_used_at", "created_at", "revoked_at"]
+            asked = ["account", "name", "address_ranges"]
+            return [(None, {"fields": asked, "description": "The key and its token are made at random."})]
+        shown = ["account_link", "name", "address_ranges", "key", "in_use", "last_used_at", "created_at", "revoked_at"]
         return [(None, {"fields": self._with_local_times(shown)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
@@ -138,12 +164,17 @@ class ApiKeyAdmin(PageAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
-            obj.save(update_fields=["name"])
+            obj.save(update_fields=["name", "address_ranges"])
             return
-        made = credentials.create_key(obj.account, name=obj.name)
+        made = credentials.create_key(
+            obj.account, actor=actor(request), name=obj.name, address_ranges=obj.address_ranges
+        )
         obj.pk = ApiKey.objects.get(key=made.key).pk
         obj.refresh_from_db()
         self._show_token(request, made)
+
+    def log_addition(self, request: HttpRequest, obj: ApiKey, message: Any) -> Any:
+        """Leave the entry to `credentials`."""
 
     @admin.display(description="account", ordering="account__sid")
     def account_link(self, key: ApiKey) -> Any:
@@ -162,19 +193,16 @@ class ApiKeyAdmin(PageAdmin):
         """Create a new key beside each. The old ones still work for a day."""
         for key in queryset:
             try:
-                made = credentials.rotate(key, now=clocks.now())
+                made = credentials.rotate(key, actor=actor(request), now=clocks.now())
             except credentials.Revoked as error:
                 self.message_user(request, f"Not rotated: {error}.", messages.ERROR)
                 continue
-            self.log_change(request, key, f"Rotated: {made.key} takes its place.")
             self._show_token(request, made)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        now = clocks.now()
-        revoked = [key for key in queryset if credentials.revoke(key, now=now)]
-        for key in revoked:
-            self.log_change(request, key, "Revoked.")
+        now, who = clocks.now(), actor(request)
+        revoked = [key for key in queryset if credentials.revoke(key, actor=who, now=now)]
         self.message_user(request, f"Revoked: {len(revoked)}. Clients that sign in with them are refused from now on.")
 
 
@@ -203,6 +231,8 @@ class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
 
     account_path = "account"
     server_verbs = frozenset({"add", "delete"})
+    # Not the trunk: a tenant reads the entry.
+    told_values = frozenset({"channels", "is_active"})
     form = CallerIdForm
     list_display = ("number", "account", "trunk", "channels", "is_active")
     list_filter = ("is_active", "trunk")

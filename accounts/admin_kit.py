@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db import transaction
 from django.db.models import Field, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.template.response import TemplateResponse
-from django.utils import timezone
 
+from accounts import audit
+from accounts.audit import Verb
+from accounts.audited_pages import AuditedPage, actor
 from accounts.memberships import Reach, reach_of
 from accounts.models import Role
 from core.admin_kit import CappedPaginator, LocalTimes, ReadOnly
@@ -148,7 +149,7 @@ class AccountRows(_Base):
         return self.may(request, "view")
 
 
-class AccountPage(AccountRows, _ModelAdmin):
+class AccountPage(AccountRows, AuditedPage):
     """A page of its own: its columns, filters, actions and addresses."""
 
     def get_list_display(self, request: HttpRequest) -> Any:
@@ -164,7 +165,7 @@ class AccountPage(AccountRows, _ModelAdmin):
         return isinstance(name, str) and bool(self.model._meta.get_field(name).is_relation)
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Let each action refuse rows where the person may look only."""
+        """Let each action refuse rows where the person may look only, and do all or nothing, with its entries."""
         actions: Any = super().get_actions(request)
         return {name: (self._guarded(action), name, description) for name, (action, _, description) in actions.items()}
 
@@ -175,13 +176,33 @@ class AccountPage(AccountRows, _ModelAdmin):
                 allowed = self.narrow(rows, self.accounts_for(request, verb))
                 if allowed is not rows and rows.exclude(pk__in=allowed.values("pk")).exists():
                     raise PermissionDenied
-            return action(page, request, rows)
+            with transaction.atomic():
+                return action(page, request, rows)
 
         return guarded
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponseBase:
         """Respond with 404, the same for a row of others and for one that does not exist."""
         raise Http404
+
+
+class ForeignPage(AccountPage):
+    """Put under the pages of other packages. Their actions log nothing: each is recorded by its name."""
+
+    def _guarded(self, action: Callable[..., Any]) -> Callable[..., Any]:
+        guarded = super()._guarded(action)
+
+        @wraps(action)
+        def recorded(page: ForeignPage, request: HttpRequest, rows: QuerySet[Any]) -> Any:
+            chosen = list(rows)
+            with transaction.atomic():
+                response = guarded(page, request, rows)
+                # A response is a question first. Django's own deletion records the rows itself.
+                if response is None and action.__name__ != "delete_selected":
+                    audit.record(actor(request), Verb.RAN, *chosen, what=action.__name__)
+            return response
+
+        return recorded
 
 
 class VisibleRows(admin.RelatedFieldListFilter):
@@ -217,16 +238,6 @@ class PageAdmin(AccountTimes, AccountPage):
         page = super().get_changelist_instance(request)
         self.prepare(page.result_list)
         return page
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """Show Django's log of changes in the same zone as the page that it belongs to."""
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
-            raise Http404
-        zone = self.zone_of(row)
-        with timezone.override(zone):
-            page = super().history_view(request, object_id, {**(extra_context or {}), "subtitle": f"Times in {zone}"})
-            return page.render() if isinstance(page, TemplateResponse) else page
 
     def prepare(self, rows: Iterable[Any]) -> None:
         """Load what a whole page of rows needs from elsewhere, in one query. Does nothing here."""

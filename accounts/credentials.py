@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hmac import compare_digest
@@ -9,6 +10,9 @@ from hmac import compare_digest
 from django.db import transaction
 from django.db.models import Q
 
+from accounts import address_ranges as ranges
+from accounts import audit
+from accounts.audit import Actor, Verb
 from accounts.models import Account, ApiKey
 from core import clocks
 
@@ -38,18 +42,37 @@ class Credentials:
     token: str
 
 
-def create_key(account: Account, *, name: str = "", key: str = "", token: str = "") -> Credentials:
+def create_key(
+    account: Account,
+    *,
+    actor: Actor,
+    name: str = "",
+    key: str = "",
+    token: str = "",
+    address_ranges: Sequence[str] = (),
+) -> Credentials:
     """Store a new key of the account. Key and token are random where they are not given.
+
+    Args:
+        address_ranges: the only networks it may be used from; none: anywhere.
 
     Raises:
         IntegrityError: the key exists already.
     """
     made = Credentials(key or secrets.token_hex(16), token or secrets.token_urlsafe(32))
-    ApiKey.objects.create(account=account, name=name, key=made.key, token_digest=digest(made.token))
+    with transaction.atomic():
+        row = ApiKey.objects.create(
+            account=account,
+            name=name,
+            key=made.key,
+            token_digest=digest(made.token),
+            address_ranges=list(address_ranges),
+        )
+        audit.record(actor, Verb.CREATED, row)
     return made
 
 
-def rotate(key: ApiKey, *, now: datetime, overlap: timedelta = OVERLAP) -> Credentials:
+def rotate(key: ApiKey, *, actor: Actor, now: datetime, overlap: timedelta = OVERLAP) -> Credentials:
     """Create a new key beside the old one, which ends after the overlap, or earlier if it already had an end.
 
     Two keys, not two tokens of one key: the last use of each shows which clients have changed over, and a client that
@@ -63,22 +86,26 @@ def rotate(key: ApiKey, *, now: datetime, overlap: timedelta = OVERLAP) -> Crede
         if not old.works(now):
             raise Revoked(f"the key {old.key} is revoked: create a new one")
         _end(old, now + overlap)
-        return create_key(old.account, name=old.name)
+        made = create_key(old.account, actor=actor, name=old.name, address_ranges=old.address_ranges)
+        audit.record(actor, Verb.ROTATED, old, what=f"ends at {old.revoked_at:%Y-%m-%d %H:%M} UTC")
+        return made
 
 
-def revoke(key: ApiKey, *, now: datetime) -> bool:
+def revoke(key: ApiKey, *, actor: Actor, now: datetime) -> bool:
     """End the key now. Returns False, and changes nothing, where it had ended before."""
     with transaction.atomic():
-        old = ApiKey.objects.select_for_update().get(pk=key.pk)
+        old = ApiKey.objects.select_for_update().select_related("account").get(pk=key.pk)
         if not old.works(now):
             return False
         _end(old, now)
+        audit.record(actor, Verb.REVOKED, old)
         return True
 
 
-def find_account(user: str, token: str) -> Account | None:
-    """Return the active account that signs in with key:token or, as old clients do, with sid:token; else None.
+def find_key(user: str, token: str) -> ApiKey | None:
+    """Return the key that key:token or, as old clients have it, sid:token belongs to; None for wrong credentials.
 
+    The key works and its account is active.
     Records that the key was used.
     """
     now = clocks.now()
@@ -90,7 +117,12 @@ def find_account(user: str, token: str) -> Account | None:
     if not matching:
         return None
     _record_use(matching[0], now)
-    return matching[0].account
+    return matching[0]
+
+
+def may_be_used_from(key: ApiKey, address: str) -> bool:
+    """Tell whether the key may be used from this address."""
+    return ranges.contains(key.address_ranges, address)
 
 
 def _record_use(key: ApiKey, now: datetime) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.models import Membership, Role
+from accounts.models import Account, Membership, Role
 
 RANKS = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMINISTRATOR: 3}
 
@@ -48,6 +48,12 @@ def reach_of(user: Any) -> Reach:
         return SUPERUSER
     ranks = {account: RANKS[Role(role)] for account, role in _memberships(user)}
     return Reach(ranks.pop(None, 0), {account: rank for account, rank in ranks.items() if account is not None})
+
+
+def only_account_of(user: Any) -> Account | None:
+    """Return the account of a person who is a member of one alone; None for anyone else."""
+    rows = list(Membership.objects.filter(user=user).select_related("account")[:2])
+    return rows[0].account if len(rows) == 1 else None
 
 
 def _memberships(user: Any) -> list[tuple[int | None, str]]:

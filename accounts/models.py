@@ -14,6 +14,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts import carriers
+from accounts.address_ranges import validate_range
+from accounts.audit_entry import AuditEntry  # noqa: F401 -- Django finds models here
 from accounts.calling_hours import CallingHours
 from accounts.carriers import CarrierKind
 from accounts.webhook_secrets import new_secret
@@ -245,6 +247,12 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
     revoked_at = models.DateTimeField(null=True, blank=True, help_text="From this moment on the key is refused.")
+    address_ranges = ArrayField(
+        models.CharField(max_length=43, validators=[validate_range]),
+        default=list,
+        blank=True,
+        help_text="The only networks it may be used from: 192.0.2.0/24, 2001:db8::/32, with commas. Empty: anywhere.",
+    )
 
     class Meta:
         verbose_name = "API key"

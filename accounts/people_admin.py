@@ -19,7 +19,10 @@ from django.utils.http import urlsafe_base64_encode
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from accounts import audit
 from accounts.admin_kit import AccountPage, AccountRows
+from accounts.audit import Verb
+from accounts.audited_pages import actor
 from accounts.models import Account, Membership, Role
 
 # Django's admin classes are generic for the type checker only.
@@ -98,6 +101,7 @@ class PersonAdmin(AccountPage, _UserAdmin):
     list_filter = ("is_active",)
     search_fields = ("username",)
     filter_horizontal = ()
+    told_values = frozenset({"username", "is_active", "role"})
     inlines = (MembershipInline,)
     actions = ("invite", "reset_second_factor")
 
@@ -116,9 +120,10 @@ class PersonAdmin(AccountPage, _UserAdmin):
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if not change:
-                Membership.objects.create(
+                membership = Membership.objects.create(
                     user=obj, account=form.cleaned_data["account"], role=form.cleaned_data["role"]
                 )
+                audit.record(actor(request), Verb.CREATED, membership)
         if not obj.has_usable_password():
             self._show_link(request, obj)
 
@@ -132,7 +137,6 @@ class PersonAdmin(AccountPage, _UserAdmin):
     def invite(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for person in queryset:
             self._show_link(request, person)
-            self.log_change(request, person, "A link to choose a password was made.")
 
     @admin.action(description="Reset the second factor, for a lost phone", permissions=["change"])
     def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -144,6 +148,7 @@ class PersonAdmin(AccountPage, _UserAdmin):
         self.message_user(request, "Reset: where their role requires it, they set up a new one at the next sign-in.")
 
     def _show_link(self, request: HttpRequest, person: Any) -> None:
+        audit.record(actor(request), Verb.INVITED, person)
         parts = urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
         address = request.build_absolute_uri(reverse("choose_password", args=parts))
         text = "Give this link to {}, who chooses a password there within three days: <code>{}</code>"

@@ -34,10 +34,20 @@ def hold_shared(campaign_ids: "QuerySet[Any, Any]") -> None:
         )
 
 
-def hold(campaign_id: UUID) -> None:
-    """Lock the campaign exclusively: wait for the batches at work, and make later ones wait for this transaction."""
+def hold(campaign_ids: Sequence[UUID]) -> None:
+    """Lock the campaigns exclusively: wait for the batches at work, and make later ones wait for this transaction.
+
+    In the same order as `hold_shared`, so that nobody waits for each other.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s::uuid::text, 0))", [campaign_id])
+        cursor.execute(
+            """
+            SELECT pg_advisory_xact_lock(key) FROM (
+                SELECT DISTINCT hashtextextended(id::text, 0) AS key FROM unnest(%s::uuid[]) AS campaign(id) ORDER BY 1
+            ) AS keys
+            """,
+            [list(campaign_ids)],
+        )
 
 
 def try_hold(campaign_ids: Sequence[UUID]) -> list[UUID]:

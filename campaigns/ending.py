@@ -59,21 +59,26 @@ class Waiting(NamedTuple):
         return f"call {self.pk}"
 
 
-def begin(campaign: Campaign, to: str, *, at: datetime, reason: str) -> None:
-    """Move a campaign to its end and end its first slice of calls, inside the caller's transaction and under its lock.
+def begin(campaigns: Sequence[Campaign], to: str, *, at: datetime, reason: str) -> None:
+    """Move campaigns to their end, inside the caller's transaction and under their locks.
 
-    A campaign with more calls than that, or with one that can't be ended, goes on ending after the commit.
+    The calls of many campaigns end after the commit, a slice of each in turn. Those of one campaign begin to end here:
+    most have no more than one slice. With more calls, or with one that can't be ended, it goes on after the commit too.
     """
-    campaign_states.move([campaign], to, at=at, reason=reason, ended_at=at, is_ending=True, is_loading=False)
+    campaign_states.move(campaigns, to, at=at, reason=reason, ended_at=at, is_ending=True, is_loading=False)
+    if len(campaigns) == 1:
+        _end_first_slice(campaigns[0], at)
+    if any(campaign.is_ending for campaign in campaigns):
+        transaction.on_commit(enqueue_turn)
 
+
+def _end_first_slice(campaign: Campaign, at: datetime) -> None:
     def end_first_slice() -> None:
         with transaction.atomic():
             _find_faults_before_the_commit()
             _Sweep(campaign.pk).end_slice(campaign, at, _end)
 
     together(WORK, end_first_slice, otherwise=lambda: None)
-    if campaign.is_ending:
-        transaction.on_commit(enqueue_turn)
 
 
 def mark_expired(now: datetime) -> None:

@@ -1,16 +1,18 @@
 """What a person may do to a campaign: create it, change it, and use one of the verbs in `VERBS`.
 
-The API and the admin both call these functions. Each one checks and changes under the campaign's lock, all or nothing,
-and raises InvalidRequest with a sentence for a person.
+The API and the admin both call these functions. Each one takes the actor, checks and changes under the campaign's lock,
+all or nothing, with the audit entry that says who did it, and raises InvalidRequest with a sentence for a person.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Actor
 from accounts.models import Account
 from campaigns import audience, campaign_lock, campaign_states, carrier_fit, ending, filled_texts, signals, spoken_text
 from campaigns.loading import START_DUE
@@ -25,10 +27,13 @@ Status = Campaign.Status
 # The longest life of a campaign without an end. Exotel's Campaigns API, too, cancels paused campaigns after 30 days.
 LONGEST = timedelta(days=30)
 
+_GONE = "the campaign ended long ago, and has just been deleted: there is nothing left to change"
+
 
 def create(
     account: Account,
     *,
+    actor: Actor,
     numbers: Sequence[str] = (),
     custom_field: str = "",
     now: datetime,
@@ -39,6 +44,7 @@ def create(
 
     Args:
         account: owns the campaign.
+        actor: who creates it.
         numbers: whom to call, in E.164; ignored where `columns` has list_ids.
         custom_field: a text for the flow and the report.
         now: the start, unless `columns` has send_at.
@@ -61,6 +67,7 @@ def create(
         audience.add_calls(campaign, numbers, allowance or audience.Allowance.of(account))
         if not campaign.is_loading:
             filled_texts.require_readable(campaign)
+        audit.record(actor, audit.Verb.CREATED, campaign, what=_audience(campaign, numbers), at=now)
         # The commit may be that of a larger transaction, which also stores the response of an idempotent request.
         transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
         transaction.on_commit(_enqueue_start)
@@ -71,6 +78,7 @@ def create(
 def change(
     campaign: Campaign,
     *,
+    actor: Actor,
     now: datetime,
     numbers: Sequence[str] | None = None,
     custom_field: str | None = None,
@@ -81,7 +89,7 @@ def change(
     Args as for `create`; what is None or not named stays as it is.
     """
     with transaction.atomic():
-        campaign = _locked(campaign)
+        campaign = _locked_one(campaign)
         if not has_not_started(campaign):
             raise WrongState(
                 f"the campaign has started and is {campaign.status}: only action, status_callback, call_status_callback"
@@ -89,8 +97,7 @@ def change(
             )
         if refusal := _why_ending(campaign):
             raise WrongState(f"can't change this campaign: {refusal}")
-        for name, value in columns.items():
-            setattr(campaign, name, value)
+        what = _assign(campaign, columns)
         _set_end(campaign, now)
         _check_text(campaign)
         campaign.save()
@@ -105,19 +112,21 @@ def change(
             raise InvalidRequest("call_duplicate_numbers can only be changed together with from or lists")
         if not campaign.is_loading:
             filled_texts.require_readable(campaign)
+        what += ["custom_field"] * (custom_field is not None) + ["numbers"] * (numbers is not None)
+        audit.record(actor, audit.Verb.CHANGED, campaign, what=_names(what), at=now)
         transaction.on_commit(_enqueue_start)
     return campaign
 
 
-def change_callbacks(campaign: Campaign, **callbacks: str) -> Campaign:
+def change_callbacks(campaign: Campaign, *, actor: Actor, **callbacks: str) -> Campaign:
     """Change the addresses that webhooks about a campaign that has not ended are sent to."""
     with transaction.atomic():
-        campaign = _locked(campaign)
+        campaign = _locked_one(campaign)
         if not campaign.is_open:
             raise WrongState(f"the campaign is {campaign.status}: nothing can be changed any more")
-        for name, value in callbacks.items():
-            setattr(campaign, name, value)
+        what = _assign(campaign, callbacks)
         campaign.save(update_fields=[*callbacks, "updated_at"])
+        audit.record(actor, audit.Verb.CHANGED, campaign, what=_names(what))
     return campaign
 
 
@@ -134,14 +143,22 @@ def _no_obstacle(_campaign: Campaign, _now: datetime) -> str:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What became of a verb over many campaigns: those that it was done to, and why not to the others."""
+
+    done: list[Campaign]
+    refusals: list[tuple[Campaign, str]]
+
+
+@dataclass(frozen=True)
 class Verb:
-    """Something that a person does to a campaign; call it with the campaign to do it.
+    """Something that a person does to campaigns; call it with one to do it, or `apply` it to many.
 
     Attributes:
         name: the word in a button, and in `action` of the API.
         past: the same verb after the fact.
         allowed_from: the states in which it may be used.
-        step: make the change, inside the transaction.
+        step: make the change to all of the campaigns, inside the transaction. Takes them, now, and the reason.
         obstacle: why it may not be used now although the state allows it; "" where it may.
         consequence: what a person must confirm first, because there is no way back; "" where there is one.
         is_action: whether it is an `action` of the API.
@@ -150,7 +167,7 @@ class Verb:
     name: str
     past: str
     allowed_from: frozenset[Campaign.Status]
-    step: Callable[[Campaign, datetime], None]
+    step: Callable[[Sequence[Campaign], datetime, str], None]
     obstacle: Callable[[Campaign, datetime], str] = _no_obstacle
     consequence: str = ""
     is_action: bool = True
@@ -158,20 +175,37 @@ class Verb:
     # Django's templates call whatever is callable.
     do_not_call_in_templates: ClassVar = True
 
-    def __call__(self, campaign: Campaign, *, now: datetime | None = None) -> Campaign:
+    def __call__(self, campaign: Campaign, *, actor: Actor, now: datetime | None = None) -> Campaign:
         """Do it, under the campaign's lock. Returns the campaign as it is now.
 
         Raises:
             WrongState: the campaign's state does not allow it.
         """
-        now = now or clocks.now()
         with transaction.atomic():
-            campaign = _locked(campaign)
-            if refusal := self.refusal(campaign, now):
-                raise WrongState(f"can't {self.name} this campaign: {refusal}")
-            self.step(campaign, now)
+            outcome = self.apply([campaign], actor=actor, now=now)
+            for _, refusal in outcome.refusals:
+                raise WrongState(refusal)
+            if not outcome.done:
+                raise WrongState(_GONE)
+            [campaign] = outcome.done
             campaign.refresh_from_db()
         return campaign
+
+    def apply(self, campaigns: Sequence[Campaign], *, actor: Actor, now: datetime | None = None) -> Outcome:
+        """Do it to those of the campaigns whose state allows it, in one transaction and as many statements as for one.
+
+        Each campaign is a lock: a thousand of them are a sixth of those that PostgreSQL has.
+        """
+        now = now or clocks.now()
+        with transaction.atomic():
+            rows = _locked(campaigns)
+            reasons = {row.pk: self.refusal(row, now) for row in rows}
+            willing = [row for row in rows if not reasons[row.pk]]
+            if willing:
+                self.step(willing, now, f"{self.past} by {actor}")
+                audit.record(actor, audit.Verb(self.past), *willing, at=now)
+        refused = [(row, f"can't {self.name} this campaign: {reasons[row.pk]}") for row in rows if reasons[row.pk]]
+        return Outcome(willing, refused)
 
     def refusal(self, campaign: Campaign, now: datetime) -> str:
         """Return why the verb may not be used on this campaign now; "" where it may."""
@@ -181,31 +215,36 @@ class Verb:
         return _why_ending(campaign) or self.obstacle(campaign, now)
 
 
-def _pause(campaign: Campaign, now: datetime) -> None:
+def _pause(campaigns: Sequence[Campaign], now: datetime, reason: str) -> None:
     """Call no more numbers; calls that are up finish."""
-    campaign_states.move([campaign], Status.PAUSED, at=now, reason="paused on request")
+    campaign_states.move(campaigns, Status.PAUSED, at=now, reason=reason)
 
 
-def _resume(campaign: Campaign, now: datetime) -> None:
+def _resume(campaigns: Sequence[Campaign], now: datetime, reason: str) -> None:
     """Call the numbers that are left; a campaign that was paused before its start waits for it again."""
-    if misfit := carrier_fit.misfit(campaign, _custom_field(campaign)):
-        raise WrongState(f"can't resume this campaign: {misfit.field}: {misfit.reason}")
-    if campaign.started_at is None and (campaign.send_at > now or campaign.is_loading):
-        campaign_states.move([campaign], Status.CREATED, at=now, reason="resumed before the start")
-        return
-    started_at = campaign.started_at or now
-    columns = {"started_at": started_at, "idle_until": None}
-    campaign_states.move([campaign], Status.IN_PROGRESS, at=now, reason="resumed on request", **columns)
-    transaction.on_commit(lambda: signals.work_due.send(Campaign, account_ids=[campaign.account_id]))
+    unstarted = [campaign for campaign in campaigns if campaign.started_at is None]
+    started = [campaign for campaign in campaigns if campaign.started_at]
+    waiting = [campaign for campaign in unstarted if campaign.send_at > now or campaign.is_loading]
+    due = [campaign for campaign in unstarted if not (campaign.send_at > now or campaign.is_loading)]
+    campaign_states.move(waiting, Status.CREATED, at=now, reason=f"{reason}, before the start")
+    columns = {"started_at": now, "idle_until": None}
+    campaign_states.move(due, Status.IN_PROGRESS, at=now, reason=reason, **columns)
+    campaign_states.move(started, Status.IN_PROGRESS, at=now, reason=reason, idle_until=None)
+    if accounts := sorted({campaign.account_id for campaign in [*due, *started]}):
+        transaction.on_commit(lambda: signals.work_due.send(Campaign, account_ids=accounts))
 
 
 def _why_not_resumed(campaign: Campaign, now: datetime) -> str:
-    return "its end has come while it was paused" if campaign.expires_at <= now else ""
+    if campaign.expires_at <= now:
+        return "its end has come while it was paused"
+    custom_field = getattr(campaign, "custom_field", None)
+    misfit = carrier_fit.misfit(campaign, custom_field.value if custom_field else "")
+    return f"{misfit.field}: {misfit.reason}" if misfit else ""
 
 
-def _complete(campaign: Campaign, now: datetime) -> None:
-    """End the campaign: the calls that are left fail, calls that are up finish."""
-    ending.begin(campaign, Status.COMPLETED, at=now, reason="the campaign was completed on request")
+def _complete(campaigns: Sequence[Campaign], now: datetime, reason: str) -> None:
+    """End the campaigns: the calls that are left fail, calls that are up finish."""
+    ending.begin(campaigns, Status.COMPLETED, at=now, reason=reason)
 
 
 def _why_not_completed(campaign: Campaign, _now: datetime) -> str:
@@ -214,13 +253,13 @@ def _why_not_completed(campaign: Campaign, _now: datetime) -> str:
     return ""
 
 
-def _archive(campaign: Campaign, now: datetime) -> None:
-    campaign_states.move([campaign], Status.ARCHIVED, at=now, reason="archived on request")
+def _archive(campaigns: Sequence[Campaign], now: datetime, reason: str) -> None:
+    campaign_states.move(campaigns, Status.ARCHIVED, at=now, reason=reason)
 
 
-def _delete(campaign: Campaign, now: datetime) -> None:
-    """Call nobody. The row stays, with the state deleted."""
-    ending.begin(campaign, Status.DELETED, at=now, reason="deleted on request")
+def _delete(campaigns: Sequence[Campaign], now: datetime, reason: str) -> None:
+    """Call nobody. The rows stay, with the state deleted."""
+    ending.begin(campaigns, Status.DELETED, at=now, reason=reason)
 
 
 def _why_not_deleted(campaign: Campaign, _now: datetime) -> str:
@@ -270,15 +309,39 @@ def _why_ending(campaign: Campaign) -> str:
 # Parts of the above --------------------------------------------------------------------------------------------------
 
 
-def _locked(campaign: Campaign) -> Campaign:
-    campaign_lock.hold(campaign.pk)
-    # Lock the row as well, in case two requests change different fields. `no_key`, so that inserting attempts, whose
-    # foreign keys point to it, does not wait.
-    rows = Campaign.objects.select_for_update(of=("self",), no_key=True).select_related("account")
-    locked = rows.filter(pk=campaign.pk, is_purging=False).first()
-    if locked is None:
-        raise WrongState("the campaign ended long ago, and has just been deleted: there is nothing left to change")
-    return locked
+def _locked(campaigns: Sequence[Campaign]) -> list[Campaign]:
+    """Lock the campaigns and load them as they are now, but for those that are deleted for their age."""
+    ids = [campaign.pk for campaign in campaigns]
+    campaign_lock.hold(ids)
+    # Lock the rows as well, in case two requests change different fields. `no_key`, so that inserting attempts, whose
+    # foreign keys point to them, does not wait.
+    rows = Campaign.objects.select_for_update(of=("self",), no_key=True)
+    rows = rows.select_related("account", "caller_id__trunk", "custom_field")
+    return list(rows.filter(pk__in=ids, is_purging=False).order_by("pk"))
+
+
+def _locked_one(campaign: Campaign) -> Campaign:
+    """Lock the campaign and load it as it is now. Raises WrongState where it has just been deleted for its age."""
+    for locked in _locked([campaign]):
+        return locked
+    raise WrongState(_GONE)
+
+
+def _audience(campaign: Campaign, numbers: Sequence[str]) -> str:
+    """Tell how many are called, for the audit: numbers stand in no entry."""
+    return f"lists: {len(campaign.list_ids)}" if campaign.list_ids else f"numbers: {len(numbers):,}"
+
+
+def _assign(campaign: Campaign, columns: Mapping[str, Any]) -> list[str]:
+    """Give the campaign its new values. Returns the names of those that differ."""
+    changed = [name for name, value in columns.items() if getattr(campaign, name) != value]
+    for name, value in columns.items():
+        setattr(campaign, name, value)
+    return changed
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing differs"
 
 
 def _set_end(campaign: Campaign, now: datetime) -> None:

@@ -163,6 +163,6 @@ def _finish(campaign: Campaign, now: datetime) -> None:
     try:
         filled_texts.require_readable(campaign)
     except InvalidRequest as unreadable:
-        ending.begin(campaign, Campaign.Status.FAILED, at=now, reason=str(unreadable))
+        ending.begin([campaign], Campaign.Status.FAILED, at=now, reason=str(unreadable))
     else:
         transaction.on_commit(lambda: enqueue(START_DUE))

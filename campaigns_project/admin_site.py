@@ -1,14 +1,18 @@
-"""The admin's site: no page without `AccountRows`, and limits on wrong passwords."""
+"""The admin's site: no page without `AccountRows` and audit entries, and limits on wrong passwords."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.admin import AdminSite
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 
-from accounts.admin_kit import AccountPage
+from accounts import audit
+from accounts.admin_kit import AccountPage, ForeignPage
+from accounts.audit import Verb
+from accounts.audited_pages import actor
 from campaigns_project import second_factor
 from campaigns_project.sign_in import LimitedSignIn
 
@@ -40,9 +44,17 @@ class Site(AdminSite):
             page.headers["Retry-After"] = str(form.retry_after)
         return page
 
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Record that the own password was changed, which the page confirms by a redirect."""
+        with transaction.atomic():
+            page = super().password_change(request, extra_context)
+            if request.method == "POST" and page.status_code == 302:
+                audit.record(actor(request), Verb.CHANGED, cast(Any, request.user), what="password")
+        return page
+
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Give pages of other packages to the server's administrators alone: such pages know no accounts."""
         page: Any = admin_class or AccountPage
         if not issubclass(page, AccountPage):
-            page = type(page.__name__, (AccountPage, page), {"__module__": page.__module__})
+            page = type(page.__name__, (ForeignPage, page), {"__module__": page.__module__})
         super().register(model_or_iterable, page, **options)

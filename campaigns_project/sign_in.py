@@ -1,4 +1,4 @@
-"""The admin's form to sign in, with limits on wrong passwords."""
+"""The admin's form to sign in, with limits on wrong passwords and an entry for each try."""
 
 from functools import cache
 from hashlib import sha256
@@ -6,10 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 
+from accounts import audit
+from accounts.audit import Subject, Verb
+from accounts.memberships import only_account_of
 from api.http.rate_limits import Meter, Reading
 from api.http.sign_in_limit import client_network
+
+User = get_user_model()
 
 WINDOW_SECONDS = 15 * 60
 # Wrong passwords in a window: a person who mistypes needs a few.
@@ -49,15 +55,32 @@ class LimitedSignIn(AdminAuthenticationForm):
         windows = _Windows(sha256(name.encode()).hexdigest()[:32], network)
         self.retry_after = windows.wait()
         if self.retry_after:
+            if windows.is_first_refusal():
+                self._record(Verb.SIGN_IN_LIMITED)
             minutes = -(-self.retry_after // 60)
             raise ValidationError(f"Too many wrong passwords: try again in {minutes} minutes.", code="too-many")
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
-            windows.count_failure()
+            if windows.count_failure():
+                self._record(Verb.SIGN_IN_FAILED)
             raise
+        if self.user_cache is None:  # a field was left empty: no password was looked at
+            return cleaned
         windows.remember()
+        self._record(Verb.SIGNED_IN)
         return cleaned
+
+    def _record(self, verb: Verb) -> None:
+        """Record the try. What was typed is not told where nobody has that name: it may be a password."""
+        person = self.user_cache
+        if person is None:
+            person = User.objects.filter(username=self.cleaned_data.get("username", "")).first()
+        if person is None:
+            audit.record(audit.UNKNOWN, verb, Subject(User, "a name that nobody has"))
+            return
+        who = audit.of_user(person) if verb == Verb.SIGNED_IN else audit.UNKNOWN
+        audit.record(who, verb, Subject(User, person.get_username(), only_account_of(person), str(person.pk)))
 
 
 class _Windows:
@@ -78,11 +101,18 @@ class _Windows:
         ]
         return max(waits)
 
-    def count_failure(self) -> None:
+    def count_failure(self) -> bool:
+        """Count a wrong password. Returns whether to record it: a network's guesses beyond its limit are not."""
         meter = wrong_passwords()
         meter.admit(self.of_both, PER_NAME_AND_NETWORK)
         meter.admit(self.of_name, PER_NAME)
-        meter.admit(self.of_network, PER_NETWORK)
+        of_network = meter.admit(self.of_network, PER_NETWORK)
+        return of_network is None or of_network.admitted
+
+    def is_first_refusal(self) -> bool:
+        """Tell whether the name was refused here for the first time in the window."""
+        refused = wrong_passwords().admit(f"{self.of_both}/refused", 1)
+        return refused is None or refused.admitted
 
     def remember(self) -> None:
         _sign_ins().admit(self.of_both, 1)

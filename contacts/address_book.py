@@ -9,10 +9,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
+from accounts import audit
+from accounts.audit import Actor, Subject, Verb
 from accounts.models import Account
 from contacts.models import Contact
 from core import clocks
 from core.errors import Conflict
+from core.ids import wire_id
 
 # The columns that hold text about a person. A CSV file may name them.
 TEXT_COLUMNS = ("first_name", "last_name", "company_name", "email", "tag")
@@ -26,7 +29,7 @@ class ContactAddition:
     is_new: bool
 
 
-def add(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[ContactAddition]:
+def add(account: Account, wanted: Sequence[Mapping[str, Any]], *, actor: Actor) -> list[ContactAddition]:
     """Add a contact for each number that the account does not have. An existing contact stays as it is.
 
     Args:
@@ -40,17 +43,21 @@ def add(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[ContactAd
     candidates = [Contact(account=account, **columns) for columns in wanted]
     for candidate in candidates:
         first.setdefault(candidate.number, candidate)
-    Contact.objects.bulk_create(first.values(), ignore_conflicts=True)
-    stored = {contact.number: contact for contact in Contact.objects.filter(account=account, number__in=first)}
-    additions = []
-    for candidate in candidates:
-        contact = stored[candidate.number]
-        is_new = contact.pk == candidate.pk and first[candidate.number] is candidate
-        additions.append(ContactAddition(contact, is_new))
+    with transaction.atomic():
+        Contact.objects.bulk_create(first.values(), ignore_conflicts=True)
+        stored = {contact.number: contact for contact in Contact.objects.filter(account=account, number__in=first)}
+        additions = []
+        for candidate in candidates:
+            contact = stored[candidate.number]
+            is_new = contact.pk == candidate.pk and first[candidate.number] is candidate
+            additions.append(ContactAddition(contact, is_new))
+        _record(actor, Verb.CREATED, account, [addition.contact for addition in additions if addition.is_new])
     return additions
 
 
-def change(account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]]) -> list[Contact | None]:
+def change(
+    account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]], *, actor: Actor
+) -> list[Contact | None]:
     """Change columns of contacts.
 
     Returns:
@@ -78,16 +85,19 @@ def change(account: Account, changes: Sequence[tuple[Contact, Mapping[str, Any]]
     try:
         with transaction.atomic():
             Contact.objects.bulk_update(rows.values(), columns_of_a_contact, batch_size=500)
+            what = ", ".join(sorted({name for _, given in changes for name in given}))
+            _record(actor, Verb.CHANGED, account, list(rows.values()), what=what)
     except IntegrityError as error:
         raise Conflict("a number was given to another contact at the same moment: send the request again") from error
     return changed
 
 
-def delete(contact: Contact) -> None:
+def delete(contact: Contact, *, actor: Actor) -> None:
     """Delete a contact, from every list as well."""
     with transaction.atomic():
         # Waits for uploads that are putting the contact into a list, so that it is taken out of that list too.
         Contact.objects.select_for_update().filter(pk=contact.pk).first()
+        _record(actor, Verb.DELETED, contact.account, [contact])
         contact.delete()
 
 
@@ -99,3 +109,12 @@ def find(account: Account, *, name: str = "", list_ids: Collection[UUID] | None 
     if list_ids is not None:
         found = found.filter(entries__contact_list__in=list_ids).distinct()
     return found
+
+
+def _record(actor: Actor, verb: Verb, account: Account, contacts: Sequence[Contact], what: str = "") -> None:
+    """Record one entry however many contacts. It outlives them, so that no number and no name stands in it."""
+    if len(contacts) == 1:
+        subject = Subject(Contact, f"contact {wire_id(contacts[0].pk)}", account, str(contacts[0].pk))
+        audit.record(actor, verb, subject, what=what)
+    elif contacts:
+        audit.record(actor, verb, Subject(Contact, f"{len(contacts):,} contacts", account), what=what)

@@ -8,6 +8,8 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Max
 
+from accounts import audit
+from accounts.audit import Actor, Verb
 from accounts.models import Account
 from contacts import signals
 from contacts.models import Contact, ContactList, CsvUpload, ListEntry
@@ -28,7 +30,13 @@ class ListCreation:
 
 
 def create(
-    account: Account, name: str, tag: str = "", kind: str = ContactList.Type.STATIC, *, allows_blanks: bool = False
+    account: Account,
+    name: str,
+    tag: str = "",
+    kind: str = ContactList.Type.STATIC,
+    *,
+    actor: Actor,
+    allows_blanks: bool = False,
 ) -> ListCreation:
     """Create a list, or return the one that has the name already, as it is.
 
@@ -38,12 +46,16 @@ def create(
     candidate = ContactList(account=account, name=name, tag=tag, type=kind, allows_blanks=allows_blanks)
     require_blanks_make_sense(candidate, {})
     # One statement, so that of two requests at the same moment the second gets the list of the first.
-    ContactList.objects.bulk_create([candidate], ignore_conflicts=True)
-    stored = ContactList.objects.get(account=account, name=name)
-    return ListCreation(stored, stored.pk == candidate.pk)
+    with transaction.atomic():
+        ContactList.objects.bulk_create([candidate], ignore_conflicts=True)
+        stored = account.contact_lists.get(name=name)
+        is_new = stored.pk == candidate.pk
+        if is_new:
+            audit.record(actor, Verb.CREATED, stored)
+    return ListCreation(stored, is_new)
 
 
-def create_all(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[ListCreation]:
+def create_all(account: Account, wanted: Sequence[Mapping[str, Any]], *, actor: Actor) -> list[ListCreation]:
     """Create a static list for each of `wanted`, in two statements. Of two with one name the first counts.
 
     Args:
@@ -55,17 +67,21 @@ def create_all(account: Account, wanted: Sequence[Mapping[str, Any]]) -> list[Li
     candidates: dict[str, ContactList] = {}
     for columns in wanted:
         candidates.setdefault(columns["name"], ContactList(account=account, **columns))
-    ContactList.objects.bulk_create(candidates.values(), ignore_conflicts=True)
-    stored = {row.name: row for row in ContactList.objects.filter(account=account, name__in=candidates)}
     creations = []
-    for columns in wanted:
-        candidate = candidates.pop(columns["name"], None)
-        contact_list = stored[columns["name"]]
-        creations.append(ListCreation(contact_list, candidate is not None and candidate.pk == contact_list.pk))
+    with transaction.atomic():
+        ContactList.objects.bulk_create(candidates.values(), ignore_conflicts=True)
+        stored = {row.name: row for row in account.contact_lists.filter(name__in=candidates)}
+        for columns in wanted:
+            candidate = candidates.pop(columns["name"], None)
+            contact_list = stored[columns["name"]]
+            creations.append(ListCreation(contact_list, candidate is not None and candidate.pk == contact_list.pk))
+        audit.record(actor, Verb.CREATED, *(creation.contact_list for creation in creations if creation.is_new))
     return creations
 
 
-def change_all(account: Account, changes: Sequence[tuple[ContactList, Mapping[str, Any]]]) -> list[ContactList | None]:
+def change_all(
+    account: Account, changes: Sequence[tuple[ContactList, Mapping[str, Any]]], *, actor: Actor
+) -> list[ContactList | None]:
     """Change names and tags of lists, in a few statements.
 
     Returns:
@@ -89,10 +105,12 @@ def change_all(account: Account, changes: Sequence[tuple[ContactList, Mapping[st
         contact_list.updated_at = clocks.now()
         changed.append(contact_list)
     rows = {row.pk: row for row in changed if row}
+    told = {row.pk: ", ".join(columns) for row, columns in changes}
     try:
         with transaction.atomic():
             columns_of_a_list = ["name", "tag", "allows_blanks", "updated_at"]
             ContactList.objects.bulk_update(rows.values(), columns_of_a_list, batch_size=500)
+            audit.record_each(actor, Verb.CHANGED, ((row, told[row.pk]) for row in rows.values()))
     except IntegrityError as error:
         raise Conflict("a name was given to another list at the same moment: send the request again") from error
     return changed
@@ -104,7 +122,7 @@ def require_blanks_make_sense(contact_list: ContactList, columns: Mapping[str, A
         raise InvalidRequest("'allow_blanks': only a dynamic list has values that may be blank: leave it out")
 
 
-def change(contact_list: ContactList, **columns: Any) -> ContactList:
+def change(contact_list: ContactList, *, actor: Actor, **columns: Any) -> ContactList:
     """Rename a list, change its tag, or whether it allows blanks, which counts for the rows loaded from then on.
 
     Raises:
@@ -117,12 +135,13 @@ def change(contact_list: ContactList, **columns: Any) -> ContactList:
     try:
         with transaction.atomic():
             contact_list.save(update_fields=[*columns, "updated_at"])
+            audit.record(actor, Verb.CHANGED, contact_list, what=", ".join(columns))
     except IntegrityError as error:
         raise Conflict(f"there is another list named {contact_list.name[:100]}: choose another name") from error
     return contact_list
 
 
-def delete(contact_list: ContactList) -> None:
+def delete(contact_list: ContactList, *, actor: Actor) -> None:
     """Delete a list. Its contacts stay.
 
     Raises:
@@ -134,10 +153,11 @@ def delete(contact_list: ContactList) -> None:
         ContactList.objects.select_for_update().get(pk=contact_list.pk)
         require_loaded([contact_list])
         signals.list_deletion_requested.send(ContactList, contact_list=contact_list)
+        audit.record(actor, Verb.DELETED, contact_list)
         contact_list.delete()
 
 
-def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID]) -> dict[UUID, bool]:
+def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID], *, actor: Actor) -> dict[UUID, bool]:
     """Add contacts of the account to a static list.
 
     Returns:
@@ -162,14 +182,17 @@ def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID]) -> dict
             [ListEntry(contact_list=contact_list, contact_id=contact_id) for contact_id in new], ignore_conflicts=True
         )
         _touch(contact_list)
+        audit.record(actor, Verb.CHANGED, contact_list, what=f"contacts added: {len(new):,}")
     return {contact_id: contact_id not in present for contact_id in known}
 
 
-def remove_contact(contact_list: ContactList, contact_id: UUID) -> bool:
+def remove_contact(contact_list: ContactList, contact_id: UUID, *, actor: Actor) -> bool:
     """Remove a contact from the list. Returns whether it was in it."""
-    removed, _ = ListEntry.objects.filter(contact_list=contact_list, contact=contact_id).delete()
-    if removed:
-        _touch(contact_list)
+    with transaction.atomic():
+        removed, _ = ListEntry.objects.filter(contact_list=contact_list, contact=contact_id).delete()
+        if removed:
+            _touch(contact_list)
+            audit.record(actor, Verb.CHANGED, contact_list, what=f"contact {wire_id(contact_id)} removed")
     return bool(removed)
 
 

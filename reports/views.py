@@ -4,6 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
+from accounts import audit
 from campaigns.models import Campaign
 from core import places
 from reports import csv_report, links
@@ -11,7 +12,7 @@ from reports import csv_report, links
 
 @require_GET
 def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
-    """Stream the campaign's CSV file to the holder of a link."""
+    """Stream the campaign's CSV file to the holder of a link, and record where it went."""
     if not links.is_signed(campaign_id, request.GET.get("signature", "")):
         message = "this link is not valid, or no longer: get the campaign again for a new report_url\n"
         return HttpResponse(message, status=403, content_type="text/plain")
@@ -30,6 +31,7 @@ def report(request: HttpRequest, campaign_id: UUID) -> HttpResponseBase:
             f"{settings.REPORTS_AT_ONCE_PER_ACCOUNT} reports are being read: come back when one of them is there\n"
         )
         return HttpResponse(message, status=429, content_type="text/plain", headers={"Retry-After": "5"})
+    audit.record(audit.UNKNOWN, audit.Verb.DOWNLOADED, campaign, what=f"report as {name}")
     parts = place.leave_after(csv_report.stream(campaign, csv_report.FORMATS[name]))
     response = StreamingHttpResponse(parts, content_type="text/csv; charset=utf-8")
     response["Cache-Control"] = "private, no-store"  # numbers of people

@@ -19,7 +19,7 @@ from dialer import channels, dialing, dispatch, due_accounts, inbox, reconciliat
 from dialer.carriers import carrier_of, connect
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
-from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
+from tests.factories import ACTOR, AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
 
 # A Monday, 11:30 in India: the calling hours are open.
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -106,7 +106,7 @@ class Rig:
             "flow": self.flow,
             "flow_url": "http://my.exotel.com/acme/exoml/start_voice/1",
         }
-        return lifecycle.create(self.account, numbers=chosen, now=timezone.now(), **own | columns)
+        return lifecycle.create(self.account, numbers=chosen, now=timezone.now(), actor=ACTOR, **own | columns)
 
     def tick(self) -> None:
         schedule.start_due(timezone.now())

@@ -12,6 +12,8 @@ from django.utils import timezone
 from factory import declarations
 from factory.django import DjangoModelFactory
 
+from accounts.audit import Actor, Kind, Verb
+from accounts.audit_entry import AuditEntry
 from accounts.credentials import digest
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk
 from api.models import IdempotentRequest
@@ -30,6 +32,9 @@ SelfAttribute: Any = declarations.SelfAttribute
 Sequence: Any = declarations.Sequence
 SubFactory: Any = declarations.SubFactory
 Trait: Any = declarations.Trait
+
+# Who does what a test does.
+ACTOR = Actor(Kind.USER, "7", "meera")
 
 
 def _ago(**units: float) -> Any:
@@ -96,6 +101,26 @@ class ApiKeyFactory(ModelFactory):
     class Params:
         token = LazyAttribute(lambda row: f"token of {row.key}")
         revoked = Trait(revoked_at=_ago(minutes=1))
+
+
+class AuditEntryFactory(ModelFactory):
+    """Somebody paused a campaign that is gone by now."""
+
+    class Meta:
+        model = AuditEntry
+
+    at = LazyFunction(timezone.now)
+    actor_kind = ACTOR.kind
+    actor_id = ACTOR.id
+    actor_name = ACTOR.name
+    account = SubFactory(AccountFactory)
+    account_sid = SelfAttribute("account.sid")
+    verb = Verb.PAUSED
+    object_kind = "campaigns.campaign"
+    object_id = Sequence(str)
+    object_name = Sequence(lambda n: f"renewals {n}")
+    ip = "192.0.2.1"
+    request_id = Sequence(lambda n: f"{n:032x}")
 
 
 class CallerIdFactory(ModelFactory):

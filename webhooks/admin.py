@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from accounts.admin_kit import LargeTableAdmin, ReadOnlyInline
+from accounts.audited_pages import actor
 from accounts.models import Role
 from campaigns.admin import CampaignFilter
 from core import clocks, ids
@@ -130,9 +131,7 @@ class WebhookDeliveryAdmin(LargeTableAdmin):
 
     def _send_again(self, request: HttpRequest, deliveries: Iterable[WebhookDelivery]) -> None:
         chosen = list(deliveries)
-        sent = outbox.redeliver(chosen, clocks.now())
-        for delivery in chosen:
-            self.log_change(request, delivery, "Redelivered.")
+        sent = outbox.redeliver(chosen, clocks.now(), actor=actor(request))
         self.message_user(request, f"Under way again: {sent}. Receivers see the same webhook ID as before.")
 
     def change_view(

@@ -12,6 +12,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
+from accounts import audit
+from accounts.audit import Actor, Verb
 from campaigns.models import Campaign
 from core import clocks, task_queue
 from webhooks.models import WebhookDelivery, queue_of, receiver_of, stream_of
@@ -70,14 +72,15 @@ def _row(webhook: Webhook, now: datetime) -> WebhookDelivery:
     )
 
 
-def redeliver(deliveries: Sequence[WebhookDelivery], now: datetime) -> int:
+def redeliver(deliveries: Sequence[WebhookDelivery], now: datetime, *, actor: Actor) -> int:
     """Send webhooks again under the same webhook id, so that a receiver can tell; return how many.
 
     A pending one keeps its place in its queue and is tried at once; one that is on its way is left alone. One that was
     delivered or given up gets a queue of its own: its turn has passed, and it must not hold up the events of now.
     """
     with transaction.atomic():
-        rows = WebhookDelivery.objects.select_for_update().filter(pk__in=[delivery.pk for delivery in deliveries])
+        rows = WebhookDelivery.objects.select_for_update(of=("self",)).select_related("account")
+        rows = rows.filter(pk__in=[delivery.pk for delivery in deliveries])
         chosen = list(rows.order_by("pk"))
         for row in chosen:
             if row.next_try_at is None:
@@ -87,6 +90,7 @@ def redeliver(deliveries: Sequence[WebhookDelivery], now: datetime) -> int:
             if row.sending_until is None or row.sending_until <= now:
                 row.next_try_at, row.sending_until = now, None
         WebhookDelivery.objects.bulk_update(chosen, _REDELIVERED)
+        audit.record(actor, Verb.REDELIVERED, *chosen, at=now)
         transaction.on_commit(enqueue_delivery)
     return len(chosen)
 

@@ -1,11 +1,24 @@
 """What the management commands share: look up accounts and keys, and print results for people or for programs."""
 
 import json
+import os
+import pwd
 from collections.abc import Mapping
 
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
 
+from accounts.audit import Actor, Kind
 from accounts.models import Account, ApiKey
+
+
+def actor() -> Actor:
+    """Return the operating system's user who runs the command; behind sudo also who that was before."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number that has no name
+        name = f"user {os.getuid()}"
+    before = os.environ.get("SUDO_USER", "")
+    return Actor(Kind.SYSTEM, str(os.getuid()), f"{name} ({before})" if before else name)
 
 
 def find_account(sid: str) -> Account:

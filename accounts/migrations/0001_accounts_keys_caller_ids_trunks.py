@@ -6,6 +6,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.address_ranges
+import accounts.audit_entry
 import accounts.carriers
 import accounts.models
 import accounts.webhook_secrets
@@ -42,6 +44,20 @@ CREATE TRIGGER carrier_account_stays BEFORE UPDATE OF carrier, base_url, account
 NO_PLACE_TRUNK = """
 DROP FUNCTION place_trunk CASCADE;
 DROP FUNCTION refuse_another_carrier_account CASCADE;
+"""
+
+# The record of who did what is for the day on which the program, or the person at it, was wrong.
+KEEP_AUDIT_ENTRIES = """
+CREATE FUNCTION keep_audit_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND OLD.at < now() - interval '1 year' THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'an audit entry is never changed, and not deleted within a year'
+        USING ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER audit_entry_stays BEFORE UPDATE OR DELETE ON accounts_auditentry
+    FOR EACH ROW EXECUTE FUNCTION keep_audit_entry();
 """
 
 
@@ -88,6 +104,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('last_used_at', models.DateTimeField(blank=True, help_text='To the minute.', null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, help_text='From this moment on the key is refused.', null=True)),
+                ('address_ranges', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=43, validators=[accounts.address_ranges.validate_range]), blank=True, default=list, help_text='The only networks it may be used from: 192.0.2.0/24, 2001:db8::/32, with commas. Empty: anywhere.', size=None)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to='accounts.account')),
             ],
             options={
@@ -153,5 +170,30 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('user', 'account'), name='membership_is_one_row_for_user_and_account', nulls_distinct=False), models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'operator', 'administrator'])), name='membership_has_a_known_role')],
             },
         ),
+        migrations.CreateModel(
+            name='AuditEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('actor_kind', models.CharField(choices=[('user', 'person'), ('api-key', 'API key'), ('system', 'command line or program'), ('unknown', 'somebody unknown')], max_length=16, verbose_name='kind of actor')),
+                ('actor_id', models.CharField(blank=True, max_length=64, verbose_name="actor's ID")),
+                ('actor_name', models.CharField(blank=True, max_length=255, verbose_name='actor')),
+                ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='SID of the account')),
+                ('verb', models.CharField(choices=accounts.audit_entry.verbs, max_length=32)),
+                ('object_kind', models.CharField(blank=True, max_length=64, verbose_name='kind of object')),
+                ('object_id', models.CharField(blank=True, max_length=64, verbose_name="object's ID")),
+                ('object_name', models.CharField(blank=True, max_length=255, verbose_name='object')),
+                ('what', models.TextField(blank=True)),
+                ('ip', models.CharField(blank=True, max_length=64, verbose_name='IP address')),
+                ('request_id', models.CharField(blank=True, max_length=64, verbose_name='request ID')),
+                ('account', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='accounts.account')),
+            ],
+            options={
+                'verbose_name_plural': 'audit entries',
+                'indexes': [models.Index(fields=['account', 'id'], name='audit_entry_of_account'), models.Index(fields=['object_kind', 'object_id', 'id'], name='audit_entry_of_object')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('actor_kind__in', ['user', 'api-key', 'system', 'unknown'])), name='audit_entry_has_an_actor')],
+            },
+        ),
         migrations.RunSQL(PLACE_TRUNK, NO_PLACE_TRUNK),
+        migrations.RunSQL(KEEP_AUDIT_ENTRIES, "DROP FUNCTION keep_audit_entry CASCADE"),
     ]

@@ -74,7 +74,8 @@ class CampaignListView(CampaignsView):
         allowance = audience.Allowance.of(self.account)
         with transaction.atomic():
             created = [
-                lifecycle.create(self.account, now=now, allowance=allowance, **arguments) for arguments in parsed
+                lifecycle.create(self.account, actor=self.actor, now=now, allowance=allowance, **arguments)
+                for arguments in parsed
             ]
         numbers = {
             campaign.pk: audience.numbers_to_call(campaign, arguments["numbers"])
@@ -115,7 +116,7 @@ class CampaignView(CampaignsView):
 
     @extend_schema(operation_id="delete_campaign", responses=openapi.responses(CampaignsWritten), tags=TAGS)
     def delete(self, request: Request, account_sid: str, campaign_id: str) -> Response:
-        return self._written(lifecycle.delete(self.campaign(campaign_id)))
+        return self._written(lifecycle.delete(self.campaign(campaign_id), actor=self.actor))
 
     def _written(self, campaign: Campaign) -> Response:
         return _written(self, [campaign], related.numbers_of(campaign))
@@ -129,14 +130,14 @@ class CampaignView(CampaignsView):
         if not given:
             raise InvalidRequest("nothing to change: give an action, or the fields that shall change")
         if lifecycle.has_not_started(campaign):
-            return lifecycle.change(campaign, now=clocks.now(), **_validated(serializer))
+            return lifecycle.change(campaign, actor=self.actor, now=clocks.now(), **_validated(serializer))
         locked = sorted(given - set(CALLBACKS))
         if locked:
             raise InvalidRequest(
                 f"'{locked[0]}' can't be changed: the campaign has started and is {campaign.status};"
                 f" only action and {', '.join(CALLBACKS)} can be"
             )
-        return lifecycle.change_callbacks(campaign, **_validated(serializer))
+        return lifecycle.change_callbacks(campaign, actor=self.actor, **_validated(serializer))
 
     def _act(self, campaign: Campaign, body: dict[str, Any]) -> Campaign:
         """Change the callbacks and act, both or neither. Other fields are ignored: clients send caller_id and url."""
@@ -145,8 +146,8 @@ class CampaignView(CampaignsView):
         with transaction.atomic():
             if callbacks and campaign.is_open:
                 columns = _validated(self._serializer(campaign, callbacks))
-                campaign = lifecycle.change_callbacks(campaign, **columns)
-            return verb(campaign)
+                campaign = lifecycle.change_callbacks(campaign, actor=self.actor, **columns)
+            return verb(campaign, actor=self.actor)
 
     def _serializer(self, campaign: Campaign, body: dict[str, Any]) -> CampaignRequestSerializer:
         context = {"account": self.account, "campaign": campaign, "look_ups": LookUps()}

@@ -84,7 +84,8 @@ class ContactListView(AccountView):
     def post(self, request: Request, account_sid: str) -> Response:
         serializer = ContactRequestSerializer(context={"account": self.account})
         checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
-        added = iter(address_book.add(self.account, [columns for columns, failure in checked if not failure]))
+        wanted = [columns for columns, failure in checked if not failure]
+        added = iter(address_book.add(self.account, wanted, actor=self.actor))
         rows = [failure or _added(next(added)) for _, failure in checked]
         return self.respond(ContactResults, rows, http_code=bulk.MULTI_STATUS)
 
@@ -106,7 +107,7 @@ class ContactListView(AccountView):
                 failure = Failure(404, "'sid': there is no such contact in this account")
             checked.append((sid, columns, failure))
         wanted = [(known[sid], columns) for sid, columns, failure in checked if sid and not failure]
-        changed = iter(address_book.change(self.account, wanted))
+        changed = iter(address_book.change(self.account, wanted, actor=self.actor))
         rows = [failure or _changed(next(changed), columns) for _, columns, failure in checked]
         return self.respond(ContactResults, rows, http_code=bulk.MULTI_STATUS)
 
@@ -128,7 +129,7 @@ class ContactDetailsView(AccountView):
         columns = dict(serializer.run_validation(bulk.one_body(request, KEY)))
         if not columns:
             raise InvalidRequest("nothing to change: give the fields that shall change")
-        (changed,) = address_book.change(self.account, [(contact, columns)])
+        (changed,) = address_book.change(self.account, [(contact, columns)], actor=self.actor)
         if changed is None:
             raise Conflict(_taken(columns["number"]))
         return self.respond(ContactRead, [changed])
@@ -138,11 +139,11 @@ class ContactDetailsView(AccountView):
         """Delete a contact, from every list as well. Calls that were made from it keep its number and name."""
         contact = self._contact(contact_sid)
         response = self.respond(ContactRead, [contact])
-        address_book.delete(contact)
+        address_book.delete(contact, actor=self.actor)
         return response
 
     def _contact(self, contact_sid: str) -> Contact:
-        contact = Contact.objects.filter(account=self.account, pk=ids.parse_or_nil(contact_sid)).first()
+        contact = self.account.contacts.filter(pk=ids.parse_or_nil(contact_sid)).first()
         if contact is None:
             raise NotFound(f"there is no contact {printable(contact_sid)} in this account")
         return contact

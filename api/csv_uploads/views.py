@@ -75,6 +75,7 @@ class CsvUploadView(CsvView):
         upload = intake.receive(
             self.account,
             form.file,
+            actor=self.actor,
             list_name=name,
             choice=choice,
             file_name=form.file.name or "",

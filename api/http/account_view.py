@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.audit import Actor
 from accounts.models import Account
 from api.http.authentication import Caller
 from api.http.envelope import Content, Envelope, PageContent
@@ -34,6 +35,7 @@ class AccountView(APIView):
     reads_much = False
 
     account: Account
+    actor: Actor
     _place: Place | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -42,7 +44,7 @@ class AccountView(APIView):
         caller: Caller = request.user  # type: ignore[assignment]
         if caller.account.sid != kwargs["account_sid"]:
             raise NotFound(f"there is no account {printable(kwargs['account_sid'])} for these credentials")
-        self.account = caller.account
+        self.account, self.actor = caller.account, caller.actor
         if self.reads_much and request.method in SAFE_METHODS:
             self._place = self._take_place()
 

@@ -5,22 +5,34 @@ import binascii
 from dataclasses import dataclass
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from accounts import credentials
-from accounts.models import Account
+from accounts import audit, credentials
+from accounts.audit import Actor, Verb
+from accounts.models import Account, ApiKey
 from api.http import sign_in_limit
+from api.http.parsers import printable
+from api.http.rate_limits import meter
+from core.client_address import client_address
 
 WHAT_TO_DO = "sign in with HTTP Basic: the API key as user name, the API token as password"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The account that a request was sent for; DRF's `request.user`."""
+    """The key that a request was signed in with; DRF's `request.user`."""
 
-    account: Account
+    key: ApiKey
     is_authenticated: bool = True
+
+    @property
+    def account(self) -> Account:
+        return self.key.account
+
+    @property
+    def actor(self) -> Actor:
+        return audit.of_key(self.key)
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -28,14 +40,26 @@ class ApiKeyAuthentication(BaseAuthentication):
         user, token = _basic(request)
         address = sign_in_limit.client_network(request._request)
         sign_in_limit.check(address)
-        account = credentials.find_account(user, token)
-        if account is None:
+        key = credentials.find_key(user, token)
+        if key is None:
             sign_in_limit.count_failure(address)
             raise AuthenticationFailed(f"wrong credentials: {WHAT_TO_DO}")
-        return Caller(account), None
+        _require_range(key, client_address(request._request))
+        return Caller(key), None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Basic realm="Trunkline"'
+
+
+def _require_range(key: ApiKey, address: str) -> None:
+    """Refuse a key outside its networks. It may be stolen, so that a refusal is recorded, once a minute."""
+    if credentials.may_be_used_from(key, address):
+        return
+    refused = meter().admit(f"outside/{key.pk}/{address[:64]}", 1)
+    if refused is None or refused.admitted:
+        audit.record(audit.of_key(key), Verb.REFUSED, key, what="used from outside its address ranges")
+    shown = printable(address) or "an unknown address"
+    raise PermissionDenied(f"this API key may not be used from {shown}: add the address to its ranges, in the admin")
 
 
 def _basic(request: Request) -> tuple[str, str]:

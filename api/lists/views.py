@@ -54,7 +54,7 @@ class EntriesQuery(queries.PageQuery):
 
 class ListView(AccountView):
     def contact_list(self, list_sid: str) -> ContactList:
-        contact_list = ContactList.objects.filter(account=self.account, pk=ids.parse_or_nil(list_sid)).first()
+        contact_list = self.account.contact_lists.filter(pk=ids.parse_or_nil(list_sid)).first()
         if contact_list is None:
             raise NotFound(f"there is no list {printable(list_sid)} in this account")
         return contact_list
@@ -91,7 +91,8 @@ class ListListView(ListView):
     def post(self, request: Request, account_sid: str) -> Response:
         serializer = ListRequestSerializer()
         checked = [self._checked(ContactList(), body, serializer) for body in bulk.bodies(request, KEY)]
-        created = iter(lists.create_all(self.account, [columns for columns, failure in checked if not failure]))
+        wanted = [columns for columns, failure in checked if not failure]
+        created = iter(lists.create_all(self.account, wanted, actor=self.actor))
         rows = [failure or _created(next(created)) for _, failure in checked]
         return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
 
@@ -116,7 +117,7 @@ class ListListView(ListView):
         serializer = ListRequestSerializer(partial=True)
         given = bulk.bodies(request, KEY)
         sids = [str(body.get("sid", "")) if isinstance(body, dict) else "" for body in given]
-        known = ContactList.objects.filter(account=self.account).in_bulk([ids.parse_or_nil(sid) for sid in sids])
+        known = self.account.contact_lists.in_bulk([ids.parse_or_nil(sid) for sid in sids])
         checked = []
         for body, sid in zip(given, sids, strict=True):
             contact_list = known.get(ids.parse_or_nil(sid))
@@ -125,7 +126,7 @@ class ListListView(ListView):
                 failure = Failure(404, f"there is no list {printable(sid)} in this account")
             checked.append((contact_list, columns, failure))
         wanted = [(row, columns) for row, columns, failure in checked if row and not failure]
-        changed = iter(lists.change_all(self.account, wanted))
+        changed = iter(lists.change_all(self.account, wanted, actor=self.actor))
         rows = [failure or _changed(next(changed), columns) for _, columns, failure in checked]
         return self.respond_lists(ContactListResults, rows, http_code=bulk.MULTI_STATUS)
 
@@ -148,7 +149,7 @@ class ListDetailsView(ListView):
         columns = dict(ListRequestSerializer(partial=True).run_validation(bulk.one_body(request, KEY)))
         if not columns:
             raise InvalidRequest("nothing to change: give a name, a tag or allow_blanks")
-        return self.respond_lists(ContactListRead, [lists.change(contact_list, **columns)])
+        return self.respond_lists(ContactListRead, [lists.change(contact_list, actor=self.actor, **columns)])
 
     @extend_schema(
         operation_id="delete_list",
@@ -158,7 +159,7 @@ class ListDetailsView(ListView):
     def delete(self, request: Request, account_sid: str, list_sid: str) -> Response:
         contact_list = self.contact_list(list_sid)
         response = self.respond_lists(ContactListRead, [contact_list])
-        lists.delete(contact_list)
+        lists.delete(contact_list, actor=self.actor)
         return response
 
 
@@ -192,7 +193,7 @@ class ListEntriesView(ListView):
         serializer = ReferenceSerializer()
         checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, REFERENCES)]
         is_new = lists.add_contacts(
-            contact_list, [columns["contact_sid"] for columns, failure in checked if not failure]
+            contact_list, [columns["contact_sid"] for columns, failure in checked if not failure], actor=self.actor
         )
         rows = [failure or _entered(contact_list, columns["contact_sid"], is_new) for columns, failure in checked]
         return self.respond(MembershipResults, rows, http_code=bulk.MULTI_STATUS)
@@ -203,7 +204,7 @@ class ListEntryView(ListView):
     def delete(self, request: Request, account_sid: str, list_sid: str, contact_sid: str) -> Response:
         contact_list = self.contact_list(list_sid)
         contact_id = ids.parse(contact_sid)
-        if contact_id is None or not lists.remove_contact(contact_list, contact_id):
+        if contact_id is None or not lists.remove_contact(contact_list, contact_id, actor=self.actor):
             raise NotFound(f"there is no contact {printable(contact_sid)} in this list")
         return self.respond(MembershipRead, [Membership(contact_list.pk, contact_id)])
 

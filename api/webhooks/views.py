@@ -72,7 +72,7 @@ class WebhookDeliveryView(AccountView):
     def post(self, request: Request, account_sid: str, webhook_id: str) -> Response:
         """Send a webhook again, under the same id. The body of the request is ignored."""
         delivery = self._delivery(webhook_id)
-        outbox.redeliver([delivery], clocks.now())
+        outbox.redeliver([delivery], clocks.now(), actor=self.actor)
         delivery.refresh_from_db()
         return self.respond(WebhookDeliveryRead, [delivery])
 

@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.admin_kit import PageAdmin, ReadOnlyInline
+from accounts.audited_pages import actor
 from accounts.models import Role
 from campaigns import lifecycle, progress
 from campaigns.admin.verb_actions import VerbActions
@@ -125,9 +126,12 @@ class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
         given = {name: form.cleaned_data[name] for name in form.changed_data}
         if "name" in given:
-            lifecycle.change(obj, now=clocks.now(), **given)
+            lifecycle.change(obj, actor=actor(request), now=clocks.now(), **given)
         elif given:
-            lifecycle.change_callbacks(obj, **given)
+            lifecycle.change_callbacks(obj, actor=actor(request), **given)
+
+    def log_change(self, request: HttpRequest, obj: Campaign, message: Any) -> Any:
+        """Leave the entry to `lifecycle`."""
 
     def render_change_form(
         self,

@@ -13,11 +13,11 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.views.decorators.http import require_POST
 
+from accounts.audited_pages import actor
 from campaigns import progress
 from campaigns.lifecycle import VERBS, Verb
 from campaigns.models import Campaign
 from core import clocks
-from core.errors import InvalidRequest
 
 # Django's admin classes are generic for the type checker only.
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ else:
     _ModelAdmin = admin.ModelAdmin
 
 
-# A form may have a thousand fields, and a person can't judge more names than these.
-MOST_AT_ONCE = 500
+# Campaigns of one action: each is a lock, of which PostgreSQL has some thousands for all transactions together.
+MOST_AT_ONCE = 1000
+# Campaigns that a person is asked about: a form may have a thousand fields, and nobody can judge more names than these.
+MOST_ASKED = 500
 # Refusals that the message spells out.
 MOST_REFUSALS = 10
 
@@ -68,8 +70,9 @@ class VerbActions(_ModelAdmin):
 
     def ask_or_apply(self, request: HttpRequest, campaigns: list[Campaign], verb: Verb) -> HttpResponseBase | None:
         """Use the verb; where there is no way back, return a page that asks first, until its form is sent."""
-        if len(campaigns) > MOST_AT_ONCE:
-            self.message_user(request, f"Nothing was done: select at most {MOST_AT_ONCE} campaigns.", messages.ERROR)
+        most = MOST_ASKED if verb.consequence else MOST_AT_ONCE
+        if len(campaigns) > most:
+            self.message_user(request, f"Nothing was done: select at most {most:,} campaigns.", messages.ERROR)
             return None
         is_confirmed = not verb.consequence or request.POST.get("confirmed") == verb.name
         if not is_confirmed and any(not verb.refusal(campaign, clocks.now()) for campaign in campaigns):
@@ -97,16 +100,10 @@ class VerbActions(_ModelAdmin):
         return TemplateResponse(request, "admin/campaigns/campaign/confirm_verb.html", context)
 
     def apply(self, request: HttpRequest, campaigns: Iterable[Campaign], verb: Verb) -> None:
-        """Use the verb on each campaign by itself: one that refuses does not hold up the others. One message tells."""
-        done, refusals = 0, []
-        for campaign in campaigns:
-            try:
-                verb(campaign)
-            except InvalidRequest as error:
-                refusals.append(f"“{campaign.name}”: {error}.")
-                continue
-            self.log_change(request, campaign, f"{verb.past.capitalize()}.")
-            done += 1
+        """Use the verb on all campaigns at once: one that refuses does not hold up the others. One message tells."""
+        outcome = verb.apply(list(campaigns), actor=actor(request))
+        done = len(outcome.done)
+        refusals = [f"“{campaign.name}”: {refusal}." for campaign, refusal in outcome.refusals]
         told = [f"{_campaigns(done)} {verb.past}."] if done or not refusals else []
         told += refusals[:MOST_REFUSALS]
         if len(refusals) > MOST_REFUSALS:

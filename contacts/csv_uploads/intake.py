@@ -5,6 +5,8 @@ from typing import IO
 
 from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Actor
 from accounts.models import Account
 from contacts import lists
 from contacts.csv_uploads import stored_file
@@ -19,6 +21,7 @@ def receive(
     account: Account,
     file: IO[bytes],
     *,
+    actor: Actor,
     list_name: str,
     choice: ColumnChoice,
     file_name: str = "",
@@ -29,6 +32,7 @@ def receive(
     Args:
         account: owns the list and its contacts.
         file: text or an .xlsx, seekable.
+        actor: who sent it.
         list_name: of the list to fill.
         choice: whether the list is dynamic, and what the client says about the columns.
         file_name: for people; cut to 255 characters.
@@ -44,9 +48,9 @@ def receive(
     kind = ContactList.Type.DYNAMIC if choice.is_dynamic else ContactList.Type.STATIC
     size = file.seek(0, io.SEEK_END)
     with transaction.atomic():
-        contact_list = _list_for(account, list_name, kind, layout)
+        contact_list = _list_for(account, actor, list_name, kind, layout)
         if allows_blanks is not None:
-            lists.change(contact_list, allows_blanks=allows_blanks)
+            lists.change(contact_list, actor=actor, allows_blanks=allows_blanks)
         upload = CsvUpload.objects.create(
             account=account,
             contact_list=contact_list,
@@ -56,12 +60,13 @@ def receive(
             columns=list(layout.spelled_as(contact_list.columns).columns),
         )
         stored_file.store(upload, received.content())
+        audit.record(actor, audit.Verb.UPLOADED, contact_list, what=f"{size:,} bytes: {upload.file_name}")
         transaction.on_commit(enqueue_turn)
     return upload
 
 
-def _list_for(account: Account, name: str, kind: str, layout: Layout) -> ContactList:
-    contact_list = lists.create(account, name, kind=kind).contact_list
+def _list_for(account: Account, actor: Actor, name: str, kind: str, layout: Layout) -> ContactList:
+    contact_list = lists.create(account, name, kind=kind, actor=actor).contact_list
     if contact_list.type != kind:
         raise Conflict(f"the list {name[:100]} is {contact_list.type}: send type={contact_list.type}, or another name")
     if kind == ContactList.Type.DYNAMIC:

@@ -5,12 +5,13 @@ import re
 from datetime import UTC, datetime, time
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from accounts import credentials
+from accounts.audit_entry import AuditEntry
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from core.encryption import Secret
+from tests.accounts.sign_ins import account_of
 from tests.factories import AccountFactory, ApiKeyFactory, CallerIdFactory, CampaignFactory, TrunkFactory
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +89,8 @@ def test_a_webhook_secret_is_shown_when_asked_for_and_on_no_page_by_itself(admin
     chosen = {"action": "show_webhook_secret", "_selected_action": [account.pk]}
     assert secret in html.unescape(admin_client.post(address, chosen, follow=True).content.decode())
     assert secret not in html.unescape(admin_client.get(address).content.decode())
-    assert LogEntry.objects.latest("pk").get_change_message() == "The webhook secret was shown."
+    entry = AuditEntry.objects.latest("pk")
+    assert (entry.verb, entry.object_name, entry.what) == ("shown", account.sid, "webhook secret")
 
 
 def test_a_new_webhook_secret_replaces_the_old_one_even_one_that_can_not_be_read(admin_client):
@@ -121,7 +123,7 @@ def test_a_new_key_shows_its_token_once_and_the_token_works(admin_client):
     account = AccountFactory()
     page = _text(_make_key(admin_client, account))
     ((key, token),) = re.findall(r"Key: (\S+) Token: (\S+)", page)
-    assert credentials.find_account(key, token) == account
+    assert account_of(key, token) == account
     again = _text(admin_client.get(reverse("admin:accounts_apikey_changelist")))
     assert key in again
     assert token not in again
@@ -132,7 +134,7 @@ def test_a_token_or_a_key_that_was_typed_is_not_taken(admin_client):
     typed = {"account": account.pk, "key": "typed", "token": "typed", "token_digest": credentials.digest("typed")}
     admin_client.post(reverse("admin:accounts_apikey_add"), typed)
     assert ApiKey.objects.get().key != "typed"
-    assert credentials.find_account(ApiKey.objects.get().key, "typed") is None
+    assert account_of(ApiKey.objects.get().key, "typed") is None
 
 
 def test_the_digest_of_a_token_and_the_token_are_in_no_page_and_no_log(admin_client):
@@ -143,7 +145,7 @@ def test_the_digest_of_a_token_and_the_token_are_in_no_page_and_no_log(admin_cli
         text = _text(admin_client.get(page))
         assert key.key in text
         assert key.token_digest not in text
-    assert "oken" not in "".join(str(entry) + entry.get_change_message() for entry in LogEntry.objects.all())
+    assert "oken" not in "".join(f"{entry} {entry.what}" for entry in AuditEntry.objects.all())
 
 
 def test_only_the_name_of_a_key_can_be_changed(admin_client):
@@ -157,11 +159,11 @@ def test_only_the_name_of_a_key_can_be_changed(admin_client):
 
 def test_a_revoked_key_stays_listed_and_is_refused(admin_client):
     key = ApiKeyFactory(token="secret token")
-    assert credentials.find_account(key.key, "secret token") == key.account
+    assert account_of(key.key, "secret token") == key.account
     address = reverse("admin:accounts_apikey_changelist")
     page = _text(admin_client.post(address, {"action": "revoke", "_selected_action": [key.pk]}, follow=True))
     assert "Revoked: 1." in page
-    assert credentials.find_account(key.key, "secret token") is None
+    assert account_of(key.key, "secret token") is None
     assert admin_client.post(reverse("admin:accounts_apikey_delete", args=[key.pk])).status_code == 403
 
 

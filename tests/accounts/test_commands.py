@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts import credentials
 from accounts.models import Account, ApiKey, Trunk
 from campaigns.models import Flow
+from tests.accounts.sign_ins import account_of
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def test_an_account_comes_with_credentials_that_are_shown_once_and_stored_hashed
     assert made["caller_ids"] == ["+918012345678"]
     stored = ApiKey.objects.get(key=made["api_key"])
     assert made["api_token"] not in stored.token_digest
-    assert credentials.find_account(made["api_key"], made["api_token"]) == Account.objects.get(sid="acme")
+    assert account_of(made["api_key"], made["api_token"]) == Account.objects.get(sid="acme")
 
 
 def test_an_account_comes_with_a_webhook_secret_of_its_own_that_is_stored_encrypted():
@@ -42,19 +42,19 @@ def test_an_account_comes_with_a_webhook_secret_of_its_own_that_is_stored_encryp
 
 def test_old_clients_sign_in_with_the_sid():
     made = create("acme")
-    assert credentials.find_account("acme", made["api_token"]) == Account.objects.get(sid="acme")
+    assert account_of("acme", made["api_token"]) == Account.objects.get(sid="acme")
 
 
 def test_wrong_revoked_and_inactive_credentials_are_nobodys():
     made = create("acme", "--api-key", "k", "--api-token", "t")
     assert (made["api_key"], made["api_token"]) == ("k", "t")
-    assert credentials.find_account("k", "wrong") is None
-    assert credentials.find_account("nobody", "t") is None
+    assert account_of("k", "wrong") is None
+    assert account_of("nobody", "t") is None
     Account.objects.update(is_active=False)
-    assert credentials.find_account("k", "t") is None
+    assert account_of("k", "t") is None
     Account.objects.update(is_active=True)
     ApiKey.objects.update(revoked_at="2026-01-01T00:00:00Z")
-    assert credentials.find_account("k", "t") is None
+    assert account_of("k", "t") is None
 
 
 def test_every_limit_can_be_chosen():

@@ -14,7 +14,8 @@ from django.urls import reverse
 
 from accounts import credentials
 from accounts.models import ApiKey
-from tests.factories import AccountFactory, ApiKeyFactory
+from tests.accounts.sign_ins import account_of
+from tests.factories import ACTOR, AccountFactory, ApiKeyFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def clock(time_machine):
 
 
 def signs_in(key: ApiKey) -> bool:
-    return credentials.find_account(key.key, f"token of {key.key}") == key.account
+    return account_of(key.key, f"token of {key.key}") == key.account
 
 
 def run(command: str, *arguments: str) -> str:
@@ -61,7 +62,7 @@ def test_signing_in_writes_nothing_within_a_minute_of_the_last_use(clock, django
 
 def test_a_refused_sign_in_is_no_use():
     key = ApiKeyFactory()
-    credentials.find_account(key.key, "wrong")
+    account_of(key.key, "wrong")
     key.refresh_from_db()
     assert key.last_used_at is None
 
@@ -69,7 +70,7 @@ def test_a_refused_sign_in_is_no_use():
 def test_of_several_keys_only_the_one_whose_token_was_sent_is_used():
     account = AccountFactory()
     used, unused = ApiKeyFactory(account=account), ApiKeyFactory(account=account)
-    assert credentials.find_account(account.sid, f"token of {used.key}") == account
+    assert account_of(account.sid, f"token of {used.key}") == account
     assert set(ApiKey.objects.exclude(last_used_at=None)) == {used}
     assert unused.last_used_at is None
 
@@ -101,13 +102,13 @@ def test_every_key_of_the_account_is_compared_in_constant_time(monkeypatch):
         return hmac.compare_digest(a, b)
 
     monkeypatch.setattr(credentials, "compare_digest", counted)
-    assert credentials.find_account(account.sid, f"token of {keys[0].key}") == account
+    assert account_of(account.sid, f"token of {keys[0].key}") == account
     assert len(compared) == 3, "the first match must not end the comparison"
 
 
 def test_tokens_are_random_256_bits_and_no_two_are_alike():
     account = AccountFactory()
-    tokens = {credentials.create_key(account).token for _ in range(50)}
+    tokens = {credentials.create_key(account, actor=ACTOR).token for _ in range(50)}
     assert len(tokens) == 50
     assert {len(token) for token in tokens} == {43}  # 32 bytes in base64
 
@@ -122,43 +123,43 @@ def test_a_digest_is_one_pass_of_sha_256():
 
 def test_a_rotated_key_and_the_new_one_both_work_until_the_overlap_is_over(clock):
     old = ApiKeyFactory(name="server")
-    made = credentials.rotate(old, now=START, overlap=timedelta(hours=2))
+    made = credentials.rotate(old, now=START, overlap=timedelta(hours=2), actor=ACTOR)
     new = ApiKey.objects.get(key=made.key)
     assert (new.name, new.account) == ("server", old.account)
     clock.shift(timedelta(hours=2) - timedelta(seconds=1))
     assert signs_in(old)
     clock.shift(timedelta(seconds=1))
     assert not signs_in(old)
-    assert credentials.find_account(made.key, made.token) == old.account
+    assert account_of(made.key, made.token) == old.account
 
 
 def test_a_client_that_signs_in_with_the_sid_may_use_either_token(clock):
     old = ApiKeyFactory()
-    made = credentials.rotate(old, now=START)
+    made = credentials.rotate(old, now=START, actor=ACTOR)
     for token in (f"token of {old.key}", made.token):
-        assert credentials.find_account(old.account.sid, token) == old.account
+        assert account_of(old.account.sid, token) == old.account
 
 
 def test_rotating_again_does_not_prolong_the_life_of_the_old_key(clock):
     old = ApiKeyFactory()
-    credentials.rotate(old, now=START, overlap=timedelta(hours=1))
-    credentials.rotate(old, now=START, overlap=timedelta(hours=24))
+    credentials.rotate(old, now=START, overlap=timedelta(hours=1), actor=ACTOR)
+    credentials.rotate(old, now=START, overlap=timedelta(hours=24), actor=ACTOR)
     old.refresh_from_db()
     assert old.revoked_at == START + timedelta(hours=1)
 
 
 def test_a_revoked_key_can_not_be_rotated(clock):
     with pytest.raises(credentials.Revoked):
-        credentials.rotate(ApiKeyFactory(revoked=True), now=START + timedelta(days=400))
+        credentials.rotate(ApiKeyFactory(revoked=True), now=START + timedelta(days=400), actor=ACTOR)
     assert ApiKey.objects.count() == 1
 
 
 def test_revoking_ends_an_overlap_at_once(clock):
     old = ApiKeyFactory()
-    credentials.rotate(old, now=START)
-    assert credentials.revoke(old, now=START)
+    credentials.rotate(old, now=START, actor=ACTOR)
+    assert credentials.revoke(old, now=START, actor=ACTOR)
     assert not signs_in(old)
-    assert not credentials.revoke(old, now=START + timedelta(hours=1))
+    assert not credentials.revoke(old, now=START + timedelta(hours=1), actor=ACTOR)
     old.refresh_from_db()
     assert old.revoked_at == START
 
@@ -169,7 +170,7 @@ def test_revoking_ends_an_overlap_at_once(clock):
 def test_create_key_prints_a_key_that_works():
     account = AccountFactory(sid="acme")
     made = json.loads(run("create_key", "acme", "--name", "laptop", "--json"))
-    assert credentials.find_account(made["api_key"], made["api_token"]) == account
+    assert account_of(made["api_key"], made["api_token"]) == account
     assert ApiKey.objects.get().name == "laptop"
     assert "api_token" in run("create_key", "acme")
 
@@ -178,7 +179,7 @@ def test_rotate_key_says_when_the_old_key_ends(clock):
     old = ApiKeyFactory(key="0123abcd")
     made = json.loads(run("rotate_key", "0123", "--overlap-hours", "1.5", "--json"))
     assert (made["old_key"], made["old_key_ends"]) == ("0123abcd", "2026-03-02T07:30:00+00:00")
-    assert credentials.find_account(made["api_key"], made["api_token"]) == old.account
+    assert account_of(made["api_key"], made["api_token"]) == old.account
 
 
 def test_the_overlap_is_a_day_where_it_is_not_given(clock):
@@ -197,8 +198,8 @@ def test_revoke_key_ends_it_now_and_keeps_the_row(clock):
 def test_list_keys_shows_the_last_use_and_the_end_and_no_token(clock):
     acme = AccountFactory(sid="acme")
     old = ApiKeyFactory(account=acme, name="server", key="k1", last_used_at=START)
-    made = credentials.rotate(old, now=START)
-    credentials.revoke(ApiKeyFactory(account=acme, name="lost", key="k2"), now=START)
+    made = credentials.rotate(old, now=START, actor=ACTOR)
+    credentials.revoke(ApiKeyFactory(account=acme, name="lost", key="k2"), now=START, actor=ACTOR)
     ApiKeyFactory(account__sid="umbrella", key="k3")
     shown = run("list_keys", "acme")
     rows = [" ".join(line.split()) for line in shown.splitlines()]
@@ -250,7 +251,7 @@ def test_the_admin_shows_the_last_use_and_rotates_a_key(admin_client, clock):
     page = admin_client.post(address, chosen, follow=True).content.decode()
     new = ApiKey.objects.exclude(pk=old.pk).get()
     token = page.split("Token: <code>")[1].split("</code>")[0]
-    assert credentials.find_account(new.key, token) == old.account
+    assert account_of(new.key, token) == old.account
     old.refresh_from_db()
     assert old.revoked_at == START + credentials.OVERLAP
     assert token not in admin_client.get(address).content.decode()

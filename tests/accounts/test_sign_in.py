@@ -66,6 +66,13 @@ def test_a_name_that_is_guessed_at_from_many_addresses_is_let_in_where_it_was_be
     assert attempt("meera", RIGHT, HERE).status_code == 302
 
 
+def test_a_form_without_a_password_makes_no_name_known():
+    attempt("meera", "")
+    for number in range(50):
+        attempt("meera", address=f"198.51.100.{number}")
+    assert attempt("meera", RIGHT).status_code == 429
+
+
 def test_a_few_mistakes_do_no_harm():
     for _ in range(9):
         attempt("meera")

@@ -6,7 +6,7 @@ from django.conf import settings
 from accounts.credentials import create_key
 from api.http.rate_limits import meter
 from tests.api.client import Api
-from tests.factories import AccountFactory, CallerIdFactory, FlowFactory
+from tests.factories import ACTOR, AccountFactory, CallerIdFactory, FlowFactory
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,7 +32,7 @@ def account(db):
 
 @pytest.fixture
 def api(account):
-    made = create_key(account)
+    made = create_key(account, actor=ACTOR)
     return Api(account, made.key, made.token)
 
 
@@ -42,5 +42,5 @@ def other(db):
     account = AccountFactory(sid="umbrella", requests_per_minute=1_000_000)
     CallerIdFactory(account=account, number="+918047110000")
     FlowFactory(account=account, flow_id="666")
-    made = create_key(account)
+    made = create_key(account, actor=ACTOR)
     return Api(account, made.key, made.token)

@@ -17,7 +17,7 @@ from api.http import rate_limits
 from api.http.rate_limits import Meter
 from campaigns.models import Campaign
 from tests.api.client import Api, campaign
-from tests.factories import AccountFactory
+from tests.factories import ACTOR, AccountFactory
 
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 NOWHERE = "redis://127.0.0.1:1"
@@ -25,7 +25,7 @@ NOWHERE = "redis://127.0.0.1:1"
 
 def speaks_for(**columns) -> Api:
     account = AccountFactory(**columns)
-    made = create_key(account)
+    made = create_key(account, actor=ACTOR)
     return Api(account, made.key, made.token)
 
 
@@ -112,7 +112,7 @@ def test_requests_to_another_accounts_address_count_for_their_sender(three, othe
 
 
 def test_all_keys_of_an_account_share_its_limit(three):
-    again = create_key(three.account)
+    again = create_key(three.account, actor=ACTOR)
     assert asks(three, 2) == {404: 2}
     assert asks(Api(three.account, again.key, again.token), 2) == {404: 1, 429: 1}
 

@@ -12,6 +12,7 @@ from campaigns.models import Call, Campaign
 from core.errors import WrongState
 from dialer import inbox
 from tests.conftest import NUMBERS, START, states
+from tests.factories import ACTOR
 
 A, B, C = NUMBERS[:3]
 HOUR = timedelta(hours=1)
@@ -89,7 +90,7 @@ def test_canceled_when_paused_and_never_resumed_and_the_calls_left_are_failed(ri
     Account.objects.filter(pk=rig.account.pk).update(channels=1)
     campaign = rig.campaign(3, end_at=START + HOUR)
     rig.tick()
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     rig.later(hours=1)
     campaign.refresh_from_db()
     assert campaign.status == "canceled"
@@ -100,7 +101,7 @@ def test_a_paused_campaign_is_completed_when_its_last_calls_up_have_ended(rig):
     rig.carrier.script = {A: ["silent"]}
     campaign = rig.campaign()
     rig.tick()
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[0].attempt_id.hex]))
     rig.tick()
     campaign.refresh_from_db()
@@ -109,7 +110,7 @@ def test_a_paused_campaign_is_completed_when_its_last_calls_up_have_ended(rig):
 
 def test_a_paused_campaign_without_an_end_expires_30_days_after_its_start(rig):
     campaign = rig.campaign(2)
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     rig.later(days=30, seconds=-1)
     campaign.refresh_from_db()
     assert campaign.status == "paused"
@@ -123,12 +124,12 @@ def test_deleted_only_before_the_start(rig):
     waiting, running = rig.campaign(send_at=START + HOUR), rig.campaign(send_at=START)
     rig.carrier.script = {A: ["silent"]}
     rig.tick()
-    assert lifecycle.delete(waiting).status == "deleted"
+    assert lifecycle.delete(waiting, actor=ACTOR).status == "deleted"
     with pytest.raises(WrongState, match="it is in-progress"):
-        lifecycle.delete(running)
-    lifecycle.pause(running)
+        lifecycle.delete(running, actor=ACTOR)
+    lifecycle.pause(running, actor=ACTOR)
     with pytest.raises(WrongState, match="it has started"):
-        lifecycle.delete(running)
+        lifecycle.delete(running, actor=ACTOR)
     rig.later(hours=2)
     waiting.refresh_from_db()
     assert waiting.status == "deleted"
@@ -140,10 +141,10 @@ def test_a_running_campaign_accepts_only_the_callbacks_and_an_action(rig):
     campaign = rig.campaign()
     rig.tick()
     with pytest.raises(WrongState, match="only action, status_callback"):
-        lifecycle.change(campaign, now=timezone.now(), name="another name")
-    changed = lifecycle.change_callbacks(campaign, status_callback="https://example.org/told")
+        lifecycle.change(campaign, now=timezone.now(), name="another name", actor=ACTOR)
+    changed = lifecycle.change_callbacks(campaign, status_callback="https://example.org/told", actor=ACTOR)
     assert changed.status_callback == "https://example.org/told"
-    assert lifecycle.pause(campaign).status == "paused"
+    assert lifecycle.pause(campaign, actor=ACTOR).status == "paused"
 
 
 def test_no_new_attempt_after_the_end_but_a_call_that_is_up_finishes(rig):
@@ -248,10 +249,10 @@ def test_paused_calls_wait_for_the_resume_retries_too(rig):
     rig.carrier.script = {A: ["busy", "completed"]}
     campaign = rig.campaign(1, retries=1)
     rig.tick()
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     rig.later(minutes=30)
     assert rig.rings() == [A]
-    lifecycle.resume(campaign)
+    lifecycle.resume(campaign, actor=ACTOR)
     rig.tick()
     assert rig.rings() == [A, A]
 
@@ -261,8 +262,8 @@ def test_complete_ends_a_paused_campaign_and_fails_what_is_left(rig):
     Account.objects.filter(pk=rig.account.pk).update(channels=2)
     campaign = rig.campaign(3, retries=2)
     rig.tick()
-    lifecycle.pause(campaign)
-    assert lifecycle.complete(campaign).status == "completed"
+    lifecycle.pause(campaign, actor=ACTOR)
+    assert lifecycle.complete(campaign, actor=ACTOR).status == "completed"
     assert states(campaign) == {A: "failed", B: "in-progress", C: "failed"}
     inbox.append("simulated", rig.carrier.hang_up([rig.carrier.rings[1].attempt_id.hex]))
     rig.settle()
@@ -273,8 +274,8 @@ def test_a_call_that_ends_badly_after_the_campaign_was_completed_is_not_tried_ag
     rig.carrier.script = {A: ["silent"]}
     campaign = rig.campaign(1, retries=2)
     rig.tick()
-    lifecycle.pause(campaign)
-    lifecycle.complete(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
+    lifecycle.complete(campaign, actor=ACTOR)
     inbox.append("simulated", [(rig.carrier.rings[0].attempt_id, {"status": "busy"})])
     rig.settle()
     assert states(campaign) == {A: "failed"}
@@ -283,19 +284,19 @@ def test_a_call_that_ends_badly_after_the_campaign_was_completed_is_not_tried_ag
 def test_only_an_ended_campaign_is_archived(rig):
     campaign = rig.campaign()
     with pytest.raises(WrongState, match="must be canceled or completed or failed"):
-        lifecycle.archive(campaign)
+        lifecycle.archive(campaign, actor=ACTOR)
     rig.tick()
-    assert lifecycle.archive(campaign).status == "archived"
+    assert lifecycle.archive(campaign, actor=ACTOR).status == "archived"
 
 
 def test_a_campaign_paused_before_its_start_waits_for_it_again_when_resumed(rig):
     campaign = rig.campaign(send_at=START + HOUR)
-    lifecycle.pause(campaign)
-    assert lifecycle.resume(campaign).status == "created"
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
+    assert lifecycle.resume(campaign, actor=ACTOR).status == "created"
+    lifecycle.pause(campaign, actor=ACTOR)
     rig.later(hours=2)
     assert rig.rings() == []
-    assert lifecycle.resume(campaign).status == "in-progress"
+    assert lifecycle.resume(campaign, actor=ACTOR).status == "in-progress"
     rig.tick()
     assert rig.rings() == [A]
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from campaigns import lifecycle
 from contacts import lists
 from tests.conftest import NUMBERS, START, states
-from tests.factories import ContactListFactory, ListEntryFactory
+from tests.factories import ACTOR, ContactListFactory, ListEntryFactory
 
 A, B, C = NUMBERS[:3]
 
@@ -21,7 +21,7 @@ def parents(rig):
 
 def leave(rig, parents) -> None:
     """Take B out of the list, and delete C."""
-    assert lists.remove_contact(parents, rig.account.contacts.get(number=B).pk)
+    assert lists.remove_contact(parents, rig.account.contacts.get(number=B).pk, actor=ACTOR)
     rig.account.contacts.get(number=C).delete()
 
 
@@ -43,8 +43,8 @@ def test_a_campaign_that_is_paused_and_completed_calls_nobody_who_is_left(rig, p
     rig.account.save()
     campaign = rig.campaign(list_ids=[parents.pk])
     rig.tick()
-    lifecycle.pause(campaign)
-    lifecycle.complete(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
+    lifecycle.complete(campaign, actor=ACTOR)
     for _ in range(5):
         rig.later(minutes=10)
     assert rig.rings() == [A]
@@ -54,6 +54,6 @@ def test_lists_that_are_given_again_before_the_start_are_read_again(rig, parents
     campaign = rig.campaign(list_ids=[parents.pk], send_at=START.replace(hour=START.hour + 1))
     leave(rig, parents)
     assert set(states(campaign)) == {A, B, C}
-    lifecycle.change(campaign, now=timezone.now(), list_ids=[parents.pk])
+    lifecycle.change(campaign, now=timezone.now(), list_ids=[parents.pk], actor=ACTOR)
     rig.later(hours=2)
     assert rig.rings() == [A]

@@ -18,6 +18,7 @@ from dialer.carriers import connect
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
 from tests.database import delete_rows
+from tests.factories import ACTOR
 
 pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
 
@@ -119,10 +120,10 @@ class Campaigns(RuleBasedStateMachine):
         """Assert that the verb moves the campaign as `ways` says, and is refused where that has no way."""
         if life.status in ways:
             life.status = ways[life.status]
-            assert verb(life.row).status == life.status
+            assert verb(life.row, actor=ACTOR).status == life.status
         else:
             with pytest.raises(WrongState):
-                verb(life.row)
+                verb(life.row, actor=ACTOR)
 
     def change_schedule(self, which: int, delay: int, length: int | None) -> None:
         life = self.life(which)
@@ -130,25 +131,25 @@ class Campaigns(RuleBasedStateMachine):
         send_at = now + timedelta(seconds=delay)
         end_at = send_at + timedelta(seconds=length) if length else None
         if life.may_be_changed:
-            lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at)
+            lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at, actor=ACTOR)
             life.send_at, life.end_at = send_at, end_at
         else:
             with pytest.raises(WrongState):
-                lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at)
+                lifecycle.change(life.row, now=now, send_at=send_at, end_at=end_at, actor=ACTOR)
 
     def end_before_the_start_is_refused(self, which: int, before: int) -> None:
         life = self.life(which)
         end_at = timezone.now() - timedelta(seconds=before)
         with pytest.raises(InvalidRequest):
-            lifecycle.change(life.row, now=timezone.now(), send_at=timezone.now(), end_at=end_at)
+            lifecycle.change(life.row, now=timezone.now(), send_at=timezone.now(), end_at=end_at, actor=ACTOR)
 
     def change_callbacks(self, which: int) -> None:
         life = self.life(which)
         if life.status in ENDED:
             with pytest.raises(WrongState):
-                lifecycle.change_callbacks(life.row, status_callback="https://client.example/told")
+                lifecycle.change_callbacks(life.row, status_callback="https://client.example/told", actor=ACTOR)
         else:
-            lifecycle.change_callbacks(life.row, status_callback="https://client.example/told")
+            lifecycle.change_callbacks(life.row, status_callback="https://client.example/told", actor=ACTOR)
 
     # The clock and the dialer ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from campaigns import carrier_fit, lifecycle
 from campaigns.models import Campaign
 from core.errors import InvalidRequest, WrongState
 from tests.conftest import START
-from tests.factories import CallerIdFactory, TrunkFactory
+from tests.factories import ACTOR, CallerIdFactory, TrunkFactory
 
 LONGEST = 128
 LATER = {"send_at": START + timedelta(hours=1)}
@@ -45,7 +45,7 @@ def test_a_custom_field_is_as_long_as_the_carrier_takes(rig, over_exotel, length
 def test_a_change_that_the_carrier_can_t_do_changes_nothing(rig, over_exotel, change):
     campaign = rig.campaign(**LATER, custom_field="short", caller_id=over_exotel)
     with pytest.raises(InvalidRequest):
-        lifecycle.change(campaign, now=START, **change)
+        lifecycle.change(campaign, now=START, actor=ACTOR, **change)
     stored = Campaign.objects.get()
     assert (stored.text, stored.custom_field.value) == ("", "short")
 
@@ -53,15 +53,15 @@ def test_a_change_that_the_carrier_can_t_do_changes_nothing(rig, over_exotel, ch
 def test_a_campaign_is_not_moved_to_a_carrier_that_can_t_call_for_it(rig, over_exotel):
     campaign = rig.campaign(**LATER, custom_field="x" * 129)
     with pytest.raises(InvalidRequest, match=r"'custom_field': it has 129 characters"):
-        lifecycle.change(campaign, now=START, caller_id=over_exotel)
+        lifecycle.change(campaign, now=START, caller_id=over_exotel, actor=ACTOR)
     assert Campaign.objects.get().caller_id_id == rig.caller_id.pk
 
 
 def test_a_campaign_whose_caller_id_has_moved_is_not_resumed(rig, over_exotel):
-    campaign = lifecycle.pause(rig.campaign(**text()))
+    campaign = lifecycle.pause(rig.campaign(**text()), actor=ACTOR)
     CallerId.objects.filter(pk=rig.caller_id.pk).update(trunk=over_exotel.trunk)
     with pytest.raises(WrongState, match=r"can't resume this campaign: read_via_text: .*own account only"):
-        lifecycle.resume(campaign)
+        lifecycle.resume(campaign, actor=ACTOR)
 
 
 def test_an_open_campaign_keeps_its_caller_id_from_moving_to_a_carrier_that_can_t_call_for_it(rig):
@@ -71,7 +71,7 @@ def test_an_open_campaign_keeps_its_caller_id_from_moving_to_a_carrier_that_can_
         "the campaign fees reads a text, and Exotel (v1 connect) runs flows of its own account only"
     )
     assert carrier_fit.obstacle(every, carriers.get("sandbox")) == ""
-    lifecycle.delete(campaign)
+    lifecycle.delete(campaign, actor=ACTOR)
     assert carrier_fit.obstacle(every, exotel) == ""
     rig.campaign(**LATER, name="exams", custom_field="x" * 129)
     assert carrier_fit.obstacle(every, exotel) == "the campaign exams has a custom field of more than 128 characters"

@@ -21,6 +21,7 @@ from dialer import attempt_states, inbox
 from dialer.models import CallAttempt
 from reports.stats import stats
 from tests.conftest import NUMBERS, START, states
+from tests.factories import ACTOR
 from webhooks.models import WebhookDelivery
 
 CALLS = 10
@@ -47,7 +48,7 @@ def enqueued(monkeypatch):
 def paused(rig, calls=CALLS, **columns):
     campaign = rig.campaign(calls, **columns)
     schedule.start_due(timezone.now())
-    return lifecycle.pause(campaign)
+    return lifecycle.pause(campaign, actor=ACTOR)
 
 
 def count(campaign, status):
@@ -64,7 +65,7 @@ def shown(campaign):
 
 
 def test_a_campaign_that_is_completed_has_moved_before_its_calls(rig, enqueued):
-    campaign = lifecycle.complete(paused(rig, **CALLBACKS))
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS), actor=ACTOR)
     assert (campaign.status, campaign.is_ending, campaign.ended_at) == ("completed", True, timezone.now())
     assert (count(campaign, "failed"), count(campaign, "created")) == (3, 7)
     assert enqueued == ["campaigns.end_due"]
@@ -72,7 +73,7 @@ def test_a_campaign_that_is_completed_has_moved_before_its_calls(rig, enqueued):
 
 
 def test_a_turn_ends_a_slice_and_the_task_enqueues_the_next_one_until_none_is_left(rig, enqueued):
-    campaign = lifecycle.complete(paused(rig))
+    campaign = lifecycle.complete(paused(rig), actor=ACTOR)
     left = []
     while True:
         enqueued.clear()
@@ -87,7 +88,7 @@ def test_a_turn_ends_a_slice_and_the_task_enqueues_the_next_one_until_none_is_le
 
 
 def test_the_stats_add_up_after_each_slice(rig):
-    campaign = lifecycle.complete(paused(rig))
+    campaign = lifecycle.complete(paused(rig), actor=ACTOR)
     seen = [shown(campaign)]
     while campaign.is_ending:
         schedule.end_due(timezone.now())
@@ -102,7 +103,7 @@ def test_the_stats_add_up_after_each_slice(rig):
 
 
 def test_the_end_is_told_once_and_after_the_last_number(rig):
-    campaign = lifecycle.complete(paused(rig, **CALLBACKS))
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS), actor=ACTOR)
     while campaign.is_ending:
         assert told() == ["in-progress"]
         schedule.end_due(timezone.now())
@@ -114,7 +115,7 @@ def test_the_end_is_told_once_and_after_the_last_number(rig):
 
 
 def test_a_small_campaign_ends_with_the_request(rig):
-    campaign = lifecycle.complete(paused(rig, 2, **CALLBACKS))
+    campaign = lifecycle.complete(paused(rig, 2, **CALLBACKS), actor=ACTOR)
     assert (campaign.is_ending, count(campaign, "failed")) == (False, 2)
     assert told() == ["in-progress", "completed"]
 
@@ -126,7 +127,7 @@ def test_first_tries_and_retries_both_end_in_slices(rig):
     campaign = rig.campaign(CALLS, retries=1)
     rig.tick()
     assert (count(campaign, "retrying"), count(campaign, "created")) == (5, 5)
-    lifecycle.complete(lifecycle.pause(campaign))
+    lifecycle.complete(lifecycle.pause(campaign, actor=ACTOR), actor=ACTOR)
     for _ in range(3):
         schedule.end_due(timezone.now())
     campaign.refresh_from_db()
@@ -135,7 +136,7 @@ def test_first_tries_and_retries_both_end_in_slices(rig):
 
 
 def test_a_campaign_that_is_deleted_tells_nothing_in_any_slice(rig):
-    campaign = lifecycle.delete(rig.campaign(CALLS, send_at=START + timedelta(hours=1), **CALLBACKS))
+    campaign = lifecycle.delete(rig.campaign(CALLS, send_at=START + timedelta(hours=1), **CALLBACKS), actor=ACTOR)
     assert (campaign.status, campaign.is_ending, count(campaign, "created")) == ("deleted", True, 7)
     for _ in range(3):
         schedule.end_due(timezone.now())
@@ -150,7 +151,7 @@ def test_a_campaign_that_is_deleted_tells_nothing_in_any_slice(rig):
 def test_a_campaign_whose_time_is_over_ends_in_slices(rig, is_paused, call_status, campaign_status):
     campaign = rig.campaign(CALLS, end_at=START + timedelta(hours=1), **CALLBACKS)
     if is_paused:
-        lifecycle.pause(campaign)
+        lifecycle.pause(campaign, actor=ACTOR)
     rig.clock.shift(timedelta(hours=1))
     for done in (3, 6, 9):
         assert schedule.end_due(timezone.now())
@@ -204,30 +205,30 @@ def test_a_retry_that_a_late_batch_has_decided_on_is_ended_too(rig):
 @pytest.mark.parametrize("how", ["completed", "expired", "expired while paused"])
 def test_nobody_changes_a_campaign_that_is_ending(rig, verb, how):
     if how == "completed":
-        campaign = lifecycle.complete(paused(rig))
+        campaign = lifecycle.complete(paused(rig), actor=ACTOR)
     else:
         campaign = rig.campaign(CALLS, end_at=START + timedelta(hours=1))
         if how == "expired while paused":
-            lifecycle.pause(campaign)
+            lifecycle.pause(campaign, actor=ACTOR)
         rig.clock.shift(timedelta(hours=1))
         schedule.end_due(timezone.now())
     campaign.refresh_from_db()
     before = campaign.status
     with pytest.raises(WrongState):
-        lifecycle.VERBS[verb](campaign)
+        lifecycle.VERBS[verb](campaign, actor=ACTOR)
     with pytest.raises(WrongState):
-        lifecycle.change(campaign, now=timezone.now(), end_at=START + timedelta(days=1))
+        lifecycle.change(campaign, now=timezone.now(), end_at=START + timedelta(days=1), actor=ACTOR)
     campaign.refresh_from_db()
     assert (campaign.status, campaign.is_ending) == (before, True)
 
 
 def test_a_person_who_archives_too_early_is_told_to_try_again(rig):
-    campaign = lifecycle.complete(paused(rig))
+    campaign = lifecycle.complete(paused(rig), actor=ACTOR)
     with pytest.raises(WrongState, match=r"its calls are still being ended\. Try again in a minute"):
-        lifecycle.archive(campaign)
+        lifecycle.archive(campaign, actor=ACTOR)
     for _ in range(3):
         schedule.end_due(timezone.now())
-    assert lifecycle.archive(campaign).status == "archived"
+    assert lifecycle.archive(campaign, actor=ACTOR).status == "archived"
 
 
 @contextmanager
@@ -255,7 +256,7 @@ def locked_elsewhere(row: Model) -> Iterator[None]:
 
 
 def test_calls_that_another_process_has_locked_are_passed_over_and_ended_later(rig):
-    campaign = lifecycle.complete(paused(rig, 7))
+    campaign = lifecycle.complete(paused(rig, 7), actor=ACTOR)
     held = Call.objects.get(number=NUMBERS[4])
     with locked_elsewhere(held):
         for _ in range(3):
@@ -280,7 +281,7 @@ def test_a_turn_does_not_wait_for_a_campaign_that_is_being_changed(rig):
 
 
 def test_a_second_process_leaves_the_turn_to_the_first(rig):
-    campaign = lifecycle.complete(paused(rig))
+    campaign = lifecycle.complete(paused(rig), actor=ACTOR)
     seen = []
 
     def second():
@@ -299,7 +300,7 @@ def test_a_second_process_leaves_the_turn_to_the_first(rig):
 
 
 def test_a_crash_in_a_slice_costs_that_slice_alone(rig, monkeypatch):
-    campaign = lifecycle.complete(paused(rig, **CALLBACKS))
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS), actor=ACTOR)
 
     def die(name):
         if name == "slice-before-commit":
@@ -320,8 +321,8 @@ def test_a_crash_in_a_slice_costs_that_slice_alone(rig, monkeypatch):
 def test_large_campaigns_take_turns(rig, monkeypatch):
     monkeypatch.setattr(ending, "TURN_SECONDS", 0)
     first, second = paused(rig), paused(rig, NUMBERS[20:30])
-    lifecycle.complete(first)
-    lifecycle.complete(second)
+    lifecycle.complete(first, actor=ACTOR)
+    lifecycle.complete(second, actor=ACTOR)
     order = []
     end_slice = ending._Sweep.end_slice
 
@@ -380,7 +381,7 @@ def end_all(campaign):
 def test_a_call_that_cannot_be_ended_is_given_up_and_its_campaign_ends(rig, how, bad):
     campaign = paused(rig, **CALLBACKS)
     with poisoned(how, *bad):
-        lifecycle.complete(campaign)
+        lifecycle.complete(campaign, actor=ACTOR)
         end_all(campaign)
     assert (campaign.status, campaign.is_ending) == ("completed", False)
     reasons = dict(Call.objects.filter(number__in=bad).values_list("number", "end_reason"))
@@ -408,7 +409,7 @@ def test_a_call_that_cannot_be_ended_is_named_and_counted_in_the_log(rig, monkey
     campaign = paused(rig, **CALLBACKS)
     bad = Call.objects.get(number=NUMBERS[4])
     with poisoned(how, bad.number), capture_logs() as logs:
-        lifecycle.complete(campaign)
+        lifecycle.complete(campaign, actor=ACTOR)
         end_all(campaign)
     named = [line["item"] for line in logs if line["event"] == "batch_item_failed"]
     assert named == [f"call {bad.pk}"]
@@ -430,7 +431,7 @@ def test_a_call_that_cannot_be_ended_is_looked_for_among_a_few(rig, monkeypatch)
     monkeypatch.setattr(ending, "_move", noted)
     campaign = paused(rig, 8)
     with poisoned("the call", NUMBERS[4]):
-        lifecycle.complete(campaign)
+        lifecycle.complete(campaign, actor=ACTOR)
         sizes.clear()
         end_all(campaign)
     assert sizes == [8, 2, 2, 2, 1, 1, 1, 2, 0]
@@ -439,8 +440,8 @@ def test_a_call_that_cannot_be_ended_is_looked_for_among_a_few(rig, monkeypatch)
 def test_a_campaign_whose_calls_cannot_be_ended_does_not_hold_up_the_others(rig):
     broken, sound = paused(rig), paused(rig, NUMBERS[20:30])
     with poisoned("the call", *NUMBERS[:CALLS]):
-        lifecycle.complete(broken)
-        lifecycle.complete(sound)
+        lifecycle.complete(broken, actor=ACTOR)
+        lifecycle.complete(sound, actor=ACTOR)
         ending.take_turn(timezone.now(), 60)
     assert (count(sound, "failed"), count(broken, "created")) == (CALLS, CALLS)
 
@@ -449,7 +450,7 @@ def test_a_slice_is_as_many_statements_as_it_is_small(rig, monkeypatch):
     statements = []
     for size in (2, 40):
         monkeypatch.setattr(ending, "SLICE", size)
-        lifecycle.complete(paused(rig, 100, **CALLBACKS))
+        lifecycle.complete(paused(rig, 100, **CALLBACKS), actor=ACTOR)
         with CaptureQueriesContext(connection) as made:
             ending.take_turn(timezone.now(), 0)
         statements.append(len(made))

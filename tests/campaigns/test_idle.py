@@ -13,6 +13,7 @@ from dialer import dispatch, outcomes
 from dialer.attempt_ends import Ended
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
+from tests.factories import ACTOR
 
 A, B = NUMBERS[:2]
 
@@ -67,8 +68,8 @@ def test_a_call_that_is_given_back_ends_it_at_once(rig):
 
 
 def test_a_resume_ends_it(busy):
-    lifecycle.pause(busy)
-    lifecycle.resume(busy)
+    lifecycle.pause(busy, actor=ACTOR)
+    lifecycle.resume(busy, actor=ACTOR)
     assert idle_until(busy) is None
 
 

@@ -15,7 +15,7 @@ from contacts.models import ListEntry
 from core.errors import Conflict, InvalidRequest, WrongState
 from dialer import diagnosis
 from tests.conftest import NUMBERS, START, states
-from tests.factories import AccountFactory, CallerIdFactory, ContactFactory, ContactListFactory, FlowFactory
+from tests.factories import ACTOR, AccountFactory, CallerIdFactory, ContactFactory, ContactListFactory, FlowFactory
 
 FEW = 3
 
@@ -179,7 +179,7 @@ def created(account, made):
         "flow_url": "1",
         "list_ids": [made.pk],
     }
-    return lifecycle.create(account, now=timezone.now(), **own)
+    return lifecycle.create(account, now=timezone.now(), actor=ACTOR, **own)
 
 
 class TestTurns:
@@ -203,17 +203,17 @@ class TestTurns:
 
 class TestVerbs:
     def test_paused_it_is_loaded_and_waits_to_be_resumed(self, rig, campaign):
-        lifecycle.pause(campaign)
+        lifecycle.pause(campaign, actor=ACTOR)
         make_all(campaign)
         rig.later(minutes=1)
         assert (Campaign.objects.get().status, rig.rings()) == ("paused", [])
-        lifecycle.resume(campaign)
+        lifecycle.resume(campaign, actor=ACTOR)
         rig.tick()
         assert len(rig.rings()) == 10
 
     def test_paused_and_resumed_it_goes_on_waiting_for_its_calls(self, rig, campaign):
         loading.take_turn(0.0)
-        assert lifecycle.resume(lifecycle.pause(campaign)).status == "created"
+        assert lifecycle.resume(lifecycle.pause(campaign, actor=ACTOR), actor=ACTOR).status == "created"
         rig.tick()
         assert rig.rings() == []
         make_all(campaign)
@@ -221,35 +221,35 @@ class TestVerbs:
         assert len(rig.rings()) == 10
 
     def test_paused_with_no_call_yet_it_is_not_closed(self, rig, campaign):
-        lifecycle.pause(campaign)
+        lifecycle.pause(campaign, actor=ACTOR)
         rig.end_due()
         assert Campaign.objects.get().status == "paused"
 
     def test_deleted_it_makes_no_more_calls_and_calls_nobody(self, rig, campaign):
         loading.take_turn(0.0)
-        deleted = lifecycle.delete(campaign)
+        deleted = lifecycle.delete(campaign, actor=ACTOR)
         assert (deleted.status, deleted.is_loading) == ("deleted", False)
         assert not loading.make_slice(campaign.pk, timezone.now())
         rig.later(minutes=10)
         assert (rig.rings(), states(campaign)) == ([], dict.fromkeys(NUMBERS[:3], "failed"))
 
     def test_completing_it_is_refused(self, campaign):
-        lifecycle.pause(campaign)
+        lifecycle.pause(campaign, actor=ACTOR)
         with pytest.raises(WrongState, match="still being made from its lists"):
-            lifecycle.complete(campaign)
+            lifecycle.complete(campaign, actor=ACTOR)
 
     def test_its_calls_are_not_replaced_meanwhile(self, campaign, parents):
         with pytest.raises(WrongState, match="still being made"):
-            lifecycle.change(campaign, now=timezone.now(), list_ids=[parents.pk])
+            lifecycle.change(campaign, now=timezone.now(), list_ids=[parents.pk], actor=ACTOR)
 
     def test_nor_afterwards_where_they_are_many(self, campaign, parents):
         make_all(campaign)
         with pytest.raises(WrongState, match="more than 3 calls: delete it"):
-            lifecycle.change(campaign, now=timezone.now(), list_ids=[parents.pk])
+            lifecycle.change(campaign, now=timezone.now(), list_ids=[parents.pk], actor=ACTOR)
 
     def test_another_change_keeps_the_place(self, campaign):
         loading.take_turn(0.0)
-        lifecycle.change(campaign, now=timezone.now(), name="another")
+        lifecycle.change(campaign, now=timezone.now(), name="another", actor=ACTOR)
         make_all(campaign)
         assert list(states(campaign)) == NUMBERS[:10]
 
@@ -270,7 +270,7 @@ class TestListsThatChange:
         campaign = rig.campaign(list_ids=[parents.pk, later.pk])
         loading.take_turn(0.0)
         for number in (NUMBERS[0], NUMBERS[9]):
-            lists.remove_contact(parents, rig.account.contacts.get(number=number).pk)
+            lists.remove_contact(parents, rig.account.contacts.get(number=number).pk, actor=ACTOR)
         make_all(campaign)
         assert list(states(campaign)) == NUMBERS[:9]
 
@@ -329,7 +329,7 @@ class TestOpenCalls:
     @override_settings(MAX_OPEN_CALLS_PER_ACCOUNT=12)
     def test_calls_that_have_ended_make_room(self, rig, campaign):
         make_all(campaign)
-        lifecycle.delete(campaign)
+        lifecycle.delete(campaign, actor=ACTOR)
         rig.end_due()
         rig.campaign(12)
 

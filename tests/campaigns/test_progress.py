@@ -12,6 +12,7 @@ from django.utils import timezone
 from campaigns import lifecycle, progress
 from campaigns.models import Call, CallTally, Campaign
 from tests.conftest import NUMBERS
+from tests.factories import ACTOR
 
 
 def counted(campaign):
@@ -44,9 +45,9 @@ def test_at_every_step_of_a_campaign(rig):
 def test_after_numbers_are_changed_and_after_the_campaign_is_deleted(rig):
     later = timezone.now() + timedelta(hours=1)
     campaign = rig.campaign(4, send_at=later)
-    campaign = lifecycle.change(campaign, now=timezone.now(), numbers=NUMBERS[:2])
+    campaign = lifecycle.change(campaign, now=timezone.now(), numbers=NUMBERS[:2], actor=ACTOR)
     assert tallied(campaign).by_status == {"created": 2}
-    lifecycle.delete(campaign)
+    lifecycle.delete(campaign, actor=ACTOR)
     assert tallied(campaign) == counted(campaign)
 
 

@@ -14,6 +14,7 @@ from campaigns import call_states, campaign_states, lifecycle, schedule, signals
 from campaigns.models import Call, Campaign, CampaignHistory
 from core.state_machine import Move
 from tests.conftest import NUMBERS, START, states
+from tests.factories import ACTOR
 
 
 def test_a_start_between_two_ticks_has_a_message_of_its_own(rig, monkeypatch):
@@ -64,7 +65,7 @@ def test_a_campaign_paused_at_the_very_moment_of_its_start_stays_paused(rig, mon
 
     def pause_first(*args, **columns):
         monkeypatch.setattr(campaign_states, "move", move)
-        lifecycle.pause(campaign)
+        lifecycle.pause(campaign, actor=ACTOR)
         return move(*args, **columns)
 
     monkeypatch.setattr(campaign_states, "move", pause_first)
@@ -80,7 +81,7 @@ def test_a_campaign_that_is_being_postponed_at_the_very_moment_of_its_start_is_l
     def postpone():
         try:
             with transaction.atomic():
-                lifecycle.change(campaign, now=timezone.now(), send_at=START + timedelta(days=1))
+                lifecycle.change(campaign, now=timezone.now(), send_at=START + timedelta(days=1), actor=ACTOR)
                 ready.set()
                 go_on.wait(10)
         finally:
@@ -105,7 +106,7 @@ def test_a_campaign_whose_end_is_being_put_off_is_not_ended(rig):
     def put_off():
         try:
             with transaction.atomic():
-                lifecycle.change(campaign, now=timezone.now(), end_at=START + timedelta(days=1))
+                lifecycle.change(campaign, now=timezone.now(), end_at=START + timedelta(days=1), actor=ACTOR)
                 ready.set()
                 go_on.wait(0.5)
         finally:

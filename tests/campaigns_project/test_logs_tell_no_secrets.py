@@ -32,6 +32,7 @@ from dialer.models import CallAttempt
 from reports.links import report_url
 from tests.api.client import Api
 from tests.conftest import NUMBERS
+from tests.factories import ACTOR
 from tests.webhook_receiver import Receiver
 from webhooks import delivery, sender
 from webhooks.models import WebhookDelivery
@@ -75,7 +76,7 @@ def logged(settings: Any) -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def api(rig: Any) -> Api:
-    made = create_key(rig.account)
+    made = create_key(rig.account, actor=ACTOR)
     return Api(rig.account, made.key, made.token)
 
 

@@ -16,7 +16,7 @@ from contacts.csv_uploads.columns import ColumnChoice
 from contacts.models import Contact, CsvPiece, CsvUpload, ListEntry
 from core import csv_formulas
 from core.errors import Conflict
-from tests.factories import AccountFactory, ContactFactory
+from tests.factories import ACTOR, AccountFactory, ContactFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def csv_of(rows, header: str = "number") -> str:
 def receive(account, content: str | bytes, *, kind: str = "static", name: str = "parents", **choice: Any) -> CsvUpload:
     raw = content.encode() if isinstance(content, str) else content
     chosen = ColumnChoice(kind == "dynamic", **choice)
-    return intake.receive(account, io.BytesIO(raw), list_name=name, choice=chosen)
+    return intake.receive(account, io.BytesIO(raw), actor=ACTOR, list_name=name, choice=chosen)
 
 
 def loaded(account, content: str | bytes, **options) -> CsvUpload:

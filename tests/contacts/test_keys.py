@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from contacts import address_book
 from contacts.csv_uploads import bulk_insert, intake, loading
 from contacts.csv_uploads.columns import ColumnChoice
 from contacts.models import Contact, ContactList, CsvUpload, ListEntry
-from tests.factories import AccountFactory, ContactFactory, ContactListFactory, ListEntryFactory
+from tests.factories import ACTOR, AccountFactory, ContactFactory, ContactListFactory, ListEntryFactory
 
 KEYS: dict[str, tuple[Callable[[], Any], str]] = {
     "contact_has_its_account": (ContactFactory, "account_id"),
@@ -164,7 +165,9 @@ class TestTwoAtOnce:
 
 def receive(account, name: str) -> CsvUpload:
     content = "\n".join(["number", *NUMBERS]).encode()
-    return intake.receive(account, io.BytesIO(content), list_name=name, choice=ColumnChoice(is_dynamic=False))
+    return intake.receive(
+        account, io.BytesIO(content), actor=ACTOR, list_name=name, choice=ColumnChoice(is_dynamic=False)
+    )
 
 
 class TestUploadsAtOnce:
@@ -209,7 +212,7 @@ class TestUploadsAtOnce:
         reached, opened = gate
         load = in_thread(pool, loading.load, upload.pk)
         assert reached.wait(60)
-        deletion = in_thread(pool, address_book.delete, known)
+        deletion = in_thread(pool, partial(address_book.delete, actor=ACTOR), known)
         wait_until_a_query_waits_for_a_lock()
         opened.set()
         load.result(60)

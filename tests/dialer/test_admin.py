@@ -60,6 +60,7 @@ WRITTEN_BY_THE_PROGRAM = (
     "webhooks.webhookdelivery",
     "webhooks.webhooktry",
     "api.idempotentrequest",
+    "accounts.auditentry",
 )
 
 

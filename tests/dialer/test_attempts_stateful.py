@@ -28,7 +28,7 @@ from dialer.models import CallAttempt, CarrierEvent
 from tests import machines
 from tests.conftest import NUMBERS, START, Rig
 from tests.database import delete_rows
-from tests.factories import CallerIdFactory
+from tests.factories import ACTOR, CallerIdFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), machines.TIME_LIMIT]
 
@@ -297,7 +297,7 @@ class Dialer(RuleBasedStateMachine):
         self.rig.carrier.replies_to_look_ups = True
         self.rig.carrier.script = {}
         for campaign in Campaign.objects.filter(status="paused", expires_at__gt=timezone.now()):
-            lifecycle.resume(campaign)
+            lifecycle.resume(campaign, actor=ACTOR)
         for _ in range(60):
             if not self.anything_is_open():
                 break

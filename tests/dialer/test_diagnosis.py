@@ -17,7 +17,7 @@ from dialer import channels, diagnosis, inbox, trunk_health
 from dialer.diagnosis import Diagnosis
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig, redis_time
-from tests.factories import CallAttemptFactory, CallerIdFactory, CallFactory, CampaignFactory, FlowFactory
+from tests.factories import ACTOR, CallAttemptFactory, CallerIdFactory, CallFactory, CampaignFactory, FlowFactory
 
 A, B = NUMBERS[:2]
 
@@ -121,7 +121,7 @@ def test_a_trunk_that_has_failed_lately_is_tried_by_one_call(rig: Rig):
 def test_paused_and_what_is_still_up(rig: Rig):
     campaign = rig.campaign(2)
     rig.tick()
-    assert of(lifecycle.pause(campaign)).summary == "the campaign is paused; 2 calls still up"
+    assert of(lifecycle.pause(campaign, actor=ACTOR)).summary == "the campaign is paused; 2 calls still up"
 
 
 def test_before_its_start(rig: Rig):
@@ -133,8 +133,8 @@ def test_before_its_start(rig: Rig):
 def test_an_ended_campaign_gives_the_reason_of_its_history(rig: Rig):
     campaign = rig.campaign()
     rig.tick()
-    lifecycle.complete(lifecycle.pause(campaign))
-    ended = "the campaign is completed, since 2026-03-02 11:30 IST, the campaign was completed on request"
+    lifecycle.complete(lifecycle.pause(campaign, actor=ACTOR), actor=ACTOR)
+    ended = "the campaign is completed, since 2026-03-02 11:30 IST, completed by meera"
     assert (of(campaign).summary, codes(campaign)) == (ended, ["ended"])
     assert of(campaign).next_attempt_at is None
 
@@ -201,7 +201,7 @@ def test_of_a_shared_trunk_other_accounts_are_counted_and_never_named(rig: Rig):
     others = CallerIdFactory(trunk=rig.trunk, account__starts_per_minute=10_000_000)
     flow = FlowFactory(account=others.account)
     own = {"caller_id": others, "caller_id_given": others.number, "flow": flow, "flow_url": "http://x/1"}
-    lifecycle.create(others.account, numbers=NUMBERS[:2], now=timezone.now(), name="A secret", **own)
+    lifecycle.create(others.account, numbers=NUMBERS[:2], now=timezone.now(), name="A secret", actor=ACTOR, **own)
     rig.tick()
     campaign = rig.campaign(NUMBERS[3:6], name="Mine")
     rig.tick()
@@ -216,7 +216,7 @@ def test_the_calls_of_a_campaign_that_was_completed_are_up_still(rig: Rig):
     rig.trunk.save()
     ended = rig.campaign(NUMBERS[:3], name="Renewals")
     rig.tick()
-    lifecycle.complete(lifecycle.pause(ended))
+    lifecycle.complete(lifecycle.pause(ended, actor=ACTOR), actor=ACTOR)
     campaign = rig.campaign(NUMBERS[3:6])
     start()
     full = f"3 of 3 channels of the trunk {rig.trunk.name} busy, 3 by “Renewals”"
@@ -348,7 +348,7 @@ def test_a_retry_that_is_due_says_why_it_is_not_dialled(rig: Rig, at_work):
     campaign = rig.campaign([A], retries=1)
     rig.tick()
     end_all(rig, "busy")
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     assert of_number(campaign) == "rung once: busy; retry 1 at 2026-03-02 11:40 IST, but the campaign is paused"
     rig.clock.shift(timedelta(minutes=11))
     at_work()
@@ -379,7 +379,7 @@ def test_a_call_that_is_over(rig: Rig):
 
 def test_a_call_that_was_never_dialled(rig: Rig):
     campaign = rig.campaign([A])
-    lifecycle.delete(lifecycle.pause(campaign))
+    lifecycle.delete(lifecycle.pause(campaign, actor=ACTOR), actor=ACTOR)
     assert of_number(campaign) == "failed: the campaign was deleted"
     Call.objects.update(status="canceled", end_reason="the campaign's end came first")
     assert of_number(campaign) == "never dialled: the campaign's end came first"

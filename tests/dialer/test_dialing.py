@@ -15,7 +15,7 @@ from dialer.carriers.base import TooLate
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases, states
-from tests.factories import CallerIdFactory, TrunkFactory
+from tests.factories import ACTOR, CallerIdFactory, TrunkFactory
 
 A, B = NUMBERS[:2]
 
@@ -78,13 +78,13 @@ def test_the_custom_field_reaches_the_carrier_as_it_is(rig):
 
 def test_a_pause_between_claim_and_dial_rings_nobody_and_costs_no_attempt(rig):
     campaign, ids = claim(rig, A)
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     dialing.dial(ids)
     assert rig.rings() == []
     assert attempt().status == "canceled"
     assert (attempt().call.status, attempt().call.attempts_made) == ("created", 0)
     assert leases(rig.account) == 0
-    lifecycle.resume(campaign)
+    lifecycle.resume(campaign, actor=ACTOR)
     rig.tick()
     assert rig.rings() == [A]
 

@@ -15,6 +15,7 @@ from core import task_queue
 from dialer import claiming, dispatch, messages, trunk_health
 from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases
+from tests.factories import ACTOR
 
 A, B = NUMBERS[:2]
 
@@ -192,7 +193,7 @@ def test_mode_custom_holds_a_campaign_to_its_own_pace(rig):
 def test_a_paused_campaign_gets_nothing(rig):
     campaign = rig.campaign(5)
     start(rig)
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     assert rig.dispatch() == 0
 
 

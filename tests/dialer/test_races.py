@@ -15,8 +15,13 @@ from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, leases
+from tests.factories import ACTOR
 
 A_WHILE = 0.3  # seconds; long enough for a thread that does not wait to be done
+
+
+def pause_now(campaign):
+    lifecycle.pause(campaign, actor=ACTOR)
 
 
 def in_thread(work, *args):
@@ -146,7 +151,7 @@ def test_a_pause_waits_for_the_batch_that_is_at_work(rig):
     campaign, [attempt] = silent_calls(rig, 1)
     with transaction.atomic():
         outcomes.settle([(attempt, Event(status="in-progress"))], timezone.now())
-        pause = in_thread(lifecycle.pause, campaign)
+        pause = in_thread(pause_now, campaign)
         pause.join(A_WHILE)
         assert pause.is_alive()
     pause.join(10)
@@ -169,7 +174,7 @@ def test_a_busy_campaign_can_be_paused(rig):
 
     threads = [in_thread(batches, A_WHILE * part / 5) for part in range(5)]
     over.wait(A_WHILE)
-    pause = in_thread(lifecycle.pause, campaign)
+    pause = in_thread(pause_now, campaign)
     pause.join(10 * A_WHILE)
     passed = not pause.is_alive()
     over.set()

@@ -23,6 +23,7 @@ from reports.links import report_url
 from retention import campaigns_due, deletion, purge, tasks
 from tests.conftest import NUMBERS, START
 from tests.factories import (
+    ACTOR,
     CallAttemptFactory,
     CallFactory,
     CampaignFactory,
@@ -116,7 +117,7 @@ class TestWhatIsUnderWay:
         rig.carrier.script = {NUMBERS[0]: ["silent"]}
         campaign = rig.campaign(2, end_at=START + timedelta(hours=1))
         rig.tick()
-        lifecycle.complete(lifecycle.pause(campaign))
+        lifecycle.complete(lifecycle.pause(campaign, actor=ACTOR), actor=ACTOR)
         rig.clock.shift(days(11))
         assert run() == []
         assert Campaign.objects.get().status == "completed"
@@ -146,7 +147,7 @@ class TestWhatIsUnderWay:
         monkeypatch.setattr(ending, "SLICE", 2)
         campaign = rig.campaign(5)
         schedule.start_due(timezone.now())
-        lifecycle.complete(lifecycle.pause(campaign))
+        lifecycle.complete(lifecycle.pause(campaign, actor=ACTOR), actor=ACTOR)
         rig.clock.shift(days(11))
         assert run() == []
         rig.end_due()
@@ -180,7 +181,7 @@ class TestWhatIsUnderWay:
         next(work)
         again = WebhookDelivery.objects.order_by("id").last()
         assert again
-        outbox.redeliver([again], timezone.now())
+        outbox.redeliver([again], timezone.now(), actor=ACTOR)
         assert list(work)[-1].model is not Campaign
         assert [row.pk for row in WebhookDelivery.objects.all()] == [again.pk]
         deliver_all()
@@ -344,7 +345,7 @@ class TestInSlices:
                 connections.close_all()
 
         with transaction.atomic():
-            campaign_lock.hold(busy.campaign.pk)
+            campaign_lock.hold([busy.campaign.pk])
             thread = threading.Thread(target=work)
             thread.start()
             thread.join()
@@ -390,12 +391,12 @@ class TestWhatOthersSee:
 
     def test_nobody_changes_a_campaign_that_is_being_deleted(self, begun):
         with pytest.raises(WrongState, match="has just been deleted"):
-            lifecycle.archive(begun.campaign)
+            lifecycle.archive(begun.campaign, actor=ACTOR)
 
     def test_nobody_changes_a_campaign_that_has_been_deleted(self, begun):
         run()
         with pytest.raises(WrongState, match="has just been deleted"):
-            lifecycle.archive(begun.campaign)
+            lifecycle.archive(begun.campaign, actor=ACTOR)
 
     def test_the_link_to_its_report_says_so_instead_of_showing_a_half(self, begun, client):
         response = client.get(report_url(begun.campaign.pk))
@@ -407,7 +408,7 @@ class TestWhatOthersSee:
 
     def test_an_archived_campaign_goes_too(self, rig, over):
         kept = over()
-        lifecycle.archive(kept.campaign)
+        lifecycle.archive(kept.campaign, actor=ACTOR)
         rig.clock.shift(days(11))
         run()
         assert kept.is_gone

@@ -14,7 +14,7 @@ from standardwebhooks import WebhookVerificationError
 
 from accounts.webhook_secrets import new_secret
 from tests.conftest import NUMBERS
-from tests.factories import CampaignFactory, WebhookDeliveryFactory
+from tests.factories import ACTOR, CampaignFactory, WebhookDeliveryFactory
 from webhooks import claims, delivery, outbox, sender, tries
 from webhooks.models import WebhookDelivery, WebhookTry, stream_of
 from webhooks.tries import WAITS, Result
@@ -284,7 +284,7 @@ class TestRedelivery:
     def test_it_has_the_same_id_and_body_and_its_log_goes_on(self, receiver, deliver):
         [row] = queue_up(receiver, "/")
         deliver()
-        outbox.redeliver([row], timezone.now())
+        outbox.redeliver([row], timezone.now(), actor=ACTOR)
         deliver()
         first, second = receiver.received
         assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -297,7 +297,7 @@ class TestRedelivery:
         campaign = CampaignFactory(running=True)
         old = timezone.now() - timedelta(days=3)
         [row] = queue_up(receiver, "/", campaign=campaign, given_up=True, created_at=old)
-        outbox.redeliver([row], timezone.now())
+        outbox.redeliver([row], timezone.now(), actor=ACTOR)
         receiver.responses = [500]
         deliver()
         [news] = queue_up(receiver, "/", campaign=campaign)
@@ -311,7 +311,7 @@ class TestRedelivery:
         first, second = queue_up(receiver, "/", "/")
         receiver.responses = [500]
         deliver()
-        outbox.redeliver([second, first], timezone.now())
+        outbox.redeliver([second, first], timezone.now(), actor=ACTOR)
         deliver()
         ids = [request.headers["webhook-id"] for request in receiver.received]
         assert ids == [first.webhook_id.hex, first.webhook_id.hex, second.webhook_id.hex]

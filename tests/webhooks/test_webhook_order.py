@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from campaigns.models import Campaign
 from tests.conftest import NUMBERS
-from tests.factories import CampaignFactory, WebhookDeliveryFactory
+from tests.factories import ACTOR, CampaignFactory, WebhookDeliveryFactory
 from webhooks import claims, outbox, tries
 from webhooks.models import END, START, WebhookDelivery
 from webhooks.tries import Result
@@ -57,7 +57,7 @@ def test_a_refusal_fails_that_webhook_only_and_the_next_of_its_number_follows_at
 def test_a_refused_webhook_can_be_sent_again(campaign, clock):
     [refused] = rows(campaign, FIRST)
     report(*claimed(), status=404)
-    outbox.redeliver([refused], timezone.now())
+    outbox.redeliver([refused], timezone.now(), actor=ACTOR)
     report(*claimed())
     assert state(refused) == "delivered"
 
@@ -184,7 +184,7 @@ class TestEnd:
     def test_a_redelivered_one_waits_for_nobody(self, campaign, clock):
         rows(campaign, FIRST)
         end = WebhookDeliveryFactory(campaign=campaign, number=END, given_up=True)
-        outbox.redeliver([end], timezone.now())
+        outbox.redeliver([end], timezone.now(), actor=ACTOR)
         assert end in claimed()
 
 
@@ -200,7 +200,7 @@ def test_retry_after_is_honored_within_bounds(campaign, clock, asked, waits):
 def test_one_that_is_on_its_way_is_not_sent_twice_by_a_redelivery(campaign, clock):
     [row] = rows(campaign, FIRST)
     [ours] = claimed()
-    outbox.redeliver([row], timezone.now())
+    outbox.redeliver([row], timezone.now(), actor=ACTOR)
     assert claimed() == []
     report(ours)
     assert state(row) == "delivered"

@@ -13,6 +13,7 @@ from dialer import inbox, outcomes
 from dialer.attempt_ends import Ended
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
+from tests.factories import ACTOR
 from webhooks.models import WebhookDelivery
 
 A, B, C = NUMBERS[:3]
@@ -175,29 +176,29 @@ def test_pause_resume_and_archive_tell_nothing(rig):
     rig.carrier.script = {A: ["silent"]}
     campaign = rig.campaign([A], **CALLBACKS)
     rig.tick()
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     rig.clock.shift(5)
-    lifecycle.resume(campaign)
+    lifecycle.resume(campaign, actor=ACTOR)
     assert kinds() == [("campaign-status", "in-progress")]
     inbox.append("simulated", [(CallAttempt.objects.get().pk, {"status": "completed"})])
     rig.settle()
     before = kinds()
-    lifecycle.archive(campaign)
+    lifecycle.archive(campaign, actor=ACTOR)
     assert kinds() == before
 
 
 def test_a_deleted_campaign_tells_nothing_not_even_of_its_numbers(rig):
     campaign = rig.campaign([A, B], send_at=timezone.now() + timedelta(hours=1), **CALLBACKS)
-    lifecycle.delete(campaign)
+    lifecycle.delete(campaign, actor=ACTOR)
     assert set(Call.objects.values_list("status", flat=True)) == {"failed"}
     assert told() == []
 
 
 def test_a_campaign_that_was_paused_before_its_start_tells_of_it_when_it_is_resumed(rig):
     campaign = rig.campaign([A], send_at=timezone.now() + timedelta(minutes=1), **CALLBACKS)
-    lifecycle.pause(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
     rig.clock.shift(120)
-    lifecycle.resume(campaign)
+    lifecycle.resume(campaign, actor=ACTOR)
     assert kinds() == [("campaign-status", "in-progress")]
 
 
@@ -207,8 +208,8 @@ def test_a_campaign_that_is_completed_on_request_tells_its_numbers_first(rig):
     rig.carrier.script = {A: ["busy"]}
     campaign = rig.campaign([A, B], retries=1, **CALLBACKS)
     rig.tick()
-    lifecycle.pause(campaign)
-    lifecycle.complete(campaign)
+    lifecycle.pause(campaign, actor=ACTOR)
+    lifecycle.complete(campaign, actor=ACTOR)
     assert kinds()[-2:] == [("call-schedule", "failed"), ("campaign-status", "completed")]
     assert ("call-schedule", "busy") in kinds()
 
@@ -219,7 +220,7 @@ def test_other_ends_are_told_with_their_report(rig, status):
         rig.carrier.script = {A: ["refused"]}
     campaign = rig.campaign([A], **CALLBACKS)
     if status == "canceled":
-        lifecycle.pause(campaign)
+        lifecycle.pause(campaign, actor=ACTOR)
         rig.later(days=31)
     rig.tick()
     assert Campaign.objects.get().status == status
@@ -275,7 +276,7 @@ def test_an_address_that_is_changed_counts_from_then_on(rig):
     rig.carrier.script = {A: ["silent"]}
     campaign = rig.campaign([A], status_callback="https://client.example/old")
     rig.tick()
-    lifecycle.change_callbacks(campaign, status_callback="https://client.example/new")
+    lifecycle.change_callbacks(campaign, status_callback="https://client.example/new", actor=ACTOR)
     inbox.append("simulated", [(CallAttempt.objects.get().pk, {"status": "completed"})])
     rig.settle()
     assert [row.url for row in WebhookDelivery.objects.order_by("id")] == [

@@ -15,6 +15,7 @@ from dialer import outcomes
 from dialer.attempt_ends import Ended
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig
+from tests.factories import ACTOR
 from webhooks.models import WebhookDelivery
 
 CALLBACKS = {
@@ -53,8 +54,8 @@ def start_campaigns(rig: Rig, count: int, **callbacks: str) -> list[str]:
 def stop_campaign(rig: Rig, count: int, **callbacks: str) -> list[str]:
     campaign = rig.campaign(count, **callbacks)
     rig.clock.shift(timedelta(minutes=1))
-    lifecycle.pause(campaign)
-    return statements(lambda: lifecycle.complete(campaign))
+    lifecycle.pause(campaign, actor=ACTOR)
+    return statements(lambda: lifecycle.complete(campaign, actor=ACTOR))
 
 
 ACTS = [end_attempts, start_campaigns, stop_campaign]

@@ -21,6 +21,7 @@ django.setup()
 from django.db import connection  # noqa: E402 -- models can be imported now
 from django.utils import timezone  # noqa: E402
 
+from accounts import audit  # noqa: E402
 from accounts.models import Account, CallerId, Trunk  # noqa: E402
 from campaigns import lifecycle, schedule  # noqa: E402
 from campaigns.models import Call, Campaign, Flow  # noqa: E402
@@ -85,7 +86,7 @@ def _campaign(sid: str, opens_at: str, closes_at: str, channels: int) -> tuple[A
     flow = Flow.objects.create(account=account, flow_id="1", document={"steps": [{"hangup": True}]})
     columns: dict[str, Any] = {"caller_id": caller_id, "caller_id_given": caller_id.number, "flow": flow}
     columns["flow_url"] = "http://my.exotel.com/bench/exoml/start_voice/1"
-    return account, lifecycle.create(account, numbers=[number(0)], now=timezone.now(), **columns)
+    return account, lifecycle.create(account, actor=audit.SYSTEM, numbers=[number(0)], now=timezone.now(), **columns)
 
 
 def _vacuum() -> None:

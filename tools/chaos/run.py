@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import requests
 from django.db import DatabaseError, connection, transaction
 
-from accounts import credentials
+from accounts import audit, credentials
 from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
 from dialer import dialing
@@ -314,7 +314,7 @@ class Run:
         caller_id = CallerId.objects.create(
             account=account, number=f"+9180{number % 10**8:08d}", trunk=trunk, channels=channels
         )
-        made = credentials.create_key(account, name="chaos")
+        made = credentials.create_key(account, actor=audit.SYSTEM, name="chaos")
         return account, caller_id, Client(self.system.url, sid, made.key, made.token)
 
     def _trunk(self) -> Trunk:

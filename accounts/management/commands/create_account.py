@@ -6,9 +6,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
-from accounts import caller_ids, carriers, credentials
+from accounts import audit, caller_ids, carriers, credentials
 from accounts.calling_hours import parse_calling_hours
-from accounts.management.command_kit import add_json_option, print_result
+from accounts.management.command_kit import actor, add_json_option, print_result
 from accounts.models import Account, CallerId, Trunk
 
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             with transaction.atomic():
                 account = _create(options)
                 made = credentials.create_key(
-                    account, name="first key", key=options["api_key"], token=options["api_token"]
+                    account, actor=actor(), name="first key", key=options["api_key"], token=options["api_token"]
                 )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
@@ -78,6 +78,7 @@ def _create(options: dict[str, Any]) -> Account:
     )
     account.full_clean()
     account.save()
+    audit.record(actor(), audit.Verb.CREATED, account)
     trunk = _trunk(options["trunk"])
     for number in options["caller_id"]:
         canonical = caller_ids.canonical(number, account.region)
@@ -86,13 +87,17 @@ def _create(options: dict[str, Any]) -> Account:
         caller_id = CallerId(account=account, number=canonical, trunk=trunk)
         caller_id.full_clean()
         caller_id.save()
+        audit.record(actor(), audit.Verb.CREATED, caller_id)
     return account
 
 
 def _trunk(name: str) -> Trunk:
     """Return the trunk of that name. The sandbox needs no credentials and so no set-up: it is made when first used."""
     if name in {kind.name for kind in carriers.all_kinds() if not (kind.needs_credentials or kind.is_for_tests)}:
-        return Trunk.objects.get_or_create(name=name, defaults={"carrier": name})[0]
+        trunk, is_new = Trunk.objects.get_or_create(name=name, defaults={"carrier": name})
+        if is_new:
+            audit.record(actor(), audit.Verb.CREATED, trunk)
+        return trunk
     try:
         return Trunk.objects.get(name=name)
     except Trunk.DoesNotExist as error:

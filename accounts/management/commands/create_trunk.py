@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
-from accounts import carriers
+from accounts import audit, carriers
+from accounts.management.command_kit import actor
 from accounts.models import Trunk
 
 
@@ -48,5 +50,7 @@ class Command(BaseCommand):
             trunk.full_clean()
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        trunk.save()
+        with transaction.atomic():
+            trunk.save()
+            audit.record(actor(), audit.Verb.CREATED, trunk)
         self.stdout.write(f"{trunk.name}: {trunk.get_carrier_display()}")

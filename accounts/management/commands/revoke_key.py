@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import credentials
-from accounts.management.command_kit import find_key
+from accounts.management.command_kit import actor, find_key
 from core import clocks
 
 
@@ -17,6 +17,6 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         key = find_key(options["key"])
-        if not credentials.revoke(key, now=clocks.now()):
+        if not credentials.revoke(key, actor=actor(), now=clocks.now()):
             raise CommandError(f"the key {key.key} is revoked already")
         self.stdout.write(f"revoked: {key.key}")

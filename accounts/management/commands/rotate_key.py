@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import credentials
-from accounts.management.command_kit import add_json_option, find_key, print_result
+from accounts.management.command_kit import actor, add_json_option, find_key, print_result
 from accounts.models import ApiKey
 from core import clocks
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError("the overlap is from 0 hours to a year")
         overlap = timedelta(hours=options["overlap_hours"])
         try:
-            made = credentials.rotate(old, now=clocks.now(), overlap=overlap)
+            made = credentials.rotate(old, actor=actor(), now=clocks.now(), overlap=overlap)
         except credentials.Revoked as error:
             raise CommandError(str(error)) from error
         ends = ApiKey.objects.get(pk=old.pk).revoked_at

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
-from accounts.management.command_kit import find_account
+from accounts import audit
+from accounts.management.command_kit import actor, find_account
 from campaigns.models import Flow
 
 
@@ -32,5 +34,8 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']} is not JSON: {error}") from error
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
-        flow.save()
+        with transaction.atomic():
+            verb = audit.Verb.CHANGED if flow.pk else audit.Verb.CREATED
+            flow.save()
+            audit.record(actor(), verb, flow)
         self.stdout.write(f"{account.sid}: flow {flow.flow_id}")

@@ -20,6 +20,7 @@ from uuid import uuid4
 import requests
 from django.db import connection
 
+from accounts import audit
 from accounts.models import Account, CallerId
 from campaigns import lifecycle
 from campaigns.models import Campaign
@@ -104,7 +105,7 @@ def large_audiences(run: Run) -> Iterator[None]:
         run.notes.append("nothing was tried: no campaign was left to the loader")
     # The rest of them is not made.
     for campaign in loading:
-        lifecycle.delete(campaign)
+        lifecycle.delete(campaign, actor=audit.SYSTEM)
     _compare(run, "request", 0.9, alone, beside)
 
 
@@ -243,7 +244,9 @@ def _campaigns(account: Account, caller_id: CallerId, count: int, *, first: int 
     for n in range(first, first + count):
         numbers = [f"+919{500_000_000 + n}"]
         now = datetime.now(UTC)
-        lifecycle.create(account, numbers=numbers, now=now, status_callback=status_callback, **own, **text)
+        lifecycle.create(
+            account, actor=audit.SYSTEM, numbers=numbers, now=now, status_callback=status_callback, **own, **text
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from accounts import audit
 from accounts.models import Account, CallerId
 from campaigns import lifecycle
 from campaigns.models import Call, CallHistory, Campaign
@@ -80,7 +81,7 @@ def large_end(run: Run) -> Iterator[None]:
     beside = _longest_gap(run, lambda: _end(run, whole))
     _compare(run, "longest gap", alone, beside, most=2.0, noise=NOISE_GAP_SECONDS)
     run.system.arm("slice-before-commit", run.chance.randint(1, 3))
-    run.strike(lambda: lifecycle.complete(struck))
+    run.strike(lambda: lifecycle.complete(struck, actor=audit.SYSTEM))
     _wait_for_kill(run, "slice-before-commit")
     run.system.arm("slice-after-commit", run.chance.randint(1, 2))
     _wait_for_kill(run, "slice-after-commit")
@@ -92,6 +93,7 @@ def _large_campaign(run: Run, account: Account, caller_id: CallerId, first: int)
     now = datetime.now(UTC)
     campaign = lifecycle.create(
         account,
+        actor=audit.SYSTEM,
         numbers=[f"+919{n:09d}" for n in range(first, first + LARGE)],
         now=now,
         send_at=now + timedelta(days=1),
@@ -102,11 +104,11 @@ def _large_campaign(run: Run, account: Account, caller_id: CallerId, first: int)
         status_callback=run.receiver.url("/large/campaign"),
         call_schedule_callback=run.receiver.url("/large/number"),
     )
-    return lifecycle.pause(campaign)
+    return lifecycle.pause(campaign, actor=audit.SYSTEM)
 
 
 def _end(run: Run, campaign: Campaign) -> None:
-    lifecycle.complete(campaign)
+    lifecycle.complete(campaign, actor=audit.SYSTEM)
     if not run.wait_for(lambda: not Campaign.objects.get(pk=campaign.pk).is_ending, run.patience):
         run.notes.append(f"{Call.objects.filter(campaign=campaign, ended_at=None).count()} calls were not ended")
 
@@ -150,7 +152,7 @@ def _post(account: Account, caller_id: CallerId, campaigns: int, *, first: int) 
     for n in range(first, first + campaigns):
         numbers = [f"+919{n:09d}"]
         own: dict[str, Any] = {"caller_id": caller_id, "caller_id_given": caller_id.number}
-        lifecycle.create(account, numbers=numbers, now=datetime.now(UTC), **own, **greeting)
+        lifecycle.create(account, actor=audit.SYSTEM, numbers=numbers, now=datetime.now(UTC), **own, **greeting)
 
 
 def _measure(run: Run, others: Any, calls: int) -> tuple[list[float], list[float]]:
