@@ -38,11 +38,11 @@ class Caller:
 class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         user, token = _basic(request)
-        address = sign_in_limit.client_network(request._request)
-        sign_in_limit.check(address)
+        tries = sign_in_limit.Tries(sign_in_limit.client_network(request._request), user)
+        tries.check()
         key = credentials.find_key(user, token)
         if key is None:
-            sign_in_limit.count_failure(address)
+            tries.count_failure()
             raise AuthenticationFailed(f"wrong credentials: {WHAT_TO_DO}")
         _require_range(key, client_address(request._request))
         return Caller(key), None
