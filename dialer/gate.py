@@ -139,15 +139,15 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
 def _check_health(campaign: Judged, now: datetime) -> Verdict:
     number, trunk, own = campaign.caller_id.number, campaign.caller_id.trunk, caller_id_health(campaign)
     is_failing = own is not None and own.is_failing
-    refuses = f"the trunk {trunk.name} takes no calls from {number}"
+    refuses = f"the trunk takes no calls from {number}"
     parts: dict[str, tuple[Health | None, str]] = {
-        "trunk-down": (trunk_health(campaign), f"the trunk {trunk.name} is down"),
+        "trunk-down": (trunk_health(campaign), f"the trunk of {number} is down"),
         "caller-id-down": (own, f"calls from {number} fail at once" if is_failing else refuses),
     }
     for code, (health, is_down) in parts.items():
         if health and health.resting_until and health.resting_until > now:
             down = f"{is_down} since {clock(health.down_since or now, campaign)}"
-            return NotBefore(health.resting_until, code, down, detail=health.last_error)
+            return NotBefore(health.resting_until, code, down, detail=f"{trunk.name}: {health.last_error}")
     return Open(on_trial=any(health.failures > 0 for health, _ in parts.values() if health))
 
 

@@ -164,16 +164,17 @@ def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator
         trunk, number = campaign.caller_id.trunk, campaign.caller_id.number
         own = gate.caller_id_health(campaign)
         is_failing = own is not None and own.is_failing
-        refuses = f"the trunk {trunk.name} has taken no calls from {number} lately"
+        refuses = f"the trunk has taken no calls from {number} lately"
         parts: dict[str, tuple[Health | None, str]] = {
-            "trunk-on-trial": (gate.trunk_health(campaign), f"the trunk {trunk.name} has failed lately"),
+            "trunk-on-trial": (gate.trunk_health(campaign), f"the trunk of {number} has failed lately"),
             "caller-id-on-trial": (own, f"calls from {number} have failed at once" if is_failing else refuses),
         }
         for code, (health, has_failed) in parts.items():
             if health and health.failures:
                 next_at = health.next_try_at
+                detail = f"{trunk.name}: {health.last_error}"
                 until = next_at if next_at and next_at > now else None
-                yield Reason(code, f"{has_failed}: one call at a time tries it", until, health.last_error)
+                yield Reason(code, f"{has_failed}: one call at a time tries it", until, detail)
 
 
 def _given_back(campaign: Campaign, now: datetime) -> Iterator[Reason]:

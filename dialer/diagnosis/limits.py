@@ -54,20 +54,24 @@ def _full_scopes(campaign: Campaign) -> Iterator[Reason]:
     capped = [scope for scope in channels.scopes_of(campaign.account, campaign.caller_id) if scope.cap < NO_CAP]
     for scope, held in channels.held(capped).items():
         if held >= scope.cap:
-            shares = ", ".join(
-                [f"{held} of {scope.cap} channels{_where(scope, campaign)} busy", *_held_by(campaign, scope, held)]
-            )
-            yield Reason(f"{scope.kind}-full", shares)
+            yield _full(campaign, scope, held)
 
 
-def _where(scope: Scope, campaign: Campaign) -> str:
-    caller_id = campaign.caller_id
-    places = {"trunk": f" of the trunk {caller_id.trunk.name}", "caller-id": f" of the caller ID {caller_id.number}"}
-    return places.get(scope.kind, "")
+def _full(campaign: Campaign, scope: Scope, held: int) -> Reason:
+    """Tell who has the channels. The size of a trunk, its name and what others do there are for the operator alone."""
+    number, trunk, code = campaign.caller_id.number, campaign.caller_id.trunk, f"{scope.kind}-full"
+    by, own = _held_by(campaign, scope)
+    if scope.kind != "trunk":
+        where = f" of the caller ID {number}" if scope.kind == "caller-id" else ""
+        return Reason(code, ", ".join([f"{held} of {scope.cap} channels{where} busy", *by]))
+    others = held - own
+    by += ["the others by other accounts" if own else "by other accounts"] if others > 0 else []
+    detail = f"{held} of {scope.cap} channels of {trunk.name} busy, {max(others, 0)} by other accounts"
+    return Reason(code, ", ".join([f"all channels of the trunk of {number} busy", *by]), detail=detail)
 
 
-def _held_by(campaign: Campaign, full: Scope, held: int) -> Iterator[str]:
-    """Yield `41 by “Renewals”`, `12 by this one`, `7 by other accounts`. Campaigns of other accounts are not named."""
+def _held_by(campaign: Campaign, full: Scope) -> tuple[list[str], int]:
+    """Return `41 by “Renewals”`, `12 by this one` and the like for the account's own campaigns, and their sum."""
     sharing = {
         "account": Q(),
         "trunk": Q(trunk=campaign.caller_id.trunk_id),
@@ -79,13 +83,10 @@ def _held_by(campaign: Campaign, full: Scope, held: int) -> Iterator[str]:
     )
     by_campaign = in_flight.values_list("campaign_id", "campaign__name").annotate(up=Count("id"))
     counts = list(by_campaign.order_by("-up", "campaign_id"))
-    for pk, name, count in counts[:MOST_NAMED]:
-        yield f"{count} by {'this one' if pk == campaign.pk else f'“{name}”'}"
+    by = [f"{count} by {'this one' if pk == campaign.pk else f'“{name}”'}" for pk, name, count in counts[:MOST_NAMED]]
     if rest := sum(count for _, _, count in counts[MOST_NAMED:]):
-        yield f"{rest} by other campaigns"
-    others = held - sum(count for _, _, count in counts)
-    if full.kind == "trunk" and others > 0:
-        yield f"{others} by other accounts"
+        by.append(f"{rest} by other campaigns")
+    return by, sum(count for _, _, count in counts)
 
 
 def _pace(campaign: Campaign, now: datetime) -> Iterator[Reason]:

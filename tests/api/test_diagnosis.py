@@ -5,10 +5,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from accounts.models import Trunk
 from api.campaigns.diagnosis import MOST_CALLS
 from dialer.diagnosis import NEEDED
 from tests.conftest import redis_time
-from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, TrunkHealthFactory
+from tests.factories import (
+    CallAttemptFactory,
+    CallerIdHealthFactory,
+    CallFactory,
+    CampaignFactory,
+    TrunkHealthFactory,
+)
 
 # 11:30 in India.
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -53,6 +60,28 @@ def test_the_trunks_error_is_the_operators_business(api, row):
     (reason,) = diagnose(api, row).data["reasons"]
     assert reason["code"] == "trunk-down"
     assert "operator1" not in str(diagnose(api, row).envelope)
+
+
+@pytest.mark.parametrize(
+    ("code", "of_trunk", "of_caller_id"),
+    [
+        ("trunk-down", {"down": True}, {}),
+        ("trunk-on-trial", {"failures": 2, "down_since": NOW, "resting_until": NOW - timedelta(seconds=1)}, {}),
+        ("caller-id-down", {}, {"down": True}),
+        ("caller-id-on-trial", {}, {"failures": 2, "down_since": NOW, "resting_until": NOW - timedelta(seconds=1)}),
+    ],
+)
+def test_no_trunk_is_named_to_a_tenant(api, row, code, of_trunk, of_caller_id):
+    CallFactory(campaign=row)
+    trunk = row.caller_id.trunk
+    Trunk.objects.filter(pk=trunk.pk).update(name="the-shared-way-out")
+    if of_trunk:
+        TrunkHealthFactory(trunk=trunk, **of_trunk)
+    if of_caller_id:
+        CallerIdHealthFactory(caller_id=row.caller_id, **of_caller_id)
+    found = diagnose(api, row)
+    assert code in [reason["code"] for reason in found.data["reasons"]]
+    assert "the-shared-way-out" not in str(found.envelope)
 
 
 def test_a_number_tells_its_attempts(api, row):

@@ -188,10 +188,10 @@ def test_a_call_shows_its_attempts_in_the_account_s_zone(admin_client):
 def test_a_campaign_and_a_call_say_why_they_are_not_dialled_with_the_trunk_s_error(admin_client):
     call = CallFactory(campaign__running=True)
     health = TrunkHealthFactory(trunk=call.campaign.caller_id.trunk, down=True, last_error="<503>")
-    why = f"the trunk {health.trunk.name} is down since "
+    why = f"the trunk of {call.campaign.caller_id.number} is down since "
     campaign = _text(admin_client.get(_address(type(call.campaign), "change", call.campaign.pk)))
     assert f"Why it dials, or does not: {why}" in campaign
-    assert "trunk-down: <503>" in campaign
+    assert f"trunk-down: {health.trunk.name}: <503>" in campaign
     assert f"not dialled yet: {why}" in _text(admin_client.get(_address(type(call), "change", call.pk)))
 
 

@@ -106,8 +106,8 @@ def test_the_trunk_is_down_and_its_error_is_for_the_operator(rig: Rig):
     start()
     trunk_health.took_no_call(rig.trunk.pk, "503 at 10.0.0.5", timezone.now())
     (reason,) = of(campaign).reasons
-    assert (reason.code, reason.detail) == ("trunk-down", "503 at 10.0.0.5")
-    assert of(campaign).summary == f"the trunk {rig.trunk.name} is down since 2026-03-02 11:30 IST"
+    assert (reason.code, reason.detail) == ("trunk-down", f"{rig.trunk.name}: 503 at 10.0.0.5")
+    assert of(campaign).summary == f"the trunk of {rig.caller_id.number} is down since 2026-03-02 11:30 IST"
 
 
 def test_a_trunk_that_has_failed_lately_is_tried_by_one_call(rig: Rig):
@@ -195,7 +195,7 @@ def test_all_channels_busy_names_who_has_them(rig: Rig):
     assert of(campaign).summary == reason.message
 
 
-def test_of_a_shared_trunk_other_accounts_are_counted_and_never_named(rig: Rig):
+def test_of_a_shared_trunk_its_name_its_size_and_the_calls_of_others_are_for_the_operator(rig: Rig):
     rig.trunk.channels = 3
     rig.trunk.save()
     others = CallerIdFactory(trunk=rig.trunk, account__starts_per_minute=10_000_000)
@@ -206,8 +206,11 @@ def test_of_a_shared_trunk_other_accounts_are_counted_and_never_named(rig: Rig):
     campaign = rig.campaign(NUMBERS[3:6], name="Mine")
     rig.tick()
     found = of(campaign)
-    trunk = f"3 of 3 channels of the trunk {rig.trunk.name} busy, 1 by this one, 2 by other accounts"
-    assert [reason.message for reason in found.reasons] == [trunk]
+    [reason] = found.reasons
+    full = f"all channels of the trunk of {rig.caller_id.number} busy, 1 by this one, the others by other accounts"
+    assert reason.message == full
+    assert found.summary.endswith(full)
+    assert reason.detail == f"3 of 3 channels of {rig.trunk.name} busy, 2 by other accounts"
     assert "secret" not in str(found)
 
 
@@ -219,7 +222,7 @@ def test_the_calls_of_a_campaign_that_was_completed_are_up_still(rig: Rig):
     lifecycle.complete(lifecycle.pause(ended, actor=ACTOR), actor=ACTOR)
     campaign = rig.campaign(NUMBERS[3:6])
     start()
-    full = f"3 of 3 channels of the trunk {rig.trunk.name} busy, 3 by “Renewals”"
+    full = f"all channels of the trunk of {rig.caller_id.number} busy, 3 by “Renewals”"
     assert [reason.message for reason in of(campaign).reasons] == [full]
 
 

@@ -121,9 +121,10 @@ def test_a_trunk_that_is_down_keeps_its_error_for_the_operator():
     health = TrunkHealthFactory(
         failures=2, down_since=NOW - timedelta(minutes=5), resting_until=NOW + timedelta(seconds=8), last_error="503"
     )
-    given = verdict(caller_id__trunk=health.trunk)
-    because = f"the trunk {health.trunk.name} is down since 2026-03-02 11:25 IST"
-    assert given == gate.NotBefore(health.resting_until, "trunk-down", because, detail="503")
+    given = verdict(caller_id__trunk=health.trunk, caller_id__number="+918047113311")
+    because = "the trunk of +918047113311 is down since 2026-03-02 11:25 IST"
+    detail = f"{health.trunk.name}: 503"
+    assert given == gate.NotBefore(health.resting_until, "trunk-down", because, detail=detail)
 
 
 def test_after_its_rest_a_trunk_is_on_trial():
