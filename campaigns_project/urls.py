@@ -26,5 +26,6 @@ urlpatterns = [
 ]
 
 handler400 = "api.http.errors.bad_request"
-handler404 = "api.http.errors.not_found"
+handler403 = "campaigns_project.error_pages.permission_denied"
+handler404 = "campaigns_project.error_pages.not_found"
 handler500 = "api.http.errors.server_error"
