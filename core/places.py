@@ -7,7 +7,7 @@ gets one: what they guard against is rarer than that.
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 
 import structlog
 from redis.exceptions import RedisError
@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 KEPT_SECONDS = 120
 # For this long a Redis that did not respond is not asked again.
 REST_SECONDS = 5.0
+# Between two looks for a place that is free.
+LOOK_AGAIN_SECONDS = 0.02
 
 _rests_until = 0.0
 
@@ -91,6 +93,14 @@ def take(name: str, most: int) -> Place | None:
         _rest(error)
         return Place(name, "")
     return Place(name, holder) if is_taken else None
+
+
+def take_within(seconds: float, name: str, most: int) -> Place | None:
+    """Take one of `most` places of this name, as soon as one is free. Returns None where none is in so many seconds."""
+    until = monotonic() + seconds
+    while (place := take(name, most)) is None and monotonic() < until:
+        sleep(LOOK_AGAIN_SECONDS)
+    return place
 
 
 def _key(name: str) -> str:

@@ -23,6 +23,10 @@ from api.http.throttling import AccountThrottle
 from core import places
 from core.places import Place
 
+# How long a large read waits for those before it, in seconds. Refusing at once would refuse a page that asks for a few
+# lists at the same time; the limit of requests a minute bounds how many threads can wait.
+WAIT_FOR_A_PLACE = 2.0
+
 
 class AccountView(APIView):
     """A view below /v2/accounts/<sid>, where only the account that has signed in exists."""
@@ -51,7 +55,7 @@ class AccountView(APIView):
     def _take_place(self) -> Place:
         """Take one of the account's places for large reads. Raises TooManyRequests where all are taken."""
         most = settings.READS_AT_ONCE_PER_ACCOUNT
-        place = places.take(f"reads/{self.account.pk}", most)
+        place = places.take_within(WAIT_FOR_A_PLACE, f"reads/{self.account.pk}", most)
         if place is None:
             raise TooManyRequests(
                 f"{most} requests for lists of this account are at work: send this one when one of them has its"

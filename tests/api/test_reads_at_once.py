@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 
+from api.http import account_view
 from core import places
 from reports import links
 from tests.factories import CampaignFactory, CsvUploadFactory
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("redis")
 def _one_at_once(settings, monkeypatch):
     settings.READS_AT_ONCE_PER_ACCOUNT = settings.REPORTS_AT_ONCE_PER_ACCOUNT = 1
     monkeypatch.setattr(places, "_rests_until", 0.0)
+    monkeypatch.setattr(account_view, "WAIT_FOR_A_PLACE", 0.0)
 
 
 @pytest.fixture
@@ -43,6 +45,12 @@ def test_one_more_is_told_to_come_back(api, campaign, is_reading, path):
 def test_a_small_read_and_a_change_need_no_place(api, campaign, is_reading):
     assert api.get(f"/campaigns/{campaign.pk.hex}").status == 200
     assert api.post("/lists", {"name": "parents"}).status == 207
+
+
+def test_a_read_waits_for_the_place_of_one_that_is_nearly_done(api, is_reading, monkeypatch):
+    monkeypatch.setattr(account_view, "WAIT_FOR_A_PLACE", 60.0)
+    monkeypatch.setattr(places, "sleep", lambda _: is_reading.leave())
+    assert api.get("/campaigns").status == 200
 
 
 def test_a_neighbour_has_places_of_its_own(other, is_reading):
