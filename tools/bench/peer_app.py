@@ -18,7 +18,8 @@ WORKERS = {
     "peer-3": f"{_WORKER} --queues peer-3 --pool threads --concurrency 8 --hostname peer-3@%h",
 }
 
-app = Celery("bench", broker=os.environ.get("CELERY_BROKER_URL"))
+# Not the current application: a process that imports this one to fill its queues may have tasks of the product as well.
+app = Celery("bench", broker=os.environ.get("CELERY_BROKER_URL"), set_as_current=False)
 app.conf.update(
     task_ignore_result=True,
     task_acks_late=False,
