@@ -229,6 +229,7 @@ def test_the_server_is_up_and_ready(stack):
         "database": "ok",
         "redis": "ok",
         "beat": "ok",
+        "events": "ok",
         "control": "ok",
         "dispatch": "ok",
         "dial": "ok",

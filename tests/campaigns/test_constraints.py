@@ -177,4 +177,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 4 + 15 + 4 + 8
+    assert len(names) == 5 + 15 + 4 + 8

@@ -230,7 +230,7 @@ class Dialer(RuleBasedStateMachine):
 
     def somebody_acts(self, number: int, verb: str) -> None:
         with suppress(WrongState):
-            getattr(lifecycle, verb)(self.campaigns[number])
+            getattr(lifecycle, verb)(self.campaigns[number], actor=ACTOR)
 
     # What must hold after every step -----------------------------------------------------------------------------
 

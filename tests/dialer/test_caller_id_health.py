@@ -67,7 +67,7 @@ def test_the_rest_is_told_with_the_carriers_words_for_the_operator(rig: Rig):
     told = diagnosis.of_campaign(campaign, timezone.now())
     assert told.reasons[0].code == "caller-id-down"
     assert rig.caller_id.number in told.summary
-    assert told.reasons[0].detail == KYC
+    assert told.reasons[0].detail == f"{rig.trunk.name}: {KYC}"
 
 
 def test_one_numbers_own_refusal_fails_that_number_at_once(rig: Rig):

@@ -59,7 +59,7 @@ def test_it_says_so(rig: Rig):
     rig.tick()
     told = diagnosis.of_campaign(campaign, timezone.now()).reasons[0]
     number = rig.caller_id.number
-    assert (told.code, told.detail) == ("caller-id-down", "10 calls in a row failed within 2 s")
+    assert (told.code, told.detail) == ("caller-id-down", f"{rig.trunk.name}: 10 calls in a row failed within 2 s")
     assert told.message.startswith(f"calls from {number} fail at once since ")
     assert health._warnings() == [f"calls from {number} over the trunk {rig.trunk.name} fail at once"]
 
