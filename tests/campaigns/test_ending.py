@@ -462,6 +462,7 @@ def test_a_slice_is_as_many_statements_as_it_is_small(rig, monkeypatch):
 @pytest.mark.parametrize("how", ["move", "move_all"])
 def test_moving_thousands_of_calls_compares_each_with_its_own_row_alone(rig, how):
     """Before a table has statistics the planner expects one row, and joins as if there were one."""
+    _forget_statistics()
     campaign, now = rig.campaign(1), timezone.now()
     calls, end = Call.objects.filter(campaign=campaign), call_states.end_columns(at=now, reason="")
     with connection.cursor() as cursor:
@@ -485,6 +486,14 @@ def test_moving_thousands_of_calls_compares_each_with_its_own_row_alone(rig, how
         [[[plan]]] = cursor.fetchall()
     connection.close()
     assert sum(_removed(plan["Plan"])) < 2001
+
+
+def _forget_statistics():
+    """Leave the table as it is on a new system: autovacuum may have counted it during the tests before."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE campaigns_call CASCADE")
+        cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'campaigns_call'")
+        assert cursor.fetchall() == [(-1,)]
 
 
 def _removed(plan):
