@@ -33,7 +33,7 @@ test: $(DEV_STAMP) ## run all tests in several processes, against real servers, 
 	@$(PY) -m pytest -n auto -p tests.line_probes
 	@echo "coverage of the product's lines: $$($(PY) -m coverage report --format=total) %"
 
-test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in under two minutes
+test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in a few minutes
 	@exec $(PY) -m pytest -n auto -m "not system"
 
 chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= CARRIER= RANDOM=seconds)
