@@ -54,6 +54,8 @@ def _start() -> ExitStack:
     try:
         stack.enter_context(services.exclusive_use(folder))
         os.environ[RUN_FOLDER] = str(folder)
+        # Two runs of root that share /tmp/pytest-of-root, as the default is, close it to each other's PostgreSQL.
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
         stack.callback(_end_processes_of, folder)
         os.environ.update(_start_servers(stack, folder, _GIVEN))
     except BaseException:
