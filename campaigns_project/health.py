@@ -1,30 +1,17 @@
 """`/healthz` for a supervisor: is the web process up? `/readyz` for a load balancer: is the whole server at work?
 
-A worker that is connected but takes no tasks any more is a known state of Celery over Redis. So progress is what
-counts: `core.liveness` records when beat last sent a message, and when a worker of each queue last took one.
+Anybody may ask, so neither names anything: not a trunk, a number or a machine, nor for how long something has been
+wrong. An operator reads that from `manage.py ready`, `/metrics` and the admin.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import suppress
 
-import structlog
-from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
-from campaigns_project import redis_memory
-from core import clock_offsets, clocks, liveness
-from core.redis_client import redis_client
-from dialer.attempt_states import CLAIM_LIFETIME
-from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
-
-log = structlog.get_logger(__name__)
-
-# Caller IDs that are named as resting.
-MOST_WARNINGS = 20
-
-Check = Callable[[], str]
+from campaigns_project import readiness
+from core import clock_offsets
 
 
 def healthz(_request: HttpRequest) -> JsonResponse:
@@ -32,78 +19,11 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Respond 200 when everything that a campaign needs is there, else 503; with "ok" or a problem for each part."""
-    processes = {name: _dial if name == "dial" else partial(_progress, name) for name in settings.MAX_SILENCE_SECONDS}
-    checks: dict[str, Check] = {"database": _database, "redis": _redis, **processes}
-    results = {name: _run(name, check) for name, check in checks.items()}
-    ready = all(result == "ok" for result in results.values())
-    body = {"status": "ready" if ready else "not ready", **results, "warnings": _warnings()}
-    return JsonResponse(body, status=200 if ready else 503)
-
-
-def _run(name: str, check: Check) -> str:
-    """Return "ok" or what is wrong: a sentence, or the name of an exception, whose text may hold an address."""
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 -- any failure is a result here
-        log.warning("readiness_check_failed", check=name, error=str(error))
-        return type(error).__name__
-
-
-def _warnings() -> list[str]:
-    """Return what stops not everything. That a server is away is the result of its check, not a warning."""
-    warnings = []
-    try:
-        if warning := redis_memory.eviction():
-            warnings.append(warning)
-        warnings += _wrong_clocks()
-        warnings += _resting()
-    except (RedisError, DatabaseError):
-        log.debug("warnings_not_read")
-    return warnings
-
-
-def _wrong_clocks() -> Iterator[str]:
-    """Yield the clocks that an operator has to set right."""
-    clock_offsets.note("web")
-    for place, ahead in sorted(clock_offsets.read().items()):
-        if abs(ahead) >= clocks.ALARMING:
-            differs = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'}"
-            yield f"the clock of {place} is {differs} PostgreSQL's: set both right, for instance by NTP"
-
-
-def _resting() -> Iterator[str]:
-    """Yield the trunks and caller IDs that take no calls, without the carrier's words: anybody may read this."""
-    for name in TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk__name", flat=True):
-        yield f"the trunk {name} takes no calls"
-    down = CallerIdHealth.objects.filter(down_since__isnull=False)
-    for health in down.select_related("caller_id__trunk").defer("caller_id__trunk__api_token")[:MOST_WARNINGS]:
-        trunk, number = health.caller_id.trunk.name, health.caller_id.number
-        if health.is_failing:
-            yield f"calls from {number} over the trunk {trunk} fail at once"
-        else:
-            yield f"the trunk {trunk} takes no calls from {number}"
-
-
-def _database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return "ok"
-
-
-def _redis() -> str:
-    redis_client().ping()
-    return "ok"
-
-
-def _dial() -> str:
-    """Check that claimed calls are placed, too: that takes milliseconds, so one that waits has no dialer."""
-    claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
-    oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
-    if oldest and (waits := clocks.now() - oldest) >= CLAIM_LIFETIME:
-        return f"a call has waited for a dialer for {waits.total_seconds():.0f} s"
-    return _progress("dial")
-
-
-def _progress(process: str) -> str:
-    return liveness.problem(process) or "ok"
+    """Respond 200 when everything that a campaign needs is there, else 503; and the kinds of the warnings."""
+    parts = {name: "ok" if found == readiness.OK else "not ok" for name, found in readiness.parts().items()}
+    with suppress(RedisError, DatabaseError):
+        clock_offsets.note("web")
+    is_ready = "not ok" not in parts.values()
+    kinds = sorted({warning.kind for warning in readiness.warnings()})
+    body = {"status": "ready" if is_ready else "not ready", **parts, "warnings": kinds}
+    return JsonResponse(body, status=200 if is_ready else 503)

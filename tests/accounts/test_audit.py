@@ -232,6 +232,7 @@ OTHER_COMMANDS = {
     "list_keys": "reads",
     "check_trunk": "reads",
     "passthru_address": "reads",
+    "ready": "reads",
     "serve_events": "is a process of the server",
     "sync_periodic_tasks": "runs at every start, and adds the ticks of the program",
 }

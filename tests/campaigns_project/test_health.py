@@ -1,16 +1,18 @@
 """/readyz looks at the progress of beat and workers, not at their connections."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
-from campaigns_project import health, redis_memory
-from core import liveness
+from campaigns_project import readiness, redis_memory
+from core import clock_offsets, clocks, liveness
 from tests.conftest import redis_time
-from tests.factories import CallAttemptFactory
+from tests.factories import CallAttemptFactory, CallerIdHealthFactory, TrunkHealthFactory
 
 
 @pytest.fixture
@@ -42,11 +44,13 @@ def test_not_ready_when_one_has_made_no_progress_lately(ready, redis, who, patie
     assert ready().status_code == 200
     redis.set(f"progress:{who}", redis_time(redis) - patience - 1)
     answer = ready()
-    assert answer.status_code == 503
-    assert answer.json()[who].startswith("no progress for ")
-    assert patience < seconds(answer.json()[who]) < patience + 60
+    assert (answer.status_code, answer.json()[who]) == (503, "not ok")
+    said = readiness.parts()[who]
+    assert said.startswith("no progress for ")
+    assert patience < seconds(said) < patience + 60
     redis.delete(f"progress:{who}")
-    assert ready().json()[who] == "no progress yet"
+    assert ready().json()[who] == "not ok"
+    assert readiness.parts()[who] == "no progress yet"
 
 
 def test_not_ready_when_a_claimed_call_waits_for_a_dialer(ready):
@@ -54,27 +58,29 @@ def test_not_ready_when_a_claimed_call_waits_for_a_dialer(ready):
     assert ready().status_code == 200
     CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=11))
     answer = ready()
-    assert answer.status_code == 503
-    assert answer.json()["dial"].startswith("a call has waited for a dialer for ")
-    assert 11 <= seconds(answer.json()["dial"]) < 70
+    assert (answer.status_code, answer.json()["dial"]) == (503, "not ok")
+    said = readiness.parts()["dial"]
+    assert said.startswith("a call has waited for a dialer for ")
+    assert 11 <= seconds(said) < 70
 
 
 def test_not_ready_without_redis(ready, monkeypatch):
     def away():
         raise RedisAway("refused")
 
-    monkeypatch.setattr(health, "redis_client", away)
+    monkeypatch.setattr(readiness, "redis_client", away)
     monkeypatch.setattr(liveness, "redis_client", away)
     monkeypatch.setattr(redis_memory, "redis_client", away)
     assert ready().status_code == 503
-    assert ready().json()["redis"] == "ConnectionError"
+    assert ready().json()["redis"] == "not ok"
+    assert readiness.parts()["redis"] == "ConnectionError"
 
 
 def test_not_ready_without_the_database(ready, monkeypatch):
     def away():
         raise RuntimeError("refused")
 
-    monkeypatch.setattr(health, "_database", away)
+    monkeypatch.setattr(readiness, "_database", away)
     assert ready().status_code == 503
 
 
@@ -93,6 +99,47 @@ def memory(redis):
 def test_warns_when_redis_may_evict_leases(ready, memory, most, policy, warns):
     memory(most, policy)
     answer = ready()
-    assert (answer.status_code, len(answer.json()["warnings"])) == (200, warns)
+    assert (answer.status_code, answer.json()["warnings"]) == (200, ["redis-memory"] if warns else [])
     if warns:
-        assert "maxmemory-policy is volatile-lru" in answer.json()["warnings"][0]
+        assert "maxmemory-policy is volatile-lru" in readiness.warnings()[0].text
+
+
+@pytest.fixture
+def everything_is_wrong(ready, redis):
+    """Everything that could be named: a trunk, a number, a machine, a duration. Returns the names."""
+    trunk, caller_id = TrunkHealthFactory(down=True).trunk, CallerIdHealthFactory(down=True).caller_id
+    run = [f"+91981000{n:04d}" for n in range(settings.INSTANT_FAILURES_BEFORE_REST)]
+    failing = CallerIdHealthFactory(down=True, refused_numbers=[], failing_numbers=run).caller_id
+    CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=11))
+    redis.delete("progress:load")
+    noted = json.dumps([clocks.ALARMING + 1, int(redis_time(redis))])
+    redis.hset(clock_offsets.KEY, "dial@machine-of-the-operator", noted)
+    numbers = [row.number for row in (caller_id, failing)]
+    return [trunk.name, caller_id.trunk.name, failing.trunk.name, *numbers, "machine-of-the-operator"]
+
+
+def test_a_stranger_reads_kinds_of_problems_and_no_names(client, everything_is_wrong, settings):
+    for ways in ({}, {"headers": {"X-Forwarded-For": "192.0.2.1"}}):
+        answer = client.get("/readyz", **ways)
+        body = answer.json()
+        assert answer.status_code == 503
+        assert body.pop("status") == "not ready"
+        assert body.pop("warnings") == ["caller-ids", "clocks", "trunks"]
+        assert set(body.values()) == {"ok", "not ok"}
+        assert {name for name, said in body.items() if said != "ok"} == {"dial", "load"}
+        assert not [name for name in everything_is_wrong if name in answer.content.decode()]
+
+
+def test_the_operators_command_names_them(everything_is_wrong, capsys):
+    with pytest.raises(CommandError, match="not ready: dial, load"):
+        call_command("ready")
+    told = capsys.readouterr().out
+    assert not [name for name in everything_is_wrong if name not in told]
+    assert "dial: a call has waited for a dialer for 1" in told
+    assert "load: no progress yet" in told
+    assert "database: ok" in told
+
+
+def test_the_operators_command_is_content_when_all_is_well(ready, capsys):
+    call_command("ready")
+    assert "warning" not in capsys.readouterr().out

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.db import OperationalError, connection
 
+from campaigns_project import readiness
 from core import clock_offsets, clocks
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +112,8 @@ def test_readyz_and_metrics_tell_of_it(redis, client, settings) -> None:
     with set_own_clock(12):
         clock_offsets.note("dial")
     clocks._last = None
-    [warning] = [text for text in client.get("/readyz").json()["warnings"] if "clock" in text]
+    assert "clocks" in client.get("/readyz").json()["warnings"]
+    [warning] = [found.text for found in readiness.warnings() if found.kind == "clocks"]
     assert "the clock of dial on " in warning
     assert "12.0 s ahead of PostgreSQL's" in warning or "11.9 s ahead of" in warning
     lines = client.get("/metrics").content.decode().splitlines()

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import CallerId
-from campaigns_project import health
+from campaigns_project import readiness
 from dialer import caller_id_health, diagnosis, inbox
 from dialer.models import CallAttempt, CallerIdHealth
 from tests.conftest import NUMBERS, Rig, states
@@ -61,7 +61,8 @@ def test_it_says_so(rig: Rig):
     number = rig.caller_id.number
     assert (told.code, told.detail) == ("caller-id-down", f"{rig.trunk.name}: 10 calls in a row failed within 2 s")
     assert told.message.startswith(f"calls from {number} fail at once since ")
-    assert health._warnings() == [f"calls from {number} over the trunk {rig.trunk.name} fail at once"]
+    warnings = [found.text for found in readiness.warnings()]
+    assert warnings == [f"calls from {number} over the trunk {rig.trunk.name} fail at once"]
 
 
 def test_what_is_claimed_and_not_placed_yet_is_given_back(rig: Rig):

@@ -1,0 +1,116 @@
+"""Is everything there that a campaign needs? In words for an operator, who may read names of trunks and machines.
+
+A worker that is connected but takes no tasks any more is a known state of Celery over Redis. So progress is what
+counts: `core.liveness` records when beat last sent a message, and when a worker of each queue last took one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+from redis.exceptions import RedisError
+
+from campaigns_project import redis_memory
+from core import clock_offsets, clocks, liveness
+from core.redis_client import redis_client
+from dialer.attempt_states import CLAIM_LIFETIME
+from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
+
+log = structlog.get_logger(__name__)
+
+OK = "ok"
+# Caller IDs that are named as resting.
+MOST_WARNINGS = 20
+
+Check = Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What does not stop everything.
+
+    kind: `redis-memory`, `clocks`, `trunks` or `caller-ids`; names nothing.
+    """
+
+    kind: str
+    text: str
+
+
+def parts() -> dict[str, str]:
+    """Return "ok" or the problem for each part that a campaign needs."""
+    processes = {name: _dial if name == "dial" else partial(_progress, name) for name in settings.MAX_SILENCE_SECONDS}
+    checks: dict[str, Check] = {"database": _database, "redis": _redis, **processes}
+    return {name: _run(name, check) for name, check in checks.items()}
+
+
+def warnings() -> list[Finding]:
+    """Return what stops not everything. That a server is away is the result of its check, not a warning."""
+    found = []
+    try:
+        if evicts := redis_memory.eviction():
+            found.append(Finding("redis-memory", evicts))
+        found += [Finding("clocks", text) for text in _wrong_clocks()]
+        found += [Finding("trunks", text) for text in _resting_trunks()]
+        found += [Finding("caller-ids", text) for text in _resting_caller_ids()]
+    except (RedisError, DatabaseError):
+        log.debug("warnings_not_read")
+    return found
+
+
+def _run(name: str, check: Check) -> str:
+    """Return "ok" or what is wrong: a sentence, or the name of an exception, whose text may hold an address."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 -- any failure is a result here
+        log.warning("readiness_check_failed", check=name, error=str(error))
+        return type(error).__name__
+
+
+def _wrong_clocks() -> Iterator[str]:
+    """Yield the clocks that an operator has to set right."""
+    for place, ahead in sorted(clock_offsets.read().items()):
+        if abs(ahead) >= clocks.ALARMING:
+            differs = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'}"
+            yield f"the clock of {place} is {differs} PostgreSQL's: set both right, for instance by NTP"
+
+
+def _resting_trunks() -> Iterator[str]:
+    for name in TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk__name", flat=True):
+        yield f"the trunk {name} takes no calls"
+
+
+def _resting_caller_ids() -> Iterator[str]:
+    down = CallerIdHealth.objects.filter(down_since__isnull=False)
+    for health in down.select_related("caller_id__trunk").defer("caller_id__trunk__api_token")[:MOST_WARNINGS]:
+        trunk, number = health.caller_id.trunk.name, health.caller_id.number
+        if health.is_failing:
+            yield f"calls from {number} over the trunk {trunk} fail at once"
+        else:
+            yield f"the trunk {trunk} takes no calls from {number}"
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return OK
+
+
+def _redis() -> str:
+    redis_client().ping()
+    return OK
+
+
+def _dial() -> str:
+    """Check that claimed calls are placed, too: that takes milliseconds, so one that waits has no dialer."""
+    claimed = CallAttempt.objects.filter(status=CallAttempt.Status.CLAIMED)
+    oldest = claimed.order_by("claimed_at").values_list("claimed_at", flat=True).first()
+    if oldest and (waits := clocks.now() - oldest) >= CLAIM_LIFETIME:
+        return f"a call has waited for a dialer for {waits.total_seconds():.0f} s"
+    return _progress("dial")
+
+
+def _progress(process: str) -> str:
+    return liveness.problem(process) or OK
