@@ -1,4 +1,4 @@
-"""Contacts, the lists that campaigns are made from, and the CSV files that fill them.
+"""Contacts, the lists that campaigns are made from, the CSV files that fill them, and the do-not-call list.
 
 `csv_uploads.upload_states` is the only writer of CsvUpload.status. The database refuses impossible rows: the name of
 each constraint says which.
@@ -51,6 +51,58 @@ class Contact(models.Model):
         indexes: ClassVar = [
             # Read by the lists of the API and of the admin.
             models.Index(fields=["account", "created_at", "id"], name="contact_listed"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class DoNotCall(models.Model):
+    """A number that one account, or all of them, must not call. `contacts.do_not_call` is the only writer.
+
+    Registries have ten million numbers, so a row is compact and in one small unique index. One of an account is in a
+    second index, by which its list is shown.
+    """
+
+    class Source(models.TextChoices):
+        API = "api", "the API"
+        ADMIN = "admin", "a person here"
+        CSV = "csv", "a CSV file"
+        REGISTRY = "registry", "a registry"
+        FLOW = "flow", "the person called"
+
+    # Empty: no account calls the number.
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, related_name="do_not_call", db_index=False, null=True, blank=True
+    )
+    number = models.CharField(max_length=16, validators=[E164])
+    source = models.CharField(max_length=8, choices=Source)
+    registry = models.CharField(max_length=64, blank=True, help_text="Of a number from a registry: which one.")
+    registry_date = models.DateField(null=True, blank=True, help_text="Of a number from a registry: its as-of date.")
+    note = models.CharField(max_length=255, blank=True)
+    added_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "do-not-call number"
+        constraints: ClassVar = [
+            # Their indexes are read by do_not_call.listed, for every batch of calls.
+            models.UniqueConstraint(
+                fields=["number", "account"],
+                name="do_not_call_number_is_unique_in_its_account",
+                condition=Q(account__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["number"], name="do_not_call_number_is_unique_for_all", condition=Q(account=None)
+            ),
+            models.CheckConstraint(
+                name="do_not_call_names_its_registry",
+                condition=(Q(source="registry", registry_date__isnull=False) & ~Q(registry=""))
+                | (~Q(source="registry") & Q(registry="", registry_date=None)),
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by the lists of the API and of the admin, and by the deletion of an account.
+            models.Index(fields=["account", "id"], name="do_not_call_listed", condition=Q(account__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -5,3 +5,7 @@ from django.dispatch import Signal
 # Argument: contact_list. Sent inside the transaction that is about to delete it. A receiver that needs the list raises
 # Conflict, and the list stays.
 list_deletion_requested = Signal()
+
+# Arguments: account_id (None: all accounts), numbers (in E.164) and at. Sent inside the transaction that puts them on
+# the do-not-call list.
+numbers_listed = Signal()

@@ -141,6 +141,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='DoNotCall',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.CharField(max_length=16, validators=[django.core.validators.RegexValidator('\\A\\+[1-9][0-9]{6,14}\\Z', 'Use E.164: a plus, the country code, the number.')])),
+                ('source', models.CharField(choices=[('api', 'the API'), ('admin', 'a person here'), ('csv', 'a CSV file'), ('registry', 'a registry'), ('flow', 'the person called')], max_length=8)),
+                ('registry', models.CharField(blank=True, help_text='Of a number from a registry: which one.', max_length=64)),
+                ('registry_date', models.DateField(blank=True, help_text='Of a number from a registry: its as-of date.', null=True)),
+                ('note', models.CharField(blank=True, max_length=255)),
+                ('added_at', models.DateTimeField()),
+                ('account', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='do_not_call', to='accounts.account')),
+            ],
+            options={
+                'verbose_name': 'do-not-call number',
+            },
+        ),
+        migrations.CreateModel(
             name='ListEntry',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -212,6 +228,22 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='csvpiece',
             constraint=models.UniqueConstraint(fields=('upload', 'position'), name='csv_piece_has_one_place_in_its_file'),
+        ),
+        migrations.AddIndex(
+            model_name='donotcall',
+            index=models.Index(condition=models.Q(('account__isnull', False)), fields=['account', 'id'], name='do_not_call_listed'),
+        ),
+        migrations.AddConstraint(
+            model_name='donotcall',
+            constraint=models.UniqueConstraint(condition=models.Q(('account__isnull', False)), fields=('number', 'account'), name='do_not_call_number_is_unique_in_its_account'),
+        ),
+        migrations.AddConstraint(
+            model_name='donotcall',
+            constraint=models.UniqueConstraint(condition=models.Q(('account', None)), fields=('number',), name='do_not_call_number_is_unique_for_all'),
+        ),
+        migrations.AddConstraint(
+            model_name='donotcall',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('registry_date__isnull', False), ('source', 'registry'), models.Q(('registry', ''), _negated=True)), models.Q(models.Q(('source', 'registry'), _negated=True), ('registry', ''), ('registry_date', None)), _connector='OR'), name='do_not_call_names_its_registry'),
         ),
         migrations.AddIndex(
             model_name='listentry',
