@@ -3,8 +3,9 @@
     python -m tools.bench [--only NAME,NAME] [--scale 0.01] [--force]
 
 With --only or another scale it is a trial: nothing is written. Nor is anything from a busy machine, on which a full run
-does not begin without --force. Everything runs on loopback, in a temporary folder and
-on free ports, and is stopped at the end.
+does not begin without --force. A figure that fails, takes longer than its budget, or before or after which the machine
+is busy, stands in the table as not measured, and the others are written. Everything runs on loopback, in a temporary
+folder and on free ports, and is stopped at the end.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +25,7 @@ import requests
 from rich.console import Console
 
 from tools.bench import charts, figures, page, quiet, scaling
+from tools.bench.budget import Budget, OutOfTime
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
 from tools.bench.run import Run
@@ -30,10 +34,13 @@ from tools.local.processes import ProcessEnded
 from tools.local.signals import interrupt_on_stop_signals
 from tools.stack import StackFailed
 
+Figure = Callable[[Run], list[Row]]
+
 console = Console(width=None if sys.stdout.isatty() else 180)
 
 # What may go wrong in one figure without costing the others.
 FAILURES = (
+    OutOfTime,
     StackFailed,
     EmbeddedError,
     ProcessEnded,
@@ -53,26 +60,36 @@ def main() -> int:
     interrupt_on_stop_signals()
     chosen = options.only.split(",") if options.only else list(FIGURES)
     is_full = not options.only and options.scale == 1
-    if is_full and not options.force and (busy := quiet.why_busy()):
+    is_written = is_full and not options.force
+    if is_written and (busy := quiet.why_busy()):
         console.print(f"[red]not measured: {busy}. Stop them, or see figures with --force that are not written.")
         return 1
     with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as folder:
         run, found = Run(options.scale, Path(folder), _say, is_alone=bool(options.only)), _Found()
         try:
-            _measure(run, {name: FIGURES[name] for name in chosen}, found)
+            _measure(run, {name: FIGURES[name] for name in chosen}, found, needs_quiet=is_written)
         except KeyboardInterrupt:
             _show(found)
             console.print("[yellow]stopped before its end")
             return 130
     _show(found)
-    if is_full and (found.busy_before or options.force):
+    if is_written:
+        _publish(run, found)
+    elif is_full:
         console.print("[red]nothing was written: the machine was busy, or might have been")
-        return 1
-    if is_full and not found.failed:
-        page.publish(found.rows, charts.draw(found.rows, run.series, page.FOLDER))
+    return 1 if found.failed or (is_full and not is_written) else 0
+
+
+def _publish(run: Run, found: "_Found") -> None:
+    rows = found.rows + [figures.not_measured(name, why) for name, why in found.failed.items()]
+    page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
+    console.print("written: docs/operator/performance")
+    try:
         scaling.write()
-        console.print("written: docs/operator/performance, docs/operator/scaling.md")
-    return 1 if found.failed else 0
+    except LookupError as error:
+        console.print(f"[red]not written: docs/operator/scaling.md: {error}")
+    else:
+        console.print("written: docs/operator/scaling.md")
 
 
 def _say(text: str) -> None:
@@ -94,32 +111,51 @@ def _parse() -> argparse.Namespace:
 
 @dataclass
 class _Found:
-    """The rows, the names of the figures that could not be measured, and before which the machine was busy, and why."""
+    """The rows; which figures were not measured, and why; beside which of them the machine was busy, and why."""
 
     rows: list[Row] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    busy_before: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    busy: dict[str, str] = field(default_factory=dict)
 
 
-def _measure(run: Run, chosen: dict[str, Callable[[Run], list[Row]]], found: _Found) -> None:
+def _measure(run: Run, chosen: dict[str, Figure], found: _Found, *, needs_quiet: bool) -> None:
+    """Measure one figure after the other. The look at the machine after a figure is that before the next one."""
+    look = quiet.why_busy_for_long if needs_quiet else quiet.why_busy
+    limits = Budget() if run.scale == 1 and not run.is_alone else None
+    busy_before = look()
     for name, measure in chosen.items():
         console.rule(name)
-        if busy := quiet.why_busy():
-            found.busy_before[name] = busy
-        load = os.getloadavg()[0]
-        try:
-            found.rows += figures.loaded(measure(run), load)
-        except FAILURES as error:
-            console.log(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
-            found.failed.append(name)
+        rows = [] if busy_before and needs_quiet else _rows(run, name, measure, found, limits)
+        busy_after = look()
+        if busy := busy_before or busy_after:
+            found.busy[name] = busy
+        if busy and needs_quiet:
+            found.failed.setdefault(name, busy)
+        else:
+            found.rows += rows
+        busy_before = busy_after
+
+
+def _rows(run: Run, name: str, measure: Figure, found: _Found, limits: Budget | None) -> list[Row]:
+    """Return the rows of one figure; none, with a note in `found`, if it fails."""
+    load, began = os.getloadavg()[0], time.monotonic()
+    try:
+        with limits.of(name) if limits else nullcontext():
+            return figures.loaded(measure(run), load)
+    except FAILURES as error:
+        console.log(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
+        found.failed[name] = (str(error).splitlines() or [type(error).__name__])[0]
+        return []
+    finally:
+        _say(f"{name}: {time.monotonic() - began:.0f} s")
 
 
 def _show(found: _Found) -> None:
     console.print(figures.table(found.rows))
-    for name in found.failed:
-        console.print(f"[red]not measured: {name}")
-    for name, busy in found.busy_before.items():
-        console.print(f"[yellow]before {name}, {busy}", highlight=False)
+    for name, why in found.failed.items():
+        console.print(f"not measured: {name}: {why}", style="red", markup=False, highlight=False)
+    for name, busy in found.busy.items():
+        console.print(f"beside {name}, {busy}", style="yellow", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ system's own events process, which stores both in the inbox, where no worker app
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,8 +28,12 @@ from tools.local.project import own_environment, read_procfile, with_services
 # Calls at once, over as many connections: as many as in one batch of a dialer.
 AT_ONCE = 100
 PATIENCE_SECONDS = 120
+KINDS = ("json", "form")
 # As long as the sandbox's own callbacks.
 EVENT = {"CallSid": "0" * 32, "Status": "completed", "Details": "x" * 300}
+
+Rate = Callable[[int], float]
+"""Makes so many calls; returns how many a second."""
 
 
 def rate(run: Run, calls: int) -> float:
@@ -35,27 +41,36 @@ def rate(run: Run, calls: int) -> float:
     data_dir = run.own_folder("bare-http")
     no_servers = with_services(own_environment(data_dir, servers.SETTINGS), {"REDIS_URL": ""})
     server = f"exec {sys.executable} -m tools.bench.bare_http events $EVENTS_PORT"
-    return _rate(no_servers, data_dir, calls, server=server)
+    with _started(no_servers, data_dir, server) as carriers:
+        return carriers["json"](calls)
 
 
-def stored_rate(run: Run, calls: int, *, as_form: bool = False) -> float:
-    """Return the same, with its events stored: two of JSON, or one multipart form at the end, as of Exotel's flows."""
+@contextmanager
+def storing(run: Run) -> Iterator[Mapping[str, Rate]]:
+    """Yield what measures the same with events stored: `json`, two of them, or `form`, one at the end.
+
+    The form is multipart, as the events of Exotel's flows are.
+    """
     data_dir = run.own_folder("stored-events")
-    with servers.migrated(data_dir) as variables:
-        return _rate(variables, data_dir, calls, server=read_procfile()["events"], as_form=as_form)
+    with (
+        servers.migrated(data_dir) as variables,
+        _started(variables, data_dir, read_procfile()["events"]) as carriers,
+    ):
+        yield carriers
 
 
-def _rate(variables: Mapping[str, str], data_dir: Path, calls: int, *, server: str, as_form: bool = False) -> float:
-    carrier_port, events_port = free_ports(2)
+@contextmanager
+def _started(variables: Mapping[str, str], data_dir: Path, server: str) -> Iterator[Mapping[str, Rate]]:
+    events_port, *carrier_ports = free_ports(1 + len(KINDS))
     events = {"EVENTS_PORT": str(events_port), "EVENTS_URL": f"http://127.0.0.1:{events_port}"}
-    kind = "form" if as_form else "json"
-    commands = {
-        "events": server,
-        "carrier": f"exec {sys.executable} -m tools.bench.bare_http {kind} {carrier_port}",
-    }
-    variables = {**variables, **events}
-    with servers.started(commands, variables, data_dir):
-        return steady_rate(asyncio.run(_place(f"http://127.0.0.1:{carrier_port}", calls)))
+    ports = dict(zip(KINDS, carrier_ports, strict=True))
+    carriers = {kind: f"exec {sys.executable} -m tools.bench.bare_http {kind} {port}" for kind, port in ports.items()}
+    with servers.started({"events": server} | carriers, {**variables, **events}, data_dir):
+        yield {kind: partial(_rate, f"http://127.0.0.1:{port}") for kind, port in ports.items()}
+
+
+def _rate(carrier: str, calls: int) -> float:
+    return steady_rate(asyncio.run(_place(carrier, calls)))
 
 
 async def _place(carrier: str, calls: int) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ MET, NOT_MET, PLAIN = "#3a7d44", "#b23a48", "#4c6a92"
 def draw(rows: Sequence[Row], series: Mapping[str, Series], folder: Path) -> list[Path]:
     """Draw every chart that there is data for; returns the files."""
     judged = [row for row in rows if row.met is not None]
-    rates = [row for row in rows if row.command.endswith(f" {attempts.NAME}")]
+    rates = [row for row in rows if row.command.endswith(f" {attempts.NAME}") and row.limit]
     in_use = _named(series, "channels in use")
     waits = _named(series, "free channel") | _named(series, "request to")
     charts: dict[str, tuple[bool, float, Callable[[Axes], None]]] = {

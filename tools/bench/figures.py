@@ -44,8 +44,9 @@ class Row:
     value, limit: in `unit`. limit and ratio are None if the figure stands alone.
     ratio: value ÷ limit.
     target, met: None if the figure has no target. met is also None if the spread is too wide to tell.
-    pairs: how often value and limit were measured in turn; ratio is then the median of their ratios.
-    spread: of those ratios, the largest less the smallest, as a share of the median.
+    pairs: how often value and limit were measured in turn, and ratio is then the median of their ratios; or how often
+        value was measured, and it is then the median.
+    spread: of those ratios or values, the largest less the smallest, as a share of the median.
     load: of the machine, a mean over the minute before the figure was measured.
     """
 
@@ -105,6 +106,19 @@ def row(
         unit=unit,
         command=f"python -m tools.bench --only {name}",
     )
+
+
+def repeated(figure: str, values: Sequence[float], unit: str, name: str, *, target: Target | None = None) -> Row:
+    """Return the row of a figure that was measured several times: the median and the spread of its values."""
+    middle = median(values)
+    spread = (max(values) - min(values)) / middle if middle else 0.0
+    made = row(figure, middle, unit, name, target=target)
+    return replace(made, pairs=len(values), spread=spread, met=made.met if spread <= WIDEST_SPREAD else None)
+
+
+def not_measured(name: str, why: str) -> Row:
+    """Return the row of a figure that could not be measured."""
+    return row(f"{name}: {why}", None, "", name)
 
 
 def loaded(rows: Iterable[Row], load: float) -> list[Row]:

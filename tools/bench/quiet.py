@@ -9,6 +9,8 @@ import psutil
 # Cores that all other programs together may use: an editor, a shell, the system's own timers.
 MOST_CORES = 0.15
 LOOK_SECONDS = 2.0
+# How often one looks before giving up: what a figure has just stopped, or a timer of the system, is over by then.
+LOOKS = 15
 _NAMED = 3
 
 
@@ -20,6 +22,15 @@ def why_busy(seconds: float = LOOK_SECONDS) -> str:
     if cores <= MOST_CORES:
         return ""
     return f"other programs use {cores:.1f} cores ({MOST_CORES:g} are allowed): {_greatest(before, seconds)}"
+
+
+def why_busy_for_long() -> str:
+    """Look until the machine is quiet; returns who keeps it busy all the time, "" where nobody does."""
+    busy = ""
+    for _ in range(LOOKS):
+        if not (busy := why_busy()):
+            break
+    return busy
 
 
 def _used() -> float:

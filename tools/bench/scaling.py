@@ -33,7 +33,15 @@ SWEEP_SECONDS = 13e-6  # to compare the leases of one attempt in flight, with 10
 SWEEP_EVERY = 5.0
 
 OVER_HTTP = "HTTP to the sandbox and back"
-PARTS = {"dial": "dialer", "control": "control workers", "web": "web", "PostgreSQL": "PostgreSQL", "Redis": "Redis"}
+PARTS = {
+    "dial": "dialer",
+    "control": "control workers",
+    "events": "events",
+    "web": "web",
+    "PostgreSQL": "PostgreSQL",
+    "Redis": "Redis",
+}
+WORKERS = ("dial", "control", "events", "web")
 
 
 def write() -> None:
@@ -43,7 +51,7 @@ def write() -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the tables of the page."""
-    cpu = {part: _value(rows, f"CPU of an attempt, {OVER_HTTP}: {label}") for part, label in PARTS.items()}
+    cpu = _cpu(rows)
     mean = CALLS_A_DAY / OPEN_SECONDS * ATTEMPTS_PER_CALL
     peak = mean * PEAK
     tables = [
@@ -53,6 +61,14 @@ def markdown(rows: Sequence[Row]) -> str:
         _table(["what one PostgreSQL and one Redis carry", "arithmetic", "attempts/s"], _bounds(peak, cpu)),
     ]
     return "\n\n".join([*tables, _one_machine(_value(rows, f"completed attempts, {OVER_HTTP}"))])
+
+
+def _cpu(rows: Sequence[Row]) -> dict[str, float]:
+    """Return milliseconds of an attempt by part. Figures from before the events process have none of it."""
+    figures_of = {part: f"CPU of an attempt, {OVER_HTTP}: {label}" for part, label in PARTS.items()}
+    if not any(line.figure == figures_of["events"] for line in rows):
+        del figures_of["events"]
+    return {part: _value(rows, figure) for part, figure in figures_of.items()}
 
 
 def _costs(cpu: dict[str, float]) -> list[list[str]]:
@@ -80,17 +96,18 @@ def _load(mean: float, peak: float) -> list[list[str]]:
 
 def _needed(peak: float, cpu: dict[str, float]) -> list[list[str]]:
     cores = {part: peak * milliseconds / 1000 for part, milliseconds in cpu.items()}
-    workers = cores["dial"] + cores["control"] + cores["web"]
+    workers = [part for part in WORKERS if part in cores]
     attempts = CALLS_A_DAY * ATTEMPTS_PER_CALL
     connections = (8 * (cores["dial"] + cores["web"]) + cores["control"]) / USE
     cores_of = [
         [f"cores for {part}", f"{peak:,.0f} × {number(cpu[part])} ms", f"{needed:.1f}"]
         for part, needed in cores.items()
     ]
-    machines = f"(dial + control + web) ÷ {CORES * USE:g}, rounded up"
+    machines = f"({' + '.join(workers)}) ÷ {CORES * USE:g}, rounded up"
+    needed_machines = ceil(sum(cores[part] for part in workers) / CORES / USE)
     return [
         *cores_of,
-        [f"machines of {CORES} cores for workers and web, at {USE:.0%}", machines, str(ceil(workers / CORES / USE))],
+        [f"machines of {CORES} cores for workers and web, at {USE:.0%}", machines, str(needed_machines)],
         ["statements a second", f"{peak:,.0f} × {STATEMENTS}", f"{peak * STATEMENTS:,.0f}"],
         ["Redis commands a second", f"{peak:,.0f} × {REDIS_COMMANDS}", f"{peak * REDIS_COMMANDS:,.0f}"],
         ["write-ahead log", f"{peak:,.0f} × {WAL_BYTES:,} bytes", f"{peak * WAL_BYTES / 1e6:,.0f} MB/s"],

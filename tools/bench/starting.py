@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 60
 SAMPLES = 200
 # Seconds between two samples, at random, so that they do not keep in step with beat.
-PAUSES = (0.3, 0.9)
+PAUSES = (0.15, 0.55)
 
 
 def measure(run: Run) -> list[Row]:

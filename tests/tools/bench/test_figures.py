@@ -47,6 +47,15 @@ def test_fewer_than_five_pairs_are_no_figure():
         figures.paired("f", STEADY[:4], "ms", "name", target=at_most(2))
 
 
+def test_what_is_measured_several_times_gives_the_median_with_its_spread():
+    made = figures.repeated("f", [2.1, 1.9, 2.0], "ms", "name", target=at_most(2))
+    assert (made.value, made.ratio, made.met, made.pairs) == (2.0, None, True, 3)
+    assert made.spread == pytest.approx(0.1)
+    wide = figures.repeated("f", [1.0, 2.0, 1.5], "ms", "name", target=at_most(2))
+    assert wide.met is None
+    assert figures.repeated("f", [0.0, 0.0], "ms", "name").spread == 0
+
+
 def test_rows_are_written_with_exactly_the_promised_keys(tmp_path):
     made = [row("rows a second", 10.0, "rows/s", "report", limit=20.0, target=at_least(0.5))]
     figures.write(made, tmp_path / "results.json")
@@ -116,9 +125,20 @@ def test_headroom_is_above_one_where_a_target_is_met(made, headroom):
     assert charts.headroom(made) == pytest.approx(headroom)
 
 
+def test_only_rates_are_drawn_beside_each_other(tmp_path, monkeypatch):
+    drawn: list[str] = []
+    monkeypatch.setattr(charts, "_rates", lambda _axes, rows: drawn.extend(row.figure for row in rows))
+    rate = row("completed attempts, simulated carrier, x: beside an empty Celery task", 3, "a/s", "attempts", limit=1)
+    others = [row("CPU of an attempt, simulated carrier: web", 0.1, "ms", "attempts")]
+    charts.draw([rate, *others, figures.not_measured("attempts", "busy")], {}, tmp_path)
+    assert drawn == [rate.figure]
+
+
 def test_every_chart_is_drawn_and_small(tmp_path):
     rows = [
         row("completed attempts, simulated carrier, x: beside an empty Celery task", 3, "a/s", "attempts", limit=1),
+        row("CPU of an attempt, simulated carrier: web", 0.1, "ms", "attempts"),
+        figures.not_measured("attempts", "the system did not start"),
         row("mean", 59, "channels", "channels", limit=60, target=at_least(0.98)),
     ]
     points = [(float(n), n / 2000) for n in range(2000)]

@@ -1,13 +1,15 @@
 """Nothing is measured, or written, while other programs use the machine."""
 
 import sys
+import threading
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from tools.bench import __main__ as bench
-from tools.bench import figures, page, quiet
-from tools.bench.figures import row
+from tools.bench import budget, page, quiet
+from tools.bench.figures import Row, row
 
 
 @pytest.mark.parametrize(("seconds", "is_busy"), [(quiet.MOST_CORES * 2 - 0.01, False), (1.2, True)])
@@ -28,7 +30,7 @@ def test_a_machine_is_busy_where_others_use_more_than_a_little(monkeypatch, seco
 @pytest.fixture
 def published(monkeypatch):
     """A bench of one figure; returns the rows that it publishes."""
-    rows: list[figures.Row] = []
+    rows: list[Row] = []
     monkeypatch.setattr(bench, "FIGURES", {"one": lambda _run: [row("a figure", 1.0, "s", "one")]})
     monkeypatch.setattr(page, "publish", lambda made, _charts: rows.extend(made))
     monkeypatch.setattr("tools.bench.charts.draw", lambda *_: [])
@@ -37,9 +39,16 @@ def published(monkeypatch):
 
 
 def run(monkeypatch, *arguments: str, busy: str = "") -> int:
+    looks(monkeypatch, *[busy] * 20)
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-    monkeypatch.setattr(quiet, "why_busy", lambda: busy)
     return bench.main()
+
+
+def looks(monkeypatch, *found: str) -> None:
+    """Let the looks at the machine find this, one after the other; those that wait for a quiet one do not wait."""
+    left = iter(found)
+    monkeypatch.setattr(quiet, "why_busy", lambda: next(left))
+    monkeypatch.setattr(quiet, "why_busy_for_long", quiet.why_busy)
 
 
 def test_a_quiet_machine_publishes_each_row_with_its_load(published, monkeypatch):
@@ -63,13 +72,80 @@ def test_with_force_figures_are_shown_and_not_written(published, monkeypatch, ca
     assert not published
 
 
-def test_a_machine_that_becomes_busy_publishes_nothing(published, monkeypatch, capsys):
-    looks = iter(["", "other programs use 1.3 cores"])
+def figure(name: str) -> Callable[[object], list[Row]]:
+    return lambda _run: [row(f"figure {name}", 1.0, "s", name)]
+
+
+def shown(rows: list[Row]) -> list[str]:
+    return [f"{made.figure}: {made.value}" for made in rows]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["", "", "", "", ""], ["figure a: 1.0", "figure b: 1.0", "figure c: 1.0"]),
+        (["", "", "", "", "busy"], ["figure a: 1.0", "figure b: 1.0", "c: busy: None"]),
+        # What is measured between two looks of which one finds others at work does not count; nor is it measured.
+        (["", "", "busy", "", ""], ["figure c: 1.0", "a: busy: None", "b: busy: None"]),
+    ],
+)
+def test_a_figure_beside_which_the_machine_was_busy_is_published_as_not_measured(
+    published, monkeypatch, found, expected
+):
+    monkeypatch.setattr(bench, "FIGURES", {name: figure(name) for name in "abc"})
     monkeypatch.setattr(sys, "argv", ["bench"])
-    monkeypatch.setattr(quiet, "why_busy", lambda: next(looks))
-    assert bench.main() == 1
-    assert "before one, other programs use 1.3 cores" in capsys.readouterr().out
-    assert not published
+    looks(monkeypatch, *found)
+    assert bench.main() == int("None" in str(expected))
+    assert shown(published) == expected
+
+
+def test_a_figure_that_fails_is_published_as_not_measured_beside_the_others(published, monkeypatch, capsys):
+    def fail(_run):
+        raise TimeoutError("the campaign has not ended\nweb | a long tail")
+
+    monkeypatch.setattr(bench, "FIGURES", {"a": fail, "b": figure("b")})
+    assert run(monkeypatch) == 1
+    assert shown(published) == ["figure b: 1.0", "a: the campaign has not ended: None"]
+    assert "not measured: a: the campaign has not ended" in capsys.readouterr().out
+
+
+def test_a_figure_over_its_budget_is_given_up_and_the_next_one_measured(published, monkeypatch):
+    monkeypatch.setattr(budget, "SECONDS", 0.01)
+    monkeypatch.setattr(bench, "FIGURES", {"a": lambda _run: threading.Event().wait(60), "b": figure("b")})
+    assert run(monkeypatch) == 1
+    assert shown(published) == ["figure b: 1.0", "a: not done within 0 s: None"]
+
+
+def test_what_has_not_begun_when_the_whole_is_over_is_not_measured(published, monkeypatch):
+    monkeypatch.setattr(budget, "WHOLE_SECONDS", 0)
+    assert run(monkeypatch) == 1
+    assert shown(published) == ["one: the 0 minutes of a run were over before it: None"]
+
+
+def test_a_figure_chosen_by_name_has_no_budget(published, monkeypatch, capsys):
+    monkeypatch.setattr(budget, "WHOLE_SECONDS", 0)
+    assert run(monkeypatch, "--only", "one") == 0
+    assert "a figure" in capsys.readouterr().out
+
+
+def test_without_the_attempts_the_page_of_scaling_stays_and_the_rest_is_written(published, monkeypatch, capsys):
+    def missing() -> None:
+        raise LookupError("no figure")
+
+    monkeypatch.setattr("tools.bench.scaling.write", missing)
+    assert run(monkeypatch) == 0
+    assert "not written: docs/operator/scaling.md: no figure" in " ".join(capsys.readouterr().out.split())
+    assert shown(published) == ["a figure: 1.0"]
+
+
+@pytest.mark.parametrize(
+    ("found", "last", "left"), [(["busy", "", "busy"], "", 1), (["busy"] * (quiet.LOOKS + 1), "busy", 1)]
+)
+def test_one_waits_for_a_quiet_machine_but_not_for_ever(monkeypatch, found, last, left):
+    looks_left = iter(found)
+    monkeypatch.setattr(quiet, "why_busy", lambda: next(looks_left))
+    assert quiet.why_busy_for_long() == last
+    assert len(list(looks_left)) == left
 
 
 def test_one_figure_is_shown_on_a_busy_machine_and_not_written(published, monkeypatch, capsys):
