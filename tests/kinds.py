@@ -17,6 +17,7 @@ SYSTEM = (
     "tests/tools/test_up.py",
     "tests/tools/test_servers_of_a_run.py",
     "tests/tools/test_embedded.py",
+    "tests/campaigns_project/test_worker_memory.py",
     "tests/campaigns/test_campaigns_stateful.py",
     "tests/dialer/test_attempts_stateful.py",
     "tests/api/test_schemathesis.py",
