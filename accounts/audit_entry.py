@@ -28,6 +28,9 @@ class Verb(models.TextChoices):
     REFUSED = "refused", "was refused with"
     SIGNED_IN = "signed-in", "signed in as"
     SIGN_IN_FAILED = "sign-in-failed", "failed to sign in as"
+    SECOND_FACTOR_SET_UP = "second-factor-set-up", "set up a second factor for"
+    SECOND_FACTOR_REMOVED = "second-factor-removed", "removed the second factor of"
+    RECOVERY_CODE_USED = "recovery-code-used", "used a recovery code of"
     SIGN_IN_LIMITED = "sign-in-limited", "was refused for too many failures as"
 
 

@@ -16,10 +16,8 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.html import format_html
 from django.utils.http import urlsafe_base64_encode
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts import audit
+from accounts import audit, second_factors
 from accounts.admin_kit import AccountPage, AccountRows
 from accounts.audit import Verb
 from accounts.audited_pages import actor
@@ -84,8 +82,7 @@ class MembershipInline(AccountRows, _TabularInline):
     verbose_name_plural = "accounts and roles"
 
 
-# The pages of django-otp show secrets, and let their readers sign in as others.
-admin.site.unregister((User, Group, TOTPDevice, StaticDevice))
+admin.site.unregister((User, Group))
 
 
 @admin.register(User)
@@ -142,10 +139,10 @@ class PersonAdmin(AccountPage, _UserAdmin):
     def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Let the password alone sign in, until the person sets up another second factor."""
         for person in queryset:
-            TOTPDevice.objects.filter(user=person).delete()
-            StaticDevice.objects.filter(user=person).delete()
-            self.log_change(request, person, "The second factor was reset.")
-        self.message_user(request, "Reset: where their role requires it, they set up a new one at the next sign-in.")
+            if second_factors.remove(person, actor=actor(request)):
+                self.message_user(request, f"Reset: {person} signs in with the password alone until the next set-up.")
+            else:
+                self.message_user(request, f"{person} has no second factor.", messages.WARNING)
 
     def _show_link(self, request: HttpRequest, person: Any) -> None:
         audit.record(actor(request), Verb.INVITED, person)

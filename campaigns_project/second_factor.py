@@ -3,39 +3,37 @@
 Whoever has set one up is asked for it at each sign-in, and whoever has a role of SECOND_FACTOR_ROLES must set one up.
 """
 
-from base64 import b32encode
 from typing import Any
 
 import django_otp
 import segno
 from django.conf import settings
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
-from django_otp.oath import TOTP
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_otp.util import random_hex
 
+from accounts import second_factors
+from accounts.audited_pages import actor
 from accounts.models import Membership, Role
+from accounts.second_factor_devices import AuthenticatorApp
+from core.encryption import Secret, UnreadableSecret
 
-RECOVERY_CODES = 10
 # In the session, which is in the database: the key of a device that is being set up.
 NEW_KEY = "second_factor_key"
 WRONG = "This code is wrong, or was used before. After each wrong one the next has to wait longer."
+UNREADABLE = (
+    "Codes of your app can't be checked, as the server's SECRET_KEY has changed. Enter a recovery code, or ask an"
+    " administrator to reset your second factor."
+)
 
 
 def is_passed(user: Any) -> bool:
     """Tell whether the signed-in person may go on: with the second factor, or where none is needed."""
-    return bool(user.is_verified()) or not (has_one(user) or is_required_of(user))
-
-
-def has_one(user: Any) -> bool:
-    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
+    return bool(user.is_verified()) or not (second_factors.has_one(user) or is_required_of(user))
 
 
 def is_required_of(user: Any) -> bool:
@@ -53,12 +51,15 @@ def enter(request: HttpRequest) -> HttpResponse:
     """Ask for a code after the password."""
     if not _has_signed_in(request):
         return _to_login(request)
-    if not has_one(request.user):
+    if not second_factors.has_one(request.user):
         return HttpResponseRedirect(reverse("admin:second_factor_set_up"))
     explanation = "Enter the code that your authenticator app shows, or one of your recovery codes."
     if request.method != "POST":
         return _page(request, "Second factor", explanation)
-    device = _device_that_takes(request.user, _code(request))
+    try:
+        device = second_factors.use(request.user, _code(request))
+    except UnreadableSecret:
+        return _page(request, "Second factor", explanation, error=UNREADABLE)
     if device is None:
         return _page(request, "Second factor", explanation, error=WRONG)
     _pass(request, device)
@@ -71,16 +72,16 @@ def set_up(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not _has_signed_in(request):
         return _to_login(request)
-    if has_one(user) and not user.is_verified():
+    if second_factors.has_one(user) and not user.is_verified():
         return HttpResponseRedirect(reverse("admin:second_factor"))
-    device = _new_device(request)
+    app = _new_app(request)
     if request.method != "POST":
-        return _set_up_page(request, device)
-    if not _shows(device, _code(request)):
-        return _set_up_page(request, device, error=WRONG)
-    codes = _confirm(device)
+        return _set_up_page(request, app)
+    if not app.shows(_code(request)):
+        return _set_up_page(request, app, error=WRONG)
+    codes = second_factors.set_up(app, actor=actor(request))
     del request.session[NEW_KEY]
-    _pass(request, device)
+    _pass(request, app)
     return _page(
         request,
         "Recovery codes",
@@ -90,29 +91,23 @@ def set_up(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _new_device(request: HttpRequest) -> TOTPDevice:
-    """Return the device that is being set up. Until a code of it has come, the session alone has it."""
-    key = request.session.setdefault(NEW_KEY, random_hex(20))
-    return TOTPDevice(user=request.user, name="authenticator app", key=key, confirmed=True)
+def _new_app(request: HttpRequest) -> AuthenticatorApp:
+    """Return the app that is being set up. Until a code of it has come, the session alone has its key, encrypted."""
+    if NEW_KEY not in request.session:
+        request.session[NEW_KEY] = Secret.of(random_hex(20)).ciphertext
+    key = Secret(request.session[NEW_KEY])
+    return AuthenticatorApp(user=request.user, name="authenticator app", key=key, confirmed=True)
 
 
-def _shows(device: TOTPDevice, code: str) -> bool:
-    """Tell whether the app shows this code now, and note that it is used."""
-    clock = TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift)
-    is_right = len(code) == device.digits and code.isdecimal() and clock.verify(int(code), device.tolerance)
-    device.last_t = clock.t()
-    return bool(is_right)
-
-
-def _set_up_page(request: HttpRequest, device: TOTPDevice, **context: Any) -> HttpResponse:
-    picture = segno.make(device.config_url, error="m").svg_data_uri(scale=4)
+def _set_up_page(request: HttpRequest, app: AuthenticatorApp, **context: Any) -> HttpResponse:
+    picture = segno.make(app.config_url, error="m").svg_data_uri(scale=4)
     explanation = "Scan this picture with an authenticator app, then enter the code that the app shows."
     return _page(
         request,
         "Set up a second factor",
         explanation,
         picture=picture,
-        secret=b32encode(device.bin_key).decode(),
+        secret=app.secret,
         **context,
     )
 
@@ -120,25 +115,6 @@ def _set_up_page(request: HttpRequest, device: TOTPDevice, **context: Any) -> Ht
 def _page(request: HttpRequest, title: str, explanation: str, **context: Any) -> HttpResponse:
     shown = {**admin.site.each_context(request), "title": title, "explanation": explanation, **context}
     return render(request, "admin/second_factor.html", shown)
-
-
-def _device_that_takes(user: Any, code: str) -> Any:
-    """Return the device of the person that takes this code, which is used up with it; None where none does."""
-    kind: Any = TOTPDevice if len(code) == 6 and code.isdecimal() else StaticDevice
-    device = kind.objects.filter(user=user, confirmed=True).first()
-    return django_otp.verify_token(user, device.persistent_id, code) if device else None
-
-
-@transaction.atomic
-def _confirm(device: TOTPDevice) -> list[str]:
-    """Store the device as the person's second factor, in the place of any other. Returns new recovery codes."""
-    TOTPDevice.objects.filter(user=device.user).delete()
-    StaticDevice.objects.filter(user=device.user).delete()
-    device.save()
-    static = StaticDevice.objects.create(user=device.user, name="recovery codes")
-    codes = [f"{StaticToken.random_token()}{StaticToken.random_token()}" for _ in range(RECOVERY_CODES)]
-    StaticToken.objects.bulk_create([StaticToken(device=static, token=code) for code in codes])
-    return codes
 
 
 def _pass(request: HttpRequest, device: Any) -> None:

@@ -254,8 +254,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "rest_framework",
     "django_celery_beat",
     "django_structlog",
@@ -327,7 +325,6 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECOND_FACTOR_ROLES = env.list("SECOND_FACTOR_ROLES", default=[])
 if _unknown := set(SECOND_FACTOR_ROLES) - {"viewer", "operator", "administrator"}:
     raise ImproperlyConfigured(f"SECOND_FACTOR_ROLES has {', '.join(sorted(_unknown))}, which is no role")
-OTP_TOTP_ISSUER = "Trunkline"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None

@@ -8,6 +8,7 @@ progress, and its campaign is running. Without a trait, a campaign starts in an 
 from datetime import time, timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 from factory import declarations
 from factory.django import DjangoModelFactory
@@ -16,6 +17,7 @@ from accounts.audit import Actor, Kind, Verb
 from accounts.audit_entry import AuditEntry
 from accounts.credentials import digest
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk
+from accounts.second_factor_devices import AuthenticatorApp
 from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
@@ -101,6 +103,17 @@ class ApiKeyFactory(ModelFactory):
     class Params:
         token = LazyAttribute(lambda row: f"token of {row.key}")
         revoked = Trait(revoked_at=_ago(minutes=1))
+
+
+class AuthenticatorAppFactory(ModelFactory):
+    """The second factor of a person."""
+
+    class Meta:
+        model = AuthenticatorApp
+
+    user = Sequence(lambda n: get_user_model().objects.create_user(f"person-{n}", is_staff=True))
+    name = "authenticator app"
+    key = "00"
 
 
 class AuditEntryFactory(ModelFactory):

@@ -5,6 +5,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command, get_commands
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
@@ -25,6 +26,7 @@ from tests.factories import (
     AccountFactory,
     ApiKeyFactory,
     AuditEntryFactory,
+    AuthenticatorAppFactory,
     CallFactory,
     CampaignFactory,
     TrunkFactory,
@@ -226,7 +228,10 @@ def test_commands_name_the_user_of_the_operating_system(monkeypatch, capsys):
     assert all(text.startswith("system ") and "(meera) created" in text for text in texts())
 
 
-AUDITED_COMMANDS = {"create_account", "create_key", "create_trunk", "create_flow", "rotate_key", "revoke_key"}
+AUDITED_COMMANDS = {
+    *("create_account", "create_key", "create_trunk", "create_flow", "rotate_key", "revoke_key"),
+    "reset_second_factor",
+}
 # Commands that change nothing that a person owns, and why.
 OTHER_COMMANDS = {
     "list_keys": "reads",
@@ -250,6 +255,7 @@ def test_every_command_that_changes_something_leaves_an_entry(tmp_path, monkeypa
     AccountFactory(sid="acme")
     for number in range(2):
         ApiKeyFactory(key=f"key-{number}")
+    AuthenticatorAppFactory(user=get_user_model().objects.create_user("ravi"))
     given = {
         "create_account": ["umbrella"],
         "create_key": ["acme"],
@@ -257,6 +263,7 @@ def test_every_command_that_changes_something_leaves_an_entry(tmp_path, monkeypa
         "create_flow": ["acme", "1", "--file", str(flow)],
         "rotate_key": ["key-0"],
         "revoke_key": ["key-1"],
+        "reset_second_factor": ["ravi"],
     }
     assert set(given) == AUDITED_COMMANDS
     for name, arguments in given.items():

@@ -23,7 +23,14 @@ from campaigns.models import Campaign, Flow
 from tests.accounts.test_memberships import PAGES, _address
 from tests.database_writes import AUDIT, written_tables
 from tests.dialer.test_admin import FACTORIES
-from tests.factories import AccountFactory, ApiKeyFactory, CampaignFactory, TrunkFactory, WebhookDeliveryFactory
+from tests.factories import (
+    AccountFactory,
+    ApiKeyFactory,
+    AuthenticatorAppFactory,
+    CampaignFactory,
+    TrunkFactory,
+    WebhookDeliveryFactory,
+)
 from webhooks.models import WebhookDelivery
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +59,7 @@ ACTIONS: dict[str, Any] = {
     "rotate": ApiKeyFactory,
     "revoke": ApiKeyFactory,
     "invite": None,
-    "reset_second_factor": None,
+    "reset_second_factor": lambda: AuthenticatorAppFactory().user,
     "redeliver": lambda: WebhookDeliveryFactory(given_up=True),
     "pause_campaigns": lambda: CampaignFactory(running=True),
     "resume_campaigns": lambda: CampaignFactory(paused=True),

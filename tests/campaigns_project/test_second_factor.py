@@ -3,16 +3,19 @@
 import re
 import time
 from base64 import b32decode
-from binascii import unhexlify
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.core.serializers import serialize
 from django.urls import reverse
 from django_otp.oath import totp
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from accounts.audit_entry import AuditEntry
 from accounts.models import Membership
+from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes
+from core.encryption import Secret
 from tests.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db
@@ -30,9 +33,9 @@ def person(client, clock):
     return person
 
 
-def code_of(device: TOTPDevice, offset: int = 0) -> str:
+def code_of(device: AuthenticatorApp, offset: int = 0) -> str:
     """Return the code that an app shows; another one for each offset."""
-    return f"{totp(unhexlify(device.key), drift=offset):06d}"
+    return f"{totp(b32decode(device.secret), drift=offset):06d}"
 
 
 def new_code(client) -> str:
@@ -49,7 +52,7 @@ def set_up(client) -> list[str]:
 
 
 def let_wrong_codes_be_forgotten() -> None:
-    for kind in (TOTPDevice, StaticDevice):
+    for kind in (AuthenticatorApp, RecoveryCodes):
         kind.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
 
 
@@ -65,7 +68,7 @@ def test_without_one_the_password_is_enough(client, person):
 def test_the_picture_and_the_secret_are_on_the_page_and_on_no_other_host(client, person):
     page = client.get(SET_UP).content.decode()
     assert 'src="data:image/svg+xml' in page
-    assert not TOTPDevice.objects.exists(), "none is stored before its first code"
+    assert not AuthenticatorApp.objects.exists(), "none is stored before its first code"
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", page)
     assert client.get(INDEX).status_code == 200, "one that is not set up yet is not asked for"
 
@@ -77,7 +80,7 @@ def test_once_set_up_each_sign_in_asks_for_a_code_that_works_once(client, person
     assert client.get(INDEX).status_code == 200
     sign_in_again(client)
     assert client.get("/admin/accounts/account/", follow=True).redirect_chain[-1][0].startswith(ENTER)
-    used = TOTPDevice.objects.get()
+    used = AuthenticatorApp.objects.get()
     assert client.post(ENTER, {"code": code_of(used)}).status_code == 200, "the code that set it up is used up"
     let_wrong_codes_be_forgotten()
     response = client.post(f"{ENTER}?next=/admin/accounts/account/", {"code": code_of(used, 1)})
@@ -104,11 +107,11 @@ def test_wrong_codes_wait_longer_and_longer(client, person):
     set_up(client)
     sign_in_again(client)
     client.post(ENTER, {"code": "000000"})
-    right = code_of(TOTPDevice.objects.get(), 1)
+    right = code_of(AuthenticatorApp.objects.get(), 1)
     page = client.post(ENTER, {"code": right})
     assert "has to wait longer" in page.content.decode()
     assert client.get(INDEX).status_code == 302
-    assert TOTPDevice.objects.get().throttling_failure_timestamp.timestamp() <= time.time()
+    assert AuthenticatorApp.objects.get().throttling_failure_timestamp.timestamp() <= time.time()
 
 
 def test_nobody_replaces_a_second_factor_with_the_password_alone(client, person):
@@ -116,16 +119,20 @@ def test_nobody_replaces_a_second_factor_with_the_password_alone(client, person)
     sign_in_again(client)
     for send in (client.get, client.post):
         assert send(SET_UP).headers["Location"] == ENTER
-    assert TOTPDevice.objects.count() == 1
+    assert AuthenticatorApp.objects.count() == 1
 
 
 def test_a_new_one_replaces_the_old_one_and_its_recovery_codes(client, person):
     old = set_up(client)
-    first = TOTPDevice.objects.get()
+    first = AuthenticatorApp.objects.get()
     new = set_up(client)
-    assert TOTPDevice.objects.get() != first
-    assert set(StaticToken.objects.values_list("token", flat=True)) == set(new)
+    assert AuthenticatorApp.objects.get() != first
     assert set(new).isdisjoint(old)
+    for code, passes in ((old[0], False), (new[0], True)):
+        sign_in_again(client)
+        let_wrong_codes_be_forgotten()
+        client.post(ENTER, {"code": code})
+        assert (client.get(INDEX).status_code == 200) is passes
 
 
 @pytest.mark.parametrize("code", ["", "000000", "abcdef", "1", "0" * 99, "\u0660" * 6])
@@ -133,7 +140,7 @@ def test_a_wrong_code_sets_up_nothing(client, person, code):
     client.get(SET_UP)
     page = client.post(SET_UP, {"code": code})
     assert "This code is wrong" in page.content.decode()
-    assert not TOTPDevice.objects.exists()
+    assert not AuthenticatorApp.objects.exists()
 
 
 @pytest.mark.parametrize("address", [ENTER, SET_UP])
@@ -146,7 +153,7 @@ def test_its_pages_are_for_those_who_know_the_password(client, address):
 def test_a_code_leads_to_no_other_site(client, person, next_page):
     set_up(client)
     sign_in_again(client)
-    response = client.post(f"{ENTER}?next={next_page}", {"code": code_of(TOTPDevice.objects.get(), 1)})
+    response = client.post(f"{ENTER}?next={next_page}", {"code": code_of(AuthenticatorApp.objects.get(), 1)})
     assert response.headers["Location"] == INDEX
 
 
@@ -181,14 +188,98 @@ def test_an_administrator_resets_that_of_a_lost_phone(client, person, admin_clie
     set_up(client)
     chosen = {"action": "reset_second_factor", "_selected_action": [person.pk]}
     admin_client.post(reverse("admin:auth_user_changelist"), chosen)
-    assert not TOTPDevice.objects.exists()
-    assert not StaticDevice.objects.exists()
+    assert not AuthenticatorApp.objects.exists()
+    assert not RecoveryCodes.objects.exists()
     sign_in_again(client)
     assert client.get(INDEX).status_code == 200
 
 
+def stored_texts() -> str:
+    """Return what somebody reads who has the database or a backup of it."""
+    sessions = " ".join(str(row.get_decoded()) for row in Session.objects.all())
+    return str(serialize("json", [*AuthenticatorApp.objects.all(), *RecoveryCodes.objects.all()])) + sessions
+
+
+def test_the_database_has_neither_the_key_of_an_app_nor_a_recovery_code(client, person):
+    new_code(client)
+    page = client.get(SET_UP).content.decode()
+    [secret] = re.findall(r"enter this secret: <code>(\w+)</code>", page)
+    keys = (secret, b32decode(secret).hex())
+    assert not [key for key in keys if key in stored_texts()], "while it is being set up"
+    codes = set_up(client)
+    app = AuthenticatorApp.objects.get()
+    assert app.secret == secret
+    assert not [text for text in (*keys, *codes) if text in stored_texts()]
+    assert len(RecoveryCodes.objects.get().digests) == 10
+
+
+def test_a_key_of_another_secret_key_is_told_and_recovery_codes_work_still(client, person):
+    codes = set_up(client)
+    shown = code_of(AuthenticatorApp.objects.get(), 1)
+    AuthenticatorApp.objects.update(key=Secret("of another SECRET_KEY"))
+    sign_in_again(client)
+    assert "SECRET_KEY has changed" in client.post(ENTER, {"code": shown}).content.decode()
+    client.post(ENTER, {"code": codes[0]})
+    assert client.get(INDEX).status_code == 200
+    assert len(set_up(client)) == 10
+
+
+def told() -> list[str]:
+    """Return what was done to second factors, the oldest first."""
+    rows = AuditEntry.objects.order_by("pk").exclude(verb="signed-in")
+    return [f"{row}: {row.what}" if row.what else str(row) for row in rows]
+
+
+def test_each_change_of_a_second_factor_says_who_made_it(client, person, admin_client):
+    codes = set_up(client)
+    sign_in_again(client)
+    client.post(ENTER, {"code": "000000"})
+    client.post(ENTER, {"code": "000000"})  # has to wait: nobody looked at it
+    let_wrong_codes_be_forgotten()
+    client.post(ENTER, {"code": codes[0]})
+    set_up(client)
+    chosen = {"action": "reset_second_factor", "_selected_action": [person.pk]}
+    for _ in range(2):  # the second time there is none
+        admin_client.post(reverse("admin:auth_user_changelist"), chosen)
+    assert told() == [
+        "meera set up a second factor for meera",
+        "somebody failed to sign in as meera: wrong code of the second factor",
+        "meera used a recovery code of meera: 9 are left",
+        "meera set up a second factor for meera: in the place of the one before",
+        "admin removed the second factor of meera",
+    ]
+    assert set(AuditEntry.objects.exclude(verb="signed-in").values_list("object_id", flat=True)) == {str(person.pk)}
+
+
+def test_an_entry_that_can_not_be_stored_leaves_everything_as_it_was(client, person, monkeypatch):
+    codes = set_up(client)
+    sign_in_again(client)
+
+    def fails(*_, **__):
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("accounts.audit.record", fails)
+    with pytest.raises(RuntimeError):
+        client.post(ENTER, {"code": codes[0]})
+    assert len(RecoveryCodes.objects.get().digests) == 10
+    assert client.get(INDEX).status_code == 302
+
+
+def test_a_command_resets_that_of_the_only_administrator(client, person, capsys):
+    set_up(client)
+    call_command("reset_second_factor", "meera")
+    assert not AuthenticatorApp.objects.exists()
+    assert not RecoveryCodes.objects.exists()
+    assert told()[-1].endswith("removed the second factor of meera")
+    assert told()[-1].startswith("system ")
+    with pytest.raises(CommandError, match="meera has no second factor"):
+        call_command("reset_second_factor", "meera")
+    with pytest.raises(CommandError, match="nobody signs in as ravi"):
+        call_command("reset_second_factor", "ravi")
+
+
 def test_no_page_shows_the_secrets_of_others(admin_client):
-    for name in ("otp_totp/totpdevice", "otp_static/staticdevice"):
+    for name in ("accounts/authenticatorapp", "accounts/recoverycodes"):
         assert admin_client.get(f"/admin/{name}/").status_code == 404
 
 

@@ -27,10 +27,13 @@ def limited(rig):
 
 def test_calls_stop_at_the_limit_and_go_on_after_midnight(limited):
     rig = limited(daily_calls=3, opens_at="00:00", closes_at="00:00")
-    campaign = rig.campaign(5)
+    campaign = rig.campaign(5, status_callback="https://client.example/")
     rig.tick()
     rig.later(minutes=1)
     assert rig.rings() == NUMBERS[:3]
+    campaign.refresh_from_db()
+    assert campaign.status == "in-progress"
+    assert list(campaign.webhook_deliveries.values_list("kind", flat=True)) == ["campaign-status"], "of its start"
     waiting = list(campaign.calls.filter(status="created").values_list("attempts_made", flat=True))
     assert waiting == [0, 0]
     told = diagnosis.of_campaign(campaign, START + timedelta(minutes=1))
