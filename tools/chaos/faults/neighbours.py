@@ -39,7 +39,7 @@ ALONE_SECONDS = 8.0
 # A gap between two rings is longer beside the end where it is twice as long and this much longer, in seconds: each call
 # takes one, so a gap of half a second is nothing.
 NOISE_GAP_SECONDS = 1.0
-TOLD_WITHIN = 120.0
+TOLD_WITHIN = 300.0
 
 table = Table()
 
