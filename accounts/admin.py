@@ -65,7 +65,7 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     actions = ("show_webhook_secret", "renew_webhook_secret")
     told_values = frozenset(
         {"sid", "is_active", "region", "time_zone", "opens_at", "closes_at", "channels"}
-        | {"starts_per_minute", "requests_per_minute"}
+        | {"starts_per_minute", "requests_per_minute", "ring_timeout"}
     )
     fieldsets = (
         (None, {"fields": ("sid", "is_active", "region", "created_at")}),
@@ -73,7 +73,12 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
         ("Destinations", {"fields": ("allowed_countries", "allowed_kinds")}),
         (
             "Limits",
-            {"fields": ("channels", "starts_per_minute", "requests_per_minute", "daily_calls", "daily_minutes")},
+            {
+                "fields": (
+                    *("channels", "starts_per_minute", "ring_timeout"),
+                    *("requests_per_minute", "daily_calls", "daily_minutes"),
+                )
+            },
         ),
     )
 
@@ -243,24 +248,30 @@ class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
     fields = ("account", "number", "trunk", "channels", "is_active")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CallerId]:
-        return super().get_queryset(request).defer("trunk__api_token")
+        return super().get_queryset(request).defer("trunk__api_token", "trunk__signing_key")
 
     def get_readonly_fields(self, request: HttpRequest, obj: CallerId | None = None) -> Any:
         """Keep account and number of an existing caller ID, which campaigns refer to."""
         return [*super().get_readonly_fields(request, obj), *(("account", "number") if obj else ())]
 
 
-class TrunkForm(_ModelForm):
-    """Takes the carrier's token and never shows it: the page does not even load it."""
-
-    new_api_token = forms.CharField(
-        label="API token",
+def _secret(label: str, about: str = "") -> forms.CharField:
+    """Return a field that takes a secret and never shows it."""
+    return forms.CharField(
+        label=label,
         required=False,
         strip=True,
         max_length=1024,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
-        help_text="Stored encrypted and never shown. Empty: it stays as it is.",
+        help_text=f"{about}Stored encrypted and never shown. Empty: it stays as it is.",
     )
+
+
+class TrunkForm(_ModelForm):
+    """Takes the carrier's secrets and never shows them: the page does not even load them."""
+
+    new_api_token = _secret("API token")
+    new_signing_key = _secret("Signing key", "What the carrier's signatures are checked with. ")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Offer no carrier that is for tests, unless the trunk is of that carrier already."""
@@ -305,16 +316,19 @@ class TrunkAdmin(DeletedWhenUnused, PageAdmin):
     list_filter = ("carrier",)
     search_fields = ("name", "account_sid")
     ordering = ("name",)
-    fields = ("name", "carrier", "base_url", "account_sid", "api_key", "new_api_token", "channels")
+    fields = ("name", "carrier", "base_url", "account_sid", "api_key", "new_api_token", "new_signing_key", "channels")
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trunk]:
-        """Leave the token out, so that the page still opens to enter it again after a change of SECRET_KEY."""
-        return super().get_queryset(request).defer("api_token")
+        """Leave the secrets out, so that the page still opens to enter them again after a change of SECRET_KEY."""
+        return super().get_queryset(request).defer("api_token", "signing_key")
 
     def save_model(self, request: HttpRequest, obj: Trunk, form: Any, change: bool) -> None:
         if token := form.cleaned_data["new_api_token"]:
             obj.api_token = token
+        # The key of another account's signatures would refuse all that the new one sends.
+        if (key := form.cleaned_data["new_signing_key"]) or form.moves():
+            obj.signing_key = key
         super().save_model(request, obj, form, change)
         if form.moves():
             text = "Calls under way stay with the account that took them, and are asked for there. New ones go to"

@@ -26,6 +26,8 @@ class CarrierKind:
         runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
             at the carrier, which a campaign names by their address.
         flow_format: how it reads them.
+        signs_requests: the carrier signs what it sends to this server, and its driver can check that.
+        queues_calls: a call that it took may wait there before the phone rings, and can be withdrawn until then.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
         is_for_tests: known only where SIMULATED_CARRIER is set, and not offered in the admin.
     """
@@ -35,6 +37,8 @@ class CarrierKind:
     needs_credentials: bool = True
     runs_our_flows: bool = True
     flow_format: FlowFormat = FlowFormat.DOCUMENT
+    signs_requests: bool = False
+    queues_calls: bool = False
     longest_custom_field: int | None = None
     is_for_tests: bool = False
 

@@ -9,7 +9,7 @@ import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
@@ -21,6 +21,10 @@ from accounts.carriers import CarrierKind
 from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes  # noqa: F401 -- as above
 from accounts.webhook_secrets import new_secret
 from core.encryption import SecretField
+
+# How long a phone may be asked to ring, in seconds: what every carrier takes.
+SHORTEST_RING = 5
+LONGEST_RING = 120
 
 
 def validate_time_zone(name: str) -> None:
@@ -87,6 +91,9 @@ class Trunk(models.Model):
     account_sid = models.CharField("account SID", max_length=64, blank=True)
     api_key = models.CharField("API key", max_length=128, blank=True)
     api_token = SecretField("API token", blank=True)
+    signing_key = SecretField(
+        "signing key", blank=True, help_text="What the carrier's signatures are checked with, where it is another key."
+    )
     channels = models.PositiveIntegerField(
         null=True,
         blank=True,
@@ -172,6 +179,12 @@ class Account(models.Model):
     )
     starts_per_minute = models.PositiveIntegerField(
         default=60, validators=[MinValueValidator(1)], help_text="The most calls started in any minute."
+    )
+    ring_timeout = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(SHORTEST_RING), MaxValueValidator(LONGEST_RING)],
+        help_text="Seconds for which a phone rings, where a campaign does not say; empty: the server's.",
     )
     requests_per_minute = models.PositiveIntegerField(
         default=200, validators=[MinValueValidator(1)], help_text="The most API requests in any minute."

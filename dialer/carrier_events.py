@@ -27,6 +27,7 @@ MOST_FIELDS = 100
 MOST_LEVELS = 16
 
 NOT_READABLE = "the event must be a form or a JSON object\n"
+NOT_SIGNED = "the event is not signed by its carrier: is the trunk's signing key the right one?\n"
 NO_SUCH_ADDRESS = "no such address\n"
 
 

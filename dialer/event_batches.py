@@ -7,7 +7,7 @@ respond holds up no carrier.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -71,6 +71,17 @@ class EventBatches:
                 await waiting.stored
         except TimeoutError:
             self._waiting.pop(waiting, None)
+            raise NotStored from None
+
+    async def ask(self, question: Callable[[], bool]) -> bool:
+        """Return the answer to a question that needs the database, from the thread that stores.
+
+        Raises:
+            NotStored: the database is away.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writer, _asked, question)
+        except batches.TRANSIENT_ERRORS:
             raise NotStored from None
 
     async def run(self) -> None:
@@ -140,6 +151,14 @@ def _store(events: Sequence[Incoming]) -> Mapping[int, Exception]:
         connection.close()
         raise
     return faults
+
+
+def _asked(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except batches.TRANSIENT_ERRORS:
+        connection.close()
+        raise
 
 
 class _Bell:

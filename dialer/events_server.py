@@ -20,7 +20,8 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from core.client_address import address_of
-from dialer import carrier_events
+from dialer import carrier_events, event_signatures
+from dialer.carriers.base import Received
 from dialer.event_batches import EventBatches, NotStored
 from dialer.event_bodies import Bodies, Refused, require_bounded, send_again
 from dialer.inbox import Incoming
@@ -124,10 +125,20 @@ class EventsServer:
                 raise Refused(400, carrier_events.NOT_READABLE)
             with self._server.keeping(request.protocol):
                 try:
+                    await self._require_signature(request, carrier, body)
                     await self._events.put(Incoming(carrier, attempt_id, payload))
                 except NotStored:
                     raise send_again("the event was not stored in time") from None
         return web.Response(status=204)
+
+    async def _require_signature(self, request: web.BaseRequest, carrier: str, body: bytes) -> None:
+        """Raise Refused for an event without the signature that its carrier gives it."""
+        if not event_signatures.is_checked(carrier):
+            return
+        url = f"{settings.EVENTS_URL}{request.raw_path}"
+        received = Received(url, request.headers, request.headers.get("Content-Type", ""), body)
+        if not await self._events.ask(lambda: event_signatures.is_right(carrier, received)):
+            raise Refused(403, carrier_events.NOT_SIGNED)
 
 
 def _require_host(request: web.BaseRequest) -> None:

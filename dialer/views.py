@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
@@ -11,7 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign, Flow
 from core import signed_addresses
-from dialer import carrier_events, inbox
+from dialer import carrier_events, event_signatures, inbox
+from dialer.carriers.base import Received
 
 log = structlog.get_logger(__name__)
 
@@ -19,9 +21,12 @@ log = structlog.get_logger(__name__)
 @csrf_exempt
 @require_POST
 def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResponse:
-    """Check the token, store the event, respond 2xx. Nothing else: the inbox settles it."""
+    """Check token and signature, store the event, respond 2xx. Nothing else: the inbox settles it."""
     if not carrier_events.may_send(carrier, attempt_id, request.GET.get("token", "")):
         return _no_such_address()
+    if event_signatures.is_checked(carrier) and not event_signatures.is_right(carrier, received(request)):
+        log.warning("event_not_signed", carrier=carrier, attempt=attempt_id.hex)
+        return HttpResponse(carrier_events.NOT_SIGNED, status=403, content_type="text/plain")
     payload = carrier_events.read(request.META.get("CONTENT_TYPE", ""), request.body)
     if payload is None:
         log.warning("event_refused", carrier=carrier, attempt=attempt_id.hex, content_type=request.content_type)
@@ -30,6 +35,12 @@ def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResp
     carrier_events.store([event])
     inbox.enqueue_settle([event])
     return HttpResponse(status=204)
+
+
+def received(request: HttpRequest, base: str = "") -> Received:
+    """Return the request as its carrier has signed it. base: the address of this server that the carrier knows."""
+    url = f"{base or settings.EVENTS_URL}{request.get_full_path()}"
+    return Received(url, request.headers, request.META.get("CONTENT_TYPE", ""), request.body)
 
 
 @require_GET

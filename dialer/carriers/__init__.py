@@ -15,6 +15,7 @@ DRIVERS = (
     "dialer.carriers.exotel.ExotelCarrier",
     "dialer.carriers.twiml.TwilioCarrier",
     "dialer.carriers.twiml.SignalWireCarrier",
+    "dialer.carriers.twiml.TelnyxCarrier",
     "dialer.carriers.simulated.SimulatedCarrier",
 )
 
@@ -60,7 +61,9 @@ def carrier_of(trunk: Trunk) -> Carrier:
 
 def access_of(trunk: Trunk) -> Access:
     """Return the trunk's present settings. Raises core.encryption.UnreadableSecret."""
-    return Access(trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal())
+    return Access(
+        trunk.base_url, trunk.account_sid, trunk.api_key, trunk.api_token.reveal(), trunk.signing_key.reveal()
+    )
 
 
 @cache

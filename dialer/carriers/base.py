@@ -17,12 +17,32 @@ from accounts.carriers import CarrierKind
 
 @dataclass(frozen=True)
 class Access:
-    """A trunk's settings: the carrier's address, and the operator's credentials there in plain text."""
+    """A trunk's settings: the carrier's address, and the operator's credentials there in plain text.
+
+    signing_key: what the carrier's signatures are checked with, where that is neither the token nor needed at all.
+    """
 
     base_url: str
     account_sid: str
     api_key: str
     api_token: str = field(repr=False)
+    signing_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that came to an address which a carrier was given.
+
+    Attributes:
+        url: as the carrier knows it.
+        headers: are found by names in any case.
+        body: a form or JSON, as it came.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    content_type: str
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -110,6 +130,8 @@ class Event:
         started_at, answered_at, ended_at: by the carrier's clock: when the carrier began the call; when a person picked
             up (None where nobody did, or the carrier did not say); when it ended.
         received_at: by ours, when the news came; None: now. The inbox sets it.
+        rang_at: when the phone began to ring, by news of that alone.
+        was_withdrawn: it was canceled before anybody answered, perhaps before the phone rang.
         is_guess: of a look-up: found by the number alone, so that it may be another attempt's call.
         caller_id: of a look-up by number: the number that the call comes from, "" where the carrier shows none.
     """
@@ -124,6 +146,8 @@ class Event:
     digits: str = ""
     recording_url: str = ""
     reason: str = ""
+    rang_at: datetime | None = None
+    was_withdrawn: bool = False
     is_guess: bool = False
     caller_id: str = ""
 
@@ -202,6 +226,27 @@ class Carrier(ABC):
     @abstractmethod
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
         """End these calls as well as the carrier can. Returns the events that came with its reply; others follow."""
+
+    def withdraw(self, queued: Mapping[UUID, str]) -> Sequence[RawEvent]:
+        """Take back calls that wait at the carrier, and leave alone those whose phones ring. Never raises.
+
+        Asked only of carriers whose kind `queues_calls`.
+
+        Args:
+            queued: the carrier's ids of the calls, by attempt.
+
+        Returns:
+            Events of those that the carrier has just said something about.
+        """
+        return ()
+
+    @classmethod
+    def is_genuine(cls, access: Access, request: Received) -> bool | None:
+        """Tell whether the trunk's carrier has signed the request; None where the trunk has no key to check it with.
+
+        Asked only of carriers whose kind `signs_requests`.
+        """
+        return None
 
     @classmethod
     @abstractmethod

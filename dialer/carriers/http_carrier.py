@@ -69,6 +69,14 @@ class HttpCarrier(Carrier):
         http_loop.run(_gather({ref: self._hang_up_one(ref) for ref in carrier_refs}))
         return ()
 
+    def withdraw(self, queued: Mapping[UUID, str]) -> Sequence[RawEvent]:
+        told = http_loop.run(_gather({attempt_id: self._withdraw_one(ref) for attempt_id, ref in queued.items()}))
+        return [(attempt_id, event) for attempt_id, event in told.items() if event]
+
+    async def withdraw_call(self, carrier_ref: str) -> Mapping[str, Any] | None:
+        """Take one call back that is queued. Returns what the carrier says of it, as an event."""
+        return None
+
     async def ask(self, method: str, url: str, **options: Any) -> Response:
         """Send a request.
 
@@ -115,6 +123,12 @@ class HttpCarrier(Carrier):
         except Exception as fault:
             log.exception("carrier_reply_not_understood", attempt=placed.attempt_id.hex)
             return CantTell(f"the reply was not understood: {type(fault).__name__}")
+
+    async def _withdraw_one(self, carrier_ref: str) -> Mapping[str, Any] | None:
+        try:
+            return await self.withdraw_call(carrier_ref)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
 
     async def _hang_up_one(self, carrier_ref: str) -> None:
         try:

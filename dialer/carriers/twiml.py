@@ -1,7 +1,7 @@
-"""The family of carriers that speak Twilio's REST API of calls and fetch TwiML from us: Twilio and SignalWire.
+"""The family of carriers that speak Twilio's REST API of calls and fetch TwiML from us: Twilio, SignalWire, Telnyx.
 
-By Twilio's public documentation of the Call resource (API version 2010-04-01) and SignalWire's of its compatible one.
-What shapes this driver:
+By Twilio's public documentation of the Call resource (API version 2010-04-01), and that of SignalWire's and Telnyx's
+(TeXML) compatible ones. A carrier of the family is a preset: data. What shapes this driver:
 - our id travels in the addresses alone: after a lost reply the driver looks for a call to this number since the attempt
   began. The list can be filtered by numbers, but not by its creation: a call that is queued has no StartTime yet.
 - a request may have been carried out whatever 5xx it got, and there is no idempotency key: only the replies that say
@@ -11,15 +11,17 @@ What shapes this driver:
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from accounts.carriers import CarrierKind, FlowFormat
 from campaigns.models import Outcome
-from dialer.carriers import twilio_signature
+from core import clocks
+from dialer.carriers import signatures
 from dialer.carriers.base import (
     Accepted,
     Access,
@@ -31,6 +33,7 @@ from dialer.carriers.base import (
     LookUp,
     NoSuchCall,
     Placed,
+    Received,
     Refused,
     Reply,
     Unavailable,
@@ -51,17 +54,11 @@ OUTCOMES = {
 NOT_ENDED = {"queued", "initiated", "ringing", "in-progress"}
 # Nothing was done: too many requests, an overloaded carrier, or a problem of our account there.
 UNAVAILABLE = {401, 402, 407, 408, 429, 503}
-# By the dictionary of error codes: too many requests; too many calls at once of the account, and of a trial account.
-UNAVAILABLE_CODES = {20429, 10004, 86008}
 TOO_MANY = {429, 503}
-# By the same: the number called is invalid, can't be reached, or is one that the carrier never calls.
-NUMBERS_OWN_CODES = {13223, 13224, 13225, 21211, 21214, 21217}
 # How far the carrier's clock and ours may be apart, when looking for a call by its date. Generous: a call that is not
 # found is dialled again, and the calls of other attempts are told apart by their ids.
 CLOCK_SKEW = timedelta(minutes=10)
 FAR_AWAY = datetime.max.replace(tzinfo=UTC)
-# The most calls on one page of a list.
-PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True)
@@ -70,11 +67,29 @@ class Preset:
 
     Attributes:
         path: from the base URL to an account's calls.
-        signature_header: of requests that are signed with the account's token; "" where another key signs them.
+        suffix: of the addresses below it.
+        is_signed: tells whether a request is signed with a key.
+        is_bearer: the token alone opens the API, and the API key is that of the application, which each call names.
+        takes_json: a call is asked for by JSON, and its events are written as one text.
+        names_call: the reply to a request for a call has its id; otherwise the first event brings it.
+        unavailable: error codes that say that no call is taken now.
+        numbers_own: error codes that say that the number called is at fault.
+        no_such_call: the error code of a call that the carrier does not know.
+        page: the name of the field that asks for a list's size, and the most calls on one page.
     """
 
     path: str
-    signature_header: str = ""
+    is_signed: Callable[[str, Received], bool]
+    suffix: str = ".json"
+    is_bearer: bool = False
+    takes_json: bool = False
+    names_call: bool = True
+    # By Twilio's dictionary: too many requests; too many calls at once of the account, and of a trial account.
+    unavailable: frozenset[int] = frozenset({20429, 10004, 86008})
+    # By the same: the number called is invalid, can't be reached, or is one that the carrier never calls.
+    numbers_own: frozenset[int] = frozenset({13223, 13224, 13225, 21211, 21214, 21217})
+    no_such_call: int = 20404
+    page: tuple[str, int] = ("PageSize", 1000)
 
 
 class TwimlCarrier(HttpCarrier):
@@ -84,6 +99,9 @@ class TwimlCarrier(HttpCarrier):
 
     def __init__(self, access: Access) -> None:
         super().__init__(access.api_key, access.api_token)
+        if self.preset.is_bearer:
+            self._headers = {"Authorization": f"Bearer {access.api_token}"}
+        self._application = access.api_key
         self._calls = access.base_url.rstrip("/") + self.preset.path.format(account_sid=access.account_sid)
 
     @classmethod
@@ -91,17 +109,14 @@ class TwimlCarrier(HttpCarrier):
         return cls(access)
 
     @classmethod
-    def is_genuine(
-        cls, access: Access, headers: Mapping[str, str], url: str, fields: Mapping[str, Sequence[str]]
-    ) -> bool:
-        """Tell whether a form comes from the carrier. True where the trunk has no key to check it with.
+    def is_genuine(cls, access: Access, request: Received) -> bool | None:
+        key = cls.signature_key(access)
+        return cls.preset.is_signed(key, request) if key else None
 
-        Only the account's own token signs; a trunk may have the secret of another key.
-        """
-        header = cls.preset.signature_header
-        if not header or access.api_key != access.account_sid:
-            return True
-        return twilio_signature.is_right(headers.get(header, ""), access.api_token, url, fields)
+    @classmethod
+    def signature_key(cls, access: Access) -> str:
+        """Return the key of the carrier's signatures; "" where the trunk has none."""
+        return access.signing_key
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
@@ -113,56 +128,106 @@ class TwimlCarrier(HttpCarrier):
         return replace(
             event,
             answered_at=at if status == "in-progress" else event.answered_at,
+            rang_at=(at or clocks.last_known_now()) if status == "ringing" else None,
             digits=str(payload.get("Keys") or "")[:255],
         )
 
     async def connect_call(self, request: CallRequest) -> Reply:
-        form = [
+        response = await self.ask("POST", self._calls + self.preset.suffix, **self._body(request))
+        status, body, _ = response
+        code = _code(response)
+        if status in UNAVAILABLE or 300 <= status < 400 or code in self.preset.unavailable:
+            return Unavailable(_message(response), status)
+        if 400 <= status < 500:
+            return Refused(_message(response), status, names_number=code in self.preset.numbers_own)
+        sid = body.get("sid") or body.get("call_sid") if status in {200, 201} else None
+        if sid or (status in {200, 201} and not self.preset.names_call and body.get("status") in NOT_ENDED):
+            return Accepted(str(sid or "")[:64])
+        return Ambiguous(_message(response))
+
+    def _body(self, request: CallRequest) -> dict[str, Any]:
+        """Return what asks for a call, as an argument of `ask`."""
+        fields = [
             ("To", request.number),
             ("From", request.caller_id),
             ("Url", request.flow_url),
             ("StatusCallback", request.callback_url),
-            *(("StatusCallbackEvent", event) for event in EVENTS),
             ("Timeout", str(request.ring_timeout)),
             ("TimeLimit", str(request.max_seconds)),
         ]
-        response = await self.ask("POST", f"{self._calls}.json", data=form)
-        status, body, _ = response
-        if status in UNAVAILABLE or 300 <= status < 400 or body.get("code") in UNAVAILABLE_CODES:
-            return Unavailable(_message(response), status)
-        if 400 <= status < 500:
-            return Refused(_message(response), status, names_number=body.get("code") in NUMBERS_OWN_CODES)
-        sid = body.get("sid") if status in {200, 201} else None
-        return Accepted(str(sid)[:64]) if sid else Ambiguous(_message(response))
+        if not self.preset.takes_json:
+            return {"data": [*fields, *(("StatusCallbackEvent", event) for event in EVENTS)]}
+        methods = {"UrlMethod": "POST", "StatusCallbackMethod": "POST"}
+        seconds = {"Timeout": request.ring_timeout, "TimeLimit": request.max_seconds}
+        events = {"StatusCallbackEvent": " ".join(EVENTS)}
+        return {"json": dict(fields) | seconds | events | methods | {"ApplicationSid": self._application}}
 
     async def find_call(self, placed: Placed) -> LookUp:
         if placed.carrier_ref:
-            response = await self.ask("GET", f"{self._calls}/{placed.carrier_ref}.json")
+            response = await self.ask("GET", self._call(placed.carrier_ref))
         else:
-            search = {"To": placed.number, "From": placed.caller_id, "PageSize": str(PAGE_SIZE)}
-            response = await self.ask("GET", f"{self._calls}.json", params=search)
+            name, size = self.preset.page
+            search = {"To": placed.number, "From": placed.caller_id, name: str(size)}
+            response = await self.ask("GET", self._calls + self.preset.suffix, params=search)
         if response.status in TOO_MANY:
             return CantTell(_message(response), is_too_many=True, retry_after=response.retry_after)
-        return _one(response, placed) if placed.carrier_ref else _one_of(response, placed)
+        if response.status == 404 and placed.carrier_ref and _code(response) == self.preset.no_such_call:
+            return NoSuchCall()
+        return _one(response, placed) if placed.carrier_ref else _one_of(response, placed, self.preset.page[1])
 
     async def end_call(self, carrier_ref: str) -> None:
-        await self.ask("POST", f"{self._calls}/{carrier_ref}.json", data={"Status": "completed"})
+        await self.ask("POST", self._call(carrier_ref), data={"Status": "completed"})
+
+    async def withdraw_call(self, carrier_ref: str) -> Mapping[str, Any] | None:
+        """Cancel a call that is queued. A cancel would end one that rings, too, so it is looked at first."""
+        shown = (await self.ask("GET", self._call(carrier_ref))).body
+        if shown.get("status") in {"queued", "initiated"}:
+            shown = (await self.ask("POST", self._call(carrier_ref), data={"Status": "canceled"})).body
+        status = str(shown.get("status"))
+        if status == "canceled" and shown.get("start_time"):
+            return {"CallSid": carrier_ref, "CallStatus": "ringing"}  # its turn had just come
+        return {"CallSid": carrier_ref, "CallStatus": status} if status in {"canceled", "ringing"} else None
+
+    def _call(self, carrier_ref: str) -> str:
+        return f"{self._calls}/{quote(carrier_ref, safe='')}{self.preset.suffix}"
 
 
 class TwilioCarrier(TwimlCarrier):
-    kind = CarrierKind("twilio", "Twilio", flow_format=FlowFormat.TWIML)
-    preset = Preset("/2010-04-01/Accounts/{account_sid}/Calls", signature_header="X-Twilio-Signature")
+    kind = CarrierKind("twilio", "Twilio", flow_format=FlowFormat.TWIML, signs_requests=True, queues_calls=True)
+    preset = Preset("/2010-04-01/Accounts/{account_sid}/Calls", signatures.is_twilios)
+
+    @classmethod
+    def signature_key(cls, access: Access) -> str:
+        """Return the account's own token, which signs: it is the trunk's unless that has the secret of another key."""
+        return access.signing_key or (access.api_token if access.api_key == access.account_sid else "")
 
 
 class SignalWireCarrier(TwimlCarrier):
-    kind = CarrierKind("signalwire", "SignalWire", flow_format=FlowFormat.TWIML)
-    preset = Preset("/api/laml/2010-04-01/Accounts/{account_sid}/Calls")
+    kind = CarrierKind("signalwire", "SignalWire", flow_format=FlowFormat.TWIML, signs_requests=True, queues_calls=True)
+    preset = Preset("/api/laml/2010-04-01/Accounts/{account_sid}/Calls", signatures.is_signalwires)
+
+
+class TelnyxCarrier(TwimlCarrier):
+    """The API key is the id of a TeXML application, the token an API key, and the signing key the public key."""
+
+    kind = CarrierKind("telnyx", "Telnyx", flow_format=FlowFormat.TWIML, signs_requests=True)
+    preset = Preset(
+        "/v2/texml/Accounts/{account_sid}/Calls",
+        signatures.is_telnyxs,
+        suffix="",
+        is_bearer=True,
+        takes_json=True,
+        names_call=False,
+        unavailable=frozenset({10011}),
+        # What Telnyx says of a number it says of the caller ID with the same code.
+        numbers_own=frozenset(),
+        no_such_call=10005,
+        page=("page[size]", 250),
+    )
 
 
 def _one(response: Response, placed: Placed) -> LookUp:
-    """Read the call that was asked for by its id. Only the carrier's own 404 means that there is none."""
-    if response.status == 404 and response.body.get("code") == 20404:
-        return NoSuchCall()
+    """Read the call that was asked for by its id."""
     if response.status != 200:
         return CantTell(_message(response))
     if str(response.body.get("sid", ""))[:64] != placed.carrier_ref:
@@ -170,14 +235,15 @@ def _one(response: Response, placed: Placed) -> LookUp:
     return AnothersCall() if response.body.get("to") != placed.number else _looked_up(response.body)
 
 
-def _one_of(response: Response, placed: Placed) -> LookUp:
+def _one_of(response: Response, placed: Placed, page_size: int) -> LookUp:
     """Read the call that may be the attempt's: to its number, of no other attempt, nearest to its dial."""
     calls = response.body.get("calls")
     if response.status != 200 or not isinstance(calls, list):
         return CantTell(_message(response))
     since = placed.placing_at - CLOCK_SKEW
     lately = [call for call in calls if isinstance(call, dict) and _created(call, default=placed.placing_at) >= since]
-    if len(lately) == PAGE_SIZE:
+    is_cut = bool(response.body.get("next_page_uri")) or len(calls) >= page_size
+    if is_cut and len(lately) == len(calls):
         return CantTell("the carrier lists more calls to this number than fit on a page")
     at_number = [call for call in lately if (call.get("to"), call.get("from")) == (placed.number, placed.caller_id)]
     sids = Counter(str(call.get("sid", "")) for call in at_number)
@@ -196,7 +262,9 @@ def _looked_up(call: Mapping[str, Any]) -> LookUp:
     if status not in OUTCOMES and status not in NOT_ENDED:
         return CantTell(f"status {call.get('status')!r} is not one that Twilio documents")
     found = _event(status, call.get("sid"), _moment(call.get("end_time")), whole_seconds(call.get("duration")))
-    return replace(found, started_at=_moment(call.get("date_created")))
+    was_dialed = bool(call.get("start_time"))
+    never_rang = found.was_withdrawn and not was_dialed
+    return replace(found, started_at=_moment(call.get("date_created")), was_withdrawn=never_rang)
 
 
 def _event(status: str, sid: Any, ended_at: datetime | None, duration: int | None) -> Event:
@@ -209,6 +277,7 @@ def _event(status: str, sid: Any, ended_at: datetime | None, duration: int | Non
         answered_at=ended - timedelta(seconds=duration) if answered and ended and duration is not None else None,
         ended_at=ended,
         duration_seconds=duration if answered else None,
+        was_withdrawn=status == "canceled",
     )
 
 
@@ -217,15 +286,29 @@ def _created(call: Mapping[str, Any], default: datetime) -> datetime:
 
 
 def _moment(text: Any) -> datetime | None:
-    """Read a date of RFC 2822, as in `Tue, 31 Aug 2010 20:36:28 +0000`."""
+    """Read a date of RFC 2822, as in `Tue, 31 Aug 2010 20:36:28 +0000`, or Telnyx's of ISO 8601."""
     try:
-        moment = parsedate_to_datetime(str(text))
+        written = str(text)
+        moment = datetime.fromisoformat(written) if written[:4].isdigit() else parsedate_to_datetime(written)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
+def _error(response: Response) -> Mapping[str, Any]:
+    """Return the error as Twilio writes it, or the first one as Telnyx writes them."""
+    errors = response.body.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if isinstance(first, dict):
+        return {"code": first.get("code"), "message": first.get("detail") or first.get("title")}
+    return response.body
+
+
+def _code(response: Response) -> int | None:
+    return whole_seconds(_error(response).get("code"))
+
+
 def _message(response: Response) -> str:
-    code, text = response.body.get("code"), response.body.get("message")
+    code, text = (_error(response).get(name) for name in ("code", "message"))
     words = f"error {code}: {text}" if code else str(text or "")
     return f"HTTP {response.status}: {words}".rstrip(": ")[:255]

@@ -100,7 +100,13 @@ def in_production(settings, monkeypatch):
 
 
 def test_a_carrier_for_tests_is_known_nowhere_in_production(in_production, admin_client, client):
-    assert [kind.name for kind in accounts.carriers.all_kinds()] == ["sandbox", "exotel", "twilio", "signalwire"]
+    assert [kind.name for kind in accounts.carriers.all_kinds()] == [
+        "sandbox",
+        "exotel",
+        "twilio",
+        "signalwire",
+        "telnyx",
+    ]
     with pytest.raises(CommandError, match="invalid choice: 'simulated'"):
         call_command("create_trunk", "bench", "--carrier", "simulated")
     given = {"name": "other", "carrier": "simulated"}

@@ -8,12 +8,15 @@ from threading import Event
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from structlog.testing import capture_logs
 
-from dialer import event_batches, event_bodies, events_server, messages
+from dialer import event_batches, event_bodies, event_signatures, events_server, links, messages
+from dialer.carriers import signatures
 from dialer.models import CarrierEvent
 from tests.dialer.events_server import JSON, Response, Served, head, held_inbox, in_threads, path_of
+from tests.factories import TrunkFactory
 
 BUSY = b'{"Status": "busy"}'
 FORM = b'--cut\r\nContent-Disposition: form-data; name="Status"\r\n\r\nbusy\r\n--cut--\r\n'
@@ -128,6 +131,20 @@ def test_an_address_that_was_not_given_out_is_refused_as_by_web(served, client, 
     assert ours.status == theirs.status_code
     assert ours.status in {403, 404}
     assert stored() == 0
+
+
+@pytest.mark.parametrize(("key", "status"), [("the account's token", 204), ("another key", 403), (None, 403)])
+def test_an_event_of_a_carrier_that_signs_needs_its_signature_as_at_web(served, client, key, status):
+    event_signatures.keys.forget()
+    account = {"base_url": "https://a", "account_sid": "AC1", "api_key": "AC1"}
+    TrunkFactory(carrier="twilio", api_token="the account's token", **account)
+    address = links.events_url("twilio", uuid4())
+    signed = signatures.twilios(key, address, {"CallStatus": ["ringing"]}) if key else ""
+    path = address.removeprefix(settings.EVENTS_URL)
+    body, headers = b"CallStatus=ringing", {"X-Twilio-Signature": signed}
+    assert served.post(path, body, URLENCODED, **headers).status == status
+    assert client.post(path, body, URLENCODED, headers=headers).status_code == status
+    assert stored() == 2 * (status == 204)
 
 
 def test_only_post_is_taken(served, path):

@@ -1,25 +1,28 @@
 """A stand-in for Twilio's REST API of calls over real HTTP. It rings nobody and asks nothing back: tests do that."""
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.utils import timezone
+
+from tests.dialer.stand_in import StandIn, served
 
 ACCOUNT_SID = "AC0123456789abcdef0123456789abcdef"
 TOKEN = "the account's token"
 
 
-class Twilio:
-    """Calls by sid, as the API shows them. reply: what a call is answered with instead, as status and body."""
+class Twilio(StandIn):
+    """Calls by sid, as the API shows them. reply: what a call is answered with instead, as status and body.
+
+    is_telnyx: it speaks TeXML: JSON in, no id in the reply to a request for a call, and errors of its own shape.
+    """
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        super().__init__(url)
+        self.is_telnyx = False
         self.calls: dict[str, dict[str, Any]] = {}
         self.forms: list[dict[str, list[str]]] = []
         self.paths: list[str] = []
@@ -47,10 +50,14 @@ class Twilio:
         name = urlsplit(path).path.rpartition("/")[2].removesuffix(".json")
         if name == "Calls":
             if method == "POST":
-                return 201, self.create(form)
+                call = self.create(form)
+                return (200, {name: call[name] for name in ("to", "from", "status")}) if self.is_telnyx else (201, call)
             asked = parse_qs(urlsplit(path).query)
             listed = [call for call in self.calls.values() if [call["to"]] == asked["To"]]
             return 200, {"calls": listed[::-1], "page_size": 1000}
+        name = unquote(name)
+        if name not in self.calls and self.is_telnyx:
+            return 404, {"errors": [{"code": "10005", "title": "Resource not found", "detail": "No such call."}]}
         if name not in self.calls:
             return 404, {"code": 20404, "message": f"The requested resource {path} was not found", "status": 404}
         if method == "POST":
@@ -61,28 +68,5 @@ class Twilio:
 @contextmanager
 def twilio() -> Iterator[Twilio]:
     """Run one on a free port of this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            status, document = stand_in.respond(self.command, self.path, parse_qs(body))
-            text = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_POST = do_GET  # noqa: N815 -- the name that http.server calls
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        stand_in = Twilio(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield stand_in
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Twilio) as stand_in:
+        yield stand_in

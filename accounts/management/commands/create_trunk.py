@@ -31,12 +31,17 @@ class Command(BaseCommand):
         parser.add_argument("--base-url", default="", help="the carrier's API, such as https://host")
         parser.add_argument("--account-sid", default="", help="the operator's account at the carrier")
         parser.add_argument("--api-key", default="")
+        parser.add_argument(
+            "--signing-key",
+            action="store_true",
+            help="also ask for the key of the carrier's signatures; on standard input it is the second line",
+        )
         parser.add_argument("--channels", type=int, default=None, help="the most calls at once over this trunk")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        token = ""
-        if carriers.get(options["carrier"]).needs_credentials:
-            token = getpass.getpass("API token: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+        needs_token = carriers.get(options["carrier"]).needs_credentials
+        token = _asked_for("API token") if needs_token else ""
+        signing_key = _asked_for("Signing key") if options["signing_key"] else ""
         trunk = Trunk(
             name=options["name"],
             carrier=options["carrier"],
@@ -44,6 +49,7 @@ class Command(BaseCommand):
             account_sid=options["account_sid"],
             api_key=options["api_key"],
             api_token=token,
+            signing_key=signing_key,
             channels=options["channels"],
         )
         try:
@@ -54,3 +60,8 @@ class Command(BaseCommand):
             trunk.save()
             audit.record(actor(), audit.Verb.CREATED, trunk)
         self.stdout.write(f"{trunk.name}: {trunk.get_carrier_display()}")
+
+
+def _asked_for(name: str) -> str:
+    """Return a secret that is typed, or the next line of standard input. It never stands among the arguments."""
+    return getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
