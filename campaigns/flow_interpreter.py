@@ -1,7 +1,8 @@
 """What an answered call does next: the one interpreter of flows, for every carrier that runs them.
 
-Pure: a flow document and a place in it in, actions out. Between two questions nothing is kept anywhere: the place
-travels with the call (in an address, or in the memory of a gateway), so any process can go on with it.
+Pure: a flow document and a place in it in, actions out. Between two actions that wait (for keys, for another call)
+nothing is kept anywhere: the place travels with the call (in an address, or in the memory of a gateway), so any process
+can go on with it.
 """
 
 import re
@@ -9,19 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# The branch that is taken when nobody pressed a key that has one. No key is written so.
+# The branch that is taken when nobody pressed a key that has one, or took the call. No key is written so.
 OTHERWISE = "-"
 _STEP = re.compile(r"0|[1-9][0-9]{0,2}")
 _KEYS = re.compile(r"[0-9*#]{1,32}")
 # Deeper than a person would follow, and short enough for an address.
 MOST_LEVELS = 50
+# How long a number of a connect rings that does not say.
+RING_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Say:
-    """Read a text aloud."""
+    """Read a text aloud. language (BCP 47) and voice: "" for the carrier's own."""
 
     text: str
+    language: str = ""
+    voice: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,24 +37,17 @@ class Play:
 
 
 @dataclass(frozen=True)
-class Connect:
-    """Connect the callee to a number (E.164). The flow goes on when that call is over."""
-
-    number: str
-
-
-@dataclass(frozen=True)
 class HangUp:
     """End the call."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A gather of the flow that is waiting for keys.
+    """A step of the flow that is waiting: a gather for keys, or a connect for the end of another call.
 
     Attributes:
         path: step numbers and the branches between them: `0.1.2` is the third step of branch 1 of the first.
-        attempt: how often it has asked, from 1.
+        attempt: how often it has asked, or which of its numbers it rings, from 1.
     """
 
     path: tuple[str, ...]
@@ -60,25 +58,36 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Connect:
+    """Connect the callee to a number (E.164), which may ring for so many seconds. `connected` says what follows."""
+
+    number: str
+    ring: int
+    place: Place
+
+
+@dataclass(frozen=True)
 class Ask:
     """Give the prompt and wait for keys. `pressed` says what follows.
 
     Attributes:
         digits: keys at the most.
         timeout: seconds for the next key.
+        finish_key: ends the input and is not part of it; "" for none.
     """
 
     prompt: tuple[Say | Play, ...]
     digits: int
     timeout: float
     place: Place
+    finish_key: str = ""
 
 
 Action = Say | Play | Connect | HangUp | Ask
 
 
 class NoSuchPlace(ValueError):
-    """The flow has no gather there: the address was made up, or the flow was changed during the call."""
+    """The flow does not wait there: the address was made up, or the flow was changed during the call."""
 
 
 class _At(NamedTuple):
@@ -90,7 +99,7 @@ class _At(NamedTuple):
 
 
 def start(document: Mapping[str, Any]) -> list[Action]:
-    """Return what happens when a person picks up. The last action is an Ask or a HangUp."""
+    """Return what happens when a person picks up. The last action is an Ask, a Connect or a HangUp."""
     return _run(document, _At((), document["steps"], 0))
 
 
@@ -104,6 +113,35 @@ def pressed(document: Mapping[str, Any], place: Place, keys: str) -> list[Action
     if branch == OTHERWISE and place.attempt < gather.get("attempts", 1):
         return [_ask(gather, Place(place.path, place.attempt + 1))]
     return _run(document, _At((*place.path, branch), _branch(gather, branch), 0))
+
+
+def connects_at(document: Mapping[str, Any], place: Place) -> bool:
+    """Tell whether the flow waits for the end of another call there, rather than for keys. Raises NoSuchPlace."""
+    at = _find(document, place.path)
+    return "connect" in at.steps[at.number]
+
+
+def connected(
+    document: Mapping[str, Any], place: Place, *, was_taken: bool, may_try_others: bool = True
+) -> list[Action]:
+    """Return what happens once the call to the number of a place is over.
+
+    Args:
+        was_taken: somebody answered it.
+        may_try_others: the numbers after it may be rung.
+
+    Raises:
+        NoSuchPlace
+    """
+    at = _find(document, place.path)
+    connect = _connect_of(at.steps[at.number])
+    if connect is None or place.attempt > len(connect["numbers"]):
+        raise NoSuchPlace(str(place))
+    if was_taken:
+        return _run(document, at._replace(number=at.number + 1))
+    if may_try_others and place.attempt < len(connect["numbers"]):
+        return [_connect(connect, Place(place.path, place.attempt + 1))]
+    return _run(document, _At((*place.path, OTHERWISE), connect.get("otherwise", []), 0))
 
 
 def parse_place(text: str) -> Place:
@@ -127,8 +165,11 @@ def _run(document: Mapping[str, Any], at: _At) -> list[Action]:
             at = around._replace(number=around.number + 1)
             continue
         [(verb, value)] = at.steps[at.number].items()
+        place = Place((*at.path, str(at.number)))
         if verb == "gather":
-            return [*actions, _ask(value, Place((*at.path, str(at.number))))]
+            return [*actions, _ask(value, place)]
+        if connect := _connect_of(at.steps[at.number]):
+            return [*actions, _connect(connect, place)]
         actions.append(_ACTIONS[verb](value))
         if verb == "hangup":
             return actions
@@ -144,12 +185,29 @@ def _find(document: Mapping[str, Any], path: Sequence[str]) -> _At:
             raise NoSuchPlace(".".join(path))
         if depth + 1 == len(path):
             return _At(tuple(path[:depth]), steps, number)
-        gather = steps[number].get("gather")
-        branch = path[depth + 1]
-        if gather is None or (branch != OTHERWISE and branch not in gather["branches"]):
-            raise NoSuchPlace(".".join(path))
-        steps = _branch(gather, branch)
+        steps = _steps_of(steps[number], path[depth + 1], path)
     raise NoSuchPlace(".".join(path))
+
+
+def _steps_of(step: Mapping[str, Any], branch: str, path: Sequence[str]) -> Sequence[Any]:
+    """Return the steps of a step's branch. Raises NoSuchPlace."""
+    gather, connect = step.get("gather"), _connect_of(step)
+    if gather and (branch == OTHERWISE or branch in gather["branches"]):
+        return _branch(gather, branch)
+    if connect and branch == OTHERWISE:
+        otherwise: Sequence[Any] = connect.get("otherwise", [])
+        return otherwise
+    raise NoSuchPlace(".".join(path))
+
+
+def _connect_of(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the step's connect in its long form; None where it is another step."""
+    connect: str | Mapping[str, Any] | None = step.get("connect")
+    return {"numbers": [connect]} if isinstance(connect, str) else connect
+
+
+def _connect(connect: Mapping[str, Any], place: Place) -> Connect:
+    return Connect(connect["numbers"][place.attempt - 1], connect.get("ring", RING_SECONDS), place)
 
 
 def _branch(gather: Mapping[str, Any], branch: str) -> Sequence[Any]:
@@ -159,7 +217,12 @@ def _branch(gather: Mapping[str, Any], branch: str) -> Sequence[Any]:
 
 def _ask(gather: Mapping[str, Any], place: Place) -> Ask:
     prompt = tuple(_ACTIONS[verb](value) for step in gather.get("prompt", []) for verb, value in step.items())
-    return Ask(prompt, gather.get("digits", 1), gather.get("timeout", 5), place)
+    digits, timeout = gather.get("digits", 1), gather.get("timeout", 5)
+    return Ask(prompt, digits, timeout, place, gather.get("finish_key", ""))
 
 
-_ACTIONS: Mapping[str, Any] = {"say": Say, "play": Play, "connect": Connect, "hangup": lambda _: HangUp()}
+def _say(value: str | Mapping[str, str]) -> Say:
+    return Say(value) if isinstance(value, str) else Say(**value)
+
+
+_ACTIONS: Mapping[str, Any] = {"say": _say, "play": Play, "hangup": lambda _: HangUp()}

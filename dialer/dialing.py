@@ -220,10 +220,16 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
         flow_url=_flow_url(claim, trunk, campaign),
         custom_field=custom_field,
         callback_url=links.events_url(trunk.carrier, claim.attempt_id),
-        ring_timeout=settings.RING_TIMEOUT_SECONDS,
+        ring_timeout=_ring_timeout(campaign),
         max_seconds=settings.MAX_CALL_SECONDS,
         ask_before=ask_before,
     )
+
+
+def _ring_timeout(campaign: Campaign) -> int:
+    """Return for how long the phone may ring: never longer than what recovery and the leases count with."""
+    own = campaign.ring_timeout or campaign.account.ring_timeout or settings.RING_TIMEOUT_SECONDS
+    return min(own, settings.RING_TIMEOUT_SECONDS)
 
 
 def _flow_url(claim: Claimed, trunk: Trunk, campaign: Campaign) -> str:

@@ -11,19 +11,20 @@ from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, Place, Play
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(actions: Sequence[Action], after: Callable[[Place], str]) -> str:
+def write(actions: Sequence[Action], after: Callable[[Place], str], caller_id: str = "") -> str:
     """Return the document.
 
     Args:
-        after: the address that is asked for what follows a gather.
+        after: the address that is asked for what follows a gather or a connect.
+        caller_id: the number that a connect rings from.
     """
     response = ET.Element("Response")
     for action in actions:
         match action:
             case Say() | Play():
                 _speak(response, action)
-            case Connect(number):
-                ET.SubElement(response, "Dial").text = number
+            case Connect():
+                _connect(response, action, after(action.place), caller_id)
             case HangUp():
                 ET.SubElement(response, "Hangup")
             case Ask():
@@ -39,8 +40,8 @@ def _ask(response: ET.Element, ask: Ask, address: str) -> None:
         input="dtmf",
         numDigits=str(ask.digits),
         timeout=str(math.ceil(ask.timeout)),
-        # No key ends the input by itself: any of them may have a branch.
-        finishOnKey="",
+        # Without a finish key none ends the input by itself: any of them may have a branch.
+        finishOnKey=ask.finish_key,
         actionOnEmptyResult="true",
         action=address,
         method="POST",
@@ -49,8 +50,16 @@ def _ask(response: ET.Element, ask: Ask, address: str) -> None:
         _speak(gather, part)
 
 
+def _connect(response: ET.Element, connect: Connect, address: str, caller_id: str) -> None:
+    from_ = {"callerId": caller_id} if caller_id else {}
+    dial = ET.SubElement(response, "Dial", timeout=str(connect.ring), action=address, method="POST", **from_)
+    ET.SubElement(dial, "Number").text = connect.number
+
+
 def _speak(parent: ET.Element, part: Say | Play) -> None:
     if isinstance(part, Say):
-        ET.SubElement(parent, "Say").text = _NOT_XML.sub(" ", part.text)
+        given = {"language": part.language, "voice": part.voice}
+        say = ET.SubElement(parent, "Say", {name: value for name, value in given.items() if value})
+        say.text = _NOT_XML.sub(" ", part.text)
     else:
         ET.SubElement(parent, "Play").text = _NOT_XML.sub("", part.url)

@@ -16,12 +16,14 @@ from campaigns.flow_interpreter import Action, HangUp, NoSuchPlace
 from campaigns.models import Call
 from core import signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, twiml_documents
+from dialer import carrier_accounts, carriers, inbox, links, twiml_documents, views
 from dialer.carriers.twiml import TwimlCarrier
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
 
+# What a call to another number is told as that somebody took.
+TAKEN = {"completed", "answered"}
 # All keys of one call, as far as the report shows them.
 MOST_KEYS = 255
 
@@ -32,7 +34,8 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     """Respond with TwiML up to the next question. Keys that were pressed go to the inbox, like any other news."""
     if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):
         return _refused()
-    attempts = CallAttempt.objects.select_related("call__campaign__flow", "trunk", "carrier_account")
+    loaded = ("call__campaign__flow", "campaign__caller_id", "trunk", "carrier_account")
+    attempts = CallAttempt.objects.select_related(*loaded)
     attempt = get_object_or_404(attempts, pk=attempt_id)
     if not _is_genuine(request, attempt):
         log.warning("twiml_request_not_signed", attempt=attempt_id.hex)
@@ -42,17 +45,26 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
         keys = (keys + pressed)[:MOST_KEYS]
         news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "Keys": keys}
         inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
-    actions = _actions(_document(attempt.call), request.GET.get("place", ""), pressed, attempt_id)
-    text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys))
+    outcome = request.POST.get("DialCallStatus", "")
+    actions = _actions(_document(attempt.call), request.GET.get("place", ""), pressed, outcome, attempt_id)
+    caller_id = attempt.campaign.caller_id.number
+    text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
 
 
-def _actions(document: Mapping[str, Any], place: str, pressed: str, attempt_id: UUID) -> Sequence[Action]:
-    """Return what follows. A flow that was changed during the call, and lost the place, ends the call."""
+def _actions(document: Mapping[str, Any], place: str, pressed: str, outcome: str, attempt_id: UUID) -> Sequence[Action]:
+    """Return what follows. A flow that was changed during the call, and lost the place, ends the call.
+
+    Args:
+        outcome: of the call to another number, where the flow waited for its end.
+    """
     if not place:
         return flow_interpreter.start(document)
     try:
-        return flow_interpreter.pressed(document, flow_interpreter.parse_place(place), pressed)
+        waits_at = flow_interpreter.parse_place(place)
+        if flow_interpreter.connects_at(document, waits_at):
+            return flow_interpreter.connected(document, waits_at, was_taken=outcome in TAKEN)
+        return flow_interpreter.pressed(document, waits_at, pressed)
     except NoSuchPlace:
         log.warning("flow_place_lost", attempt=attempt_id.hex)
         return [HangUp()]
@@ -76,8 +88,7 @@ def _is_genuine(request: HttpRequest, attempt: CallAttempt) -> bool:
         access = carrier_accounts.access_to(account, attempt.trunk)
     except UnreadableSecret:
         return False
-    url = f"{settings.PUBLIC_URL}{request.get_full_path()}"
-    return driver.is_genuine(access, request.headers, url, dict(request.POST.lists()))
+    return driver.is_genuine(access, views.received(request, settings.PUBLIC_URL)) is not False
 
 
 def _keys(given: str) -> str:

@@ -53,16 +53,19 @@ class CallRequest:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call. Its ring holds the times, its plan what will happen."""
+    """One call. Its ring holds the times, its plan what will happen. created: when it was asked for."""
 
     request: CallRequest
     ring: Ring
     plan: CallPlan
     time_scale: float
     updated: float
+    created: float
     status: str = "queued"
     conversation: Conversation = field(default_factory=lambda: Conversation(0, []))
     timer: asyncio.TimerHandle | None = None
+    # No phone rings before its turn comes: its ring is not in the log yet.
+    is_queued: bool = False
 
     @property
     def sid(self) -> str:
@@ -84,7 +87,7 @@ class Call:
         shown: dict[str, object] = {
             "Sid": self.sid,
             "ParentCallSid": None,
-            "DateCreated": clock.to_wire(ring.start),
+            "DateCreated": clock.to_wire(self.created),
             "DateUpdated": clock.to_wire(self.updated),
             "AccountSid": request.account_sid,
             "To": request.caller_id,
@@ -122,7 +125,7 @@ class CallFilter:
 
     def matches(self, call: Call) -> bool:
         # Dates are compared as they are shown, in whole seconds: a call is found by its own DateCreated.
-        created = int(call.ring.start)
+        created = int(call.created)
         return (
             call.request.account_sid == self.account_sid
             and (self.status is None or call.status == self.status)
@@ -180,7 +183,7 @@ class CallBook:
             newest_first = reversed(self._calls)
         found = []
         for call in newest_first:
-            if wanted.created_from is not None and int(call.ring.start) < wanted.created_from:
+            if wanted.created_from is not None and int(call.created) < wanted.created_from:
                 break
             if wanted.matches(call):
                 found.append(call)

@@ -24,6 +24,7 @@ DEFAULT_SECONDS: dict[str, float | None] = {
     "callbacks-ahead": 3600,
     "callbacks-behind": 3600,
     "repeat-sids": None,
+    "queue-calls": 60,
     "down": None,
 }
 CONNECT_FAULTS = frozenset(

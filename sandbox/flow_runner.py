@@ -12,6 +12,7 @@ from sandbox.script import KEYS
 SPEECH_CHARACTERS_PER_SECOND = 15  # about 150 English words a minute
 PLAY_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
+RING_SECONDS = 30  # of a number that is connected to, where the flow does not say
 KEY_SECONDS = 0.5  # between two keys of one callee
 MAX_DEPTH = 50  # of nested gathers; far beyond any menu a person would listen to
 
@@ -22,9 +23,18 @@ class NotAFlow(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """say, play and connect: the line is in use for so many seconds."""
+    """say and play: the line is in use for so many seconds."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """connect: ring numbers one after another. otherwise: what follows when nobody takes the call."""
+
+    numbers: int
+    ring: float
+    otherwise: list["Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,10 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Ask for keys, then branch on them. digits: keys at the most; timeout: seconds to wait for the next key."""
+    """Ask for keys, then branch on them. digits: keys at the most; timeout: seconds to wait for the next key.
+
+    finish_key: ends the input, "" for none. Callees press it after keys that are fewer than may be pressed.
+    """
 
     prompt: list["Step"]
     digits: int
@@ -42,9 +55,10 @@ class Gather:
     attempts: int
     branches: dict[str, list["Step"]]
     otherwise: list["Step"]
+    finish_key: str = ""
 
 
-Step = Talk | HangUp | Gather
+Step = Talk | Transfer | HangUp | Gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +78,15 @@ class Conversation:
 
 
 class Callee:
-    """The person at the other end, who presses scripted keys in order, or without a script valid ones by chance."""
+    """The person at the other end, who presses scripted keys in order, or without a script valid ones by chance.
 
-    def __init__(self, digits: str | None, seed: str) -> None:
+    transfer: how a call to another number ends that the flow makes.
+    """
+
+    def __init__(self, digits: str | None, seed: str, transfer: str = "completed") -> None:
         self._left = digits
         self._chance = random.Random(seed)
+        self.transfer = transfer
 
     def press(self, gather: Gather) -> str:
         """Return the keys for one round of a gather; "" when the scripted ones are used up."""
@@ -100,9 +118,20 @@ class _Run:
                 return False
             if isinstance(step, Talk):
                 self.at += step.seconds
+            elif isinstance(step, Transfer):
+                if not self.transfer(step):
+                    return False
             elif not self.gather(step):
                 return False
         return True
+
+    def transfer(self, transfer: Transfer) -> bool:
+        if self.callee.transfer == "completed":
+            self.at += CONNECT_SECONDS
+            return True
+        rings = 0.0 if self.callee.transfer == "busy" else transfer.ring
+        self.at += transfer.numbers * rings
+        return self.steps(transfer.otherwise)
 
     def gather(self, gather: Gather) -> bool:
         for _ in range(gather.attempts):
@@ -112,7 +141,7 @@ class _Run:
                 self.at += KEY_SECONDS
                 self.keys.append((self.at, key))
             if len(pressed) < gather.digits:
-                self.at += gather.timeout
+                self.at += KEY_SECONDS if pressed and gather.finish_key else gather.timeout
             if pressed in gather.branches:
                 return self.steps(gather.branches[pressed])
         return self.steps(gather.otherwise)
@@ -137,17 +166,27 @@ def _parse_step(where: str, document: object, depth: int) -> Step:
     if not isinstance(document, dict) or len(document) != 1:
         raise NotAFlow(f"{where}: a step is an object with exactly one key")
     ((verb, value),) = document.items()
-    if verb == "say" and isinstance(value, str):
-        return Talk(len(value) / SPEECH_CHARACTERS_PER_SECOND)
+    if verb == "say" and isinstance(text := value.get("text") if isinstance(value, dict) else value, str):
+        return Talk(len(text) / SPEECH_CHARACTERS_PER_SECOND)
     if verb == "play" and isinstance(value, str):
         return Talk(PLAY_SECONDS)
-    if verb == "connect" and isinstance(value, str):
-        return Talk(CONNECT_SECONDS)
+    if verb == "connect" and isinstance(value, str | dict):
+        return _parse_connect(f"{where}.connect", value, depth)
     if verb == "hangup" and value is True:
         return HangUp()
     if verb == "gather" and isinstance(value, dict):
         return _parse_gather(f"{where}.gather", value, depth)
     raise NotAFlow(f"{where}: unknown step {verb!r}, or a value that does not belong to it")
+
+
+def _parse_connect(where: str, value: str | dict[str, object], depth: int) -> Transfer:
+    settings = {"numbers": [value]} if isinstance(value, str) else value
+    numbers = settings.get("numbers")
+    if not isinstance(numbers, list) or not numbers or not all(isinstance(number, str) for number in numbers):
+        raise NotAFlow(f"{where}.numbers: must be a list of numbers")
+    ring = _positive_integer(f"{where}.ring", settings.get("ring", RING_SECONDS), most=600)
+    otherwise = _parse_steps(f"{where}.otherwise", settings.get("otherwise", []), depth - 1)
+    return Transfer(len(numbers), float(ring), otherwise)
 
 
 def _parse_gather(where: str, settings: dict[str, object], depth: int) -> Gather:
@@ -161,6 +200,9 @@ def _parse_gather(where: str, settings: dict[str, object], depth: int) -> Gather
     branches = settings.get("branches", {})
     if not isinstance(branches, dict):
         raise NotAFlow(f"{where}.branches: must be an object of steps by keys")
+    finish_key = settings.get("finish_key", "")
+    if not isinstance(finish_key, str) or len(finish_key) > 1 or not KEYS.issuperset(finish_key):
+        raise NotAFlow(f"{where}.finish_key: must be one key")
     for keys in branches:
         if not 1 <= len(keys) <= digits or not KEYS.issuperset(keys):
             raise NotAFlow(f"{where}.branches: {keys!r} cannot be pressed with digits = {digits}")
@@ -171,10 +213,11 @@ def _parse_gather(where: str, settings: dict[str, object], depth: int) -> Gather
         attempts=_positive_integer(f"{where}.attempts", settings.get("attempts", 1)),
         branches={keys: _parse_steps(f"{where}.branches.{keys}", steps, depth - 1) for keys, steps in branches.items()},
         otherwise=_parse_steps(f"{where}.otherwise", settings.get("otherwise", []), depth - 1),
+        finish_key=finish_key,
     )
 
 
-def _positive_integer(where: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100:
-        raise NotAFlow(f"{where}: must be a whole number from 1 to 100")
+def _positive_integer(where: str, value: object, most: int = 100) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise NotAFlow(f"{where}: must be a whole number from 1 to {most}")
     return value

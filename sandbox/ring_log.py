@@ -84,15 +84,20 @@ class RingLog:
 
     def start(self, number: str, caller_id: str, attempt_id: str | None, call_sid: str, at: float) -> Ring:
         """Log a new ring."""
+        ring = Ring(number, caller_id, attempt_id, call_sid, at, concurrent=0)
+        self.begin(ring, at)
+        return ring
+
+    def begin(self, ring: Ring, at: float) -> None:
+        """Log a ring that was made before, for a call that was queued."""
         totals = self.totals
         totals.rings += 1
         totals.live += 1
         totals.most_at_once = max(totals.most_at_once, totals.live)
-        ring = Ring(number, caller_id, attempt_id, call_sid, at, concurrent=totals.live)
+        ring.start, ring.concurrent = at, totals.live
         self._append(ring)
-        if attempt_id is not None and self._rings_of_attempt[plain_id(attempt_id)] > 1:
+        if ring.attempt_id is not None and self._rings_of_attempt[plain_id(ring.attempt_id)] > 1:
             totals.double_rings += 1
-        return ring
 
     def answered(self, ring: Ring, at: float) -> None:
         ring.answer = at

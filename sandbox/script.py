@@ -31,6 +31,7 @@ class Entry:
     ring: float | None
     talk: float | None
     digits: str | None
+    transfer: str
     weight: float
 
 
@@ -39,7 +40,7 @@ class CallPlan:
     """How one call will go, decided when it is placed.
 
     Seconds are before the time scale. talk None: as long as the flow takes. digits None: valid keys, drawn from
-    digits_seed.
+    digits_seed. transfer: how calls to other numbers end that the flow makes.
     """
 
     outcome: str
@@ -47,6 +48,7 @@ class CallPlan:
     talk: float | None
     digits: str | None
     digits_seed: str
+    transfer: str = "completed"
 
 
 class Script:
@@ -89,7 +91,8 @@ class Script:
             ring = _usual_ring(outcome, ring_timeout, chance)
         elif ring_timeout is not None and ring > ring_timeout:
             outcome, ring = "no-answer", ring_timeout
-        return CallPlan(outcome, ring, entry.talk, entry.digits, f"{self._seed}:{number}:{nth}:digits")
+        seed = f"{self._seed}:{number}:{nth}:digits"
+        return CallPlan(outcome, ring, entry.talk, entry.digits, seed, entry.transfer)
 
 
 def _usual_ring(outcome: str, ring_timeout: float | None, chance: random.Random) -> float:
@@ -134,12 +137,14 @@ def _parse_entries(where: str, document: object, *, weighted: bool) -> list[Entr
 
 
 def _parse_entry(where: str, document: object, weighted: bool) -> Entry:
-    settings = an_object(where, document, ("outcome", "ring", "talk", "digits", *(("weight",) if weighted else ())))
+    names = ("outcome", "ring", "talk", "digits", "transfer", *(("weight",) if weighted else ()))
+    settings = an_object(where, document, names)
     return Entry(
         outcome=one_of(f"{where}.outcome", settings.get("outcome"), OUTCOMES),
         ring=a_number(f"{where}.ring", settings["ring"]) if "ring" in settings else None,
         talk=a_number(f"{where}.talk", settings["talk"]) if "talk" in settings else None,
         digits=_parse_digits(f"{where}.digits", settings["digits"]) if "digits" in settings else None,
+        transfer=one_of(f"{where}.transfer", settings.get("transfer", "completed"), OUTCOMES),
         weight=a_number(f"{where}.weight", settings.get("weight", 1), above=0),
     )
 

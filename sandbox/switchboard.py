@@ -10,7 +10,7 @@ from sandbox.callbacks import CallbackSender
 from sandbox.calls import Call, CallBook, CallRequest, new_call_sid
 from sandbox.flow_cache import FlowCache
 from sandbox.flow_runner import Callee, Conversation, run_flow
-from sandbox.ring_log import RingLog, attempt_id_of
+from sandbox.ring_log import Ring, RingLog, attempt_id_of
 from sandbox.script import EMPTY_SCRIPT, parse_script
 from sandbox.twiml_runner import TwimlRunner
 
@@ -31,24 +31,42 @@ class Switchboard:
         self._conversations: dict[Call, asyncio.Task[None]] = {}
 
     def place(self, request: CallRequest) -> Call:
-        """Place a call. When this returns the ring is in the log and the call is `queued`; it rings at once."""
+        """Place a call. When this returns the ring is in the log and the call is `queued`; it rings at once.
+
+        Over Twilio the script may let it wait for its turn: then its ring is logged when that comes.
+        """
         at = clock.now()
         plan = self.script.next_plan(request.number, request.ring_timeout)
         attempt_id = attempt_id_of(request.status_callback)
         fault = self.script.faults.strike("repeat-sids")
         sid = (fault and self.calls.an_earlier_sid(fault.chance)) or new_call_sid()
-        ring = self.ring_log.start(request.number, request.caller_id, attempt_id, sid, at)
-        call = Call(request, ring, plan, self.script.time_scale, updated=at)
+        ring = Ring(request.number, request.caller_id, attempt_id, sid, at, concurrent=0)
+        call = Call(request, ring, plan, self.script.time_scale, updated=at, created=at)
         self.calls.add(call)
-        self._tell_of_twilio(call, "initiated")
-        self._loop.call_soon(self._ring, call)
+        queue = self.script.faults.strike("queue-calls") if request.twilio else None
+        if queue:
+            call.is_queued = True
+            call.timer = self._loop.call_later(queue.seconds * call.time_scale, self._begin, call)
+        else:
+            self._begin(call)
         return call
 
+    def _begin(self, call: Call) -> None:
+        call.is_queued = False
+        self.ring_log.begin(call.ring, clock.now())
+        self._tell_of_twilio(call, "initiated")
+        self._loop.call_soon(self._ring, call)
+
     def hang_up(self, call: Call) -> None:
-        """End a call now: `completed` if it was answered, else `no-answer`. A call that has ended stays as it is."""
+        """End a call now: `completed` if it was answered, `canceled` while it is queued, else `no-answer`.
+
+        A call that has ended stays as it is.
+        """
         if not call.is_live:
             return
-        if call.ring.answer is None:
+        if call.is_queued:
+            self._end(call, "canceled")
+        elif call.ring.answer is None:
             self._end(call, "no-answer")
         else:
             self._hang_up_after(call, (clock.now() - call.ring.answer) / call.time_scale)
@@ -113,7 +131,7 @@ class Switchboard:
         steps = await self._flows.get(call.request.url)
         if steps is None:
             return Conversation(TALK_SECONDS_WITHOUT_FLOW if plan.talk is None else plan.talk, [])
-        conversation = run_flow(steps, Callee(plan.digits, plan.digits_seed))
+        conversation = run_flow(steps, Callee(plan.digits, plan.digits_seed, plan.transfer))
         return conversation if plan.talk is None else conversation.cut_to(plan.talk)
 
     def _end_conversation_at(self, call: Call, answered: float, seconds: float) -> None:
@@ -133,7 +151,10 @@ class Switchboard:
         if conversation is not None and conversation is not asyncio.current_task():
             conversation.cancel()
         at = clock.now()
-        self.ring_log.ended(call.ring, at, outcome, digits)
+        if call.is_queued:
+            call.ring.end = at
+        else:
+            self.ring_log.ended(call.ring, at, outcome, digits)
         call.status, call.updated = outcome, at
         self.calls.finished(call)
         self._callbacks.send(call, "terminal", self.script.faults)

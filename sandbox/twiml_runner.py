@@ -11,7 +11,15 @@ import aiohttp
 import structlog
 
 from sandbox.calls import Call
-from sandbox.flow_runner import CONNECT_SECONDS, KEY_SECONDS, PLAY_SECONDS, SPEECH_CHARACTERS_PER_SECOND, Callee, Gather
+from sandbox.flow_runner import (
+    CONNECT_SECONDS,
+    KEY_SECONDS,
+    PLAY_SECONDS,
+    RING_SECONDS,
+    SPEECH_CHARACTERS_PER_SECOND,
+    Callee,
+    Gather,
+)
 
 log = structlog.get_logger()
 
@@ -28,7 +36,7 @@ class TwimlRunner:
 
     async def run(self, call: Call) -> None:
         """Return when the documents have come to their end. Keys are added to the call as they are pressed."""
-        callee = Callee(call.plan.digits, call.plan.digits_seed)
+        callee = Callee(call.plan.digits, call.plan.digits_seed, call.plan.transfer)
         url: str | None = call.request.url
         fields: dict[str, str] = {}
         for _ in range(MOST_DOCUMENTS):
@@ -80,21 +88,34 @@ async def _follow(document: ET.Element, call: Call, callee: Callee) -> tuple[str
             keys = await _gather(verb, call, callee)
             if keys or verb.get("actionOnEmptyResult") == "true":
                 return verb.get("action", call.request.url), {"Digits": keys}
+        elif verb.tag == "Dial" and verb.get("action"):
+            return verb.get("action"), await _dial(verb, call, callee)
         else:
             await _wait(call, _seconds(verb))
     return None, {}
 
 
+async def _dial(verb: ET.Element, call: Call, callee: Callee) -> dict[str, str]:
+    """Ring another number as the script says, and return what the next document is asked for with."""
+    if callee.transfer == "completed":
+        await _wait(call, CONNECT_SECONDS)
+        return {"DialCallStatus": "completed", "DialCallDuration": str(round(CONNECT_SECONDS))}
+    if callee.transfer == "no-answer":
+        await _wait(call, float(verb.get("timeout", RING_SECONDS)))
+    return {"DialCallStatus": callee.transfer}
+
+
 async def _gather(verb: ET.Element, call: Call, callee: Callee) -> str:
     for part in verb:
         await _wait(call, _seconds(part))
-    gather = Gather([], int(verb.get("numDigits", "1")), float(verb.get("timeout", SILENCE_SECONDS)), 1, {}, [])
+    digits, timeout = int(verb.get("numDigits", "1")), float(verb.get("timeout", SILENCE_SECONDS))
+    gather = Gather([], digits, timeout, 1, {}, [], verb.get("finishOnKey", "#"))
     keys = callee.press(gather)
     for key in keys:
         await _wait(call, KEY_SECONDS)
         call.conversation.keys.append((0.0, key))
     if len(keys) < gather.digits:
-        await _wait(call, gather.timeout)
+        await _wait(call, KEY_SECONDS if keys and gather.finish_key else gather.timeout)
     return keys
 
 

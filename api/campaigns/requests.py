@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts import caller_ids
-from accounts.models import Account, CallerId
+from accounts.models import LONGEST_RING, SHORTEST_RING, Account, CallerId
 from api.campaigns.fields import NumbersField, callback_field
 from api.campaigns.responses import RETRY_STATUSES, RetriesSerializer
 from api.http.fields import CountField, MomentField, ObjectSerializer, SwitchField, TextField, WordField
@@ -109,6 +109,12 @@ class CampaignRequestSerializer(ObjectSerializer):
     status_callback = callback_field()
     mode = WordField([Campaign.Mode.AUTO.value, Campaign.Mode.CUSTOM.value], required=False)
     throttle = CountField(required=False)
+    ring_timeout = CountField(
+        min_value=SHORTEST_RING,
+        max_value=LONGEST_RING,
+        required=False,
+        help_text="Seconds for which a phone rings. Not of Exotel's API.",
+    )
     custom_field = TextField(max_length=10_000, allow_blank=True, trim_whitespace=False, required=False)
 
     def get_fields(self) -> dict[str, Any]:
@@ -129,7 +135,7 @@ class CampaignRequestSerializer(ObjectSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         columns = {
             name: attrs[name]
-            for name in ("name", "call_duplicate_numbers", "custom_field", *CALLBACKS)
+            for name in ("name", "call_duplicate_numbers", "custom_field", "ring_timeout", *CALLBACKS)
             if name in attrs
         }
         columns |= attrs.get("retries", {}) | attrs.get("schedule", {}) | self._throttle(attrs)

@@ -85,6 +85,7 @@ class CampaignSerializer(ResponseSerializer):
     read_via_text = Text("Instead of url.", source="text", required=False)
     repeat_menu_attempts = Count("As given.", required=False)
     throttle = Count("Calls a minute.", required=False)
+    ring_timeout = Count("Seconds, as given. Not of Exotel's API.", required=False)
     custom_field = Text(required=False)
     http_status = Count("Of a failed campaign: why.", source="failure_http_status", required=False)
     call_status_callback = Text(required=False)

@@ -77,6 +77,7 @@ class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
                     "call_duplicate_numbers",
                     "retries",
                     "pace",
+                    "ring_timeout",
                 )
             },
         ),

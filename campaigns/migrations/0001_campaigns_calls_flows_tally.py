@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 ('retry_on_status', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=16), blank=True, default=list, size=None)),
                 ('mode', models.CharField(choices=[('auto', "auto: a fair share of the account's channels and starts"), ('custom', 'custom: at most so many starts a minute')], default='auto', max_length=8)),
                 ('throttle', models.PositiveIntegerField(blank=True, help_text='Call starts a minute, with mode custom.', null=True)),
+                ('ring_timeout', models.PositiveSmallIntegerField(blank=True, help_text='Seconds for which a phone rings; empty: as the account says.', null=True, validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(120)])),
                 ('send_at', models.DateTimeField()),
                 ('end_at', models.DateTimeField(blank=True, help_text='As asked for; empty: 30 days after the start.', null=True)),
                 ('expires_at', models.DateTimeField(help_text='No attempt starts from this moment on.')),

@@ -8,7 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from accounts.models import Account, CallerId
+from accounts.models import LONGEST_RING, SHORTEST_RING, Account, CallerId
 from campaigns.models.flow import Flow
 from core.state_machine import History
 
@@ -81,6 +81,13 @@ class Campaign(models.Model):
 
     mode = models.CharField(max_length=8, choices=Mode, default=Mode.AUTO)
     throttle = models.PositiveIntegerField(null=True, blank=True, help_text="Call starts a minute, with mode custom.")
+
+    ring_timeout = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(SHORTEST_RING), MaxValueValidator(LONGEST_RING)],
+        help_text="Seconds for which a phone rings; empty: as the account says.",
+    )
 
     send_at = models.DateTimeField()
     end_at = models.DateTimeField(null=True, blank=True, help_text="As asked for; empty: 30 days after the start.")

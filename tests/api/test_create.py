@@ -42,6 +42,19 @@ def test_the_response_is_json_whatever_is_asked_for(api, accept):
     assert api.post("/campaigns?format=xml", campaign(), headers={"accept": accept}).data
 
 
+def test_a_campaign_may_say_how_long_a_phone_rings(api):
+    """A field of our own: a campaign that does not name it is shown as Exotel shows it."""
+    assert "ring_timeout" not in api.post("/campaigns", campaign()).data
+    given = api.post("/campaigns", campaign(ring_timeout=20)).data
+    assert (given["ring_timeout"], Campaign.objects.get(pk=given["id"]).ring_timeout) == (20, 20)
+
+
+@pytest.mark.parametrize("seconds", [4, 121, "soon"])
+def test_a_ring_time_that_no_carrier_takes_is_refused(api, seconds):
+    assert api.post("/campaigns", campaign(ring_timeout=seconds)).is_refused(400, "ring_timeout")
+    assert stored() == (0, 0)
+
+
 def test_several_campaigns_are_created_together_with_an_item_each(api):
     response = api.post("/campaigns", {"campaigns": [campaign(name="first"), campaign(name="second")]})
     assert response.metadata == {"total": 2, "success": 2, "failed": 0}

@@ -13,6 +13,8 @@ from campaigns.flow_interpreter import (
     Place,
     Play,
     Say,
+    connected,
+    connects_at,
     parse_place,
     pressed,
     start,
@@ -50,7 +52,7 @@ def test_a_flow_goes_on_up_to_the_first_question():
 
 
 def test_a_flow_without_a_question_ends_with_its_last_step():
-    assert start({"steps": [{"say": "Hello"}, {"connect": "+911"}]}) == [Say("Hello"), Connect("+911"), HangUp()]
+    assert start({"steps": [{"say": "Hello"}, {"say": "Bye"}]}) == [Say("Hello"), Say("Bye"), HangUp()]
     assert start({"steps": [{"hangup": True}, {"say": "never"}]}) == [HangUp()]
 
 
@@ -60,10 +62,10 @@ def test_a_flow_without_a_question_ends_with_its_last_step():
         (MAIN, "1", [Say("One"), Ask((), 1, 5, Place(("1", "1", "1")))]),
         (Place(("1", "1", "1")), "*", [Say("Star"), Say("After one"), Say("Bye"), HangUp()]),
         (Place(("1", "1", "1")), "", [Say("After one"), Say("Bye"), HangUp()]),
-        (MAIN, "22", [Connect("+912222222222"), Say("Bye"), HangUp()]),
+        (MAIN, "22", [Connect("+912222222222", 30, Place(("1", "22", "0")))]),
         (MAIN, "#", [HangUp()]),
         (Place(("1",), 2), "9", [Say("Nothing"), Say("Bye"), HangUp()]),
-        (Place(("1",), 2), "22", [Connect("+912222222222"), Say("Bye"), HangUp()]),
+        (Place(("1",), 2), "22", [Connect("+912222222222", 30, Place(("1", "22", "0")))]),
     ],
 )
 def test_keys_choose_what_follows_and_the_flow_goes_on_behind_the_gather(place, keys, actions):
@@ -73,6 +75,66 @@ def test_keys_choose_what_follows_and_the_flow_goes_on_behind_the_gather(place, 
 @pytest.mark.parametrize("keys", ["", "9", "2", "11"])
 def test_a_question_is_asked_as_often_as_the_flow_says(keys):
     assert pressed(MENU, MAIN, keys) == [Ask((Say("Press 1 or 2"), BEEP), 2, 7, Place(("1",), 2))]
+
+
+def test_a_text_may_have_a_language_and_a_voice():
+    spoken = {"text": "Namaste", "language": "hi-IN", "voice": "Polly.Aditi"}
+    prompt = [{"say": {"text": "Ek", "language": "hi-IN"}}]
+    document = {"steps": [{"say": spoken}, {"gather": {"prompt": prompt, "branches": {"1": [{"hangup": True}]}}}]}
+    validate_flow(document)
+    assert start(document) == [
+        Say("Namaste", "hi-IN", "Polly.Aditi"),
+        Ask((Say("Ek", "hi-IN"),), 1, 5, Place(("1",))),
+    ]
+
+
+def test_a_key_may_end_the_input():
+    document = {"steps": [{"gather": {"digits": 6, "finish_key": "#", "branches": {"12": [{"hangup": True}]}}}]}
+    validate_flow(document)
+    assert start(document) == [Ask((), 6, 5, Place(("0",)), finish_key="#")]
+
+
+A, B = "+912222222221", "+912222222222"
+SERVICE = {
+    "steps": [
+        {
+            "gather": {
+                "branches": {
+                    "1": [{"connect": {"numbers": [A, B], "ring": 20, "otherwise": [{"say": "All busy"}]}}],
+                    "2": [{"connect": A}, {"say": "You were connected"}],
+                }
+            }
+        },
+        {"say": "Bye"},
+    ]
+}
+TO_A, TO_B = Place(("0", "1", "0")), Place(("0", "1", "0"), 2)
+ALONE = Place(("0", "2", "0"))
+
+
+@pytest.mark.parametrize(
+    ("place", "result", "actions"),
+    [
+        (TO_A, {"was_taken": True}, [Say("Bye"), HangUp()]),
+        (TO_A, {"was_taken": False}, [Connect(B, 20, TO_B)]),
+        (TO_B, {"was_taken": True}, [Say("Bye"), HangUp()]),
+        (TO_B, {"was_taken": False}, [Say("All busy"), Say("Bye"), HangUp()]),
+        (TO_A, {"was_taken": False, "may_try_others": False}, [Say("All busy"), Say("Bye"), HangUp()]),
+        (ALONE, {"was_taken": True}, [Say("You were connected"), Say("Bye"), HangUp()]),
+        (ALONE, {"was_taken": False}, [Say("You were connected"), Say("Bye"), HangUp()]),
+    ],
+)
+def test_numbers_are_rung_one_after_another_until_somebody_takes_the_call(place, result, actions):
+    validate_flow(SERVICE)
+    assert pressed(SERVICE, Place(("0",)), "1") == [Connect(A, 20, TO_A)]
+    assert connects_at(SERVICE, parse_place(str(place)))
+    assert connected(SERVICE, parse_place(str(place)), **result) == actions
+
+
+@pytest.mark.parametrize("place", [Place(("0",)), Place(("1",)), Place(("0", "1", "0"), 3), Place(("0", "2", "0"), 2)])
+def test_a_place_that_is_no_connect_is_refused(place):
+    with pytest.raises(NoSuchPlace):
+        connected(SERVICE, place, was_taken=True)
 
 
 def test_a_text_that_is_read_is_a_flow_like_any_other():
@@ -104,6 +166,13 @@ step: st.SearchStrategy[object] = st.one_of(
     st.sampled_from([{"say": "text"}, {"connect": "+912222222222"}, {"hangup": True}]),
     st.fixed_dictionaries(
         {
+            "connect": st.fixed_dictionaries(
+                {"numbers": st.lists(st.just("+912222222222"), min_size=1, max_size=3)}, optional={"otherwise": steps}
+            )
+        }
+    ),
+    st.fixed_dictionaries(
+        {
             "gather": st.fixed_dictionaries(
                 {"branches": st.dictionaries(st.text("019*#", min_size=1, max_size=2), steps, min_size=1, max_size=2)},
                 optional={"otherwise": steps, "attempts": st.integers(1, 3), "digits": st.just(2)},
@@ -118,8 +187,11 @@ def test_every_flow_comes_to_its_end_whatever_is_pressed(listed, data):
     document = {"steps": listed}
     validate_flow(document)
     actions = start(document)
-    while isinstance(ask := actions[-1], Ask):
-        assert not any(isinstance(action, Ask | HangUp) for action in actions[:-1])
-        assert parse_place(str(ask.place)) == ask.place
-        actions = pressed(document, ask.place, data.draw(st.text("019*#", max_size=2)))
+    while not isinstance(waits := actions[-1], HangUp):
+        assert not any(isinstance(action, Ask | Connect | HangUp) for action in actions[:-1])
+        assert parse_place(str(waits.place)) == waits.place
+        if connects_at(document, waits.place):
+            actions = connected(document, waits.place, was_taken=data.draw(st.booleans()))
+        else:
+            actions = pressed(document, waits.place, data.draw(st.text("019*#", max_size=2)))
     assert actions[-1] == HangUp()

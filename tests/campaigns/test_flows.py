@@ -20,8 +20,21 @@ def test_a_flow_with_every_kind_of_step():
     again = {"gather": {"branches": {"#": [{"hangup": True}]}, "digits": 4, "timeout": 2.5}}
     branches = {"1": [{"connect": "+919810012345"}], "2": [again]}
     prompt = [{"say": "Press 1 or 2"}, {"play": "https://example.org/beep.wav"}]
-    gather = {"prompt": prompt, "attempts": 3, "branches": branches, "otherwise": [{"say": "Goodbye"}]}
+    say = {"say": {"text": "Namaste", "language": "hi-IN", "voice": "Polly.Aditi"}}
+    connect = {"connect": {"numbers": ["+919810012345", "+919810012346"], "ring": 20, "otherwise": [say]}}
+    branches |= {"3": [connect]}
+    gather = {
+        "prompt": prompt,
+        "attempts": 3,
+        "finish_key": "#",
+        "branches": branches,
+        "otherwise": [{"say": "Goodbye"}],
+    }
     validate_flow({"steps": [{"say": "Hello"}, {"play": "https://example.org/a.mp3"}, {"gather": gather}]})
+
+
+# A key that ends the input, and a branch that needs it.
+KEY_OF_BRANCH = {"finish_key": "#", "branches": {"1#": [{"say": "a"}]}}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +49,22 @@ def test_a_flow_with_every_kind_of_step():
         ({"steps": [{"gather": {"branches": {}}}]}, "flow.steps[0].gather.branches"),
         ({"steps": [{"gather": {"branches": {"x": [{"say": "a"}]}}}]}, "flow.steps[0].gather.branches"),
         ({"steps": [{"connect": "12345"}]}, "flow.steps[0].connect"),
+        ({"steps": [{"say": {"text": ""}}]}, "flow.steps[0].say.text"),
+        ({"steps": [{"say": {"text": "a", "language": "Hindi, please"}}]}, "flow.steps[0].say.language"),
+        ({"steps": [{"say": {"text": "a", "voice": "<x>"}}]}, "flow.steps[0].say.voice"),
+        ({"steps": [{"say": {"text": "a", "pitch": 1}}]}, "flow.steps[0].say"),
+        ({"steps": [{"say": 5}]}, "flow.steps[0].say"),
+        ({"steps": [{"connect": {"numbers": []}}]}, "flow.steps[0].connect.numbers"),
+        ({"steps": [{"connect": {"numbers": ["+919810012345"], "ring": 3}}]}, "flow.steps[0].connect.ring"),
+        ({"steps": [{"connect": {"numbers": ["5"]}}]}, "flow.steps[0].connect.numbers[0]"),
+        (
+            {"steps": [{"connect": {"numbers": ["+919810012345"], "otherwise": [{"gather": KEY_OF_BRANCH}]}}]},
+            "flow.steps[0].connect.otherwise[0].gather",
+        ),
+        (
+            {"steps": [{"gather": {"branches": {"1": [{"gather": KEY_OF_BRANCH}]}}}]},
+            "flow.steps[0].gather.branches.1[0].gather",
+        ),
         ({"steps": [{"play": "file:///etc/passwd"}]}, "flow.steps[0].play"),
     ],
 )

@@ -1,6 +1,7 @@
 """A call over Twilio from the claim to the report: the flow is asked for step by step, and its keys are kept."""
 
 from email.utils import format_datetime
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,7 +13,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Say
-from dialer import links, twiml_documents
+from dialer import event_signatures, links, twiml_documents
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
 from tests.dialer import twilio
@@ -69,7 +70,8 @@ class Phone:
         )
         headers = {"X-Twilio-Signature": signed if signature is None else signature}
         path = "/" + url.split("/", 3)[3]
-        return self._client.post(path, fields, headers=headers)
+        kind = "application/x-www-form-urlencoded"
+        return self._client.post(path, urlencode(fields), content_type=kind, headers=headers)
 
     def next(self, signature=None, **fields):
         """Ask what comes next. Returns the document's verbs, and remembers where a gather goes."""
@@ -78,13 +80,13 @@ class Phone:
             return response.status_code
         assert response["Content-Type"] == "text/xml; charset=utf-8"
         document = ET.fromstring(response.content)
-        if (gather := document.find("Gather")) is not None:
-            self.url = gather.attrib["action"]
+        for waits in (*document.iter("Gather"), *document.iter("Dial")):
+            self.url = waits.attrib["action"]
         return [verb.tag if verb.text is None else f"{verb.tag} {verb.text}" for verb in document]
 
-    def tell(self, status, **fields):
+    def tell(self, status, signature=None, **fields):
         fields = {"CallStatus": status, "Timestamp": format_datetime(timezone.now()), **fields}
-        assert self._post(self._callback, fields).status_code == 204
+        return self._post(self._callback, fields, signature).status_code
 
 
 @pytest.fixture
@@ -111,13 +113,38 @@ def test_a_call_goes_through_its_flow_and_its_keys_are_kept(rig, call):
     assert phone.next() == ["Say Hello", "Gather"]
     assert phone.next(Digits="") == ["Gather"]
     assert phone.next(Digits="1") == ["Gather"]
-    assert phone.next(Digits="*12") == ["Dial +912222222222", "Hangup"]
+    assert phone.next(Digits="*12") == ["Dial"]
+    assert phone.next(DialCallStatus="completed") == ["Hangup"]
     rig.settle()
     assert (attempt().status, attempt().digits) == ("in-progress", "1*12")
     phone.tell("completed", CallDuration="9")
     rig.settle()
     assert (attempt().status, attempt().digits, attempt().duration_seconds) == ("completed", "1*12", 9)
     assert attempt().call.status == "completed"
+
+
+SERVICE = {
+    "steps": [
+        {"connect": {"numbers": ["+912222222221", "+912222222222"], "otherwise": [{"say": "All busy"}]}},
+        {"say": "Bye"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "last"),
+    [
+        (["completed"], ["Say Bye", "Hangup"]),
+        (["busy", "answered"], ["Say Bye", "Hangup"]),
+        (["no-answer", "failed"], ["Say All busy", "Say Bye", "Hangup"]),
+    ],
+)
+def test_a_flow_goes_on_as_the_call_to_another_number_has_ended(rig, call, outcomes, last):
+    phone = call(flow=FlowFactory(account=rig.account, document=SERVICE))
+    assert phone.next() == ["Dial"]
+    for outcome in outcomes[:-1]:
+        assert phone.next(DialCallStatus=outcome) == ["Dial"]
+    assert phone.next(DialCallStatus=outcomes[-1]) == last
 
 
 def test_keys_are_kept_when_the_callee_hangs_up_before_they_were_settled(rig, call):
@@ -147,6 +174,43 @@ def test_a_flow_that_was_changed_during_the_call_ends_it(rig, call):
     assert attempt().digits == "1"
 
 
+@pytest.fixture
+def known_keys():
+    """Forget the trunks of other tests."""
+    event_signatures.keys.forget()
+    yield
+    event_signatures.keys.forget()
+
+
+@pytest.mark.usefixtures("known_keys")
+def test_an_event_that_the_carrier_has_not_signed_is_refused(rig, call):
+    phone = call()
+    assert phone.tell("completed", signature="") == 403
+    assert phone.tell("completed", signature="forged") == 403
+    rig.settle()
+    assert attempt().status == "in-progress"
+    assert phone.tell("completed") == 204
+    rig.settle()
+    assert attempt().status == "completed"
+
+
+@pytest.mark.usefixtures("known_keys")
+def test_an_event_may_be_signed_for_any_trunk_of_the_carrier_and_not_at_all_where_one_has_no_key(rig, call, line):
+    phone = call()
+    line.trunk.api_token = "another"
+    line.trunk.save()
+    assert phone.tell("ringing") == 403
+    event_signatures.keys.forget()
+    other = TrunkFactory(
+        carrier="twilio", base_url="https://b", account_sid="AC2", api_key="AC2", api_token=twilio.TOKEN
+    )
+    assert phone.tell("ringing") == 204
+    other.api_key = "SK1"
+    other.save()
+    event_signatures.keys.forget()
+    assert phone.tell("ringing", signature="") == 204
+
+
 @pytest.mark.parametrize("signature", ["", "forged"])
 def test_a_request_that_the_carrier_has_not_signed_is_refused(call, signature):
     assert call().next(signature=signature, Digits="1") == 403
@@ -173,23 +237,31 @@ def test_what_is_pressed_can_be_no_more_than_keys(rig, call):
 def test_a_document_is_what_twilios_own_package_writes():
     prompt = (Say("Fees < dues & fines"), Play("https://client.example/a.wav?x=1&y=2"))
     written = twiml_documents.write(
-        [Say("Hello"), Connect("+912222222222"), Ask(prompt, 2, 4.5, Place(("1",)))],
+        [Say("Namaste", "hi-IN", "Polly.Aditi"), Ask(prompt, 2, 4.5, Place(("1",)), finish_key="#")],
         lambda place: f"/next?at={place}&t",
     )
     expected = VoiceResponse()
-    expected.say("Hello")
-    expected.dial("+912222222222")
+    expected.say("Namaste", language="hi-IN", voice="Polly.Aditi")
     gather = expected.gather(
         input="dtmf",
         num_digits=2,
         timeout=5,
-        finish_on_key="",
+        finish_on_key="#",
         action_on_empty_result=True,
         action="/next?at=1.1&t",
         method="POST",
     )
     gather.say("Fees < dues & fines")
     gather.play("https://client.example/a.wav?x=1&y=2")
+    assert ET.canonicalize(written) == ET.canonicalize(str(expected))
+
+
+def test_another_call_is_written_as_twilios_own_package_writes_it():
+    connect = Connect("+912222222222", 20, Place(("1",)))
+    written = twiml_documents.write([connect], lambda place: f"/next?at={place}&t", "+14155550100")
+    expected = VoiceResponse()
+    dial = expected.dial(timeout=20, action="/next?at=1.1&t", method="POST", caller_id="+14155550100")
+    dial.number("+912222222222")
     assert ET.canonicalize(written) == ET.canonicalize(str(expected))
 
 

@@ -171,3 +171,39 @@ def test_an_unknown_call_and_missing_credentials_are_refused(sandbox):
     assert sandbox.http("GET", f"{CALLS}/CA1.json").json["code"] == 20404
     sandbox.authorization = ""
     assert (create(sandbox).status, create(sandbox).json["code"]) == (401, 20003)
+
+
+def test_a_call_that_waits_for_its_turn_rings_then_and_is_in_the_log_from_then_on(sandbox, receiver, wait_until):
+    sandbox.put_script(faults=[{"name": "queue-calls", "seconds": 0.2}], time_scale=1)
+    sid = place(sandbox, StatusCallback=f"{receiver.url}/events")
+    assert (show(sandbox, sid)["status"], show(sandbox, sid)["start_time"]) == ("queued", None)
+    [ring] = wait_until(sandbox.rings)
+    assert ring["call_sid"] == sid
+    assert parsedate_to_datetime(show(sandbox, sid)["date_created"]).timestamp() <= ring["start"]
+
+
+def test_a_call_that_is_canceled_while_it_waits_rings_nobody(sandbox, receiver, wait_until):
+    sandbox.put_script(faults=["queue-calls"], time_scale=1)
+    sid = place(sandbox, StatusCallback=f"{receiver.url}/events")
+    call = sandbox.http("POST", f"{CALLS}/{sid}.json", b"Status=canceled").json
+    assert (call["status"], call["start_time"]) == ("canceled", None)
+    wait_until(lambda: receiver.callbacks)
+    assert [callback.fields["CallStatus"] for callback in receiver.callbacks] == ["canceled"]
+    assert sandbox.rings() == []
+
+
+@pytest.mark.parametrize(
+    ("transfer", "told"),
+    [
+        ("completed", {"DialCallStatus": "completed", "DialCallDuration": "10"}),
+        ("busy", {"DialCallStatus": "busy"}),
+        ("no-answer", {"DialCallStatus": "no-answer"}),
+    ],
+)
+def test_a_call_to_another_number_ends_as_the_script_says(sandbox, receiver, wait_until, transfer, told):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "transfer": transfer}]})
+    after = receiver.document("after", "<Hangup/>")
+    dial = f'<Dial timeout="20" action="{after}"><Number>+14155550101</Number></Dial>'
+    ended(sandbox, wait_until, place(sandbox, Url=receiver.document("dial", dial)))
+    [_, form] = receiver.asked
+    assert {name: value for name, value in form.items() if name.startswith("Dial")} == told
