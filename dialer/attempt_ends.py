@@ -37,6 +37,7 @@ class Ended:
         refused: the carrier will not place this call, so no phone rang and there is no retry.
         final: the call fails with it, whatever retries are left.
         retry_at: of a refusal that gives the attempt back: when the carrier may be asked for the call again.
+        taken_back: out of the carrier's queue. Only so is an attempt given back that is known to be up.
         is_resting: what gave the attempt back (a trunk) rests by itself, so its calls need not slow down.
     """
 
@@ -48,6 +49,7 @@ class Ended:
     refused: bool = False
     final: bool = False
     retry_at: datetime | None = None
+    taken_back: bool = False
     is_resting: bool = False
 
     def with_digits(self, digits: str) -> "Ended":

@@ -22,8 +22,9 @@ LEGAL: dict[str, AbstractSet[str]] = {
     # An event may overtake the carrier's own reply, so an outcome can follow placing directly.
     Status.PLACING: {Status.IN_PROGRESS, Status.UNKNOWN, Status.CANCELED, *OUTCOMES},
     Status.UNKNOWN: {Status.IN_PROGRESS, Status.CANCELED, *OUTCOMES},
-    # Back to unknown: a look-up by number had taken another attempt's call for this one's.
-    Status.IN_PROGRESS: {Status.UNKNOWN, *OUTCOMES},
+    # Back to unknown: a look-up by number had taken another attempt's call for this one's. Canceled: the call was taken
+    # back from the carrier's queue.
+    Status.IN_PROGRESS: {Status.UNKNOWN, Status.CANCELED, *OUTCOMES},
 }
 
 _machine = StateMachine(CallAttempt, AttemptHistory, LEGAL)

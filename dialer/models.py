@@ -70,6 +70,10 @@ class CallAttempt(models.Model):
     placing_at = models.DateTimeField(null=True, blank=True)
     # When we last heard from the carrier: its reply, an event, or a look-up.
     heard_at = models.DateTimeField(null=True, blank=True)
+    # When the carrier said that the phone rings, where it says so.
+    rang_at = models.DateTimeField(null=True, blank=True)
+    # When the carrier was asked to take it out of its queue: `dialer.withdrawals`.
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="The conversation, in seconds.")

@@ -7,6 +7,7 @@ campaigns (shared, see `campaign_lock`), then attempts by their ids.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -41,13 +42,38 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
             ended.setdefault(attempt_id, Ended(attempt_id, event.status, event, reason=event.reason))
     keys = {attempt_id: event.digits for attempt_id, event in news if event.digits}
     ended = {attempt_id: end.with_digits(keys.get(attempt_id, "")) for attempt_id, end in ended.items()}
-    up = {attempt_id: event for attempt_id, event in reversed(news) if attempt_id not in ended}
+    up = _together([(attempt_id, event) for attempt_id, event in news if attempt_id not in ended])
+    rang = {attempt_id for attempt_id, event in news if event.rang_at or event.answered_at}
     with transaction.atomic(savepoint=False):
         _hold_campaigns([attempt_id for attempt_id, _ in news])
         if up:
             _mark_up(up, keys, _lock({attempt_id for attempt_id, _ in news}), now)
         unfinished = _lock_unfinished(ended)
+        silent = [attempt for attempt in unfinished if attempt.pk not in rang]
+        ended |= {attempt.pk: _taken_back(ended[attempt.pk], attempt) for attempt in silent}
         return _end(ended, [attempt for attempt in unfinished if not _is_overtaken(ended[attempt.pk], attempt)], now)
+
+
+def _together(news: Sequence[tuple[UUID, Event]]) -> dict[UUID, Event]:
+    """Return the news of each call that is up as one event: of an answer and of a ring the first ones count."""
+    together: dict[UUID, Event] = {}
+    for attempt_id, event in news:
+        first = together.setdefault(attempt_id, event)
+        together[attempt_id] = replace(
+            event if event.answered_at and not first.answered_at else first,
+            rang_at=first.rang_at or event.rang_at,
+            carrier_ref=first.carrier_ref or event.carrier_ref,
+        )
+    return together
+
+
+def _taken_back(ended: Ended, attempt: CallAttempt) -> Ended:
+    """Give the attempt back if its call was canceled in the carrier's queue, as we had asked, and nobody was rung."""
+    never_rang = attempt.rang_at is None and attempt.answered_at is None
+    if ended.event.was_withdrawn and attempt.withdrawn_at and never_rang:
+        reason = "taken back from the carrier's queue"
+        return replace(ended, outcome=Outcome.CANCELED, reason=reason, taken_back=True)
+    return ended
 
 
 def store_accepted(refs: Mapping[UUID, str], now: datetime) -> set[UUID]:
@@ -86,6 +112,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     by_attempt = {**by_attempt, **{pk: by_attempt[pk].without_ref() for pk in repeated}}
     if repeated:
         _reload_refs([attempt for attempt in attempts if attempt.pk in repeated])
+    attempts = [attempt for attempt in attempts if not _is_known_to_be_up(attempt, by_attempt[attempt.pk])]
     moves = [attempt_ends.attempt_move(attempt, by_attempt[attempt.pk], now) for attempt in attempts]
     attempts = _moved(attempts, moves, attempt_states.move(moves, at=now))
     if not attempts:
@@ -210,7 +237,7 @@ def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
 # moments and texts that are not read here.
 _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
-    "digits",
+    *("status", "digits", "rang_at", "withdrawn_at"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
     "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
@@ -236,20 +263,23 @@ def _mark_up(
         cursor.execute(
             """
             UPDATE dialer_callattempt AS attempt
-            SET heard_at = %s, answered_at = coalesce(attempt.answered_at, CASE
+            SET heard_at = %s, rang_at = coalesce(attempt.rang_at, news.rang_at),
+                answered_at = coalesce(attempt.answered_at, CASE
                     WHEN news.answered_at BETWEEN attempt.placing_at AND news.received_at THEN news.answered_at
                     WHEN news.answered_at IS NOT NULL THEN greatest(attempt.placing_at, news.received_at) END),
                 digits = coalesce(nullif(news.digits, ''), attempt.digits),
                 carrier_ref = CASE WHEN news.carrier_ref <> '' AND (attempt.carrier_ref = '' OR attempt.ref_is_guess)
                     THEN news.carrier_ref ELSE attempt.carrier_ref END,
                 ref_is_guess = attempt.ref_is_guess AND news.carrier_ref = ''
-            FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[])
-                AS news(id, answered_at, received_at, carrier_ref, digits)
+            FROM unnest(
+                %s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[]
+            ) AS news(id, rang_at, answered_at, received_at, carrier_ref, digits)
             WHERE attempt.id = news.id AND attempt.status = 'in-progress'
             """,
             [
                 now,
                 list(up),
+                [event.rang_at for event in up.values()],
                 [event.answered_at for event in up.values()],
                 [event.received_at or now for event in up.values()],
                 ["" if pk in repeated else event.carrier_ref for pk, event in up.items()],
@@ -271,6 +301,11 @@ def _is_overtaken(ended: Ended, attempt: CallAttempt) -> bool:
     """Tell whether a guess names another call than what the carrier has named for certain in the meantime."""
     guess = ended.event.carrier_ref if ended.event.is_guess else ""
     return bool(guess and attempt.carrier_ref not in {"", guess} and not attempt.ref_is_guess)
+
+
+def _is_known_to_be_up(attempt: CallAttempt, ended: Ended) -> bool:
+    """Tell whether the attempt must not be given back: news of its call have overtaken the reply that says so."""
+    return ended.outcome == Outcome.CANCELED and attempt.status == Status.IN_PROGRESS and not ended.taken_back
 
 
 def _reload_refs(attempts: Sequence[CallAttempt]) -> None:

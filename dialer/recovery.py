@@ -27,6 +27,7 @@ from dialer import (
     outcomes,
     reconciliation,
     repair_counts,
+    withdrawals,
 )
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
@@ -45,7 +46,7 @@ LOCK = channels.LOCK + 1
 
 @dataclass
 class Repairs:
-    """What one sweep repaired, in attempts; leaked counts leases."""
+    """What one sweep repaired, in attempts; leaked counts leases, withdrawn calls that waited in a carrier's queue."""
 
     messages_resent: int = 0
     adopted: int = 0
@@ -53,6 +54,7 @@ class Repairs:
     given_back: int = 0
     given_up: int = 0
     parked: int = 0
+    withdrawn: int = 0
     leaked: int = 0
     missing: int = 0
 
@@ -65,6 +67,7 @@ def recover(now: datetime) -> Repairs:
             return repairs
         _reconcile_leases(repairs)
         _resend_dial_messages(repairs, now)
+        _withdraw(repairs, now)
         for place, to_look_up in look_ups.to_look_up(now).items():
             try:
                 _look_up(place, to_look_up, repairs, now)
@@ -108,6 +111,17 @@ def _resend_dial_messages(repairs: Repairs, now: datetime) -> None:
     lost = list(claimed.order_by("claimed_at").values_list("id", "trunk_id", "call__number")[:MOST_RESENT])
     messages.enqueue_dial(lost)
     repairs.messages_resent = len(lost)
+
+
+def _withdraw(repairs: Repairs, now: datetime) -> None:
+    """Take back what waits in carriers' queues and may not be called any more."""
+    try:
+        repairs.withdrawn = withdrawals.withdraw(now)
+    except batches.TRANSIENT_ERRORS:
+        raise
+    except Exception:
+        # A problem of one trunk must not stop the repair of the others.
+        log.exception("withdrawal_failed")
 
 
 def _look_up(place: look_ups.Place, to_look_up: look_ups.ToLookUp, repairs: Repairs, now: datetime) -> None:

@@ -78,6 +78,8 @@ class Migration(migrations.Migration):
                 ('claimed_at', models.DateTimeField()),
                 ('placing_at', models.DateTimeField(blank=True, null=True)),
                 ('heard_at', models.DateTimeField(blank=True, null=True)),
+                ('rang_at', models.DateTimeField(blank=True, null=True)),
+                ('withdrawn_at', models.DateTimeField(blank=True, null=True)),
                 ('answered_at', models.DateTimeField(blank=True, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('duration_seconds', models.PositiveIntegerField(blank=True, help_text='The conversation, in seconds.', null=True)),

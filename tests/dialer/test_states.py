@@ -26,7 +26,7 @@ ATTEMPT = """
     claimed > placing canceled
     placing > in-progress unknown completed busy no-answer failed canceled
     unknown > in-progress completed busy no-answer failed canceled
-    in-progress > unknown completed busy no-answer failed
+    in-progress > unknown completed busy no-answer failed canceled
 """
 
 
