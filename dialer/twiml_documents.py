@@ -51,8 +51,8 @@ def _ask(response: ET.Element, ask: Ask, address: str) -> None:
 
 
 def _connect(response: ET.Element, connect: Connect, address: str, caller_id: str) -> None:
-    from_ = {"callerId": caller_id} if caller_id else {}
-    dial = ET.SubElement(response, "Dial", timeout=str(connect.ring), action=address, method="POST", **from_)
+    given = {"timeout": str(connect.ring), "action": address, "method": "POST", "callerId": caller_id}
+    dial = ET.SubElement(response, "Dial", {name: value for name, value in given.items() if value})
     ET.SubElement(dial, "Number").text = connect.number
 
 
