@@ -30,18 +30,27 @@ def allows(before: str, after: str) -> bool:
     return _machine.allows(before, after)
 
 
-def end_columns(*, at: datetime, reason: str) -> dict[str, Any]:
-    """Return the columns that a call gets with its final status: when and why it ended, and no retry."""
-    return {"next_attempt_at": None, "ended_at": at, "end_reason": reason[:255]}
+# The rule that ends calls to numbers on the do-not-call list. They are counted apart.
+DO_NOT_CALL = "do-not-call"
 
 
-def open_columns(*, next_attempt_at: datetime | None = None) -> dict[str, Any]:
+def end_columns(*, at: datetime, reason: str, rule: str = "") -> dict[str, Any]:
+    """Return the columns that a call gets with its final status: when and why it ended, and no retry.
+
+    Args:
+        rule: the code of the rule for its number that ended it.
+    """
+    return {"next_attempt_at": None, "rule": rule, "ended_at": at, "end_reason": reason[:255]}
+
+
+def open_columns(*, next_attempt_at: datetime | None = None, rule: str = "") -> dict[str, Any]:
     """Return the same columns for a call that has not ended, so that one batch of moves can hold both kinds.
 
     Args:
-        next_attempt_at: when the retry is due, for the status retrying and no other.
+        next_attempt_at: when the retry is due, for the status retrying; or until when a rule holds the call.
+        rule: that holds it.
     """
-    return {"next_attempt_at": next_attempt_at, "ended_at": None, "end_reason": ""}
+    return {"next_attempt_at": next_attempt_at, "rule": rule, "ended_at": None, "end_reason": ""}
 
 
 def move(moves: Sequence[Move], *, at: datetime) -> set[Any]:

@@ -50,10 +50,11 @@ class Fate(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A call that waits: for its first try, or for a retry at that time."""
+    """A call that waits: for its first try, which a rule may hold until then, or for a retry at that time."""
 
     pk: int
-    retry_at: datetime | None
+    due_at: datetime | None
+    status: str
 
     def __str__(self) -> str:
         return f"call {self.pk}"
@@ -151,15 +152,14 @@ End = Callable[[Campaign, Sequence[Waiting], datetime], None]
 
 @dataclass
 class _Sweep:
-    """The way through the waiting calls of one campaign: first tries, then retries, each from its place in the index.
+    """The way through the waiting calls of one campaign: first tries, those that are held, retries, each by its index.
 
     It starts each slice where the one before it ended. From the beginning it would meet all entries that those have
     left behind, which stay until vacuum removes them.
     """
 
     campaign_id: UUID
-    call_id: int = 0
-    retry_at: datetime | None = None
+    last: Waiting | None = None
     # Left as they are, and left out from then on.
     given_up: set[int] = field(default_factory=set)
 
@@ -167,7 +167,7 @@ class _Sweep:
         """End the next slice, in a transaction of its own. Returns whether there is more to end at once."""
         rows = together(WORK, lambda: self._turn(at, _end), otherwise=lambda: self._turn(at, self._end_what_can_be))
         has_more = len(rows) == SLICE
-        self.call_id, self.retry_at = rows[-1] if has_more else (0, None)
+        self.last = rows[-1] if has_more else None
         return has_more
 
     def _turn(self, at: datetime, end: End) -> Sequence[Waiting]:
@@ -220,11 +220,12 @@ class _Sweep:
         """Lock the next waiting calls, but for those that others have locked."""
         rows: list[Waiting] = []
         given_up = list(self.given_up)
+        last = self.last or Waiting(0, None, Call.Status.CREATED)
+        reached = _KINDS.index(_kind_of(last))
         with connection.cursor() as cursor:
-            for sql, place in ((_FIRST_TRIES, [self.call_id]), (_RETRIES, [self.retry_at, self.call_id])):
-                if sql == _FIRST_TRIES and self.retry_at:
-                    continue
-                cursor.execute(sql, [self.campaign_id, *place, given_up, SLICE - len(rows)])
+            for kind in _KINDS[reached:]:
+                due_at, pk = (last.due_at, last.pk) if kind is _KINDS[reached] else (None, 0)
+                cursor.execute(kind, [self.campaign_id, due_at, pk, given_up, SLICE - len(rows)])
                 rows += map(Waiting._make, cursor.fetchall())
         return rows
 
@@ -234,19 +235,27 @@ class _Sweep:
         return left.exclude(pk__in=self.given_up).exists()
 
 
-# Parameters: the campaign, the place of the last call in the index, calls to leave out, how many.
+# Parameters: the campaign, the place of the last call in the index (due when, id), calls to leave out, how many.
 _FIRST_TRIES = """
-    SELECT id, next_attempt_at FROM campaigns_call
-    WHERE campaign_id = %s AND status = 'created' AND next_attempt_at IS NULL AND id > %s
+    SELECT id, next_attempt_at, status FROM campaigns_call
+    WHERE campaign_id = %s AND status = 'created' AND next_attempt_at IS NULL AND %s::timestamptz IS NULL AND id > %s
         AND id <> ALL(%s::bigint[])
     ORDER BY next_attempt_at, id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _RETRIES = """
-    SELECT id, next_attempt_at FROM campaigns_call
+    SELECT id, next_attempt_at, status FROM campaigns_call
     WHERE campaign_id = %s AND status = 'retrying'
         AND (next_attempt_at, id) > (coalesce(%s::timestamptz, '-infinity'), %s) AND id <> ALL(%s::bigint[])
     ORDER BY next_attempt_at, id LIMIT %s FOR UPDATE SKIP LOCKED
 """
+_HELD = _RETRIES.replace("'retrying'", "'created'")
+_KINDS = (_FIRST_TRIES, _HELD, _RETRIES)
+
+
+def _kind_of(row: Waiting) -> str:
+    if row.status == Call.Status.RETRYING:
+        return _RETRIES
+    return _HELD if row.due_at else _FIRST_TRIES
 
 
 # The sweeps that this process is at, from one turn to the next, by campaign.
@@ -276,7 +285,11 @@ def _move(rows: Sequence[Waiting], fate: Fate, at: datetime) -> set[int]:
     end = call_states.end_columns(at=at, reason=fate.reason)
     failed = Call.Status.FAILED
     return call_states.move(
-        [Move(row.pk, failed if row.retry_at else fate.untried, fate.reason, end) for row in rows], at=at
+        [
+            Move(row.pk, failed if row.status == Call.Status.RETRYING else fate.untried, fate.reason, end)
+            for row in rows
+        ],
+        at=at,
     )
 
 

@@ -60,12 +60,16 @@ def settle_down(campaign_ids: Collection[UUID], now: datetime, *, passed_over: d
 _SETTLE_DOWN = """
     WITH waiting AS (
         SELECT campaign.id, min(call.next_attempt_at) AS retry_at, coalesce(
-            bool_or(call.status = 'created' OR call.next_attempt_at <= %(now)s), false) AS is_due
+            bool_or(call.pk IS NOT NULL AND coalesce(call.next_attempt_at <= %(now)s, true)), false) AS is_due
         FROM campaigns_campaign AS campaign CROSS JOIN LATERAL (
-            (SELECT status, next_attempt_at FROM campaigns_call
-                WHERE campaign_id = campaign.id AND status = 'created' LIMIT 1)
+            (SELECT id AS pk, next_attempt_at FROM campaigns_call
+                WHERE campaign_id = campaign.id AND status = 'created' AND next_attempt_at IS NULL LIMIT 1)
             UNION ALL
-            (SELECT status, next_attempt_at FROM campaigns_call
+            (SELECT id, next_attempt_at FROM campaigns_call
+                WHERE campaign_id = campaign.id AND status = 'created' AND next_attempt_at IS NOT NULL
+                ORDER BY next_attempt_at LIMIT 1)
+            UNION ALL
+            (SELECT id, next_attempt_at FROM campaigns_call
                 WHERE campaign_id = campaign.id AND status = 'retrying' ORDER BY next_attempt_at LIMIT 1)
             UNION ALL SELECT NULL, NULL
         ) AS call

@@ -10,6 +10,8 @@ from django.db.models import Sum
 from campaigns.models import Call, CallTally
 
 Status = Call.Status
+# In the tally: failed because its number is on the do-not-call list.
+LISTED = "failed-dnd"
 
 # New rows of the tally that one compaction takes.
 COMPACT_BATCH = 10_000
@@ -21,12 +23,14 @@ class Progress:
 
     Attributes:
         by_status: calls in each status that has any.
-        untried: those that failed or were canceled without a single attempt.
+        listed: those that failed because their number is on the do-not-call list.
+        untried: those that failed or were canceled without a single attempt, but for the listed ones.
         retrying_live: those in progress whose attempt is a retry.
         attempts: attempts that have ended and counted, of all calls.
     """
 
     by_status: dict[str, int] = field(default_factory=dict)
+    listed: int = 0
     untried: int = 0
     retrying_live: int = 0
     attempts: int = 0
@@ -90,7 +94,7 @@ def compact() -> int:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A campaign's calls in one status, either those with an attempt that counted or those without."""
+    """A campaign's calls in one status, or listed, either those with an attempt that counted or those without."""
 
     status: str
     tried: bool
@@ -101,9 +105,11 @@ class _Sum:
 def _progress(sums: Sequence[_Sum]) -> Progress:
     by_status: dict[str, int] = {}
     for row in sums:
-        by_status[row.status] = by_status.get(row.status, 0) + row.calls
+        status = Status.FAILED if row.status == LISTED else row.status
+        by_status[status] = by_status.get(status, 0) + row.calls
     return Progress(
         by_status={status: calls for status, calls in by_status.items() if calls},
+        listed=sum(row.calls for row in sums if row.status == LISTED),
         untried=sum(row.calls for row in sums if row.status in {Status.FAILED, Status.CANCELED} and not row.tried),
         retrying_live=sum(row.calls for row in sums if row.status == Status.IN_PROGRESS and row.tried),
         attempts=sum(row.attempts for row in sums),

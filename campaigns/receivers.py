@@ -8,10 +8,11 @@ from django.dispatch import receiver
 from accounts.carriers import CarrierKind
 from accounts.models import CallerId
 from accounts.signals import carrier_changing
-from campaigns import carrier_fit
-from campaigns.models import Campaign
-from contacts.models import ContactList
-from contacts.signals import list_deletion_requested
+from campaigns import carrier_fit, removal
+from campaigns.models import Call, Campaign
+from contacts.models import Contact, ContactList
+from contacts.signals import contact_deleted, list_deletion_requested
+from core import clocks
 from core.errors import Conflict
 from core.ids import wire_id
 
@@ -27,6 +28,15 @@ def keep_lists_of_open_campaigns(contact_list: ContactList, **_: Any) -> None:
             f"the list {contact_list.name[:100]} is used by the campaign {campaign.name[:100]}"
             f" ({wire_id(campaign.pk)}), which is {campaign.status}: delete it when the campaign has ended"
         )
+
+
+@receiver(contact_deleted)
+def leave_deleted_contacts_alone(contact: Contact, **_: Any) -> None:
+    """Take a contact out of the open campaigns that were made from lists. Those of given numbers know no contact."""
+    calls = Call.objects.filter(
+        number=contact.number, campaign__account=contact.account_id, campaign__status__in=Campaign.OPEN
+    )
+    removal.take_out(calls.exclude(campaign__list_ids=[]), rule=removal.CONTACT_DELETED, at=clocks.now())
 
 
 @receiver(carrier_changing)

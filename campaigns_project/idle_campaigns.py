@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Subquery
+from django.db.models.functions import Least
 
 from campaigns.models import Call, Campaign, CampaignHistory
 from dialer import channels, daily_limits, gate
@@ -50,11 +51,12 @@ def _with_due_calls(now: datetime) -> list[Campaign]:
     )
     own = Call.objects.filter(~Exists(under_way), campaign=OuterRef("pk"))
     retries = own.filter(status=Call.Status.RETRYING).order_by("next_attempt_at").values("next_attempt_at")
+    held = own.filter(status=Call.Status.CREATED).order_by("next_attempt_at").values("next_attempt_at")
     claims = CallAttempt.objects.filter(campaign=OuterRef("pk")).order_by("-claimed_at").values("claimed_at")
     moves = CampaignHistory.objects.filter(subject=OuterRef("pk")).order_by("-at").values("at")
     running = Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS).annotate(
-        has_first_tries=Exists(own.filter(status=Call.Status.CREATED)),
-        retry_at=Subquery(retries[:1]),
+        has_first_tries=Exists(own.filter(status=Call.Status.CREATED, next_attempt_at=None)),
+        retry_at=Least(Subquery(retries[:1]), Subquery(held[:1])),
         claimed_at=Subquery(claims[:1]),
         moved_at=Subquery(moves[:1]),
     )

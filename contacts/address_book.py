@@ -13,6 +13,7 @@ from accounts import audit
 from accounts.audit import Actor, Subject, Verb
 from accounts.models import Account
 from contacts.models import Contact
+from contacts.signals import contact_deleted
 from core import clocks
 from core.errors import Conflict
 from core.ids import wire_id
@@ -93,11 +94,12 @@ def change(
 
 
 def delete(contact: Contact, *, actor: Actor) -> None:
-    """Delete a contact, from every list as well."""
+    """Delete a contact, from every list as well. Campaigns that were made from lists don't call it any more."""
     with transaction.atomic():
         # Waits for uploads that are putting the contact into a list, so that it is taken out of that list too.
         Contact.objects.select_for_update().filter(pk=contact.pk).first()
         _record(actor, Verb.DELETED, contact.account, [contact])
+        contact_deleted.send(Contact, contact=contact)
         contact.delete()
 
 

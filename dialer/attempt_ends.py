@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from campaigns import call_states
+from campaigns import call_states, removal
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import Move
 from dialer import call_times, retry_policy
@@ -38,6 +38,8 @@ class Ended:
         final: the call fails with it, whatever retries are left.
         retry_at: of a refusal that gives the attempt back: when the carrier may be asked for the call again.
         taken_back: out of the carrier's queue. Only so is an attempt given back that is known to be up.
+        held_until, rule: of an attempt that is given back: until when that rule for its number holds the call. With
+            final: the rule that ends the call.
         is_resting: what gave the attempt back (a trunk) rests by itself, so its calls need not slow down.
     """
 
@@ -50,6 +52,8 @@ class Ended:
     final: bool = False
     retry_at: datetime | None = None
     taken_back: bool = False
+    held_until: datetime | None = None
+    rule: str = ""
     is_resting: bool = False
 
     def with_digits(self, digits: str) -> "Ended":
@@ -62,11 +66,15 @@ class Ended:
 
 
 class Fate(NamedTuple):
-    """The call's next status, why, and when its retry is due, where it waits for one."""
+    """The call's next status, why, and when its retry is due, where it waits for one.
+
+    rule: for its number, that holds it until then or ends it.
+    """
 
     status: str
     reason: str
     next_attempt_at: datetime | None = None
+    rule: str = ""
 
 
 def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
@@ -112,9 +120,9 @@ def call_move(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta
     counts = ended.outcome != Outcome.CANCELED
     fate = _fate(attempt, ended, now, wait)
     if fate.status in Call.ENDED:
-        end = call_states.end_columns(at=now, reason=fate.reason)
+        end = call_states.end_columns(at=now, reason=fate.reason, rule=fate.rule)
     else:
-        end = call_states.open_columns(next_attempt_at=fate.next_attempt_at)
+        end = call_states.open_columns(next_attempt_at=fate.next_attempt_at, rule=fate.rule)
     columns = {
         "attempts_made": call.attempts_made + counts,
         "last_outcome": ended.outcome if counts else call.last_outcome,
@@ -133,14 +141,17 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) ->
     campaign = attempt.campaign
     if ended.outcome == Outcome.COMPLETED:
         return Fate(Call.Status.COMPLETED, "answered")
-    if ended.refused or ended.final:
-        return Fate(Call.Status.FAILED, ended.reason)
-    over = _why_over(campaign, now)
+    if (ended.refused or ended.final) and not attempt.call.rule:
+        return Fate(Call.Status.FAILED, ended.reason, rule=ended.rule)
+    over = _why_over(attempt.call, campaign, now)
     if ended.outcome == Outcome.CANCELED:
         waits = ended.retry_at is not None or bool(wait)
+        if ended.held_until and not over:
+            status = Call.Status.RETRYING if attempt.call.attempts_made else Call.Status.CREATED
+            return Fate(status, ended.reason, ended.held_until, ended.rule)
         return _given_back(attempt.call, campaign, over, ended.retry_at or now + wait, waits=waits)
     if over:
-        return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}")
+        return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}", rule=attempt.call.rule)
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
     retry_at = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, _end_of(attempt, ended, now).latest)
     if retry_at is None:
@@ -157,16 +168,18 @@ def _given_back(call: Call, campaign: Campaign, over: str, retry_at: datetime, *
     if not over and (waits or call.attempts_made):
         return Fate(Call.Status.RETRYING, "the attempt was given back", retry_at)
     if call.attempts_made:
-        return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}")
+        return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}", rule=call.rule)
     if over:
-        # Time that ran out cancels a call; a person who ended or paused the campaign fails it.
+        # Time that ran out cancels a call, and so does its removal; a person who ended or paused the campaign fails it.
         ran_out = campaign.status == Campaign.Status.IN_PROGRESS
-        return Fate(Call.Status.CANCELED if ran_out else Call.Status.FAILED, over)
+        return Fate(Call.Status.CANCELED if ran_out or call.rule else Call.Status.FAILED, over, rule=call.rule)
     return Fate(Call.Status.CREATED, "the attempt was given back")
 
 
-def _why_over(campaign: Campaign, now: datetime) -> str:
-    """Return why the campaign makes no more attempts, or "" while it may."""
+def _why_over(call: Call, campaign: Campaign, now: datetime) -> str:
+    """Return why the campaign makes no more attempts to this call, or "" while it may."""
+    if call.rule:
+        return removal.REASONS[call.rule]
     if not campaign.is_open:
         return f"the campaign is {campaign.status}"
     return "the campaign's end came first" if campaign.expires_at <= now else ""

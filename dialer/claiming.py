@@ -1,39 +1,43 @@
 """Claim due calls for leases: lock them, store their attempts, and move them to in-progress.
 
 An account has at most one attempt under way for a number, over all its campaigns, caller IDs and lists. Other calls to
-that number are passed over: they stay due at no cost, and are dialed when the attempt under way has ended.
+that number are passed over: they stay due at no cost, and are dialed when the attempt under way has ended. Calls whose
+number must not be dialed now (`number_gate`) are held until it may, and others are looked for in their place.
 """
 
 import random
-from collections import Counter
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from django.db import connection
 
-from accounts.models import CallerId
-from campaigns import call_states
+from campaigns import call_states, held_calls
 from campaigns import signals as campaign_signals
+from campaigns.held_calls import Hold
 from campaigns.models import Call, Campaign
 from core import batches
 from core.state_machine import Move
-from dialer import attempt_states
+from dialer import attempt_states, number_gate
 from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
+from dialer.gate import Never, NotBefore
+from dialer.number_gate import Ring, Shut
+
+# The most calls that one run looks at, and how many at once beyond those that it has leases for, where calls turn out
+# to be held: a campaign of which the first million may not be dialed now must not keep the others waiting.
+MOST_LOOKED_AT = 2_000
+LOOKED_AT_ONCE = 500
 
 
-class Dialed(Protocol):
+class Dialed(number_gate.Judged, Protocol):
     """The campaign of a lease."""
 
     @property
-    def pk(self) -> UUID: ...
-    @property
     def account_id(self) -> int: ...
-    @property
-    def caller_id(self) -> CallerId: ...
 
 
 Leased = Sequence[tuple[LeaseRequest, Dialed]]
@@ -47,10 +51,44 @@ NUMBER_IS_FREE = """NOT EXISTS (
 
 @dataclass(frozen=True)
 class Claimed:
-    """What was claimed, and how many due calls were passed over for a number that another call has just taken."""
+    """What was claimed, and how many leases found no call because those that were due turned out not to be free."""
 
     claims: Sequence[Claim]
     passed_over: int = 0
+
+
+@dataclass
+class _Matching:
+    """Leases and the due calls that they have found, one for each number."""
+
+    campaigns: dict[UUID, Dialed]
+    holders: dict[UUID, list[UUID]]
+    claims: dict[str, Claim] = field(default_factory=dict)
+    passed_over: int = 0
+    looked_at: list[int] = field(default_factory=list)
+
+    @property
+    def left(self) -> Counter[UUID]:
+        """Return how many leases of each campaign have no call yet."""
+        return Counter({pk: len(holders) for pk, holders in self.holders.items() if holders})
+
+    def take(self, due: "Sequence[DueCall]") -> None:
+        for call in due:
+            if not self.holders[call.campaign_id]:
+                continue
+            if call.number in self.claims:
+                self.passed_over += 1
+                continue
+            campaign = self.campaigns[call.campaign_id]
+            self.claims[call.number] = Claim(
+                attempt_id=self.holders[campaign.pk].pop(),
+                call_id=call.call_id,
+                campaign_id=campaign.pk,
+                account_id=campaign.account_id,
+                callee=call.number,
+                trunk_id=campaign.caller_id.trunk_id,
+                number=call.attempts_made + 1,
+            )
 
 
 class DueCall(NamedTuple):
@@ -84,37 +122,49 @@ def claim_one_by_one(leased: Leased, now: datetime) -> Claimed:
 
 
 def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
-    """Lock a due call for each lease where there is one. Returns their claims, one per number, and the rest's count."""
+    """Lock a due call for each lease where there is one. Returns their claims, one per number, and the rest's count.
+
+    Calls that must not be dialed now are set aside, and others are looked at: as many as there are leases at first.
+    """
     if not leased:
         return [], 0
-    campaigns = {campaign.pk: campaign for _, campaign in leased}
-    holders: dict[UUID, list[UUID]] = {pk: [] for pk in campaigns}
+    matching = _Matching({campaign.pk: campaign for _, campaign in leased}, defaultdict(list))
     for request, campaign in leased:
-        holders[campaign.pk].append(request.holder)
-    [account_id] = {campaign.account_id for campaign in campaigns.values()}
-    due = _lock_due_calls(Counter(campaign.pk for _, campaign in leased), account_id, now)
-    claims: dict[str, Claim] = {}
-    for call in due:
-        if call.number in claims:
-            continue
-        campaign = campaigns[call.campaign_id]
-        claims[call.number] = Claim(
-            attempt_id=holders[campaign.pk].pop(),
-            call_id=call.call_id,
-            campaign_id=campaign.pk,
-            account_id=account_id,
-            callee=call.number,
-            trunk_id=campaign.caller_id.trunk_id,
-            number=call.attempts_made + 1,
-        )
-    return list(claims.values()), len(due) - len(claims)
+        matching.holders[campaign.pk].append(request.holder)
+    wanted = matching.left
+    while wanted:
+        due = _lock_due_calls(wanted, matching.looked_at, leased[0][1].account_id, now)
+        matching.looked_at += [call.call_id for call in due]
+        shut = _set_aside(due, matching.campaigns, now)
+        matching.take([call for call in due if call.call_id not in shut])
+        wanted = Counter()
+        if shut and len(matching.looked_at) < MOST_LOOKED_AT:
+            left = matching.left
+            wanted = Counter({pk: max(places, LOOKED_AT_ONCE // len(left)) for pk, places in left.items()})
+    return list(matching.claims.values()), matching.passed_over + (matching.left.total() if shut else 0)
+
+
+def _set_aside(due: "Sequence[DueCall]", campaigns: Mapping[UUID, Dialed], now: datetime) -> Mapping[Hashable, Shut]:
+    """Hold or end those of the calls that must not be dialed now. Returns why, by their ids."""
+    shut = number_gate.check([Ring(call.call_id, campaigns[call.campaign_id], call.number) for call in due], now)
+    if shut:
+        holds, ends = [], []
+        for call in due:
+            match shut.get(call.call_id):
+                case NotBefore(at, code):
+                    holds.append(Hold(call.call_id, at or now + number_gate.ASKED_AGAIN, code))
+                case Never() as never:
+                    ends.append((call.call_id, call.campaign_id, never))
+        held_calls.hold(holds)
+        _end(ends, now)
+    return shut
 
 
 def _store(claims: Sequence[Claim], now: datetime) -> Set[UUID]:
     """Store the attempts and move their calls. Returns the ids of the attempts whose number was still free."""
     stored = attempt_states.claim(claims, at=now)
     moves = [
-        Move(claim.call_id, Call.Status.IN_PROGRESS, f"attempt {claim.number}", {"next_attempt_at": None})
+        Move(claim.call_id, Call.Status.IN_PROGRESS, f"attempt {claim.number}", {"next_attempt_at": None, "rule": ""})
         for claim in claims
         if claim.attempt_id in stored
     ]
@@ -123,23 +173,32 @@ def _store(claims: Sequence[Claim], now: datetime) -> Set[UUID]:
 
 
 def _fail(claim: Claim, error: Exception, now: datetime) -> None:
-    """End the call. The tick that ends campaigns closes its campaign where it was the last."""
-    reason = f"a fault of this server: {type(error).__name__}"
-    end = call_states.end_columns(at=now, reason=reason)
-    if call_states.move([Move(claim.call_id, Call.Status.FAILED, reason, end)], at=now):
-        campaign = Campaign.objects.get(pk=claim.campaign_id)
-        campaign_signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=[claim.call_id], at=now)
+    _end([(claim.call_id, claim.campaign_id, Never("", f"a fault of this server: {type(error).__name__}"))], now)
 
 
-def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> list[DueCall]:
+def _end(ends: Sequence[tuple[int, UUID, Never]], now: datetime) -> None:
+    """End calls that must never be dialed. The tick that ends campaigns closes those of which they were the last."""
+    moves = []
+    for call_id, _, never in ends:
+        end = call_states.end_columns(at=now, reason=never.because, rule=never.code)
+        moves.append(Move(call_id, Call.Status.FAILED, never.because, end))
+    if moved := call_states.move(moves, at=now):
+        campaigns = list(Campaign.objects.filter(pk__in={campaign_id for _, campaign_id, _ in ends}))
+        campaign_signals.calls_ended.send(Campaign, campaigns=campaigns, call_ids=sorted(moved), at=now)
+
+
+def _lock_due_calls(wanted: Counter[UUID], looked_at: Sequence[int], account_id: int, now: datetime) -> list[DueCall]:
     """Lock due calls, first tries and retries by turns, skipping those that another dispatch has locked.
 
-    Chance decides which kind begins: where one call at a time is dialled, neither keeps the other waiting.
+    Chance decides which kind begins: where one call at a time is dialled, neither keeps the other waiting. First tries
+    whose hold has ended come before the others.
 
     Args:
         wanted: the most calls of each campaign, all of one account. One that was paused since it asked for leases
             yields none.
+        looked_at: calls to leave out.
     """
+    left_out = "AND id <> ALL(%(looked_at)s::bigint[])" if looked_at else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -148,17 +207,29 @@ def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> li
             JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
             CROSS JOIN LATERAL (
                 SELECT * FROM (
-                    SELECT first.*, row_number() OVER (ORDER BY first.id) * 2 - %(lead)s AS turn FROM (
-                        SELECT id, campaign_id, number, attempts_made FROM campaigns_call AS call
-                        WHERE campaign_id = room.campaign_id AND status = 'created' AND {NUMBER_IS_FREE}
-                        ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
+                    SELECT id, campaign_id, number, attempts_made,
+                        row_number() OVER (ORDER BY held_until, id) * 2 - %(lead)s AS turn FROM (
+                        SELECT * FROM (
+                            SELECT id, campaign_id, number, attempts_made, next_attempt_at AS held_until
+                            FROM campaigns_call AS call
+                            WHERE campaign_id = room.campaign_id AND status = 'created' AND next_attempt_at <= %(now)s
+                                AND {NUMBER_IS_FREE} {left_out}
+                            ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
+                        ) AS held
+                        UNION ALL
+                        SELECT * FROM (
+                            SELECT id, campaign_id, number, attempts_made, NULL FROM campaigns_call AS call
+                            WHERE campaign_id = room.campaign_id AND status = 'created' AND next_attempt_at IS NULL
+                                AND {NUMBER_IS_FREE} {left_out}
+                            ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
+                        ) AS fresh
                     ) AS first
                     UNION ALL
                     SELECT retry.id, retry.campaign_id, retry.number, retry.attempts_made,
                         row_number() OVER (ORDER BY retry.next_attempt_at, retry.id) * 2 - 1 AS turn FROM (
                         SELECT id, campaign_id, number, attempts_made, next_attempt_at FROM campaigns_call AS call
                         WHERE campaign_id = room.campaign_id AND status = 'retrying' AND next_attempt_at <= %(now)s
-                            AND {NUMBER_IS_FREE}
+                            AND {NUMBER_IS_FREE} {left_out}
                         ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
                     ) AS retry
                 ) AS both_kinds ORDER BY turn LIMIT room.places
@@ -168,6 +239,7 @@ def _lock_due_calls(wanted: Counter[UUID], account_id: int, now: datetime) -> li
                 "campaigns": list(wanted),
                 "places": list(wanted.values()),
                 "account": account_id,
+                "looked_at": list(looked_at),
                 "now": now,
                 "lead": random.choice((0, 2)),  # noqa: S311
             },

@@ -30,7 +30,7 @@ from dialer import (
     inbox,
     links,
     look_up_pace,
-    number_rules,
+    number_gate,
     outcomes,
     trunk_health,
 )
@@ -40,6 +40,7 @@ from dialer.caller_id_health import RefusedCall
 from dialer.carriers import carrier_of
 from dialer.carriers.base import Accepted, Ambiguous, CallRequest, RawEvent, Refused, Reply, TooLate, Unavailable
 from dialer.models import CallAttempt
+from dialer.number_gate import Ring
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +110,7 @@ class Claimed(NamedTuple):
     call_id: int
     number: str
     claimed_at: datetime
+    rule: str
 
 
 def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
@@ -119,8 +121,17 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         failpoints.reached("gate-asked")
-        not_called = number_rules.refused([claim for claim in claims if not why_not[claim.attempt_id]], campaigns)
-        refusals = {pk: because for pk, because in why_not.items() if because} | not_called
+        shut = number_gate.check(
+            [
+                Ring(claim.attempt_id, campaigns[claim.campaign_id], claim.number, claim.rule)
+                for claim in claims
+                if not why_not[claim.attempt_id]
+            ],
+            now,
+        )
+        ends = [Ended(pk, Outcome.CANCELED, reason=because) for pk, because in why_not.items() if because]
+        ends += [_kept_from_ringing(pk, verdict, now) for pk, verdict in shut.items()]
+        refusals = {ended.attempt_id for ended in ends}
         trunks = _trunks({claim.trunk_id for claim in claims}, campaigns.values())
         # The account of the settings that are used to ask: the trunk may be given others at any moment.
         moves = [
@@ -129,7 +140,6 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
             if claim.attempt_id not in refusals
         ]
         placing = attempt_states.move(moves, at=now)
-    ends = [Ended(pk, Outcome.CANCELED, reason=because, final=pk in not_called) for pk, because in refusals.items()]
     outcomes.end(ends, now)
     return _requests([claim for claim in claims if claim.attempt_id in placing], trunks, campaigns, now)
 
@@ -160,7 +170,7 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
     """
     campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=attempt_ids).values("campaign_id"))
     rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=Status.CLAIMED).values_list(
-        "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at"
+        "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at", "call__rule"
     )
     claims = [Claimed(*row) for row in rows]
     campaigns = Campaign.objects.select_related(
@@ -174,6 +184,16 @@ def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:
     if not isinstance(verdict, gate.Open):
         return verdict.because
     return "no dialer took it in time" if now - claim.claimed_at > CLAIM_LIFETIME else ""
+
+
+def _kept_from_ringing(attempt_id: UUID, verdict: number_gate.Shut, now: datetime) -> Ended:
+    """Return the end of an attempt whose number must not be rung: its call is held, or ends."""
+    if isinstance(verdict, gate.Never):
+        return Ended(attempt_id, Outcome.CANCELED, reason=verdict.because, final=True, rule=verdict.code)
+    held_until = verdict.at or now + number_gate.ASKED_AGAIN
+    return Ended(
+        attempt_id, Outcome.CANCELED, reason=verdict.because, held_until=held_until, rule=verdict.code, is_resting=True
+    )
 
 
 def _ask(trunk: Trunk, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:

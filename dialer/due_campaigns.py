@@ -293,7 +293,8 @@ _WINDOW = f"""
         SELECT least(%(places)s, ceil(2.0 * %(places)s / greatest(count(*), 1)))::int AS most FROM chosen
     )
     SELECT id, caller_id_id, send_at, expires_at, mode, throttle, (SELECT most FROM share),
-        {_count("call.status = 'created'")}
+        {_count("call.status = 'created' AND call.next_attempt_at IS NULL")}
+      + {_count("call.status = 'created' AND call.next_attempt_at <= %(now)s")}
       + {_count("call.status = 'retrying' AND call.next_attempt_at <= %(now)s")}
     FROM chosen ORDER BY id
 """  # noqa: S608 -- made of constants, and every value is a parameter

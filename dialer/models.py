@@ -135,6 +135,12 @@ class CallAttempt(models.Model):
                 name="attempt_with_a_repeated_id",
                 condition=Q(ref_is_repeated=True),
             ),
+            # Read by dialer.past_calls: when a number was called before. An attempt enters it once, when it ends.
+            models.Index(
+                fields=["account", "callee", "placing_at"],
+                name="attempt_to_number",
+                condition=Q(status__in=["completed", "busy", "no-answer", "failed"]),
+            ),
             # Read by call details, a page at a time in the order of dialing.
             models.Index(fields=["campaign", "claimed_at", "id"], name="attempt_listed"),
         ]

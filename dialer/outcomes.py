@@ -239,6 +239,7 @@ _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
     *("status", "digits", "rang_at", "withdrawn_at"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
+    "call__rule",
     "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
 

@@ -24,7 +24,8 @@ def stats(campaign: Campaign, progress: Progress) -> dict[str, int]:
     """Return a count for each of KEYS. All but `pending`, the numbers that have not ended, add up to the total.
 
     `paused` counts the numbers that wait in a paused campaign. Canceled numbers count as `failed-no-attempt`, because
-    Exotel's API has no key for them. `failed-dnd` and `invalid` stay zero: such numbers are refused at creation.
+    Exotel's API has no key for them. `failed-dnd` counts those on the do-not-call list that failed for it, tried or not.
+    `invalid` stays zero: such numbers are refused at creation.
     """
     counts = dict.fromkeys(KEYS, 0)
     counts["created"] = progress.count(Status.CREATED)
@@ -35,8 +36,9 @@ def stats(campaign: Campaign, progress: Progress) -> dict[str, int]:
     counts["retrying"] = progress.retrying_live
     counts["in-progress"] = progress.count(Status.IN_PROGRESS) - progress.retrying_live
     counts["completed"] = progress.count(Status.COMPLETED)
+    counts["failed-dnd"] = progress.listed
     counts["failed-no-attempt"] = progress.untried
-    counts["failed"] = progress.count(Status.FAILED, Status.CANCELED) - progress.untried
+    counts["failed"] = progress.count(Status.FAILED, Status.CANCELED) - progress.untried - progress.listed
     counts["pending"] = progress.total - progress.ended
     return counts
 

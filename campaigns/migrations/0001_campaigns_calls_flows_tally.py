@@ -6,22 +6,25 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 # Statement triggers with transition tables: a statement adds one row per campaign and status, however many calls it
-# changes. For an UPDATE the old rows are subtracted and the new ones added.
-TALLY = """
+# changes. For an UPDATE the old rows are subtracted and the new ones added. Calls that failed because their number is on
+# the do-not-call list are counted apart.
+STATUS = "CASE WHEN status = 'failed' AND rule = 'do-not-call' THEN 'failed-dnd' ELSE status END"
+TALLY = f"""
 CREATE FUNCTION tally_calls() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO campaigns_calltally (campaign_id, status, tried, calls, attempts)
-        SELECT campaign_id, status, attempts_made > 0, count(*), sum(attempts_made) FROM added GROUP BY 1, 2, 3;
+        SELECT campaign_id, {STATUS}, attempts_made > 0, count(*), sum(attempts_made) FROM added GROUP BY 1, 2, 3;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO campaigns_calltally (campaign_id, status, tried, calls, attempts)
-        SELECT campaign_id, status, attempts_made > 0, -count(*), -sum(attempts_made) FROM removed GROUP BY 1, 2, 3;
+        SELECT campaign_id, {STATUS}, attempts_made > 0, -count(*), -sum(attempts_made) FROM removed GROUP BY 1, 2, 3;
     ELSE
         INSERT INTO campaigns_calltally (campaign_id, status, tried, calls, attempts)
         SELECT campaign_id, status, tried, sum(calls), sum(attempts) FROM (
-            SELECT campaign_id, status, attempts_made > 0 AS tried, 1 AS calls, attempts_made AS attempts FROM added
+            SELECT campaign_id, {STATUS} AS status, attempts_made > 0 AS tried, 1 AS calls, attempts_made AS attempts
+            FROM added
             UNION ALL
-            SELECT campaign_id, status, attempts_made > 0, -1, -attempts_made FROM removed
+            SELECT campaign_id, {STATUS}, attempts_made > 0, -1, -attempts_made FROM removed
         ) AS changed GROUP BY 1, 2, 3 HAVING sum(calls) <> 0 OR sum(attempts) <> 0;
     END IF;
     RETURN NULL;
@@ -32,7 +35,7 @@ CREATE TRIGGER tally_changed AFTER UPDATE ON campaigns_call REFERENCING OLD TABL
     FOR EACH STATEMENT EXECUTE FUNCTION tally_calls();
 CREATE TRIGGER tally_removed AFTER DELETE ON campaigns_call REFERENCING OLD TABLE AS removed
     FOR EACH STATEMENT EXECUTE FUNCTION tally_calls();
-"""
+"""  # noqa: S608 -- made of constants
 NO_TALLY = "DROP FUNCTION tally_calls CASCADE"
 
 
@@ -57,7 +60,8 @@ class Migration(migrations.Migration):
                 ('last_outcome', models.CharField(blank=True, choices=[('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], db_default='', default='', max_length=16)),
                 ('was_placed', models.BooleanField(db_default=False, default=False)),
                 ('http_status', models.PositiveSmallIntegerField(blank=True, help_text="Of the carrier's last response that refused the call.", null=True, verbose_name='HTTP status')),
-                ('next_attempt_at', models.DateTimeField(blank=True, help_text='When the retry is due.', null=True)),
+                ('next_attempt_at', models.DateTimeField(blank=True, help_text='When the retry is due, or until when a rule holds the call.', null=True)),
+                ('rule', models.CharField(blank=True, db_default='', default='', help_text='The rule for its number that holds the call, or that ended it.', max_length=32)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('end_reason', models.CharField(blank=True, db_default='', default='', help_text='Why the call ended as it did.', max_length=255)),
             ],
@@ -81,7 +85,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('campaign_id', models.UUIDField()),
-                ('status', models.CharField(max_length=16)),
+                ('status', models.CharField(help_text='Of these calls; failed-dnd: failed, as they must not be made.', max_length=16)),
                 ('tried', models.BooleanField(help_text='Whether these calls had an attempt that counted.')),
                 ('calls', models.BigIntegerField()),
                 ('attempts', models.BigIntegerField(help_text='The attempts of these calls that counted.')),
@@ -183,6 +187,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='call',
+            index=models.Index(condition=models.Q(models.Q(('rule', ''), _negated=True), ('next_attempt_at__isnull', False)), fields=['campaign', 'rule', 'next_attempt_at'], name='call_held'),
+        ),
+        migrations.AddIndex(
+            model_name='call',
             index=models.Index(fields=['campaign', 'id'], name='call_of_campaign'),
         ),
         migrations.AddIndex(
@@ -195,7 +203,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='call',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_attempt_at__isnull', False), ('status', 'retrying')), models.Q(models.Q(('status', 'retrying'), _negated=True), ('next_attempt_at', None)), _connector='OR'), name='call_waiting_for_a_retry_knows_when'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_attempt_at__isnull', False), ('status', 'retrying')), ('status', 'created'), models.Q(models.Q(('status', 'retrying'), _negated=True), ('next_attempt_at', None)), _connector='OR'), name='call_waiting_for_a_retry_knows_when'),
+        ),
+        migrations.AddConstraint(
+            model_name='call',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'created'), _negated=True), models.Q(('next_attempt_at', None), ('rule', '')), models.Q(('next_attempt_at__isnull', False), models.Q(('rule', ''), _negated=True)), _connector='OR'), name='call_not_attempted_waits_for_a_rule_only'),
         ),
         migrations.AddConstraint(
             model_name='call',

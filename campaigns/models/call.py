@@ -51,7 +51,17 @@ class Call(models.Model):
     http_status = models.PositiveSmallIntegerField(
         "HTTP status", null=True, blank=True, help_text="Of the carrier's last response that refused the call."
     )
-    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When the retry is due.")
+    next_attempt_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the retry is due, or until when a rule holds the call."
+    )
+    # A code of dialer.number_gate. A call under way may have one: then no retry follows.
+    rule = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The rule for its number that holds the call, or that ended it.",
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(
         max_length=255, blank=True, default="", db_default="", help_text="Why the call ended as it did."
@@ -67,7 +77,14 @@ class Call(models.Model):
             models.CheckConstraint(
                 name="call_waiting_for_a_retry_knows_when",
                 condition=Q(status="retrying", next_attempt_at__isnull=False)
+                | Q(status="created")
                 | (~Q(status="retrying") & Q(next_attempt_at=None)),
+            ),
+            models.CheckConstraint(
+                name="call_not_attempted_waits_for_a_rule_only",
+                condition=~Q(status="created")
+                | Q(next_attempt_at=None, rule="")
+                | (Q(next_attempt_at__isnull=False) & ~Q(rule="")),
             ),
             models.CheckConstraint(
                 name="call_created_or_canceled_was_never_attempted",
@@ -83,6 +100,12 @@ class Call(models.Model):
                 fields=["campaign", "status", "next_attempt_at", "id"],
                 name="call_open",
                 condition=Q(status__in=["created", "in-progress", "retrying"]),
+            ),
+            # Read by the diagnosis, and where rules change: what each rule holds. No other call has an entry.
+            models.Index(
+                fields=["campaign", "rule", "next_attempt_at"],
+                name="call_held",
+                condition=~Q(rule="") & Q(next_attempt_at__isnull=False),
             ),
             # Read by the report, and by retention.deletion, in the order of ids.
             models.Index(fields=["campaign", "id"], name="call_of_campaign"),

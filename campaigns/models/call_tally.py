@@ -17,7 +17,7 @@ class CallTally(models.Model):
 
     # Not a foreign key: the rows of a deleted campaign add up to zero, and the next compaction removes them.
     campaign_id = models.UUIDField()
-    status = models.CharField(max_length=16)
+    status = models.CharField(max_length=16, help_text="Of these calls; failed-dnd: failed, as they must not be made.")
     tried = models.BooleanField(help_text="Whether these calls had an attempt that counted.")
     calls = models.BigIntegerField()
     attempts = models.BigIntegerField(help_text="The attempts of these calls that counted.")

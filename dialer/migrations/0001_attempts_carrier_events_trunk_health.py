@@ -149,6 +149,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='callattempt',
+            index=models.Index(condition=models.Q(('status__in', ['completed', 'busy', 'no-answer', 'failed'])), fields=['account', 'callee', 'placing_at'], name='attempt_to_number'),
+        ),
+        migrations.AddIndex(
+            model_name='callattempt',
             index=models.Index(fields=['campaign', 'claimed_at', 'id'], name='attempt_listed'),
         ),
         migrations.AddConstraint(

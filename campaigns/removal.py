@@ -1,0 +1,66 @@
+"""Take people out of campaigns that go on: calls that wait end, and those that are under way get no further attempt."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from campaigns import call_states, schedule, signals
+from campaigns.models import Call, Campaign
+from core.state_machine import Move
+
+Status = Call.Status
+
+# The rules that end calls for good, although they are under way: no gate would ask of the number what they know.
+CONTACT_DELETED = "contact-deleted"
+TAKEN_OUT = "taken-out"
+REASONS = {
+    CONTACT_DELETED: "the contact was deleted",
+    TAKEN_OUT: "the number was taken out of the campaign",
+}
+
+
+class Removed(NamedTuple):
+    """How many calls ended, and how many are under way and are not dialed again."""
+
+    ended: int
+    under_way: int
+
+
+class _Open(NamedTuple):
+    pk: int
+    status: str
+    campaign_id: UUID
+
+
+def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, untried: str = Status.CANCELED) -> Removed:
+    """Take these calls out of their campaigns, as far as they have not ended. Retries that wait fail.
+
+    Args:
+        rule: one of REASONS.
+        untried: the status of those that were never attempted.
+    """
+    unfinished = calls.filter(status__in=[Status.CREATED, Status.IN_PROGRESS, Status.RETRYING])
+    with transaction.atomic():
+        # Waits for a dispatch that is claiming one of them, and for an outcome that is storing its end.
+        locked = unfinished.order_by("pk").select_for_update(of=("self",), no_key=True)
+        rows = [_Open(*row) for row in locked.values_list("pk", "status", "campaign_id")]
+        under_way = [row.pk for row in rows if row.status == Status.IN_PROGRESS]
+        Call.objects.filter(pk__in=under_way).update(rule=rule)
+        ended = end_waiting([row for row in rows if row.status != Status.IN_PROGRESS], rule, REASONS[rule], at, untried)
+    return Removed(ended, len(under_way))
+
+
+def end_waiting(rows: Sequence[_Open], rule: str, reason: str, at: datetime, untried: str) -> int:
+    """End waiting calls that the caller's transaction has locked. Returns how many ended."""
+    end = call_states.end_columns(at=at, reason=reason, rule=rule)
+    fates = {Status.CREATED: untried, Status.RETRYING: Status.FAILED}
+    moved = call_states.move([Move(row.pk, fates[Status(row.status)], reason, end) for row in rows], at=at)
+    if moved:
+        campaigns = Campaign.objects.filter(pk__in={row.campaign_id for row in rows})
+        signals.calls_ended.send(Campaign, campaigns=list(campaigns), call_ids=sorted(moved), at=at)
+        transaction.on_commit(lambda: schedule.close_finished(campaigns, at))
+    return len(moved)
