@@ -7,7 +7,7 @@ number must not be dialed now (`number_gate`) are held until it may, and others 
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -144,7 +144,7 @@ def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
     return list(matching.claims.values()), matching.passed_over + (matching.left.total() if shut else 0)
 
 
-def _set_aside(due: "Sequence[DueCall]", campaigns: Mapping[UUID, Dialed], now: datetime) -> Mapping[Hashable, Shut]:
+def _set_aside(due: "Sequence[DueCall]", campaigns: Mapping[UUID, Dialed], now: datetime) -> Mapping[int, Shut]:
     """Hold or end those of the calls that must not be dialed now. Returns why, by their ids."""
     shut = number_gate.check([Ring(call.call_id, campaigns[call.campaign_id], call.number) for call in due], now)
     if shut:
@@ -218,7 +218,7 @@ def _lock_due_calls(wanted: Counter[UUID], looked_at: Sequence[int], account_id:
                         ) AS held
                         UNION ALL
                         SELECT * FROM (
-                            SELECT id, campaign_id, number, attempts_made, NULL FROM campaigns_call AS call
+                            SELECT id, campaign_id, number, attempts_made, next_attempt_at FROM campaigns_call AS call
                             WHERE campaign_id = room.campaign_id AND status = 'created' AND next_attempt_at IS NULL
                                 AND {NUMBER_IS_FREE} {left_out}
                             ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED

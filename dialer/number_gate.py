@@ -7,7 +7,7 @@ constant number of statements, however many numbers there are; where accounts as
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from accounts.models import Account, CallerId
@@ -18,6 +18,8 @@ from dialer.gate import Never, NotBefore
 
 # When a number is asked about again that must not be dialed until something changes.
 ASKED_AGAIN = timedelta(minutes=10)
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Judged(Protocol):
@@ -31,7 +33,7 @@ class Judged(Protocol):
     def caller_id(self) -> CallerId: ...
 
 
-class Ring(NamedTuple):
+class Ring(NamedTuple, Generic[Key]):
     """A phone that is about to ring.
 
     Attributes:
@@ -39,7 +41,7 @@ class Ring(NamedTuple):
         ended_by: the rule that took the call out of its campaign since it was claimed, or "".
     """
 
-    key: Hashable
+    key: Key
     campaign: Judged
     number: str
     ended_by: str = ""
@@ -48,32 +50,32 @@ class Ring(NamedTuple):
 Shut = NotBefore | Never
 
 
-def check(rings: Sequence[Ring], now: datetime) -> dict[Hashable, Shut]:
+def check(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
     """Return why some of these phones must not ring now, by their keys. The others may."""
-    shut: dict[Hashable, Shut] = {}
+    shut: dict[Key, Shut] = {}
     for judge in (_ended, _not_called, _listed):
         shut |= judge([ring for ring in rings if ring.key not in shut])
     return shut
 
 
-def _by_account(rings: Iterable[Ring]) -> dict[Account, list[Ring]]:
-    of_account: dict[Account, list[Ring]] = defaultdict(list)
+def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
+    of_account: dict[Account, list[Ring[Key]]] = defaultdict(list)
     for ring in rings:
         of_account[ring.campaign.account].append(ring)
     return of_account
 
 
-def _ended(rings: Sequence[Ring]) -> dict[Hashable, Shut]:
+def _ended(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
     """Judge by what has ended calls while they were under way: no phone of theirs rings after it."""
     return {ring.key: Never(ring.ended_by, removal.REASONS[ring.ended_by]) for ring in rings if ring.ended_by}
 
 
-def _not_called(rings: Sequence[Ring]) -> dict[Hashable, Shut]:
+def _not_called(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
     """Judge by where the accounts call: their settings may have changed since the numbers came in.
 
     Makes a query only where a number is not of the countries that the campaigns themselves tell.
     """
-    found: dict[Hashable, Shut] = {}
+    found: dict[Key, Shut] = {}
     for account, of_one in _by_account(rings).items():
         known = destinations.of(account, {ring.campaign.caller_id.number for ring in of_one})
         doubtful = [ring for ring in of_one if known.why_not(ring.number)]
@@ -84,8 +86,8 @@ def _not_called(rings: Sequence[Ring]) -> dict[Hashable, Shut]:
     return found
 
 
-def _listed(rings: Sequence[Ring]) -> dict[Hashable, Shut]:
-    found: dict[Hashable, Shut] = {}
+def _listed(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
+    found: dict[Key, Shut] = {}
     for account, of_one in _by_account(rings).items():
         entries = do_not_call.listed(account.pk, {ring.number for ring in of_one})
         for ring in of_one:

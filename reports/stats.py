@@ -24,8 +24,8 @@ def stats(campaign: Campaign, progress: Progress) -> dict[str, int]:
     """Return a count for each of KEYS. All but `pending`, the numbers that have not ended, add up to the total.
 
     `paused` counts the numbers that wait in a paused campaign. Canceled numbers count as `failed-no-attempt`, because
-    Exotel's API has no key for them. `failed-dnd` counts those on the do-not-call list that failed for it, tried or not.
-    `invalid` stays zero: such numbers are refused at creation.
+    Exotel's API has no key for them. `failed-dnd` counts those that failed for being on the do-not-call list. `invalid`
+    stays zero: such numbers are refused at creation.
     """
     counts = dict.fromkeys(KEYS, 0)
     counts["created"] = progress.count(Status.CREATED)

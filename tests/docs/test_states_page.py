@@ -35,7 +35,7 @@ def test_every_end_of_a_number_and_every_key_of_its_stats_is_explained():
     rows = table(section(SEEN, "Number"))
     assert {row[0] for row in rows} == {"", *Call.ENDED}
     explained = {key.strip("`") for row in rows for key in row[1].split(", ")}
-    assert explained | {"pending", "failed-dnd", "invalid"} == set(stats.KEYS)
+    assert explained | {"pending", "invalid"} == set(stats.KEYS)
 
 
 def test_every_state_of_an_attempt_that_a_client_sees_is_explained():
