@@ -76,7 +76,9 @@ def test_a_campaign_that_ends_before_it_starts():
         ("call_has_an_end_exactly_when_ended", {}, {"status": "failed"}),
         ("call_has_an_end_exactly_when_ended", {"completed": True}, {"ended_at": None}),
         ("call_waiting_for_a_retry_knows_when", {"retrying": True}, {"next_attempt_at": None}),
-        ("call_waiting_for_a_retry_knows_when", {}, {"next_attempt_at": timezone.now()}),
+        ("call_waiting_for_a_retry_knows_when", {"completed": True}, {"next_attempt_at": timezone.now()}),
+        ("call_not_attempted_waits_for_a_rule_only", {}, {"next_attempt_at": timezone.now()}),
+        ("call_not_attempted_waits_for_a_rule_only", {}, {"rule": "do-not-call"}),
         ("call_created_or_canceled_was_never_attempted", {}, {"attempts_made": 1}),
         ("call_completed_was_answered", {"completed": True}, {"last_outcome": "busy"}),
     ],
@@ -177,4 +179,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 5 + 15 + 4 + 8
+    assert len(names) == 5 + 15 + 5 + 8
