@@ -5,7 +5,8 @@ from django.utils import timezone
 
 from campaigns import progress, schedule
 from campaigns.models import Call
-from contacts import address_book, do_not_call
+from contacts import address_book
+from contacts.models import DoNotCall
 from dialer.models import CallAttempt
 from reports.stats import stats
 from tests.conftest import NUMBERS, states
@@ -78,7 +79,7 @@ def test_a_retry_is_refused_that_was_allowed_at_the_first_attempt(rig):
 def put_on_the_list(rig, number, of_all=False):
     """Put it there as an import would, without ending the calls that wait."""
     account = None if of_all else rig.account
-    do_not_call.DoNotCall.objects.create(account=account, number=number, source="csv", added_at=timezone.now())
+    DoNotCall.objects.create(account=account, number=number, source="csv", added_at=timezone.now())
 
 
 def told(campaign):
@@ -122,9 +123,7 @@ def test_a_number_that_is_listed_during_its_call_gets_no_retry(rig):
 
 
 def test_another_accounts_list_holds_nobody(rig):
-    do_not_call.DoNotCall.objects.create(
-        account=CallerIdFactory().account, number=A, source="csv", added_at=timezone.now()
-    )
+    DoNotCall.objects.create(account=CallerIdFactory().account, number=A, source="csv", added_at=timezone.now())
     rig.campaign([A])
     rig.tick()
     assert rig.rings() == [A]
