@@ -1,4 +1,7 @@
-"""The admin pages of contacts, lists and CSV uploads. They are read-only: the API creates, fills and deletes lists."""
+"""The admin pages of contacts, lists and CSV uploads; that of the do-not-call list is in `do_not_call_admin`.
+
+They are read-only: the API creates, fills and deletes lists.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +15,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.admin_kit import LargeTableAdmin, ReadOnlyAdmin
-from contacts import lists
+from contacts import do_not_call_admin, lists  # noqa: F401 -- do_not_call_admin registers its page
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
 from core.admin_kit import NOTHING, WordSearch, badge, link
 from core.ids import wire_id

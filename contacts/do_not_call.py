@@ -4,11 +4,12 @@ The dialer asks `listed` when it claims calls and again before each is placed. S
 for the next call; the signal `numbers_listed` ends the calls that wait, for the figures' sake.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from accounts import audit
 from accounts.audit import Actor, Subject, Verb
@@ -89,7 +90,12 @@ class Addition:
 
 
 def add(
-    account: Account | None, numbers: Sequence[str], *, source: str, actor: Actor, note: str = ""
+    account: Account | None,
+    numbers: Sequence[str],
+    *,
+    source: str,
+    actor: Actor,
+    notes: Mapping[str, str] | None = None,
 ) -> list[Addition]:
     """Add numbers to the list of an account, or of all; one that is there stays as it is.
 
@@ -97,6 +103,7 @@ def add(
 
     Args:
         account: None for all accounts.
+        notes: by number, for people; of those that have one.
 
     Returns:
         An entry for each of the numbers, in their order. Of two equal ones the first counts as new.
@@ -107,13 +114,11 @@ def add(
     with transaction.atomic():
         # Again, where somebody removes one of them at this moment.
         while missing := sorted(set(numbers) - stored.keys()):
-            new |= _insert(account, missing, source, note, now)
+            new |= _insert(account, missing, source, notes or {}, now)
             stored |= {entry.number: entry for entry in _locked(account, missing)}
         if new:
-            _record(actor, Verb.CREATED, account, sorted(new), what=str(Source(source).label))
-            signals.numbers_listed.send(
-                DoNotCall, account_id=account.pk if account else None, numbers=sorted(new), at=now
-            )
+            audit.record(actor, Verb.CREATED, _subject(account, sorted(new)), what=str(Source(source).label))
+            tell(account, sorted(new), Listing(source, "", None, now, account is None))
     additions = []
     for number in numbers:
         additions.append(Addition(stored[number], number in new))
@@ -121,29 +126,65 @@ def add(
     return additions
 
 
-def remove(entry: DoNotCall, *, reason: str, actor: Actor) -> None:
-    """Take a number off its list: it may be called again.
+def load(account: Account, numbers: Collection[str], now: datetime) -> int:
+    """Add numbers of a CSV file, whose upload is audited. Returns how many the list did not have."""
+    with transaction.atomic():
+        new = _insert(account, sorted(numbers), Source.CSV, {}, now)
+        if new:
+            tell(account, sorted(new), Listing(Source.CSV, "", None, now, for_all=False))
+    return len(new)
+
+
+def entries_of(account: Account, number: str) -> "QuerySet[DoNotCall]":
+    """Return the entries that keep this account from calling a number: its own, and the one for all."""
+    return DoNotCall.objects.filter(Q(account=account) | Q(account=None), number=number)
+
+
+def remove(entries: Sequence[DoNotCall], *, reason: str, actor: Actor) -> None:
+    """Take numbers off their lists: they may be called again.
 
     Args:
-        reason: why, for the audit.
+        entries: with their accounts loaded.
+        reason: why, for the audit, which has an entry for each of them.
     """
+    subjects = [_subject(entry.account, [entry.number], str(entry.pk)) for entry in entries]
     with transaction.atomic():
-        _record(actor, Verb.DELETED, entry.account, [entry.number], what=reason)
-        entry.delete()
+        audit.record(actor, Verb.DELETED, *subjects, what=reason)
+        DoNotCall.objects.filter(pk__in=[entry.pk for entry in entries]).delete()
 
 
-def _insert(account: Account | None, numbers: Sequence[str], source: str, note: str, now: datetime) -> set[str]:
+def _insert(
+    account: Account | None, numbers: Sequence[str], source: str, notes: Mapping[str, str], now: datetime
+) -> set[str]:
     """Insert the numbers that the list lacks, and return those. Two requests take them in the same order."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO contacts_donotcall (account_id, number, source, registry, note, added_at)
-            SELECT %s, number, %s, '', %s, %s FROM unnest(%s::text[]) AS given (number)
+            SELECT %s, number, %s, '', note, %s FROM unnest(%s::text[], %s::text[]) AS given (number, note)
             ON CONFLICT DO NOTHING RETURNING number
             """,
-            [account.pk if account else None, source, note, now, list(numbers)],
+            [
+                account.pk if account else None,
+                source,
+                now,
+                list(numbers),
+                [notes.get(number, "") for number in numbers],
+            ],
         )
         return {number for (number,) in cursor.fetchall()}
+
+
+def tell(account: Account | None, numbers: Collection[str], entry: Listing) -> None:
+    """Tell of numbers that have just come on the list, in the transaction that adds them.
+
+    Args:
+        entry: of any of them.
+    """
+    account_id = account.pk if account else None
+    signals.numbers_listed.send(
+        DoNotCall, account_id=account_id, numbers=numbers, reason=entry.reason, at=entry.added_at
+    )
 
 
 def _locked(account: Account | None, numbers: Collection[str]) -> Sequence[DoNotCall]:
@@ -152,8 +193,8 @@ def _locked(account: Account | None, numbers: Collection[str]) -> Sequence[DoNot
     return list(entries.order_by("number").select_for_update(no_key=True))
 
 
-def _record(actor: Actor, verb: Verb, account: Account | None, numbers: Sequence[str], what: str) -> None:
-    """Record one entry however many numbers. A single one is masked: entries outlive the numbers."""
+def _subject(account: Account | None, numbers: Sequence[str], pk: str = "") -> Subject:
+    """Describe numbers for the audit. A single one is masked: entries outlive the numbers."""
     name = phone_numbers.masked(numbers[0]) if len(numbers) == 1 else f"{len(numbers):,} numbers"
     whose = "" if account else " of all accounts"
-    audit.record(actor, verb, Subject(DoNotCall, f"{name} on the do-not-call list{whose}", account), what=what)
+    return Subject(DoNotCall, f"{name} on the do-not-call list{whose}", account, pk)

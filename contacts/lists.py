@@ -244,7 +244,7 @@ def require_loaded(lists: Collection[ContactList]) -> None:
     )
     if upload := loading.first():
         raise Conflict(
-            f"the list {upload.contact_list.name[:100]} ({wire_id(upload.contact_list_id)}) is still being loaded,"
+            f"the list {upload.filled_list.name[:100]} ({wire_id(upload.contact_list_id)}) is still being loaded,"
             f" {upload.rows_total:,} rows so far: wait until the upload {wire_id(upload.pk)} is completed"
         )
 

@@ -192,7 +192,10 @@ class ListEntry(models.Model):
 
 
 class CsvUpload(models.Model):
-    """A CSV file that is loaded into a list: how far it has been read, and the counts of its rows."""
+    """A CSV file that is loaded into a list: how far it has been read, and the counts of its rows.
+
+    One without a list is loaded into the account's do-not-call list.
+    """
 
     class Status(models.TextChoices):
         IN_PROGRESS = "in-progress", "in progress"
@@ -201,7 +204,14 @@ class CsvUpload(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="csv_uploads")
-    contact_list = models.ForeignKey(ContactList, on_delete=models.CASCADE, related_name="uploads")
+    contact_list = models.ForeignKey(
+        ContactList,
+        on_delete=models.CASCADE,
+        related_name="uploads",
+        null=True,
+        blank=True,
+        help_text="Empty: the do-not-call list.",
+    )
     number = models.PositiveIntegerField(
         default=0,
         help_text="Of a dynamic list: its place among the list's uploads, from 1. Mended rejected rows share the last.",
@@ -260,6 +270,12 @@ class CsvUpload(models.Model):
 
     def __str__(self) -> str:
         return self.file_name or str(self.id)
+
+    @property
+    def filled_list(self) -> ContactList:
+        """Return the list of an upload of contacts."""
+        assert self.contact_list is not None
+        return self.contact_list
 
 
 class CsvPiece(models.Model):

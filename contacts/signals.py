@@ -6,8 +6,8 @@ from django.dispatch import Signal
 # Conflict, and the list stays.
 list_deletion_requested = Signal()
 
-# Arguments: account_id (None: all accounts), numbers (in E.164) and at. Sent inside the transaction that puts them on
-# the do-not-call list.
+# Arguments: account_id (None: all accounts), numbers (in E.164), reason and at. Sent inside the transaction that puts
+# them on the do-not-call list.
 numbers_listed = Signal()
 
 # Argument: contact. Sent inside the transaction that is about to delete it.

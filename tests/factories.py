@@ -5,7 +5,7 @@ True)`. A factory also builds the rows that its row needs, in matching states: t
 progress, and its campaign is running. Without a trait, a campaign starts in an hour and a call has no attempt yet.
 """
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -21,7 +21,7 @@ from accounts.second_factor_devices import AuthenticatorApp
 from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
-from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry, RejectedRow
+from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, DoNotCall, ListEntry, RejectedRow
 from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
@@ -433,6 +433,20 @@ class ContactFactory(ModelFactory):
     account = SubFactory(AccountFactory)
     number = Sequence(lambda n: f"+9197{n:08d}")
     first_name = Sequence(lambda n: f"Asha {n}")
+
+
+class DoNotCallFactory(ModelFactory):
+    class Meta:
+        model = DoNotCall
+
+    account = SubFactory(AccountFactory)
+    number = Sequence(lambda n: f"+9196{n:08d}")
+    source = "api"
+    added_at = _ago(minutes=1)
+
+    class Params:
+        for_all = Trait(account=None)
+        of_registry = Trait(account=None, source="registry", registry="ncpr", registry_date=date(2026, 3, 1))
 
 
 class ContactListFactory(ModelFactory):

@@ -12,7 +12,7 @@ from core.ids import wire_id
 
 class CsvUploadSummary(ResponseSerializer):
     upload_id = WireId(source="pk")
-    list_sid = WireId(source="contact_list_id")
+    list_sid = WireId("Null for the do-not-call list.", source="contact_list_id", allow_null=True)
     url = Text("Where to see its progress.")
 
     def get_url(self, upload: CsvUpload) -> str:
@@ -35,7 +35,7 @@ class CsvStats(ResponseSerializer):
 
 class CsvStatus(ResponseSerializer):
     upload_id = WireId(source="pk")
-    list_sid = WireId(source="contact_list_id")
+    list_sid = WireId("Null for the do-not-call list.", source="contact_list_id", allow_null=True)
     status = Text("in-progress, completed or failed")
     stats = CsvStats(source="*")
     rejected_rows_url = Text("Null where no row was rejected.", allow_null=True)

@@ -105,6 +105,21 @@ def column_choice(form: Form) -> ColumnChoice:
     return ColumnChoice(is_dynamic, _columns(form, is_dynamic=is_dynamic), _switch(form, "ignore_columns") or False)
 
 
+def number_column(form: Form) -> str:
+    """Return how a file for the do-not-call list spells the column of its numbers; "" where its name says it."""
+    columns = _columns(form, is_dynamic=False)
+    if others := sorted(columns.keys() - {"number"}):
+        raise InvalidRequest(f"'columns': {printable(others[0])} is not kept with a number: name only number")
+    return columns.get("number", "")
+
+
+def required_file(form: Form) -> "UploadedFile[Any]":
+    """Return the file. Raises InvalidRequest where there is none."""
+    if form.file is None:
+        raise InvalidRequest(f"'{FILE_PART}' is mandatory: send the file itself in this part of the form")
+    return form.file
+
+
 def allows_blanks(form: Form) -> bool | None:
     """Return whether rows may have no value for a column; None where the form does not say it."""
     return _switch(form, "allow_blanks")

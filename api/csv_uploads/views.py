@@ -18,7 +18,6 @@ from api.http.parsers import printable
 from contacts.csv_uploads import intake, rejected_rows
 from contacts.models import CsvUpload
 from core import ids
-from core.errors import InvalidRequest
 from core.ids import wire_id
 
 TAGS = ["CSV uploads"]
@@ -70,16 +69,41 @@ class CsvUploadView(CsvView):
         form = upload_form.receive(request._request)
         name = upload_form.list_name(form)
         choice = upload_form.column_choice(form)
-        if form.file is None:
-            raise InvalidRequest("'file_name' is mandatory: send the file itself in this part of the form")
+        file = upload_form.required_file(form)
         upload = intake.receive(
             self.account,
-            form.file,
+            file,
             actor=self.actor,
             list_name=name,
             choice=choice,
-            file_name=form.file.name or "",
+            file_name=file.name or "",
             allows_blanks=upload_form.allows_blanks(form),
+        )
+        return self.respond(CsvUploadTaken, [upload])
+
+
+class DoNotCallForm(serializers.Serializer):  # type: ignore[type-arg]
+    # Described only: upload_form reads it.
+    file_name = serializers.FileField(help_text="The file itself: CSV, or an .xlsx workbook.")
+    columns = serializers.CharField(
+        required=False, help_text='Where no column is named number: which one it is, as in {"number": "Phone 1"}.'
+    )
+
+
+class DoNotCallUploadView(CsvView):
+    @extend_schema(
+        operation_id="upload_do_not_call",
+        request={"multipart/form-data": DoNotCallForm},
+        responses=openapi.responses(CsvUploadTaken, 413, bad=CsvErrors),
+        tags=["Do not call"],
+    )
+    def post(self, request: Request, account_sid: str) -> Response:
+        """Add the numbers of a file. Each is in force as soon as its row is loaded."""
+        form = upload_form.receive(request._request)
+        number_column = upload_form.number_column(form)
+        file = upload_form.required_file(form)
+        upload = intake.receive_do_not_call(
+            self.account, file, actor=self.actor, number_column=number_column, file_name=file.name or ""
         )
         return self.respond(CsvUploadTaken, [upload])
 

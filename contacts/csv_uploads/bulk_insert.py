@@ -137,7 +137,7 @@ def _copy_contacts(cursor: CursorWrapper, account_id: int, contacts: Sequence[tu
 def _copy_entries(cursor: CursorWrapper, upload: CsvUpload, rows: Sequence[CopyRow], ids: dict[str, str]) -> None:
     """Add entries whose contacts no list can have yet."""
     begin = f"{upload.contact_list_id}\t"
-    if upload.contact_list.type == ContactList.Type.DYNAMIC:
+    if upload.filled_list.type == ContactList.Type.DYNAMIC:
         columns = "contact_list_id, contact_id, values, values_digest, upload_number, line"
         lines = [f"{begin}{ids[row.number]}\t{row.values}\t{row.digest}\t{upload.number}\t{row.line}\n" for row in rows]
     else:
@@ -151,7 +151,7 @@ def _merge_entries(cursor: CursorWrapper, upload: CsvUpload, rows: Sequence[Copy
     lines = [f"{row.line}\t{ids[row.number]}\t{row.values}\t{row.digest}\n" for row in rows]
     _copy(cursor, "csv_rows", lines)
     params: dict[str, Any] = {"list": upload.contact_list_id, "number": upload.number}
-    if upload.contact_list.type == ContactList.Type.DYNAMIC:
+    if upload.filled_list.type == ContactList.Type.DYNAMIC:
         cursor.execute(_REPLACE_ENTRIES if _has_rows_of_others(upload) else _STORE_ENTRIES, params)
         inserted = Inserted(*cursor.fetchone())
     else:

@@ -6,14 +6,14 @@ from typing import IO
 from django.db import transaction
 
 from accounts import audit
-from accounts.audit import Actor
+from accounts.audit import Actor, Subject
 from accounts.models import Account
 from contacts import lists
 from contacts.csv_uploads import stored_file
 from contacts.csv_uploads.columns import ColumnChoice, Layout, layout_of
 from contacts.csv_uploads.source import Received
 from contacts.csv_uploads.upload_states import enqueue_turn
-from contacts.models import ContactList, CsvUpload
+from contacts.models import ContactList, CsvUpload, DoNotCall
 from core.errors import Conflict
 
 
@@ -61,6 +61,36 @@ def receive(
         )
         stored_file.store(upload, received.content())
         audit.record(actor, audit.Verb.UPLOADED, contact_list, what=f"{size:,} bytes: {upload.file_name}")
+        transaction.on_commit(enqueue_turn)
+    return upload
+
+
+def receive_do_not_call(
+    account: Account, file: IO[bytes], *, actor: Actor, number_column: str = "", file_name: str = ""
+) -> CsvUpload:
+    """Store a file whose numbers are to be loaded into the account's do-not-call list. Other columns are left out.
+
+    Args:
+        number_column: how the header spells the column of the numbers; "" where its name says it.
+        account, file, actor, file_name: as for `receive`.
+
+    Raises:
+        FileRefused: the file can't be read, or no column has the numbers.
+    """
+    received = Received(file, account.region)
+    names = {"number": number_column} if number_column else {}
+    layout = layout_of(received.header(), ColumnChoice(is_dynamic=False, names=names, ignores_others=True))
+    size = file.seek(0, io.SEEK_END)
+    with transaction.atomic():
+        upload = CsvUpload.objects.create(
+            account=account,
+            file_name=file_name[:255],
+            size_bytes=size,
+            columns=[name if name == "number" else "" for name in layout.columns],
+        )
+        stored_file.store(upload, received.content())
+        subject = Subject(DoNotCall, "the do-not-call list", account)
+        audit.record(actor, audit.Verb.UPLOADED, subject, what=f"{size:,} bytes: {upload.file_name}")
         transaction.on_commit(enqueue_turn)
     return upload
 

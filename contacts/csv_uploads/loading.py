@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from contacts import destinations, lists
+from contacts import destinations, do_not_call, lists
 from contacts.csv_uploads import bulk_insert, upload_states
 from contacts.csv_uploads.bulk_insert import CopyRow
 from contacts.csv_uploads.columns import Layout
@@ -75,7 +75,7 @@ def load(upload_id: UUID, seconds: float = math.inf) -> None:
 
 
 def _is_dynamic(upload: CsvUpload) -> bool:
-    return upload.contact_list.type == ContactList.Type.DYNAMIC
+    return upload.contact_list is not None and upload.contact_list.type == ContactList.Type.DYNAMIC
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class _Batch:
 def _load_rows(upload: CsvUpload, seconds: float) -> bool:
     """Load batches for so long. Returns whether the file has come to its end."""
     batches = _open_files.take(upload) or _batches(upload, *open_stored(upload))
-    room = lists.MAX_ENTRIES - lists.sizes([upload.contact_list_id])[upload.contact_list_id]
+    room = _room(upload)
     until = None
     for batch in batches:
         # Opening a large workbook may take longer than a turn, which then has its time all the same.
@@ -120,6 +120,13 @@ def _load_rows(upload: CsvUpload, seconds: float) -> bool:
             _open_files.keep(upload, batches)
             return False
     return True
+
+
+def _room(upload: CsvUpload) -> float:
+    """Return how many entries its list may still get. The do-not-call list may grow without end."""
+    if upload.contact_list_id is None:
+        return math.inf
+    return lists.MAX_ENTRIES - lists.sizes([upload.contact_list_id])[upload.contact_list_id]
 
 
 class _OpenFiles:
@@ -150,8 +157,10 @@ _open_files = _OpenFiles()
 def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch]:
     """Yield the rows in batches. A line that can't be read comes with the rows before it, which are stored first."""
     dynamic = _is_dynamic(upload)
-    region, called = upload.account.region, destinations.of_account(upload.account)
-    rule = ValueRule(allows_blanks=upload.contact_list.allows_blanks) if dynamic else None
+    region = upload.account.region
+    # A number that the account does not call may be listed as one not to call, too.
+    called = destinations.of_account(upload.account) if upload.contact_list else None
+    rule = ValueRule(allows_blanks=upload.contact_list.allows_blanks) if upload.contact_list and dynamic else None
     parsed: list[Row | Rejected] = []
     stored = place = lines.bytes_read, lines.lines_read
     try:
@@ -183,7 +192,7 @@ def _batch(parsed: Sequence[Row | Rejected], place: tuple[int, int], *, dynamic:
     )
 
 
-def _store(upload: CsvUpload, batch: _Batch, room: int) -> bulk_insert.Inserted:
+def _store(upload: CsvUpload, batch: _Batch, room: float) -> bulk_insert.Inserted:
     """Store a batch in one transaction.
 
     Raises:
@@ -191,13 +200,13 @@ def _store(upload: CsvUpload, batch: _Batch, room: int) -> bulk_insert.Inserted:
         _TakenOver: the upload is another worker's now.
     """
     with transaction.atomic():
-        if _is_dynamic(upload):
+        if upload.contact_list_id and _is_dynamic(upload):
             # Of two uploads with the same number, the second to come here must see what the first has stored.
             lists.lock_against_loading(upload.contact_list_id)
         current = CsvUpload.objects.select_for_update(of=("self",), no_key=True).get(pk=upload.pk)
         if current.status != CsvUpload.Status.IN_PROGRESS or current.bytes_read != upload.bytes_read:
             raise _TakenOver
-        inserted = bulk_insert.insert(upload, batch.rows)
+        inserted = _insert(upload, batch.rows)
         if inserted.growth > max(room, 0):
             raise FileRefused(
                 f"line {batch.line}: with the rows from here on, the list would have more than"
@@ -215,3 +224,9 @@ def _store(upload: CsvUpload, batch: _Batch, room: int) -> bulk_insert.Inserted:
         upload.heard_at, upload.idle_starts = clocks.now(), 0
         upload.save()
     return inserted
+
+
+def _insert(upload: CsvUpload, rows: Sequence[CopyRow]) -> bulk_insert.Inserted:
+    if upload.contact_list_id is None:
+        return bulk_insert.Inserted(do_not_call.load(upload.account, {row.number for row in rows}, clocks.now()))
+    return bulk_insert.insert(upload, rows)

@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='csv_uploads', to='accounts.account')),
-                ('contact_list', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='contacts.contactlist')),
+                ('contact_list', models.ForeignKey(blank=True, help_text='Empty: the do-not-call list.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='contacts.contactlist')),
             ],
             options={
                 'verbose_name': 'CSV upload',

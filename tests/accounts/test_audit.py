@@ -231,6 +231,7 @@ def test_commands_name_the_user_of_the_operating_system(monkeypatch, capsys):
 AUDITED_COMMANDS = {
     *("create_account", "create_key", "create_trunk", "create_flow", "rotate_key", "revoke_key"),
     "reset_second_factor",
+    "do_not_call",
 }
 # Commands that change nothing that a person owns, and why.
 OTHER_COMMANDS = {
@@ -251,6 +252,8 @@ def test_every_command_of_ours_is_audited_or_has_a_reason_not_to_be():
 def test_every_command_that_changes_something_leaves_an_entry(tmp_path, monkeypatch):
     flow = tmp_path / "flow.json"
     flow.write_text('{"steps": [{"say": "There is no class tomorrow."}]}')
+    registry = tmp_path / "registry.csv"
+    registry.write_text("+919810012345\n")
     monkeypatch.setattr("sys.stdin", io.StringIO("a token\n"))
     AccountFactory(sid="acme")
     for number in range(2):
@@ -264,6 +267,7 @@ def test_every_command_that_changes_something_leaves_an_entry(tmp_path, monkeypa
         "rotate_key": ["key-0"],
         "revoke_key": ["key-1"],
         "reset_second_factor": ["ravi"],
+        "do_not_call": ["import", str(registry), "--kind", "ncpr", "--date", "2026-03-01"],
     }
     assert set(given) == AUDITED_COMMANDS
     for name, arguments in given.items():

@@ -28,6 +28,7 @@ from tests.factories import (
     ApiKeyFactory,
     AuthenticatorAppFactory,
     CampaignFactory,
+    DoNotCallFactory,
     TrunkFactory,
     WebhookDeliveryFactory,
 )
@@ -66,6 +67,7 @@ ACTIONS: dict[str, Any] = {
     "complete_campaigns": lambda: CampaignFactory(paused=True),
     "archive_campaigns": lambda: CampaignFactory(completed=True),
     "delete_campaigns": CampaignFactory,
+    "remove_numbers": DoNotCallFactory,
     **dict.fromkeys(("enable_tasks", "disable_tasks", "toggle_tasks", "delete_selected"), None),
 }
 # Runs a task of this server out of turn: it needs the broker, and is recorded like the actions beside it.
@@ -212,6 +214,7 @@ def test_an_action_is_recorded_for_each_row(admin_client, rf, admin_user, action
     model = next(model for model, page in PAGES.items() if action in page.get_actions(request))
     rows = [ACTIONS[action]() if ACTIONS[action] else _named(model, n) for n in range(2)]
     chosen = {"action": action, "_selected_action": [row.pk for row in rows], "post": "yes"}
+    chosen["reason"] = "asked to be called again"
     chosen["confirmed"] = action.removesuffix("_campaigns")
     with written_tables() as tables:
         response = admin_client.post(_address(model, "changelist"), chosen)

@@ -52,13 +52,13 @@ def stats(api: Api, upload: CsvUpload) -> tuple[int, int, int, int]:
 
 
 def listed(upload: CsvUpload) -> list[tuple[str, str]]:
-    entries = upload.contact_list.entries.order_by("upload_number", "line", "id")
+    entries = upload.filled_list.entries.order_by("upload_number", "line", "id")
     return list(entries.values_list("contact__number", "values__Fee"))
 
 
 def heard(api: Api, upload: CsvUpload, **options: bool) -> list[tuple[str, str]]:
     """Return what a new campaign of the list reads to whom."""
-    campaign = api.create(numbers=..., lists=[upload.contact_list_id.hex], campaign_type="dynamic", **options).data
+    campaign = api.create(numbers=..., lists=[upload.filled_list.pk.hex], campaign_type="dynamic", **options).data
     return list(Call.objects.filter(campaign=campaign["id"]).order_by("id").values_list("number", "variables__Fee"))
 
 
@@ -146,8 +146,8 @@ def test_another_list_and_another_accounts_stay_as_they_are(api, other):
 
 def test_a_contact_that_was_removed_from_the_list_comes_back_with_the_new_file(api):
     upload = load(take(api, [(A, "100")]))
-    contact = upload.contact_list.entries.get().contact_id
-    api.delete(f"/lists/{upload.contact_list_id.hex}/contacts/{contact.hex}")
+    contact = upload.filled_list.entries.get().contact_id
+    api.delete(f"/lists/{upload.filled_list.pk.hex}/contacts/{contact.hex}")
     assert stats(api, load(take(api, [(A, "200")]))) == (1, 0, 0, 0)
 
 
@@ -185,7 +185,7 @@ def test_a_campaign_does_not_take_half_of_an_upload_that_begins_at_that_moment(a
         take(api, [(A, "2")])
 
     monkeypatch.setattr(lists, "require_loaded", require_loaded)
-    response = api.create(numbers=..., lists=[upload.contact_list_id.hex], campaign_type="dynamic")
+    response = api.create(numbers=..., lists=[upload.filled_list.pk.hex], campaign_type="dynamic")
     assert response.is_refused(409, "send the request again")
     assert not Call.objects.exists()
 
@@ -245,7 +245,7 @@ names = count()
 def test_in_whatever_order_uploads_are_loaded_the_latest_of_a_number_counts(api, monkeypatch, uploads, order, batch):
     monkeypatch.setattr(loading, "BATCH", batch)
     taken = [take(api, rows, name=f"list {next(names)}") for rows in uploads[:1]]
-    taken += [take(api, rows, name=taken[0].contact_list.name) for rows in uploads[1:]]
+    taken += [take(api, rows, name=taken[0].filled_list.name) for rows in uploads[1:]]
     waiting = list(taken)
     order.shuffle(waiting)
     for upload in waiting:

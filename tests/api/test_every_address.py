@@ -41,6 +41,7 @@ from tests.factories import (
     ContactListFactory,
     CsvUploadFactory,
     CustomFieldFactory,
+    DoNotCallFactory,
     FlowFactory,
     IdempotentRequestFactory,
     ListEntryFactory,
@@ -58,6 +59,7 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 WRITTEN_ONLY = {
     "v2/accounts/<str:account_sid>/contacts/csv-upload",
+    "v2/accounts/<str:account_sid>/do-not-call/csv-upload",
     "v2/accounts/<str:account_sid>/lists/<str:list_sid>/contacts/<str:contact_sid>",
 }
 # Public, and without data of any account.
@@ -141,6 +143,7 @@ def tenant(name: str, digit: int) -> Tenant:
     ListEntryFactory(contact_list=contact_list, contact=contact)
     upload = CsvUploadFactory(account=account, contact_list=contact_list, completed=True, file_name=f"{name}.csv")
     RejectedRowFactory(upload=upload, cells=[f"row of {name}"])
+    listed = DoNotCallFactory(account=account, number=f"+91985555550{digit}", note=f"asked {name}")
     webhook = WebhookDeliveryFactory(campaign=running, given_up=True, url=f"https://client.example/{name}?key=k")
     WebhookTryFactory(delivery=webhook, response=f"the receiver of {name}")
     IdempotentRequestFactory(account=account, response=f'"a response to {name}"')
@@ -157,8 +160,12 @@ def tenant(name: str, digit: int) -> Tenant:
         report_url(over.pk),
     ]
     uploads = {"upload_id": upload.pk.hex, "webhook_id": webhook.webhook_id.hex}
-    lists = {"contact_sid": contact.pk.hex, "list_sid": contact_list.pk.hex}
-    others = {"account_sid": name, "campaign_id": running.pk.hex, "exophone_sid": exophone_sid(caller_id)}
+    lists = {"contact_sid": contact.pk.hex, "list_sid": contact_list.pk.hex, "number": listed.number}
+    others = {
+        "account_sid": name,
+        "campaign_id": running.pk.hex,
+        "exophone_sid": exophone_sid(caller_id),
+    }
     return Tenant(
         account,
         Api(account, made.key, made.token),
@@ -167,6 +174,7 @@ def tenant(name: str, digit: int) -> Tenant:
         {
             *(name, caller_id.number, account.webhook_secret.reveal(), made.key),
             *(row.number for row in account.contacts.all()),
+            *(row.number for row in account.do_not_call.all()),
             *(call.number for campaign in account.campaigns.all() for call in campaign.calls.all()),
             *(row.pk.hex for row in (running, reading, over, attempt, contact, contact_list, upload)),
             webhook.webhook_id.hex,
@@ -211,6 +219,8 @@ def filled(address: str, values: dict[str, str]) -> str:
 
 def body_for(address: str, its: dict[str, str]) -> dict[str, Any]:
     """Return a body that would change something if its objects were the client's own."""
+    if "/do-not-call" in address:
+        return {"do_not_call": [{"number": "+919855555559"}], "reason": "asked again"}
     if "/contacts" in address and "lists/" in address:
         return {"contact_references": [{"contact_sid": its["contact_sid"]}]}
     if "/contacts" in address:

@@ -43,6 +43,7 @@ def test_every_operation_names_its_errors_and_its_credentials(document):
 CONTACT = {"number": "+919810012345", "first_name": "Asha"}
 CAMPAIGN = {"name": "No class", "caller_id": "08012345678", "from": ["+919810012345"]}
 CAMPAIGNS, CONTACTS, LISTS = (f"/v2/accounts/{{account_sid}}/{name}" for name in ("campaigns", "contacts", "lists"))
+DO_NOT_CALL = "/v2/accounts/{account_sid}/do-not-call"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,8 @@ CAMPAIGNS, CONTACTS, LISTS = (f"/v2/accounts/{{account_sid}}/{name}" for name in
         ("post", CONTACTS, CONTACT),
         ("put", f"{CONTACTS}/{{contact_sid}}", {"contacts": [CONTACT]}),
         ("put", f"{CONTACTS}/{{contact_sid}}", CONTACT),
+        ("post", DO_NOT_CALL, {"do_not_call": [{"number": "+919810012345"}]}),
+        ("post", DO_NOT_CALL, {"number": "+919810012345", "note": "by mail"}),
         ("post", LISTS, {"lists": [{"name": "parents"}]}),
         ("post", LISTS, {"name": "parents"}),
         ("put", f"{LISTS}/{{list_sid}}", {"lists": [{"name": "parents"}]}),

@@ -17,9 +17,9 @@ def key_was_used(api):
     assert api.get("/campaigns").status == 200
 
 
-def statements(ask) -> list[str]:
+def statements(ask, status: int = 200) -> list[str]:
     with CaptureQueriesContext(connection) as context:
-        assert ask().status == 200
+        assert ask().status == status
     return [query["sql"] for query in context.captured_queries]
 
 

@@ -92,7 +92,7 @@ class TestUpload:
 
 class TestListSetting:
     def test_it_is_shown_and_changed(self, api):
-        path = f"/lists/{load(api, f'{A},Asha,1').contact_list_id.hex}"
+        path = f"/lists/{load(api, f'{A},Asha,1').filled_list.pk.hex}"
         assert api.get(path).data["allow_blanks"] is False
         assert api.put(path, {"allow_blanks": True}).data["allow_blanks"] is True
         assert load(api, f"{B},,1").rows_loaded == 1
@@ -101,7 +101,7 @@ class TestListSetting:
 
     @pytest.mark.parametrize("value", ["x", 5, [], {}])
     def test_a_value_that_is_neither_true_nor_false_is_refused(self, api, value):
-        path = f"/lists/{load(api, f'{A},Asha,1').contact_list_id.hex}"
+        path = f"/lists/{load(api, f'{A},Asha,1').filled_list.pk.hex}"
         assert api.put(path, {"allow_blanks": value}).is_refused(400, "'allow_blanks'")
 
     def test_a_static_list_has_no_such_setting(self, api):
@@ -121,7 +121,7 @@ class TestCampaign:
     @pytest.mark.parametrize("value", ["", "-", " . "])
     def test_a_blank_that_was_allowed_once_is_refused_where_the_text_names_it(self, api, value):
         upload = load(api, f"{A},Asha,500", f"{B},Mina,{value}", allow_blanks="true")
-        api.put(f"/lists/{upload.contact_list_id.hex}", {"allow_blanks": False})
+        api.put(f"/lists/{upload.filled_list.pk.hex}", {"allow_blanks": False})
         assert create(api).is_refused(400, "'read_via_text'", MASKED[B], "no value for Fee")
         assert Campaign.objects.count() == Call.objects.count() == 0
         assert create(api, "Dear @@Name.").data["id"]
@@ -159,7 +159,7 @@ class TestCampaign:
         upload = load(api, f"{A},Asha,500", f"{B},Mina,700")
         create(api)
         said = spoken()
-        api.put(f"/lists/{upload.contact_list_id.hex}", {"allow_blanks": True})
+        api.put(f"/lists/{upload.filled_list.pk.hex}", {"allow_blanks": True})
         load(api, f"{A},,", f"{B},{'m' * 255},1", f"{C},,5")
         assert spoken() == said == ["Dear Asha, 500 rupees are due.", "Dear Mina, 700 rupees are due."]
 

@@ -54,7 +54,7 @@ def counts(upload: CsvUpload) -> tuple[int, int, int, int]:
 
 
 def listed(upload: CsvUpload) -> list[str]:
-    return list(upload.contact_list.entries.order_by("id").values_list("contact__number", flat=True))
+    return list(upload.filled_list.entries.order_by("id").values_list("contact__number", flat=True))
 
 
 def test_rows_that_the_account_does_not_call_are_rejected(account):
@@ -110,7 +110,7 @@ def test_a_contact_of_the_account_is_put_into_the_list_and_stays_as_it_is(accoun
 def test_another_accounts_contact_is_another_contact(account):
     theirs = ContactFactory(number=numbers(1)[0])
     upload = loaded(account, csv_of([theirs.number]))
-    assert upload.contact_list.entries.get().contact.account == account
+    assert upload.filled_list.entries.get().contact.account == account
 
 
 def test_a_dynamic_row_is_a_duplicate_when_all_its_values_are(account):
@@ -166,7 +166,7 @@ def test_more_rows_than_the_limit_are_refused_with_the_line(account, small_batch
 def test_a_list_takes_no_more_than_it_may(account, small_batches, monkeypatch):
     monkeypatch.setattr("contacts.lists.MAX_ENTRIES", 4)
     upload = loaded(account, csv_of(numbers(7)))
-    assert (upload.status, upload.rows_loaded, upload.contact_list.entries.count()) == ("failed", 3, 3)
+    assert (upload.status, upload.rows_loaded, upload.filled_list.entries.count()) == ("failed", 3, 3)
     assert "line 5" in upload.error
 
 
@@ -370,7 +370,7 @@ def test_the_rejected_rows_are_taken_when_their_numbers_are_mended(account, kind
     upload = loaded(account, mended, kind=kind)
     assert counts(upload) == (1, 1, 0, 0)
     assert Contact.objects.get().first_name == "आशा"
-    values = upload.contact_list.entries.get().values
+    values = upload.filled_list.entries.get().values
     assert values == {"first_name": "आशा", "=Fee": "-5"} if kind == "dynamic" else Contact.objects.get().tag == "-5"
 
 

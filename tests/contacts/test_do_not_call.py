@@ -16,7 +16,7 @@ NUMBERS = [f"+9198100{n:05d}" for n in range(6)]
 
 
 def add(account, *numbers, source=Source.API, note=""):
-    return do_not_call.add(account, numbers, source=source, actor=ACTOR, note=note)
+    return do_not_call.add(account, numbers, source=source, actor=ACTOR, notes=dict.fromkeys(numbers, note))
 
 
 @pytest.mark.django_db
@@ -142,7 +142,7 @@ class TestRemoving:
     def test_lets_the_number_be_called_and_records_why(self):
         account = AccountFactory()
         [addition] = add(account, NUMBERS[0])
-        do_not_call.remove(addition.entry, reason="asked to be called again, by letter", actor=ACTOR)
+        do_not_call.remove([addition.entry], reason="asked to be called again, by letter", actor=ACTOR)
         assert listed(account.pk, NUMBERS) == {}
         entry = AuditEntry.objects.latest("pk")
         assert (entry.verb, entry.what) == ("deleted", "asked to be called again, by letter")
@@ -151,5 +151,5 @@ class TestRemoving:
     def test_leaves_the_list_of_others(self):
         account = AccountFactory()
         [own], _ = add(account, NUMBERS[0]), add(None, NUMBERS[0])
-        do_not_call.remove(own.entry, reason="a mistake", actor=ACTOR)
+        do_not_call.remove([own.entry], reason="a mistake", actor=ACTOR)
         assert listed(account.pk, NUMBERS)[NUMBERS[0]].for_all

@@ -203,7 +203,7 @@ class TestUploadsAtOnce:
         for upload in uploads:
             upload.refresh_from_db()
             assert (upload.status, upload.rows_loaded) == ("completed", len(NUMBERS))
-            assert upload.contact_list.entries.count() == len(NUMBERS)
+            assert upload.filled_list.entries.count() == len(NUMBERS)
 
     def test_a_contact_that_is_deleted_while_a_file_is_loaded_leaves_that_list_too(self, pool, gate):
         account = AccountFactory()
@@ -217,7 +217,7 @@ class TestUploadsAtOnce:
         opened.set()
         load.result(60)
         deletion.result(60)
-        assert upload.contact_list.entries.count() == len(NUMBERS) - 1
+        assert upload.filled_list.entries.count() == len(NUMBERS) - 1
         assert not Contact.objects.filter(number=known.number).exists()
 
     def test_a_contact_that_was_deleted_just_before_is_added_again(self, pool):
@@ -230,7 +230,7 @@ class TestUploadsAtOnce:
             wait_until_a_query_waits_for_a_lock()
         load.result(60)
         upload.refresh_from_db()
-        assert upload.rows_loaded == upload.contact_list.entries.count() == len(NUMBERS)
+        assert upload.rows_loaded == upload.filled_list.entries.count() == len(NUMBERS)
         assert Contact.objects.get(number=known.number).pk != known.pk
 
     def test_a_list_that_is_deleted_while_a_file_is_loaded_leaves_no_entries(self, pool, gate):
