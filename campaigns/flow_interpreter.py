@@ -37,6 +37,11 @@ class Play:
 
 
 @dataclass(frozen=True)
+class OptOut:
+    """Put the person called on the account's do-not-call list. Nothing is heard of it."""
+
+
+@dataclass(frozen=True)
 class HangUp:
     """End the call."""
 
@@ -83,7 +88,7 @@ class Ask:
     finish_key: str = ""
 
 
-Action = Say | Play | Connect | HangUp | Ask
+Action = Say | Play | Connect | OptOut | HangUp | Ask
 
 
 class NoSuchPlace(ValueError):
@@ -225,4 +230,9 @@ def _say(value: str | Mapping[str, str]) -> Say:
     return Say(value) if isinstance(value, str) else Say(**value)
 
 
-_ACTIONS: Mapping[str, Any] = {"say": _say, "play": Play, "hangup": lambda _: HangUp()}
+_ACTIONS: Mapping[str, Any] = {
+    "say": _say,
+    "play": Play,
+    "opt_out": lambda _: OptOut(),
+    "hangup": lambda _: HangUp(),
+}

@@ -21,7 +21,17 @@ from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from core import failpoints
 from core.state_machine import Move
-from dialer import attempt_ends, attempt_states, calls_up, carrier_refs, channels, instant_failures, messages, signals
+from dialer import (
+    attempt_ends,
+    attempt_states,
+    calls_up,
+    carrier_refs,
+    channels,
+    instant_failures,
+    messages,
+    opt_outs,
+    signals,
+)
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
@@ -119,6 +129,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
         return 0
     _note_instant_failures(attempts, by_attempt, now)
     _tell_of_attempts(attempts)
+    opt_outs.store_ended(attempts)
     waits = _waits([attempt for attempt in attempts if not by_attempt[attempt.pk].is_resting], now)
     call_moves = [
         attempt_ends.call_move(attempt, by_attempt[attempt.pk], now, waits.get(attempt.call_id, timedelta()))

@@ -12,11 +12,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from campaigns import flow_interpreter, spoken_text
-from campaigns.flow_interpreter import Action, HangUp, NoSuchPlace
+from campaigns.flow_interpreter import Action, HangUp, NoSuchPlace, OptOut
 from campaigns.models import Call
 from core import signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, twiml_documents, views
+from dialer import carrier_accounts, carriers, inbox, links, opt_outs, twiml_documents, views
 from dialer.carriers.twiml import TwimlCarrier
 from dialer.models import CallAttempt
 
@@ -34,7 +34,7 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     """Respond with TwiML up to the next question. Keys that were pressed go to the inbox, like any other news."""
     if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):
         return _refused()
-    loaded = ("call__campaign__flow", "campaign__caller_id", "trunk", "carrier_account")
+    loaded = ("call__campaign__flow", "campaign__caller_id", "campaign__account", "trunk", "carrier_account")
     attempts = CallAttempt.objects.select_related(*loaded)
     attempt = get_object_or_404(attempts, pk=attempt_id)
     if not _is_genuine(request, attempt):
@@ -47,6 +47,8 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
         inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
     outcome = request.POST.get("DialCallStatus", "")
     actions = _actions(_document(attempt.call), request.GET.get("place", ""), pressed, outcome, attempt_id)
+    if any(isinstance(action, OptOut) for action in actions):
+        opt_outs.store(attempt.campaign.account, attempt.call.number, attempt.campaign)
     caller_id = attempt.campaign.caller_id.number
     text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")

@@ -1,0 +1,83 @@
+"""Whether keys alone tell that somebody came through an opt_out: as the interpreter would have it, and no further."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaigns.flow_interpreter import Ask, OptOut, pressed, start
+from campaigns.flow_opt_outs import asked_for
+from campaigns.flow_schema import validate_flow
+
+MENU = {
+    "steps": [
+        {
+            "gather": {
+                "attempts": 2,
+                "branches": {
+                    "1": [{"say": "Thank you"}],
+                    "9": [{"opt_out": True}, {"say": "You will not be called again"}],
+                    "0": [{"gather": {"branches": {"1": [{"opt_out": True}], "2": [{"hangup": True}]}}}],
+                },
+                "otherwise": [{"opt_out": True}],
+            }
+        },
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked"),
+    [
+        ("9", True),
+        ("1", False),
+        ("59", True),  # at the second attempt
+        ("55", True),  # otherwise
+        ("5", False),  # hung up at the second question, perhaps
+        ("", False),
+        ("01", True),
+        ("02", False),
+        ("0", False),
+        ("19", False),  # the 9 was pressed after the menu
+    ],
+)
+def test_keys_are_followed_as_far_as_they_go(keys, asked):
+    validate_flow(MENU)
+    assert asked_for(MENU, keys) is asked
+
+
+def test_a_finish_key_ends_a_question_before_all_its_keys():
+    inner = [{"gather": {"branches": {"9": [{"opt_out": True}]}}}]
+    flow = {"steps": [{"gather": {"digits": 4, "finish_key": "#", "branches": {"12": inner}}}]}
+    validate_flow(flow)
+    assert asked_for(flow, "129")
+    assert not asked_for(flow, "1239")
+
+
+def test_what_comes_behind_a_hangup_is_not_reached():
+    assert not asked_for({"steps": [{"hangup": True}, {"opt_out": True}]}, "1")
+    assert asked_for({"steps": [{"opt_out": True}, {"hangup": True}]}, "")
+
+
+steps: st.SearchStrategy[list[object]] = st.deferred(lambda: st.lists(step, min_size=1, max_size=3))
+step: st.SearchStrategy[object] = st.one_of(
+    st.sampled_from([{"say": "text"}, {"opt_out": True}, {"hangup": True}]),
+    st.fixed_dictionaries(
+        {
+            "gather": st.fixed_dictionaries(
+                {"branches": st.dictionaries(st.sampled_from("019"), steps, min_size=1, max_size=2)},
+                optional={"otherwise": steps, "attempts": st.integers(1, 2)},
+            )
+        }
+    ),
+)
+
+
+@given(steps, st.text("019*", max_size=6))
+def test_it_is_what_the_interpreter_does_with_these_keys(listed, keys):
+    document = {"steps": listed}
+    left, actions = keys, start(document)
+    done = list(actions)
+    while isinstance(ask := actions[-1], Ask) and left:
+        actions, left = pressed(document, ask.place, left[0]), left[1:]
+        done += actions
+    assert asked_for(document, keys) is any(isinstance(action, OptOut) for action in done)
