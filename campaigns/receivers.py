@@ -1,5 +1,6 @@
 """Receivers of the signals that the apps below send."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import QuerySet
@@ -8,10 +9,10 @@ from django.dispatch import receiver
 from accounts.carriers import CarrierKind
 from accounts.models import CallerId
 from accounts.signals import carrier_changing
-from campaigns import carrier_fit, removal
+from campaigns import carrier_fit, listed_calls, removal
 from campaigns.models import Call, Campaign
 from contacts.models import Contact, ContactList
-from contacts.signals import contact_deleted, list_deletion_requested
+from contacts.signals import contact_deleted, list_deletion_requested, numbers_listed
 from core import clocks
 from core.errors import Conflict
 from core.ids import wire_id
@@ -37,6 +38,11 @@ def leave_deleted_contacts_alone(contact: Contact, **_: Any) -> None:
         number=contact.number, campaign__account=contact.account_id, campaign__status__in=Campaign.OPEN
     )
     removal.take_out(calls.exclude(campaign__list_ids=[]), rule=removal.CONTACT_DELETED, at=clocks.now())
+
+
+@receiver(numbers_listed)
+def end_calls_to_listed_numbers(account_id: int | None, numbers: Collection[str], reason: str, **_: Any) -> None:
+    listed_calls.end(account_id, numbers, reason=reason, at=clocks.now())
 
 
 @receiver(carrier_changing)

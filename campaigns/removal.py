@@ -30,7 +30,9 @@ class Removed(NamedTuple):
     under_way: int
 
 
-class _Open(NamedTuple):
+class OpenCall(NamedTuple):
+    """A call that has not ended."""
+
     pk: int
     status: str
     campaign_id: UUID
@@ -47,14 +49,14 @@ def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, untried: str =
     with transaction.atomic():
         # Waits for a dispatch that is claiming one of them, and for an outcome that is storing its end.
         locked = unfinished.order_by("pk").select_for_update(of=("self",), no_key=True)
-        rows = [_Open(*row) for row in locked.values_list("pk", "status", "campaign_id")]
+        rows = [OpenCall(*row) for row in locked.values_list("pk", "status", "campaign_id")]
         under_way = [row.pk for row in rows if row.status == Status.IN_PROGRESS]
         Call.objects.filter(pk__in=under_way).update(rule=rule)
         ended = end_waiting([row for row in rows if row.status != Status.IN_PROGRESS], rule, REASONS[rule], at, untried)
     return Removed(ended, len(under_way))
 
 
-def end_waiting(rows: Sequence[_Open], rule: str, reason: str, at: datetime, untried: str) -> int:
+def end_waiting(rows: Sequence[OpenCall], rule: str, reason: str, at: datetime, untried: str) -> int:
     """End waiting calls that the caller's transaction has locked. Returns how many ended."""
     end = call_states.end_columns(at=at, reason=reason, rule=rule)
     fates = {Status.CREATED: untried, Status.RETRYING: Status.FAILED}

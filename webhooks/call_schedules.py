@@ -68,7 +68,7 @@ _ADD = """
             'to', call.number,
             'call_sids', coalesce(attempts.call_sids, '[]'),
             'status', coalesce(nullif(call.last_outcome, ''), 'failed')
-        ),
+        ) || CASE call.rule WHEN '' THEN '{}' ELSE jsonb_build_object('reason', call.end_reason) END,
         told.receiver, told.stream,
         encode(substring(sha256(uuid_send(told.stream) || convert_to(call.number, 'UTF8')) FOR 16), 'hex')::uuid,
         %(now)s, %(now)s, %(now)s, FALSE, 0, ''

@@ -115,7 +115,7 @@ class TestAdding:
 
     def test_is_a_constant_number_of_statements(self, django_assert_num_queries):
         account = AccountFactory()
-        with django_assert_num_queries(5):  # savepoint and release, insert, read, audit
+        with django_assert_num_queries(6):  # savepoint and release, insert, read, audit, open campaigns
             add(account, *NUMBERS)
 
 
