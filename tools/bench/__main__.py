@@ -24,7 +24,7 @@ import redis
 import requests
 from rich.console import Console
 
-from tools.bench import charts, figures, page, quiet, scaling
+from tools.bench import before_after, charts, figures, page, quiet, scaling
 from tools.bench.budget import Budget, OutOfTime
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
@@ -84,12 +84,13 @@ def _publish(run: Run, found: "_Found") -> None:
     rows = found.rows + [figures.not_measured(name, why) for name, why in found.failed.items()]
     page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
     console.print("written: docs/operator/performance")
-    try:
-        scaling.write()
-    except LookupError as error:
-        console.print(f"[red]not written: docs/operator/scaling.md: {error}")
-    else:
-        console.print("written: docs/operator/scaling.md")
+    for module in (scaling, before_after):
+        try:
+            module.write()
+        except LookupError as error:
+            console.print(f"not written: {module.PAGE.name}: {error}", style="red", markup=False)
+        else:
+            console.print(f"written: {module.PAGE.name}")
 
 
 def _say(text: str) -> None:
