@@ -37,7 +37,7 @@ def add(campaigns: Sequence[Campaign], call_ids: Sequence[int], ended_at: dateti
                 "payloads": [json.dumps(call_schedule(campaign, ended_at)) for campaign in campaigns],
                 "calls": list(call_ids),
                 "now": now,
-                "milliseconds": int(now.timestamp() * 1000).to_bytes(6, "big"),
+                "beginning": _beginning_of_ids(now),
             },
         )
         has_rows = bool(cursor.rowcount)
@@ -45,8 +45,14 @@ def add(campaigns: Sequence[Campaign], call_ids: Sequence[int], ended_at: dateti
         transaction.on_commit(outbox.enqueue_delivery)
 
 
-# The webhook ID is a UUIDv7, as everywhere: a random one (version 4) with the time at its beginning and the two bits
-# that make it version 7. The queue is that of `webhooks.models.queue_of`.
+def _beginning_of_ids(now: datetime) -> str:
+    """Return what UUIDs of version 7 of this millisecond begin with, as text: the time and the version."""
+    time = f"{int(now.timestamp() * 1000):012x}"
+    return f"{time[:8]}-{time[8:]}-7"
+
+
+# The webhook ID is a UUIDv7, as everywhere: a random one (version 4) with another beginning. The queue is that of
+# `webhooks.models.queue_of`.
 _ADD = """
     WITH told AS MATERIALIZED (
         SELECT campaign_id, account_id, url, receiver, stream, payload::jsonb AS payload
@@ -60,27 +66,23 @@ _ADD = """
         created_at, queued_at, next_try_at, has_failed, tries, last_error
     )
     SELECT
-        encode(
-            set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING %(milliseconds)s FROM 1), 52, 1), 53, 1), 'hex'
-        )::uuid,
+        overlay(gen_random_uuid()::text PLACING %(beginning)s FROM 1)::uuid,
         told.account_id, told.campaign_id, 'call-schedule', told.url,
         told.payload || jsonb_build_object(
             'to', call.number,
-            'call_sids', coalesce(attempts.call_sids, '[]'),
+            'call_sids', CASE WHEN call.attempts_made > 0 THEN (
+                SELECT coalesce(jsonb_agg(
+                    jsonb_build_object('call_sid', replace(attempt.id::text, '-', ''), 'status', attempt.status)
+                    ORDER BY attempt.id
+                ), '[]')
+                FROM dialer_callattempt AS attempt WHERE attempt.call_id = call.id AND attempt.status <> 'canceled'
+            ) ELSE '[]' END,
             'status', coalesce(nullif(call.last_outcome, ''), 'failed')
         ) || CASE call.rule WHEN '' THEN '{}' ELSE jsonb_build_object('reason', call.end_reason) END,
         told.receiver, told.stream,
         encode(substring(sha256(uuid_send(told.stream) || convert_to(call.number, 'UTF8')) FOR 16), 'hex')::uuid,
         %(now)s, %(now)s, %(now)s, FALSE, 0, ''
     FROM campaigns_call AS call JOIN told ON told.campaign_id = call.campaign_id
-    LEFT JOIN LATERAL (
-        SELECT jsonb_agg(
-            jsonb_build_object('call_sid', replace(attempt.id::text, '-', ''), 'status', attempt.status)
-            ORDER BY attempt.id
-        ) AS call_sids
-        FROM dialer_callattempt AS attempt
-        WHERE call.attempts_made > 0 AND attempt.call_id = call.id AND attempt.status <> 'canceled'
-    ) AS attempts ON TRUE
     WHERE call.id = ANY(%(calls)s)
     ORDER BY call.id
 """

@@ -1,4 +1,4 @@
-"""The keys of contacts and list entries, which triggers hold in place of foreign keys (decision 0039)."""
+"""The keys of contacts, list entries and webhooks, which triggers hold in place of foreign keys (decision 0039)."""
 
 import io
 import threading
@@ -16,12 +16,21 @@ from contacts import address_book
 from contacts.csv_uploads import bulk_insert, intake, loading
 from contacts.csv_uploads.columns import ColumnChoice
 from contacts.models import Contact, ContactList, CsvUpload, ListEntry
-from tests.factories import ACTOR, AccountFactory, ContactFactory, ContactListFactory, ListEntryFactory
+from tests.factories import (
+    ACTOR,
+    AccountFactory,
+    ContactFactory,
+    ContactListFactory,
+    ListEntryFactory,
+    WebhookDeliveryFactory,
+)
+from webhooks.models import WebhookDelivery
 
 KEYS: dict[str, tuple[Callable[[], Any], str]] = {
     "contact_has_its_account": (ContactFactory, "account_id"),
     "list_entry_has_its_list": (ListEntryFactory, "contact_list_id"),
     "list_entry_has_its_contact": (ListEntryFactory, "contact_id"),
+    "webhook_has_its_campaign": (WebhookDeliveryFactory, "campaign_id"),
 }
 NUMBERS = [f"+9198100{n:05d}" for n in range(6)]
 
@@ -57,7 +66,9 @@ class TestAKey:
     def test_names_a_row_that_exists(self, key):
         name, row, column, parent = key
         nowhere = 2**40 if isinstance(parent.pk, int) else uuid4()
-        row.pk, row._state.adding = (None if isinstance(row, ListEntry) else uuid4()), True
+        row.pk, row._state.adding = (None if isinstance(row.pk, int) else uuid4()), True
+        if isinstance(row, WebhookDelivery):
+            row.webhook_id = uuid4()
         setattr(row, column, nowhere)
         with pytest.raises(IntegrityError, match=f"{name}.*{nowhere}"), transaction.atomic():
             row.save(force_insert=True)

@@ -2,6 +2,50 @@ import django.db.models.deletion
 import uuid_utils.compat
 from django.db import migrations, models
 
+# The key of a webhook's campaign, checked once a statement (decision 0039): the end of a campaign adds thousands of rows
+# in one. `refuse_another_key` is made by the contacts' migration.
+CHECK_CAMPAIGN = """
+CREATE FUNCTION webhook_has_its_campaign() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE missing uuid;
+BEGIN
+    SELECT named.id INTO missing FROM (SELECT DISTINCT campaign_id AS id FROM added ORDER BY 1) AS named
+    WHERE NOT EXISTS (SELECT FROM campaigns_campaign WHERE id = named.id FOR KEY SHARE) LIMIT 1;
+    IF FOUND THEN
+        RAISE foreign_key_violation USING
+            CONSTRAINT = 'webhook_has_its_campaign', TABLE = 'webhooks_webhookdelivery', COLUMN = 'campaign_id',
+            MESSAGE = format(
+                'webhook_has_its_campaign: webhooks_webhookdelivery.campaign_id = %s is not in campaigns_campaign', missing
+            );
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER webhook_has_its_campaign AFTER INSERT ON webhooks_webhookdelivery REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION webhook_has_its_campaign();
+
+CREATE FUNCTION webhook_has_its_campaign_still() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM webhooks_webhookdelivery WHERE campaign_id = OLD.id) THEN
+        RAISE foreign_key_violation USING CONSTRAINT = 'webhook_has_its_campaign', TABLE = 'campaigns_campaign',
+            MESSAGE = format(
+                'webhook_has_its_campaign: campaigns_campaign = %s is still named by webhooks_webhookdelivery', OLD.id
+            );
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER webhook_has_its_campaign_still AFTER DELETE ON campaigns_campaign
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION webhook_has_its_campaign_still();
+
+CREATE TRIGGER webhook_has_its_campaign_forever BEFORE UPDATE OF campaign_id ON webhooks_webhookdelivery
+    FOR EACH ROW WHEN (OLD.campaign_id <> NEW.campaign_id) EXECUTE FUNCTION refuse_another_key();
+CREATE TRIGGER webhook_has_its_campaign_with_its_id BEFORE UPDATE OF id ON campaigns_campaign
+    FOR EACH ROW WHEN (OLD.id <> NEW.id) EXECUTE FUNCTION refuse_another_key();
+"""
+CHECK_NO_CAMPAIGN = """
+DROP TRIGGER webhook_has_its_campaign_with_its_id ON campaigns_campaign;
+DROP FUNCTION webhook_has_its_campaign CASCADE;
+DROP FUNCTION webhook_has_its_campaign_still CASCADE;
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -10,6 +54,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0001_accounts_keys_caller_ids_trunks'),
         ('campaigns', '0001_campaigns_calls_flows_tally'),
+        ('contacts', '0001_contacts_lists_csv_uploads'),
     ]
 
     operations = [
@@ -34,8 +79,8 @@ class Migration(migrations.Migration):
                 ('given_up_at', models.DateTimeField(null=True)),
                 ('last_status', models.PositiveSmallIntegerField(null=True, verbose_name='last HTTP status')),
                 ('last_error', models.CharField(blank=True, max_length=255)),
-                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='webhook_deliveries', to='accounts.account')),
-                ('campaign', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='webhook_deliveries', to='campaigns.campaign')),
+                ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='webhook_deliveries', to='accounts.account')),
+                ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='webhook_deliveries', to='campaigns.campaign')),
             ],
             options={
                 'verbose_name_plural': 'webhook deliveries',
@@ -96,4 +141,5 @@ class Migration(migrations.Migration):
             model_name='webhookdelivery',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['call-status', 'call-schedule', 'campaign-status'])), name='webhook_is_of_a_known_kind'),
         ),
+        migrations.RunSQL(CHECK_CAMPAIGN, CHECK_NO_CAMPAIGN),
     ]
