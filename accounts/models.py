@@ -13,12 +13,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
-from accounts import carriers
+from accounts import calling_rules, carriers
 from accounts.address_ranges import validate_range
 from accounts.audit_entry import AuditEntry  # noqa: F401 -- Django finds models here
-from accounts.calling_hours import CallingHours
+from accounts.calling_hours import CallingHours, parse_week
 from accounts.carriers import CarrierKind
 from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes  # noqa: F401 -- as above
+from accounts.public_holidays import validate_calendar
 from accounts.webhook_secrets import new_secret
 from core.encryption import SecretField
 
@@ -40,6 +41,14 @@ def validate_region(code: str) -> None:
     """Refuse codes that are not a country with phone numbers, such as `UK`, which is `GB`."""
     if code not in phonenumbers.SUPPORTED_REGIONS:
         raise ValidationError(f"{code} is not a country with phone numbers; use a code such as IN, US or GB")
+
+
+def validate_week(text: str) -> None:
+    """Refuse what is not the hours of a week, such as `Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00`."""
+    try:
+        parse_week(text)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
 
 
 def canonical_address(url: str) -> str:
@@ -172,7 +181,48 @@ class Account(models.Model):
     time_zone = models.CharField(max_length=64, default="Asia/Kolkata", validators=[validate_time_zone])
     opens_at = models.TimeField(default=time(10, 30), help_text="Nobody is called before this local time.")
     closes_at = models.TimeField(
-        default=time(21, 0), help_text="Nobody is called from this local time on; 00:00 is the end of the day."
+        default=time(21, 0),
+        help_text="Nobody is called from this local time on; 00:00 is the end of the day. A time before the opening is"
+        " on the next day: 18:30 to 03:30.",
+    )
+    weekly_hours = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_week],
+        help_text="In place of these two: Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00. Other days are closed.",
+    )
+    holidays_of = ArrayField(
+        models.CharField(max_length=8, validators=[validate_calendar]),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Nobody is called on public holidays of these countries or states, such as IN,IN-TN or US-AL.",
+    )
+    closed_on = ArrayField(
+        models.DateField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Nobody is called on these dates, such as 2026-12-24,2026-12-31.",
+    )
+    rules = ArrayField(
+        models.CharField(max_length=32, validators=[calling_rules.validate_name]),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Rule sets for the people who are called, such as in-promotional,us. Empty: none.",
+    )
+    number_caps = ArrayField(
+        models.CharField(max_length=48, validators=[calling_rules.validate_cap]),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The most calls to a number, over all campaigns: 3 attempts in 24 hours,1 conversation in 7 days.",
+    )
+    number_gap_seconds = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="The shortest time between two calls to a number, in seconds."
     )
     channels = models.PositiveIntegerField(
         default=60, validators=[MinValueValidator(1)], help_text="The most calls at once."
@@ -226,9 +276,9 @@ class Account(models.Model):
                 & (Q(daily_minutes=None) | Q(daily_minutes__gte=1)),
                 name="account_has_daily_limits_above_zero",
             ),
-            # 00:00 as the closing time is the end of the day, so no window crosses midnight.
+            # 00:00 as both is the whole day.
             models.CheckConstraint(
-                condition=Q(closes_at=time(0)) | Q(opens_at__lt=F("closes_at")), name="account_opens_before_it_closes"
+                condition=Q(closes_at=time(0)) | ~Q(opens_at=F("closes_at")), name="account_closes_after_it_opens"
             ),
         ]
 
@@ -241,11 +291,20 @@ class Account(models.Model):
 
     @property
     def calling_hours(self) -> CallingHours:
-        return CallingHours(self.opens_at, self.closes_at, self.zone)
+        return CallingHours(
+            self.opens_at,
+            self.closes_at,
+            self.zone,
+            parse_week(self.weekly_hours) if self.weekly_hours else None,
+            tuple(self.holidays_of),
+            frozenset(self.closed_on),
+        )
 
     def clean(self) -> None:
-        if self.closes_at != time(0) and self.opens_at >= self.closes_at:
-            raise ValidationError({"closes_at": "The closing time must be after the opening time; 00:00 is midnight."})
+        if self.closes_at == self.opens_at != time(0):
+            raise ValidationError(
+                {"closes_at": "The closing time must differ from the opening time; 00:00 is midnight."}
+            )
 
 
 class ApiKey(models.Model):

@@ -65,9 +65,8 @@ def _with_due_calls(now: datetime) -> list[Campaign]:
 
 
 def _ready_since(campaign: Campaign, now: datetime) -> datetime:
-    """campaign: one of `_with_due_calls`. Calling hours never cross midnight, so the last opening was today's."""
-    hours = campaign.account.calling_hours
-    opened = datetime.combine(now.astimezone(hours.zone).date(), hours.opens, tzinfo=hours.zone)
+    """campaign: one of `_with_due_calls`."""
+    opened = campaign.account.calling_hours.open_since(now)
     due_at = None if campaign.has_first_tries else campaign.retry_at  # type: ignore[attr-defined]
     moments = (opened, due_at, campaign.started_at, campaign.claimed_at, campaign.moved_at)  # type: ignore[attr-defined]
     return max(moment for moment in moments if moment)

@@ -18,6 +18,14 @@ from accounts.models import Account
 E164 = RegexValidator(r"\A\+[1-9][0-9]{6,14}\Z", "Use E.164: a plus, the country code, the number.")
 
 
+class ConsentScope(models.TextChoices):
+    """What a person agreed to. `all` covers the others."""
+
+    RECORDED_VOICE = "recorded-voice", "recorded and artificial voices"
+    PROMOTIONAL = "promotional", "promotional calls"
+    ALL = "all", "all calls"
+
+
 class Contact(models.Model):
     """A person to call, in the address book of an account."""
 
@@ -40,6 +48,18 @@ class Contact(models.Model):
         blank=True,
         help_text="Keys and values of the client's own.",
     )
+    time_zone = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Where this person is, such as Asia/Kolkata."
+    )
+    consent_on = models.DateField(
+        "consent given on", null=True, blank=True, help_text="When this person agreed to be called."
+    )
+    consent_source = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="Where that is recorded: a form, a contract."
+    )
+    consent_scope = models.CharField(
+        max_length=16, choices=ConsentScope, blank=True, default="", db_default="", help_text="To what."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -47,6 +67,11 @@ class Contact(models.Model):
         constraints: ClassVar = [
             # Its index is read by address_book.add and csv_uploads.bulk_insert, too.
             models.UniqueConstraint(fields=["account", "number"], name="contact_number_is_unique_in_its_account"),
+            models.CheckConstraint(
+                name="contact_consents_on_a_day_to_something",
+                condition=Q(consent_on=None, consent_scope="", consent_source="")
+                | (Q(consent_on__isnull=False) & Q(consent_scope__in=["recorded-voice", "promotional", "all"])),
+            ),
         ]
         indexes: ClassVar = [
             # Read by the lists of the API and of the admin.

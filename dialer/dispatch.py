@@ -106,8 +106,8 @@ def _run(account_id: int, now: datetime, claim: Claiming) -> Run:
 def _take(account_id: int) -> tuple[Account, bool]:
     """Return the account, and whether this run has it to itself until the end of the transaction."""
     [account] = Account.objects.raw(
-        "SELECT id, sid, is_active, time_zone, opens_at, closes_at, channels, starts_per_minute,"
-        " daily_calls, daily_minutes,"
+        "SELECT id, sid, is_active, time_zone, opens_at, closes_at, weekly_hours, holidays_of, closed_on,"
+        " rules, number_caps, number_gap_seconds, channels, starts_per_minute, daily_calls, daily_minutes,"
         " pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours"
         " FROM accounts_account WHERE id = %(account)s",
         {"lock": LOCK, "account": account_id},

@@ -5,21 +5,15 @@ accounts are a few, and each campaign knows until when it is idle (`campaigns.id
 out of date: hours, time zone and activity count from the next second on.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, time
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import structlog
-from django.db import connection
 
-from accounts.calling_hours import CallingHours
 from accounts.models import Account
 from dialer import channels
 from dialer.due_campaigns import CAMPAIGNS, NOT_SURELY_SHUT
 
 log = structlog.get_logger(__name__)
-
-Hours = tuple[time, time, str]
 
 
 def due(now: datetime) -> list[int]:
@@ -51,34 +45,34 @@ def _due(now: datetime) -> list[Account]:
     open_hours = _open_hours(now)
     if not open_hours:
         return []
-    opens, closes, zones = zip(*open_hours, strict=True)
-    return list(
-        Account.objects.raw(_DUE, {"now": now, "opens": list(opens), "closes": list(closes), "zones": list(zones)})
-    )
+    return list(Account.objects.raw(_DUE, {"now": now, "open": open_hours}))
 
 
+# What the calling hours of an account are made of, as one text to compare.
+_HOURS = "(opens_at, closes_at, time_zone, weekly_hours, holidays_of, closed_on)::text"
 _DUE = f"""
     SELECT account.id, account.channels, account.starts_per_minute FROM accounts_account AS account
-    JOIN unnest(%(opens)s::time[], %(closes)s::time[], %(zones)s::text[]) AS hours(opens_at, closes_at, time_zone)
-        USING (opens_at, closes_at, time_zone)
-    WHERE account.is_active AND EXISTS (
+    WHERE account.is_active AND {_HOURS} = ANY(%(open)s::text[]) AND EXISTS (
         SELECT FROM {CAMPAIGNS} WHERE campaign.account_id = account.id AND {NOT_SURELY_SHUT}
     ) ORDER BY account.id
 """  # noqa: S608 -- made of constants, and every value is a parameter
+_DIFFERENT = f"""
+    SELECT DISTINCT ON (hours) {_HOURS} AS hours, id, opens_at, closes_at, time_zone, weekly_hours, holidays_of,
+        closed_on
+    FROM accounts_account WHERE is_active ORDER BY hours
+"""  # noqa: S608 -- made of constants
 
 
-def _open_hours(now: datetime) -> Sequence[Hours]:
+def _open_hours(now: datetime) -> list[str]:
     """Return the different calling hours of active accounts that are open now."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT opens_at, closes_at, time_zone FROM accounts_account WHERE is_active")
-        return [hours for hours in cursor.fetchall() if _are_open(hours, now)]
+    accounts = Account.objects.raw(_DIFFERENT)
+    return [account.hours for account in accounts if _is_open(account, now)]  # type: ignore[attr-defined]
 
 
-def _are_open(hours: Hours, now: datetime) -> bool:
-    opens_at, closes_at, zone = hours
+def _is_open(account: Account, now: datetime) -> bool:
     try:
-        return CallingHours(opens_at, closes_at, ZoneInfo(zone)).is_open(now)
+        return account.calling_hours.is_open(now)
     except (KeyError, ValueError, OSError):
         # One account's row must not stop the others. Its own dispatch says what is wrong with it.
-        log.warning("time_zone_unknown", time_zone=zone)
+        log.warning("time_zone_unknown", time_zone=account.time_zone)
         return True

@@ -8,8 +8,11 @@ from django.db import migrations, models
 
 import accounts.address_ranges
 import accounts.audit_entry
+import accounts.calling_rules.caps
+import accounts.calling_rules.presets
 import accounts.carriers
 import accounts.models
+import accounts.public_holidays
 import accounts.webhook_secrets
 import core.encryption
 
@@ -79,7 +82,7 @@ class Migration(migrations.Migration):
                 ('region', models.CharField(default='IN', help_text='The country of numbers that are written without a country code.', max_length=2, validators=[accounts.models.validate_region])),
                 ('time_zone', models.CharField(default='Asia/Kolkata', max_length=64, validators=[accounts.models.validate_time_zone])),
                 ('opens_at', models.TimeField(default=datetime.time(10, 30), help_text='Nobody is called before this local time.')),
-                ('closes_at', models.TimeField(default=datetime.time(21, 0), help_text='Nobody is called from this local time on; 00:00 is the end of the day.')),
+                ('closes_at', models.TimeField(default=datetime.time(21, 0), help_text='Nobody is called from this local time on; 00:00 is the end of the day. A time before the opening is on the next day: 18:30 to 03:30.')),
                 ('channels', models.PositiveIntegerField(default=60, help_text='The most calls at once.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('starts_per_minute', models.PositiveIntegerField(default=60, help_text='The most calls started in any minute.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('ring_timeout', models.PositiveSmallIntegerField(blank=True, help_text="Seconds for which a phone rings, where a campaign does not say; empty: the server's.", null=True, validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(120)])),
@@ -90,9 +93,15 @@ class Migration(migrations.Migration):
                 ('allowed_kinds', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('mobile', 'mobile'), ('landline', 'landline'), ('voip', 'VoIP'), ('toll-free', 'toll-free'), ('shared-cost', 'shared-cost'), ('premium-rate', 'premium-rate'), ('personal', 'personal (follow-me)'), ('pager', 'pager'), ('uan', 'company-wide (UAN)'), ('voicemail', 'voicemail')], max_length=16), default=accounts.models.usual_kinds, help_text='Kinds of numbers that may be called. Others are refused, and never dialed.', size=None)),
                 ('webhook_secret', core.encryption.SecretField(default=accounts.webhook_secrets.new_secret, editable=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('closed_on', django.contrib.postgres.fields.ArrayField(base_field=models.DateField(), blank=True, db_default=[], default=list, help_text='Nobody is called on these dates, such as 2026-12-24,2026-12-31.', size=None)),
+                ('holidays_of', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=8, validators=[accounts.public_holidays.validate_calendar]), blank=True, db_default=[], default=list, help_text='Nobody is called on public holidays of these countries or states, such as IN,IN-TN or US-AL.', size=None)),
+                ('number_caps', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=48, validators=[accounts.calling_rules.caps.validate_cap]), blank=True, db_default=[], default=list, help_text='The most calls to a number, over all campaigns: 3 attempts in 24 hours,1 conversation in 7 days.', size=None)),
+                ('number_gap_seconds', models.PositiveIntegerField(db_default=0, default=0, help_text='The shortest time between two calls to a number, in seconds.')),
+                ('rules', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32, validators=[accounts.calling_rules.presets.validate_name]), blank=True, db_default=[], default=list, help_text='Rule sets for the people who are called, such as in-promotional,us. Empty: none.', size=None)),
+                ('weekly_hours', models.CharField(blank=True, db_default='', default='', help_text='In place of these two: Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00. Other days are closed.', max_length=255, validators=[accounts.models.validate_week])),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1)), name='account_has_a_channel'), models.CheckConstraint(condition=models.Q(('starts_per_minute__gte', 1)), name='account_may_start_calls'), models.CheckConstraint(condition=models.Q(('requests_per_minute__gte', 1)), name='account_may_ask'), models.CheckConstraint(condition=models.Q(models.Q(('daily_calls', None), ('daily_calls__gte', 1), _connector='OR'), models.Q(('daily_minutes', None), ('daily_minutes__gte', 1), _connector='OR')), name='account_has_daily_limits_above_zero'), models.CheckConstraint(condition=models.Q(('closes_at', datetime.time(0, 0)), ('opens_at__lt', models.F('closes_at')), _connector='OR'), name='account_opens_before_it_closes')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('channels__gte', 1)), name='account_has_a_channel'), models.CheckConstraint(condition=models.Q(('starts_per_minute__gte', 1)), name='account_may_start_calls'), models.CheckConstraint(condition=models.Q(('requests_per_minute__gte', 1)), name='account_may_ask'), models.CheckConstraint(condition=models.Q(models.Q(('daily_calls', None), ('daily_calls__gte', 1), _connector='OR'), models.Q(('daily_minutes', None), ('daily_minutes__gte', 1), _connector='OR')), name='account_has_daily_limits_above_zero')],
             },
         ),
         migrations.CreateModel(
@@ -230,4 +239,8 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(PLACE_TRUNK, NO_PLACE_TRUNK),
         migrations.RunSQL(KEEP_AUDIT_ENTRIES, "DROP FUNCTION keep_audit_entry CASCADE"),
+        migrations.AddConstraint(
+            model_name='account',
+            constraint=models.CheckConstraint(condition=models.Q(('closes_at', datetime.time(0, 0)), models.Q(('opens_at', models.F('closes_at')), _negated=True), _connector='OR'), name='account_closes_after_it_opens'),
+        ),
     ]

@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from accounts import calling_rules
 from accounts.models import LONGEST_RING, SHORTEST_RING, Account, CallerId
 from campaigns.models.flow import Flow
 from core.state_machine import History
@@ -88,6 +89,23 @@ class Campaign(models.Model):
         validators=[MinValueValidator(SHORTEST_RING), MaxValueValidator(LONGEST_RING)],
         help_text="Seconds for which a phone rings; empty: as the account says.",
     )
+    # Beside those of its account.
+    rules = ArrayField(
+        models.CharField(max_length=32, validators=[calling_rules.validate_name]),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Rule sets for the people who are called, beside those of the account.",
+    )
+    waived_rules = ArrayField(
+        models.CharField(max_length=32),
+        default=list,
+        db_default=[],
+        blank=True,
+        editable=False,
+        help_text="Rule sets of the account that an operator took away from this campaign.",
+    )
+    waived_because = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
 
     send_at = models.DateTimeField()
     end_at = models.DateTimeField(null=True, blank=True, help_text="As asked for; empty: 30 days after the start.")
@@ -153,6 +171,11 @@ class Campaign(models.Model):
             models.CheckConstraint(name="campaign_ends_after_it_starts", condition=Q(expires_at__gt=F("send_at"))),
             models.CheckConstraint(
                 name="campaign_keeps_its_own_end", condition=Q(end_at=None) | Q(end_at=F("expires_at"))
+            ),
+            models.CheckConstraint(
+                name="campaign_waives_rules_for_a_reason",
+                condition=Q(waived_rules__len=0, waived_because="")
+                | (Q(waived_rules__len__gt=0) & ~Q(waived_because="")),
             ),
             models.CheckConstraint(name="campaign_has_at_most_three_retries", condition=Q(number_of_retries__lte=3)),
             models.CheckConstraint(
