@@ -24,6 +24,7 @@ from accounts.address_ranges import validate_range
 from accounts.admin_kit import PageAdmin, ReadOnlyAdmin
 from accounts.audit import Verb
 from accounts.audited_pages import actor
+from accounts.calling_rules import presets
 from accounts.carriers import CarrierKind
 from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Trunk, canonical_address, usual_kinds
 from accounts.signals import carrier_changing
@@ -52,6 +53,13 @@ class CountriesField(forms.CharField):
         return bool(initial != self.to_python(data))
 
 
+class SecondsField(forms.IntegerField):
+    """A number of seconds; an empty one is 0."""
+
+    def clean(self, value: Any) -> int:
+        return int(super().clean(value) or 0)
+
+
 @admin.register(Account)
 class AccountAdmin(DeletedWhenUnused, PageAdmin):
     """Limits and calling hours are the server's: an account's own administrators see them, and have its secret."""
@@ -69,7 +77,11 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
     )
     fieldsets = (
         (None, {"fields": ("sid", "is_active", "region", "created_at")}),
-        ("Calling hours", {"fields": ("time_zone", "opens_at", "closes_at")}),
+        (
+            "Calling hours",
+            {"fields": ("time_zone", "opens_at", "closes_at", "weekly_hours", "holidays_of", "closed_on")},
+        ),
+        ("Rules for the people who are called", {"fields": ("rules", "number_caps", "number_gap_seconds")}),
         ("Destinations", {"fields": ("allowed_countries", "allowed_kinds")}),
         (
             "Limits",
@@ -86,9 +98,18 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
         return row.zone
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        """Show the kinds of numbers as boxes to tick, and the countries as a text."""
-        if db_field.name == "allowed_countries":
+        """Show kinds of numbers and rule sets as boxes to tick, and countries as a text."""
+        if db_field.name in {"allowed_countries", "holidays_of"}:
             return CountriesField(required=False, help_text=db_field.help_text)
+        if db_field.name == "number_gap_seconds":
+            return SecondsField(required=False, min_value=0, help_text=db_field.help_text)
+        if db_field.name == "rules":
+            return forms.MultipleChoiceField(
+                choices=[(preset.name, f"{preset.name}: {preset.title}") for preset in presets().values()],
+                required=False,
+                widget=forms.CheckboxSelectMultiple,
+                help_text="Beside the account's own hours. Where they are from: docs/operator/calling-rules.md.",
+            )
         if db_field.name == "allowed_kinds":
             return forms.MultipleChoiceField(
                 choices=NumberKind.choices,

@@ -44,6 +44,14 @@ class CallingHours:
     closed_on: frozenset[date] = frozenset()
     starts: date | None = None
 
+    def __hash__(self) -> int:
+        """Hash once: the caches below ask for it with every question."""
+        if "_hash" not in self.__dict__:
+            parts = (self.opens, self.closes, self.zone.key, self.week, self.holidays_of, self.closed_on, self.starts)
+            object.__setattr__(self, "_hash", hash(parts))
+        known: int = self.__dict__["_hash"]
+        return known
+
     def is_open(self, at: datetime) -> bool:
         wall = at.astimezone(self.zone).replace(tzinfo=None)
         return any(opens <= wall < closes for opens, closes in _wall_spans(self, wall.date()))

@@ -1,7 +1,7 @@
 """Rules for the people who are called: their hours, caps, quiet times and consent, as named presets in one file."""
 
 from accounts.calling_rules.caps import FOREVER, Cap, parse_cap, time_text, validate_cap
-from accounts.calling_rules.presets import Preset, presets, validate_name
+from accounts.calling_rules.preset_file import Preset, presets, validate_name
 from accounts.calling_rules.rule import CONVERSATION, EVERYTHING, OPT_OUT, REFUSAL, Place, Rule
 from accounts.calling_rules.rules import NO_RULES, Rules, rules_of
 

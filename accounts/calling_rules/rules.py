@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from accounts.calling_hours import HORIZON_DAYS, CallingHours
 from accounts.calling_rules.caps import Cap, parse_cap
-from accounts.calling_rules.presets import presets
+from accounts.calling_rules.preset_file import presets
 from accounts.calling_rules.rule import EVERYTHING, Place, Rule
 from core.time_zones import canonical
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 import accounts.address_ranges
 import accounts.audit_entry
 import accounts.calling_rules.caps
-import accounts.calling_rules.presets
+import accounts.calling_rules.preset_file
 import accounts.carriers
 import accounts.models
 import accounts.public_holidays
@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                 ('holidays_of', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=8, validators=[accounts.public_holidays.validate_calendar]), blank=True, db_default=[], default=list, help_text='Nobody is called on public holidays of these countries or states, such as IN,IN-TN or US-AL.', size=None)),
                 ('number_caps', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=48, validators=[accounts.calling_rules.caps.validate_cap]), blank=True, db_default=[], default=list, help_text='The most calls to a number, over all campaigns: 3 attempts in 24 hours,1 conversation in 7 days.', size=None)),
                 ('number_gap_seconds', models.PositiveIntegerField(db_default=0, default=0, help_text='The shortest time between two calls to a number, in seconds.')),
-                ('rules', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32, validators=[accounts.calling_rules.presets.validate_name]), blank=True, db_default=[], default=list, help_text='Rule sets for the people who are called, such as in-promotional,us. Empty: none.', size=None)),
+                ('rules', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32, validators=[accounts.calling_rules.preset_file.validate_name]), blank=True, db_default=[], default=list, help_text='Rule sets for the people who are called, such as in-promotional,us. Empty: none.', size=None)),
                 ('weekly_hours', models.CharField(blank=True, db_default='', default='', help_text='In place of these two: Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00. Other days are closed.', max_length=255, validators=[accounts.models.validate_week])),
             ],
             options={

@@ -5,7 +5,7 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
-import accounts.calling_rules.presets
+import accounts.calling_rules.preset_file
 
 # Statement triggers with transition tables: a statement adds one row per campaign and status, however many calls it
 # changes. For an UPDATE the old rows are subtracted and the new ones added. Calls that failed because their number is on
@@ -140,7 +140,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='campaigns', to='accounts.account')),
                 ('caller_id', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='campaigns', to='accounts.callerid')),
-                ('rules', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32, validators=[accounts.calling_rules.presets.validate_name]), blank=True, db_default=[], default=list, help_text='Rule sets for the people who are called, beside those of the account.', size=None)),
+                ('rules', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32, validators=[accounts.calling_rules.preset_file.validate_name]), blank=True, db_default=[], default=list, help_text='Rule sets for the people who are called, beside those of the account.', size=None)),
                 ('waived_because', models.CharField(blank=True, db_default='', default='', editable=False, max_length=255)),
                 ('waived_rules', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), blank=True, db_default=[], default=list, editable=False, help_text='Rule sets of the account that an operator took away from this campaign.', size=None)),
             ],

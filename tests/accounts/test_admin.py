@@ -37,7 +37,7 @@ def test_the_list_of_accounts_shows_the_calling_hours_and_when_each_was_made_by_
     assert "2026-03-02 01:00:00 EST" in page
 
 
-def test_an_account_that_closes_before_it_opens_is_refused_with_the_reason(admin_client):
+def test_an_account_that_closes_when_it_opens_is_refused_and_one_that_closes_the_next_day_is_not(admin_client):
     account = AccountFactory()
     given = {
         "sid": account.sid,
@@ -45,16 +45,49 @@ def test_an_account_that_closes_before_it_opens_is_refused_with_the_reason(admin
         "region": "IN",
         "allowed_kinds": ["mobile"],
         "time_zone": "Asia/Kolkata",
-        "opens_at": "21:00",
-        "closes_at": "10:00",
+        "opens_at": "18:30",
+        "closes_at": "18:30",
         "channels": 1,
         "starts_per_minute": 1,
         "requests_per_minute": 1,
     }
     page = _text(admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given))
-    assert "The closing time must be after the opening time" in page
-    admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given | {"closes_at": "22:00"})
-    assert Account.objects.get().closes_at == time(22)
+    assert "The closing time must differ from the opening time" in page
+    admin_client.post(reverse("admin:accounts_account_change", args=[account.pk]), given | {"closes_at": "03:30"})
+    assert Account.objects.get().closes_at == time(3, 30)
+
+
+def test_hours_of_a_week_holidays_and_rules_are_checked(admin_client):
+    account = AccountFactory()
+    address = reverse("admin:accounts_account_change", args=[account.pk])
+    given = {
+        "sid": account.sid,
+        "is_active": "on",
+        "region": "IN",
+        "time_zone": "Asia/Kolkata",
+        "opens_at": "10:00",
+        "closes_at": "21:00",
+        "channels": 1,
+        "starts_per_minute": 1,
+        "requests_per_minute": 1,
+        "allowed_kinds": ["mobile"],
+        "weekly_hours": "Mon-Fri 10:00",
+        "holidays_of": "XX",
+        "number_caps": "3 rings",
+    }
+    page = _text(admin_client.post(address, given))
+    assert "calling hours look like 10:30-21:00" in page
+    assert "XX is not a calendar of public holidays" in page
+    assert "a cap looks like 3 attempts in 24 hours" in page
+    right = {"weekly_hours": "Mon-Fri 18:30-03:30; Sat 10:00-17:00", "holidays_of": "in, us-al"}
+    right |= {"closed_on": "2026-12-24,2026-12-31", "rules": ["in-promotional", "us"]}
+    right |= {"number_caps": "3 attempts in 24 hours,1 conversation in 7 days", "number_gap_seconds": "600"}
+    assert admin_client.post(address, given | right).status_code == 302
+    account.refresh_from_db()
+    assert str(account.calling_hours) == "Mon-Fri 18:30-03:30; Sat 10:00-17:00 Asia/Kolkata"
+    assert (account.holidays_of, account.rules) == (["IN", "US-AL"], ["in-promotional", "us"])
+    assert account.calling_hours.closed_on == {date(2026, 12, 24), date(2026, 12, 31)}
+    assert account.number_gap_seconds == 600
 
 
 def test_countries_and_kinds_of_numbers_are_chosen_and_checked(admin_client):

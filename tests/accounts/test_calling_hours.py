@@ -100,7 +100,7 @@ def test_next_opening_is_open_and_the_first_such_minute(at, zone, opens, closes)
     assert not any(hours.is_open(at + n * quarter) for n in range(steps))
 
 
-@pytest.mark.parametrize("text", ["", "10:30", "21:00-10:30", "10:30-10:30", "25:00-26:00", "ten-nine", "10:30-24:01"])
+@pytest.mark.parametrize("text", ["", "10:30", "10:30-10:30", "25:00-26:00", "ten-nine", "10:30-24:01"])
 def test_hours_that_make_no_sense_are_refused_with_an_example(text):
     with pytest.raises(ValueError, match="calling hours"):
         parse_calling_hours(text)

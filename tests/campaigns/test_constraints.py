@@ -127,7 +127,7 @@ def test_one_call_at_the_carrier_belongs_to_one_attempt():
         ("account_has_a_channel", {"channels": 0}),
         ("account_may_start_calls", {"starts_per_minute": 0}),
         ("account_may_ask", {"requests_per_minute": 0}),
-        ("account_opens_before_it_closes", {"opens_at": "21:00", "closes_at": "10:30"}),
+        ("account_closes_after_it_opens", {"opens_at": "10:30", "closes_at": "10:30"}),
     ],
 )
 def test_impossible_accounts(constraint, columns):
@@ -179,4 +179,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 5 + 15 + 5 + 8
+    assert len(names) == 5 + 16 + 5 + 8
