@@ -18,8 +18,8 @@ from accounts.address_ranges import validate_range
 from accounts.audit_entry import AuditEntry  # noqa: F401 -- Django finds models here
 from accounts.calling_hours import CallingHours, parse_week
 from accounts.carriers import CarrierKind
-from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes  # noqa: F401 -- as above
 from accounts.public_holidays import validate_calendar
+from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes  # noqa: F401 -- as above
 from accounts.webhook_secrets import new_secret
 from core.encryption import SecretField
 

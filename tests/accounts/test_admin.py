@@ -2,7 +2,7 @@
 
 import html
 import re
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 
 import pytest
 from django.urls import reverse
