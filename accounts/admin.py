@@ -60,6 +60,13 @@ class SecondsField(forms.IntegerField):
         return int(super().clean(value) or 0)
 
 
+class CapsField(CountriesField):
+    """Caps with commas between them. The model checks them, and says what is wrong with one."""
+
+    def to_python(self, value: Any) -> Any:
+        return [cap.strip() for cap in (forms.CharField.to_python(self, value) or "").split(",") if cap.strip()]
+
+
 @admin.register(Account)
 class AccountAdmin(DeletedWhenUnused, PageAdmin):
     """Limits and calling hours are the server's: an account's own administrators see them, and have its secret."""
@@ -101,6 +108,8 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
         """Show kinds of numbers and rule sets as boxes to tick, and countries as a text."""
         if db_field.name in {"allowed_countries", "holidays_of"}:
             return CountriesField(required=False, help_text=db_field.help_text)
+        if db_field.name == "number_caps":
+            return CapsField(required=False, help_text=db_field.help_text)
         if db_field.name == "number_gap_seconds":
             return SecondsField(required=False, min_value=0, help_text=db_field.help_text)
         if db_field.name == "rules":
