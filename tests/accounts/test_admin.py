@@ -3,6 +3,7 @@
 import html
 import re
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -79,7 +80,7 @@ def test_hours_of_a_week_holidays_and_rules_are_checked(admin_client):
     assert "calling hours look like 10:30-21:00" in page
     assert "XX is not a calendar of public holidays" in page
     assert "a cap looks like 3 attempts in 24 hours" in page
-    right = {"weekly_hours": "Mon-Fri 18:30-03:30; Sat 10:00-17:00", "holidays_of": "in, us-al"}
+    right: dict[str, Any] = {"weekly_hours": "Mon-Fri 18:30-03:30; Sat 10:00-17:00", "holidays_of": "in, us-al"}
     right |= {"closed_on": "2026-12-24,2026-12-31", "rules": ["in-promotional", "us"]}
     right |= {"number_caps": "3 attempts in 24 hours,1 conversation in 7 days", "number_gap_seconds": "600"}
     assert admin_client.post(address, given | right).status_code == 302

@@ -44,6 +44,7 @@ def test_a_number_of_no_place_may_be_in_every_zone_of_its_country(number, most):
 )
 def test_a_country_has_the_zones_that_phonenumbers_gives_it(region):
     example = phonenumbers.example_number(region)
+    assert example is not None
     place = zones.place(phonenumbers.format_number(example, PhoneNumberFormat.E164), HOME)
     given = {time_zones.canonical(name) for name in timezone.time_zones_for_number(example)}
     assert place.country == region
