@@ -20,6 +20,8 @@ from core.ids import wire_id
 
 # The columns that hold text about a person. A CSV file may name them.
 TEXT_COLUMNS = ("first_name", "last_name", "company_name", "email", "tag")
+# What rules ask of a contact. A CSV file may have these too.
+RULE_COLUMNS = ("time_zone", "consent_date", "consent_source", "consent_scope")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def change(
         contact.updated_at = clocks.now()
         changed.append(contact)
     rows = {contact.pk: contact for contact in changed if contact}
-    columns_of_a_contact = ["number", *TEXT_COLUMNS, "custom", "updated_at"]
+    columns_of_a_contact = ["number", *TEXT_COLUMNS, *RULE_COLUMNS, "custom", "updated_at"]
     try:
         with transaction.atomic():
             Contact.objects.bulk_update(rows.values(), columns_of_a_contact, batch_size=500)

@@ -51,9 +51,7 @@ class Contact(models.Model):
     time_zone = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text="Where this person is, such as Asia/Kolkata."
     )
-    consent_on = models.DateField(
-        "consent given on", null=True, blank=True, help_text="When this person agreed to be called."
-    )
+    consent_date = models.DateField(null=True, blank=True, help_text="When this person agreed to be called.")
     consent_source = models.CharField(
         max_length=255, blank=True, default="", db_default="", help_text="Where that is recorded: a form, a contract."
     )
@@ -68,9 +66,9 @@ class Contact(models.Model):
             # Its index is read by address_book.add and csv_uploads.bulk_insert, too.
             models.UniqueConstraint(fields=["account", "number"], name="contact_number_is_unique_in_its_account"),
             models.CheckConstraint(
-                name="contact_consents_on_a_day_to_something",
-                condition=Q(consent_on=None, consent_scope="", consent_source="")
-                | (Q(consent_on__isnull=False) & Q(consent_scope__in=["recorded-voice", "promotional", "all"])),
+                name="contact_consents_on_a_date_to_something",
+                condition=Q(consent_date=None, consent_scope="", consent_source="")
+                | (Q(consent_date__isnull=False) & Q(consent_scope__in=["recorded-voice", "promotional", "all"])),
             ),
         ]
         indexes: ClassVar = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts import caller_ids
+from accounts import caller_ids, calling_rules
 from accounts.models import LONGEST_RING, SHORTEST_RING, Account, CallerId
 from api.campaigns.fields import NumbersField, callback_field
 from api.campaigns.responses import RETRY_STATUSES, RetriesSerializer
@@ -104,6 +104,12 @@ class CampaignRequestSerializer(ObjectSerializer):
     call_duplicate_numbers = SwitchField(required=False)
     retries = RetriesRequestSerializer(required=False)
     schedule = ScheduleRequestSerializer(required=False)
+    rules = serializers.ListField(
+        child=TextField(max_length=64),
+        required=False,
+        error_messages={"not_a_list": "must be an array of the names of rule sets"},
+        help_text="Rule sets for the people who are called, beside those of the account. Ours.",
+    )
     call_status_callback = callback_field()
     call_schedule_callback = callback_field()
     status_callback = callback_field()
@@ -121,6 +127,14 @@ class CampaignRequestSerializer(ObjectSerializer):
         # Last, because it costs the most; not a class attribute, because `from` is a keyword.
         return super().get_fields() | {"from": NumbersField(required=False)}
 
+    def validate_rules(self, names: list[str]) -> list[str]:
+        """Return each name once. Raises ValidationError for the first unknown one, with those that there are."""
+        for name in names:
+            if name not in calling_rules.presets():
+                known = ", ".join(calling_rules.presets())
+                raise serializers.ValidationError(f"there is no rule set {printable(name)}; there are {known}")
+        return list(dict.fromkeys(names))
+
     def validate_lists(self, sids: list[str]) -> list[ContactList]:
         """Return the account's lists of these sids, each once. Raises ValidationError for the first unknown one."""
         known = ContactList.objects.filter(account=self.context["account"]).in_bulk(
@@ -135,7 +149,7 @@ class CampaignRequestSerializer(ObjectSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         columns = {
             name: attrs[name]
-            for name in ("name", "call_duplicate_numbers", "custom_field", "ring_timeout", *CALLBACKS)
+            for name in ("name", "call_duplicate_numbers", "custom_field", "ring_timeout", "rules", *CALLBACKS)
             if name in attrs
         }
         columns |= attrs.get("retries", {}) | attrs.get("schedule", {}) | self._throttle(attrs)

@@ -87,6 +87,9 @@ class CampaignSerializer(ResponseSerializer):
     throttle = Count("Calls a minute.", required=False)
     ring_timeout = Count("Seconds, as given. Not of Exotel's API.", required=False)
     custom_field = Text(required=False)
+    rules = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Its own rule sets, beside those of the account."
+    )
     http_status = Count("Of a failed campaign: why.", source="failure_http_status", required=False)
     call_status_callback = Text(required=False)
     call_schedule_callback = Text(required=False)
@@ -109,6 +112,9 @@ class CampaignSerializer(ResponseSerializer):
 
     def get_lists(self, campaign: Campaign) -> list[Any] | None:
         return campaign.list_ids or None
+
+    def get_rules(self, campaign: Campaign) -> list[str] | None:
+        return campaign.rules or None
 
     def get_custom_field(self, campaign: Campaign) -> str | None:
         custom_field = getattr(campaign, "custom_field", None)

@@ -1,14 +1,17 @@
 """What clients say of contacts."""
 
 import json
+from datetime import date
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from api.http.fields import ObjectSerializer, TextField, called_from, visible
-from contacts import numbers
+from api.http.fields import ObjectSerializer, TextField, WordField, called_from, visible
+from contacts import numbers, zones
+from contacts.models import ConsentScope
 
 KEY = "contacts"
 # Of JSON. A response may show five thousand contacts, or one of them five thousand times.
@@ -33,6 +36,30 @@ class CustomField(serializers.Field):  # type: ignore[type-arg]
         return value
 
 
+@extend_schema_field({"type": "string", "format": "date", "example": "2026-01-31"})
+class DayField(serializers.Field):  # type: ignore[type-arg]
+    """A day: 2026-01-31."""
+
+    def to_internal_value(self, data: Any) -> date:
+        try:
+            return date.fromisoformat(data if isinstance(data, str) else "")
+        except ValueError as error:
+            raise ValidationError("write the day as 2026-01-31") from error
+
+    def to_representation(self, value: date) -> str:
+        return value.isoformat()
+
+
+class ConsentRequestSerializer(ObjectSerializer):
+    # What the person agreed to. To withdraw consent, put the number on the do-not-call list.
+    scope = WordField(list(ConsentScope.values))
+
+    def get_fields(self) -> dict[str, Any]:
+        # Not class attributes: `source` is an attribute of every field.
+        source = TextField(max_length=255, allow_blank=True, required=False, help_text="Where it is recorded.")
+        return {"date": DayField(), "source": source} | super().get_fields()
+
+
 def _text() -> TextField:
     return TextField(max_length=255, allow_blank=True, required=False)
 
@@ -45,6 +72,8 @@ class ContactRequestSerializer(ObjectSerializer):
     company_name = _text()
     email = _text()
     tag = _text()
+    time_zone = TextField(max_length=64, allow_blank=True, required=False, help_text="Asia/Kolkata; ours, as consent.")
+    consent = ConsentRequestSerializer(required=False)
     custom_field = CustomField(required=False)
     custom = CustomField(required=False, help_text="The same as custom_field.")
 
@@ -60,7 +89,15 @@ class ContactRequestSerializer(ObjectSerializer):
             raise ValidationError(f"{visible(given)} can't be called: {why_not}")
         return number
 
+    def validate_time_zone(self, given: str) -> str:
+        try:
+            return zones.validate_zone(given) if given else ""
+        except DjangoValidationError as error:
+            raise ValidationError(error.message) from error
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if consent := attrs.pop("consent", None):
+            attrs |= {f"consent_{name}": consent.get(name, "") for name in ("date", "source", "scope")}
         given = attrs.pop("custom_field", None)
         return attrs if given is None else attrs | {"custom": given}
 

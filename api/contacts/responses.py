@@ -14,6 +14,12 @@ class ListOfContact(ResponseSerializer):
     name = Text()
 
 
+class ConsentSerializer(ResponseSerializer):
+    date = serializers.DateField(source="consent_date")
+    source_ = Text("Where it is recorded.", source="consent_source")
+    scope = Text("recorded-voice, promotional or all.", source="consent_scope")
+
+
 class ContactSerializer(ResponseSerializer):
     # context: zone; lists, if they are asked for: those that each contact is in, by its id.
     sid = WireId("32 hexadecimal digits.", source="pk")
@@ -23,10 +29,15 @@ class ContactSerializer(ResponseSerializer):
     company_name = Text()
     email = Text()
     tag = Text()
+    time_zone = Text("Where this person is. Ours.", required=False)
+    consent = ConsentSerializer(source="*", required=False, help_text="Ours.")
     custom_field = serializers.DictField(source="custom")
     date_created = Moment(source="created_at")
     date_updated = Moment(source="updated_at")
     lists = ListOfContact(many=True, required=False, help_text="With filter=show_list.")
+
+    def get_consent(self, contact: Contact) -> Contact | None:
+        return contact if contact.consent_date else None
 
     def get_lists(self, contact: Contact) -> list[ContactList] | None:
         lists: dict[Any, list[ContactList]] = self.context.get("lists", {})

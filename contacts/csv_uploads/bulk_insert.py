@@ -7,7 +7,7 @@ Entries of contacts that are known may be in the list already, and go through a 
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 from psycopg.errors import UniqueViolation
 
-from contacts.address_book import TEXT_COLUMNS
+from contacts.address_book import RULE_COLUMNS, TEXT_COLUMNS
 from contacts.csv_uploads.rows import Row
 from contacts.models import ContactList, CsvUpload
 from core import clocks
 
+NULL = r"\N"
+_NO_RULE_COLUMNS = f"\t\t{NULL}\t\t"
 # A batch meets another upload that adds the same people at the same moment, and must look again at who is known.
 _TRIES = 5
 
@@ -50,7 +52,7 @@ class CopyRow:
     Attributes:
         line: where the row begins in the file.
         number: in E.164.
-        texts: the columns of TEXT_COLUMNS.
+        texts: the columns of TEXT_COLUMNS and RULE_COLUMNS.
         values: of a dynamic list: all of them, as JSON.
         digest: of the values, or "".
     """
@@ -64,11 +66,20 @@ class CopyRow:
 
 def copy_row(row: Row, *, dynamic: bool) -> CopyRow:
     texts = _copied([row.values.get(name, "") for name in TEXT_COLUMNS])
+    texts += _rule_columns(row.values)
     if not dynamic:
         return CopyRow(row.line, row.number, texts)
     values = json.dumps(row.values, sort_keys=True, ensure_ascii=False)
     digest = hashlib.md5(values.encode(), usedforsecurity=False).hexdigest()
     return CopyRow(row.line, row.number, texts, _copied([values]), digest)
+
+
+def _rule_columns(values: Mapping[str, str]) -> str:
+    """Return the columns of RULE_COLUMNS; the date is null where it is missing."""
+    if "time_zone" not in values and "consent_date" not in values:
+        return _NO_RULE_COLUMNS
+    zone, day, source, scope = (values.get(name, "") for name in RULE_COLUMNS)
+    return f"\t{_copied([zone])}\t{day or NULL}\t{_copied([source])}\t{_copied([scope])}"
 
 
 def insert(upload: CsvUpload, rows: Sequence[CopyRow]) -> Inserted:
@@ -129,7 +140,7 @@ def _copy_contacts(cursor: CursorWrapper, account_id: int, contacts: Sequence[tu
     now = clocks.now().isoformat()
     end = f"\t{now}\t{now}\n"
     # Columns that are not named have their defaults (db_default).
-    columns = f"id, account_id, number, {', '.join(TEXT_COLUMNS)}, created_at, updated_at"
+    columns = f"id, account_id, number, {', '.join((*TEXT_COLUMNS, *RULE_COLUMNS))}, created_at, updated_at"
     lines = [f"{id_}\t{account_id}\t{row.number}\t{row.texts}{end}" for id_, row in contacts]
     _copy(cursor, f"contacts_contact ({columns})", lines)
 

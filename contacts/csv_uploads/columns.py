@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from contacts.address_book import TEXT_COLUMNS
+from contacts.address_book import RULE_COLUMNS, TEXT_COLUMNS
 from contacts.csv_uploads import column_names
 from contacts.csv_uploads.header import Header
 from contacts.csv_uploads.lines import FileRefused
@@ -15,7 +15,7 @@ from core import names
 MAX_VARIABLES = 5
 MAX_CELL = 255  # characters: what a contact's columns hold
 
-OURS = ("number", *TEXT_COLUMNS)
+OURS = ("number", *TEXT_COLUMNS, *RULE_COLUMNS)
 # Names that a message lists.
 _MAX_LISTED = 100
 
@@ -70,6 +70,11 @@ class Layout:
         return self.columns.index("number")
 
     @cached_property
+    def has_rule_columns(self) -> bool:
+        """Tell whether a row may say where its person is, or what that person agreed to."""
+        return not set(RULE_COLUMNS).isdisjoint(self.columns)
+
+    @cached_property
     def named(self) -> tuple[tuple[int, str], ...]:
         """The position and the name of each column that is loaded beside the number."""
         return tuple((at, name) for at, name in enumerate(self.columns) if name not in {"", "number"})
@@ -93,7 +98,7 @@ def layout_of(header: Header, choice: ColumnChoice) -> Layout:
         columns[first:] = [ours or name for name, ours in zip(header.names[first:], columns[first:], strict=True)]
         _require_different(header, columns)
     layout = Layout(header, tuple(columns))
-    own = [name for name in layout.variables if name not in TEXT_COLUMNS]
+    own = [name for name in layout.variables if name not in OURS]
     if len(own) > MAX_VARIABLES:
         raise header.refused(
             f"{len(own)} columns of your own are more than {MAX_VARIABLES}: {_listed(own)}; leave some out, or send"

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from contacts import numbers
+from django.core.exceptions import ValidationError
+
+from contacts import consent, numbers
 from contacts.csv_uploads import records
 from contacts.csv_uploads.columns import MAX_CELL, Layout
 from contacts.csv_uploads.header import MAX_COLUMNS
@@ -76,8 +78,12 @@ def parse_record(
                 if called:
                     called.require(number)
                 reason = rule.problem(values) if rule else ""
+                if not reason and layout.has_rule_columns:
+                    values |= consent.read(values)
                 if not reason:
                     return Row(_first_line(record, layout), number, values)
+        except ValidationError as error:
+            reason = str(error.message)
         except numbers.InvalidNumber as invalid:
             reason = _why_not(given, invalid, layout)
     return Rejected(record.line, reason[:255], [storable(cell) for cell in cells[:MAX_COLUMNS]])

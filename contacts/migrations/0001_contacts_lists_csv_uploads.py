@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='contacts', to='accounts.account')),
-                ('consent_on', models.DateField(blank=True, help_text='When this person agreed to be called.', null=True, verbose_name='consent given on')),
+                ('consent_date', models.DateField(blank=True, help_text='When this person agreed to be called.', null=True)),
                 ('consent_scope', models.CharField(blank=True, choices=[('recorded-voice', 'recorded and artificial voices'), ('promotional', 'promotional calls'), ('all', 'all calls')], db_default='', default='', help_text='To what.', max_length=16)),
                 ('consent_source', models.CharField(blank=True, db_default='', default='', help_text='Where that is recorded: a form, a contract.', max_length=255)),
                 ('time_zone', models.CharField(blank=True, db_default='', default='', help_text='Where this person is, such as Asia/Kolkata.', max_length=64)),
@@ -268,6 +268,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(CHECK_KEYS, CHECK_NO_KEYS),
         migrations.AddConstraint(
             model_name='contact',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('consent_on', None), ('consent_scope', ''), ('consent_source', '')), models.Q(('consent_on__isnull', False), ('consent_scope__in', ['recorded-voice', 'promotional', 'all'])), _connector='OR'), name='contact_consents_on_a_day_to_something'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('consent_date', None), ('consent_scope', ''), ('consent_source', '')), models.Q(('consent_date__isnull', False), ('consent_scope__in', ['recorded-voice', 'promotional', 'all'])), _connector='OR'), name='contact_consents_on_a_date_to_something'),
         ),
     ]
