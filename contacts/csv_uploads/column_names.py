@@ -86,9 +86,9 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
         "email", "Email Address", "E-mail 1 - Value", "Email 1", "Email ID", "Primary Email", "Mail", "Mail ID",
         "Billing Email", "Person - Email", "Person - Email - Work",
     ),
-    "time_zone": ("time_zone", "Timezone", "Time Zone Name", "TZ"),
-    "consent_date": ("consent_date", "Consent Given On", "Opt-in Date", "Opt In Date"),
-    "consent_source": ("consent_source", "Opt-in Source", "Opt In Source"),
+    "time_zone": ("time_zone", "Time Zone Name", "TZ"),
+    "consent_date": ("consent_date", "Consent Given On", "Opt-in Date"),
+    "consent_source": ("consent_source", "Opt-in Source"),
     "consent_scope": ("consent_scope",),
     "tag": ("tag", "Tags", "Labels", "Label", "Group Membership", "Groups", "Categories"),
 }  # fmt: skip

@@ -232,6 +232,7 @@ AUDITED_COMMANDS = {
     *("create_account", "create_key", "create_trunk", "create_flow", "rotate_key", "revoke_key"),
     "reset_second_factor",
     "do_not_call",
+    "waive_rules",
 }
 # Commands that change nothing that a person owns, and why.
 OTHER_COMMANDS = {
@@ -256,6 +257,7 @@ def test_every_command_that_changes_something_leaves_an_entry(tmp_path, monkeypa
     registry.write_text("+919810012345\n")
     monkeypatch.setattr("sys.stdin", io.StringIO("a token\n"))
     AccountFactory(sid="acme")
+    campaign = CampaignFactory(account__rules=["us"])
     for number in range(2):
         ApiKeyFactory(key=f"key-{number}")
     AuthenticatorAppFactory(user=get_user_model().objects.create_user("ravi"))
@@ -267,6 +269,7 @@ def test_every_command_that_changes_something_leaves_an_entry(tmp_path, monkeypa
         "rotate_key": ["key-0"],
         "revoke_key": ["key-1"],
         "reset_second_factor": ["ravi"],
+        "waive_rules": [campaign.pk.hex, "us", "--because", "counsel"],
         "do_not_call": ["import", str(registry), "--kind", "ncpr", "--date", "2026-03-01"],
     }
     assert set(given) == AUDITED_COMMANDS

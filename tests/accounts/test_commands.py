@@ -75,7 +75,7 @@ def test_every_limit_can_be_chosen():
     [
         (["--time-zone", "Asia/Kolkatta"], "is not a time zone"),
         (["--region", "UK"], "is not a country"),
-        (["--calling-hours", "21:00-10:30"], "open before they close"),
+        (["--calling-hours", "10:30-10:30"], "must not close when they open"),
         (["--channels", "0"], "greater than or equal to 1"),
         (["--trunk", "nowhere"], "there is no trunk nowhere"),
         (["--caller-id", "abc"], "abc is not a number"),
