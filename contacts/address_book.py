@@ -15,7 +15,7 @@ from accounts.models import Account
 from contacts.models import Contact
 from contacts.signals import contact_deleted
 from core import clocks
-from core.errors import Conflict
+from core.errors import Conflict, Missing
 from core.ids import wire_id
 
 # The columns that hold text about a person. A CSV file may name them.
@@ -41,6 +41,9 @@ def add(account: Account, wanted: Sequence[Mapping[str, Any]], *, actor: Actor) 
 
     Returns:
         A contact for each of `wanted`, in their order.
+
+    Raises:
+        Conflict: a contact with such a number was deleted at the same moment.
     """
     first: dict[str, Contact] = {}
     candidates = [Contact(account=account, **columns) for columns in wanted]
@@ -51,7 +54,9 @@ def add(account: Account, wanted: Sequence[Mapping[str, Any]], *, actor: Actor) 
         stored = {contact.number: contact for contact in Contact.objects.filter(account=account, number__in=first)}
         additions = []
         for candidate in candidates:
-            contact = stored[candidate.number]
+            contact = stored.get(candidate.number)
+            if contact is None:
+                raise Conflict(f"the contact {candidate.number} was deleted at the same moment: send the request again")
             is_new = contact.pk == candidate.pk and first[candidate.number] is candidate
             additions.append(ContactAddition(contact, is_new))
         _record(actor, Verb.CREATED, account, [addition.contact for addition in additions if addition.is_new])
@@ -67,7 +72,7 @@ def change(
         The changed contacts, with None for one whose new number is another contact's, and which stays as it was.
 
     Raises:
-        Conflict: another request gave such a number to a contact at the same moment.
+        Conflict: another request gave such a number to a contact at the same moment, or deleted one of the contacts.
     """
     numbers = {columns["number"] for _, columns in changes if "number" in columns}
     owners = dict(Contact.objects.filter(account=account, number__in=numbers).values_list("number", "pk"))
@@ -87,7 +92,8 @@ def change(
     columns_of_a_contact = ["number", *TEXT_COLUMNS, *RULE_COLUMNS, "custom", "updated_at"]
     try:
         with transaction.atomic():
-            Contact.objects.bulk_update(rows.values(), columns_of_a_contact, batch_size=500)
+            if Contact.objects.bulk_update(rows.values(), columns_of_a_contact, batch_size=500) < len(rows):
+                raise Conflict("one of the contacts was deleted at the same moment, nothing was changed: look again")
             what = ", ".join(sorted({name for _, given in changes for name in given}))
             _record(actor, Verb.CHANGED, account, list(rows.values()), what=what)
     except IntegrityError as error:
@@ -96,10 +102,15 @@ def change(
 
 
 def delete(contact: Contact, *, actor: Actor) -> None:
-    """Delete a contact, from every list as well. Campaigns that were made from lists don't call it any more."""
+    """Delete a contact, from every list as well. Campaigns that were made from lists don't call it any more.
+
+    Raises:
+        Missing
+    """
     with transaction.atomic():
         # Waits for uploads that are putting the contact into a list, so that it is taken out of that list too.
-        Contact.objects.select_for_update().filter(pk=contact.pk).first()
+        if not Contact.objects.select_for_update().filter(pk=contact.pk):
+            raise Missing(f"the contact {wire_id(contact.pk)} was deleted at the same moment")
         _record(actor, Verb.DELETED, contact.account, [contact])
         contact_deleted.send(Contact, contact=contact)
         contact.delete()

@@ -12,13 +12,15 @@ from accounts import audit
 from accounts.audit import Actor, Verb
 from accounts.models import Account
 from contacts import signals
-from contacts.models import Contact, ContactList, CsvUpload, ListEntry
+from contacts.models import ContactList, CsvUpload, ListEntry
 from core import clocks
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict, InvalidRequest, Missing
 from core.ids import wire_id
 
 # Exotel takes so many rows in a dynamic list, and 100,000 contacts in a static one; one limit for both is enough here.
 MAX_ENTRIES = 500_000
+
+_DELETED_BESIDE = "the list {} was deleted at the same moment: send the request again"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def create(
     """Create a list, or return the one that has the name already, as it is.
 
     Raises:
+        Conflict: a list of that name was deleted at the same moment.
         InvalidRequest: blanks are allowed in a static list.
     """
     candidate = ContactList(account=account, name=name, tag=tag, type=kind, allows_blanks=allows_blanks)
@@ -48,7 +51,9 @@ def create(
     # One statement, so that of two requests at the same moment the second gets the list of the first.
     with transaction.atomic():
         ContactList.objects.bulk_create([candidate], ignore_conflicts=True)
-        stored = account.contact_lists.get(name=name)
+        stored = account.contact_lists.filter(name=name).first()
+        if stored is None:
+            raise Conflict(_DELETED_BESIDE.format(name[:100]))
         is_new = stored.pk == candidate.pk
         if is_new:
             audit.record(actor, Verb.CREATED, stored)
@@ -63,6 +68,9 @@ def create_all(account: Account, wanted: Sequence[Mapping[str, Any]], *, actor: 
 
     Returns:
         For each of `wanted` the list that has its name.
+
+    Raises:
+        Conflict: a list of such a name was deleted at the same moment.
     """
     candidates: dict[str, ContactList] = {}
     for columns in wanted:
@@ -73,7 +81,9 @@ def create_all(account: Account, wanted: Sequence[Mapping[str, Any]], *, actor: 
         stored = {row.name: row for row in account.contact_lists.filter(name__in=candidates)}
         for columns in wanted:
             candidate = candidates.pop(columns["name"], None)
-            contact_list = stored[columns["name"]]
+            contact_list = stored.get(columns["name"])
+            if contact_list is None:
+                raise Conflict(_DELETED_BESIDE.format(columns["name"][:100]))
             creations.append(ListCreation(contact_list, candidate is not None and candidate.pk == contact_list.pk))
         audit.record(actor, Verb.CREATED, *(creation.contact_list for creation in creations if creation.is_new))
     return creations
@@ -88,7 +98,7 @@ def change_all(
         The changed lists, with None for one whose new name is another list's, and which stays as it was.
 
     Raises:
-        Conflict: another request gave such a name to a list at the same moment.
+        Conflict: another request gave such a name to a list at the same moment, or deleted one of the lists.
     """
     names = {columns["name"] for _, columns in changes if "name" in columns}
     owners = dict(ContactList.objects.filter(account=account, name__in=names).values_list("name", "pk"))
@@ -109,7 +119,8 @@ def change_all(
     try:
         with transaction.atomic():
             columns_of_a_list = ["name", "tag", "allows_blanks", "updated_at"]
-            ContactList.objects.bulk_update(rows.values(), columns_of_a_list, batch_size=500)
+            if ContactList.objects.bulk_update(rows.values(), columns_of_a_list, batch_size=500) < len(rows):
+                raise Conflict("one of the lists was deleted at the same moment, nothing was changed: look again")
             audit.record_each(actor, Verb.CHANGED, ((row, told[row.pk]) for row in rows.values()))
     except IntegrityError as error:
         raise Conflict("a name was given to another list at the same moment: send the request again") from error
@@ -128,13 +139,17 @@ def change(contact_list: ContactList, *, actor: Actor, **columns: Any) -> Contac
     Raises:
         Conflict: another list has the name.
         InvalidRequest: blanks are allowed in a static list.
+        Missing
     """
     require_blanks_make_sense(contact_list, columns)
+    gone = _gone(contact_list)
     for column, value in columns.items():
         setattr(contact_list, column, value)
     try:
         with transaction.atomic():
-            contact_list.save(update_fields=[*columns, "updated_at"])
+            contact_list.updated_at = clocks.now()
+            if not ContactList.objects.filter(pk=contact_list.pk).update(**columns, updated_at=contact_list.updated_at):
+                raise Missing(gone)
             audit.record(actor, Verb.CHANGED, contact_list, what=", ".join(columns))
     except IntegrityError as error:
         raise Conflict(f"there is another list named {contact_list.name[:100]}: choose another name") from error
@@ -146,11 +161,13 @@ def delete(contact_list: ContactList, *, actor: Actor) -> None:
 
     Raises:
         Conflict: a campaign or an upload needs the list.
+        Missing
     """
     with transaction.atomic():
         # Waits for transactions that create a campaign from the list: they share a lock on its row until the campaign
         # can be seen here.
-        ContactList.objects.select_for_update().get(pk=contact_list.pk)
+        if not ContactList.objects.select_for_update().filter(pk=contact_list.pk):
+            raise Missing(_gone(contact_list))
         require_loaded([contact_list])
         signals.list_deletion_requested.send(ContactList, contact_list=contact_list)
         audit.record(actor, Verb.DELETED, contact_list)
@@ -165,17 +182,19 @@ def add_contacts(contact_list: ContactList, contact_ids: Sequence[UUID], *, acto
 
     Raises:
         InvalidRequest: the list is dynamic, or would become too long.
+        Missing
     """
     if contact_list.type == ContactList.Type.DYNAMIC:
         raise InvalidRequest("a dynamic list is filled by CSV uploads only: each of its rows has values of its own")
-    known = Contact.objects.filter(account=contact_list.account_id, pk__in=contact_ids).values_list("pk", flat=True)
     with transaction.atomic():
         # One at a time: of two requests that fill the last places, the second must see what the first has added.
-        ContactList.objects.select_for_update(no_key=True).get(pk=contact_list.pk)
+        if not ContactList.objects.select_for_update(no_key=True).filter(pk=contact_list.pk):
+            raise Missing(_gone(contact_list))
+        known = _locked_contacts(contact_list.account_id, contact_ids)
         present = set(
             ListEntry.objects.filter(contact_list=contact_list, contact__in=known).values_list("contact_id", flat=True)
         )
-        new = [contact_id for contact_id in dict.fromkeys(contact_ids) if contact_id in set(known) - present]
+        new = [contact_id for contact_id in dict.fromkeys(contact_ids) if contact_id in known - present]
         if contact_list.entries.count() + len(new) > MAX_ENTRIES:
             raise InvalidRequest(f"the list would have more than {MAX_ENTRIES:,} entries: start another list")
         ListEntry.objects.bulk_create(
@@ -247,6 +266,20 @@ def require_loaded(lists: Collection[ContactList]) -> None:
             f"the list {upload.filled_list.name[:100]} ({wire_id(upload.contact_list_id)}) is still being loaded,"
             f" {upload.rows_total:,} rows so far: wait until the upload {wire_id(upload.pk)} is completed"
         )
+
+
+def _locked_contacts(account_id: int, contact_ids: Sequence[UUID]) -> set[UUID]:
+    """Keep contacts from being deleted before the end of the transaction. Returns the account's among them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM contacts_contact WHERE account_id = %s AND id = ANY(%s) ORDER BY id FOR KEY SHARE",
+            [account_id, list(contact_ids)],
+        )
+        return {contact_id for (contact_id,) in cursor.fetchall()}
+
+
+def _gone(contact_list: ContactList) -> str:
+    return f"the list {contact_list.name[:100]} was deleted at the same moment"
 
 
 def _touch(contact_list: ContactList) -> None:

@@ -9,5 +9,9 @@ class WrongState(InvalidRequest):
     """The present state of the object does not allow this."""
 
 
+class Missing(InvalidRequest):
+    """What the request names was deleted since it was looked up."""
+
+
 class Conflict(InvalidRequest):
     """The request conflicts with something that exists or is under way."""

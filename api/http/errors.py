@@ -3,16 +3,16 @@
 from typing import Any
 
 from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from psycopg.errors import QueryCanceled
+from psycopg.errors import ForeignKeyViolation, QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from api.http import envelope
 from api.http.rate_limits import TooManyRequests
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict, InvalidRequest, Missing
 
 RETRY = {"Retry-After": "10"}
 UNREADABLE = "the request can't be read: check its address, headers and query"
@@ -41,6 +41,8 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
     match error:
         case Conflict():
             return 409, str(error), {}
+        case Missing():
+            return 404, str(error), {}
         case InvalidRequest():
             return 400, str(error), {}
         case exceptions.ValidationError():
@@ -58,6 +60,8 @@ def _describe(error: Exception) -> tuple[int, str, dict[str, str]]:
             return 413, "the body is too large: send fewer numbers in one request", {}
         case SuspiciousOperation():
             return 400, UNREADABLE, {}
+        case IntegrityError(__cause__=ForeignKeyViolation()):
+            return 409, "something that this names was deleted at the same moment, nothing was changed: look again", {}
         case OperationalError(__cause__=QueryCanceled()):
             return 503, "this took too long and was stopped, nothing was changed: ask for less at once", RETRY
     return 0, "", {}

@@ -97,6 +97,8 @@ def receive_do_not_call(
 
 def _list_for(account: Account, actor: Actor, name: str, kind: str, layout: Layout) -> ContactList:
     contact_list = lists.create(account, name, kind=kind, actor=actor).contact_list
+    if not lists.lock_against_deletion([contact_list.pk]):
+        raise Conflict(f"the list {name[:100]} was deleted at the same moment: send the file again")
     if contact_list.type != kind:
         raise Conflict(f"the list {name[:100]} is {contact_list.type}: send type={contact_list.type}, or another name")
     if kind == ContactList.Type.DYNAMIC:
