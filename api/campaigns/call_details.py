@@ -75,8 +75,10 @@ class CallDetailsView(CampaignsView):
         campaign = self.campaign(campaign_id)
         query = queries.parse(CallDetailsQuery, request)
         attempts = call_details.attempts_of(campaign, statuses_of(query.get("status") or []))
-        page = list(queries.page_of(attempts, query))
-        return self.respond_page(CallDetailsPage, page, total=attempts.count(), query=query, campaign=campaign)
+        page = queries.page_of(attempts, query)
+        return self.respond_page(
+            CallDetailsPage, page, total=queries.total_of(attempts, page, query), query=query, campaign=campaign
+        )
 
 
 def statuses_of(states: Iterable[str]) -> list[str]:

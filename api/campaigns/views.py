@@ -54,8 +54,10 @@ class CampaignListView(CampaignsView):
             campaigns = campaigns.filter(name__icontains=query["name"])
         if query.get("type", "trans") != "trans":
             campaigns = campaigns.none()
-        page = list(queries.page_of(campaigns, query))
-        return self.respond_page(CampaignsPage, page, total=campaigns.count(), query=query, related=related.load(page))
+        page = queries.page_of(campaigns, query)
+        return self.respond_page(
+            CampaignsPage, page, total=queries.total_of(campaigns, page, query), query=query, related=related.load(page)
+        )
 
     @extend_schema(
         operation_id="create_campaigns",

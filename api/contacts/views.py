@@ -69,9 +69,11 @@ class ContactListView(AccountView):
     def get(self, request: Request, account_sid: str) -> Response:
         query = queries.parse(ContactsQuery, request)
         found = address_book.find(self.account, name=query.get("name", ""), list_ids=query.get("list_sids") or None)
-        page = list(queries.page_of(found, query))
+        page = queries.page_of(found, query)
         lists_of = lists.of_contacts([contact.pk for contact in page]) if query.get("filter") else {}
-        return self.respond_page(ContactsPage, page, total=found.count(), query=query, lists=lists_of)
+        return self.respond_page(
+            ContactsPage, page, total=queries.total_of(found, page, query), query=query, lists=lists_of
+        )
 
     @extend_schema(
         operation_id="create_contacts",

@@ -1,5 +1,6 @@
 """Query parameters of lists: paging, sorting, filters."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -89,6 +90,26 @@ def parse(query: type["serializers.Serializer[Any]"], request: Request) -> dict[
     return dict(serializer.validated_data)
 
 
-def page_of(rows: "QuerySet[M]", query: dict[str, Any]) -> "QuerySet[M]":
-    """Cut out the page that a SortedQuery asks for. Rows that sort alike are in the order of their keys."""
-    return rows.order_by(query["sort_by"], "pk")[query["offset"] : query["offset"] + query["limit"]]
+def page_of(rows: "QuerySet[M]", query: dict[str, Any]) -> list[M]:
+    """Read the page that a SortedQuery asks for. Rows that sort alike are in the order of their keys."""
+    return read_page(rows.order_by(query["sort_by"], "pk"), query)
+
+
+def read_page(rows: "QuerySet[M]", query: dict[str, Any]) -> list[M]:
+    """Read the page that a PageQuery asks for, of rows that are sorted.
+
+    Behind an offset the keys come first, then the rows of the page: passed over are entries of an index, or keys that
+    are sorted, and not rows with all that is joined to them.
+    """
+    offset, limit = query["offset"], query["limit"]
+    if not offset:
+        return list(rows[:limit])
+    keys = list(rows.values_list("pk", flat=True)[offset : offset + limit])
+    found = rows.in_bulk(keys) if keys else {}
+    return [found[key] for key in keys if key in found]
+
+
+def total_of(rows: "QuerySet[M]", page: Sequence[M], query: dict[str, Any]) -> int:
+    """Return how many rows there are. A page that is not full is the last one, so most lists need no count."""
+    is_last = len(page) < query["limit"] and (page or not query["offset"])
+    return int(query["offset"] + len(page) if is_last else rows.count())

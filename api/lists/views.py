@@ -77,8 +77,10 @@ class ListListView(ListView):
     def get(self, request: Request, account_sid: str) -> Response:
         query = queries.parse(ListsQuery, request)
         found = ContactList.objects.filter(account=self.account, name__icontains=query.get("name", ""))
-        page = list(queries.page_of(found, query))
-        return self.respond_page(ListsPage, page, total=found.count(), query=query, sizes=_sizes(page))
+        page = queries.page_of(found, query)
+        return self.respond_page(
+            ListsPage, page, total=queries.total_of(found, page, query), query=query, sizes=_sizes(page)
+        )
 
     @extend_schema(
         operation_id="create_lists",
@@ -177,8 +179,9 @@ class ListEntriesView(ListView):
         contact_list = self.contact_list(list_sid)
         query = queries.parse(EntriesQuery, request)
         entries = contact_list.entries.select_related("contact").order_by("id")
-        page = list(entries[query["offset"] : query["offset"] + query["limit"]])
-        return self.respond_page(ListEntriesPage, page, total=entries.count(), query=query)
+        page = queries.read_page(entries, query)
+        total = queries.total_of(entries, page, query)
+        return self.respond_page(ListEntriesPage, page, total=total, query=query)
 
     @extend_schema(
         operation_id="add_contacts_to_a_list",

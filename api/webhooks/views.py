@@ -54,8 +54,9 @@ class WebhookDeliveriesView(AccountView):
             rows = rows.filter(kind__in=query["kind"])
         if query.get("campaign_sid"):
             rows = rows.filter(campaign=query["campaign_sid"])
-        page = list(queries.page_of(rows, query))
-        return self.respond_page(WebhookDeliveriesPage, page, total=rows.count(), query=query)
+        page = queries.page_of(rows, query)
+        total = queries.total_of(rows, page, query)
+        return self.respond_page(WebhookDeliveriesPage, page, total=total, query=query)
 
 
 class WebhookDeliveryView(AccountView):

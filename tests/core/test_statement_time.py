@@ -19,7 +19,8 @@ def _limited(db):
 def test_the_limit_goes_to_new_connections():
     database: dict[str, Any] = {"OPTIONS": {"options": "-c lock_timeout=10s"}}
     statement_time.limit(database, 20)
-    assert database["OPTIONS"]["options"] == "-c lock_timeout=10s -c statement_timeout=20s"
+    wanted = "-c lock_timeout=10s -c statement_timeout=20s -c max_parallel_workers_per_gather=0"
+    assert database["OPTIONS"]["options"] == wanted
 
 
 @pytest.mark.usefixtures("_limited")
