@@ -1,6 +1,7 @@
 """What a request names is deleted between its look-up and its change: a 404 or 409, and nothing half done."""
 
 import threading
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connections, transaction
@@ -75,6 +76,7 @@ def test_one_of_many_lists_and_contacts(api, parents, asha, monkeypatch):
 
 @pytest.mark.parametrize("path", ["/lists", "/contacts"])
 def test_one_that_is_there_already_and_then_not(api, parents, asha, monkeypatch, path):
+    model: Any
     model, body = {
         "/lists": (ContactList, {"name": "parents"}),
         "/contacts": (Contact, {"number": asha.number}),
