@@ -1,5 +1,6 @@
 """The processes of a Trunkline, each to be killed, frozen, stopped and started on its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -39,6 +40,8 @@ SETTINGS = {
     "WEB_THREADS": "4",
     "DIAL_CONCURRENCY": "4",
     "WEBHOOK_CONCURRENCY": "2",
+    "CAMPAIGNS_KEPT_DAYS": "7",
+    "REPORTS_STORAGE": "django.core.files.storage.FileSystemStorage",
 }
 # The failpoints of the code, in the order in which a call meets them; tests/core/test_failpoints.py keeps the list
 # complete. docs/operator/guarantees.md says what a crash at each of them costs.
@@ -88,7 +91,9 @@ class System(Stack):
             "FAILPOINT_FILE": str(self._failpoint),
             "PYTHONPATH": os.pathsep.join(paths),
         }
-        super().__init__(data_dir, SETTINGS | breaking)
+        self.reports = data_dir / "reports"
+        kept = {"REPORTS_STORAGE_OPTIONS": json.dumps({"location": str(self.reports)})}
+        super().__init__(data_dir, SETTINGS | kept | breaking)
         self.ahead = 0.0
         self._commands = {name: command for name, command in read_procfile().items() if name not in LEFT_OUT}
         self._supervisor = Supervisor(Output(data_dir / "logs"))

@@ -12,6 +12,7 @@ from tools.chaos.faults import (
     identity,
     limits,
     neighbours,
+    old_rows,
     processes,
     receiver,
     retries,
@@ -20,7 +21,21 @@ from tools.chaos.faults import (
 )
 from tools.chaos.faults.table import Row
 
-MODULES = (processes, servers, carrier, identity, retries, receiver, clock, data, limits, timing, neighbours, hostile)
+MODULES = (
+    processes,
+    servers,
+    carrier,
+    identity,
+    retries,
+    receiver,
+    clock,
+    data,
+    limits,
+    timing,
+    neighbours,
+    hostile,
+    old_rows,
+)
 
 
 def _position(row: Row) -> tuple[int, str]:
