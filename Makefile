@@ -10,10 +10,11 @@ N ?= 200
 PIP_STAMP := $(VENV)/.installed-pip
 RUNTIME_STAMP := $(VENV)/.installed-runtime
 DEV_STAMP := $(VENV)/.installed-dev
-# Only files whose hashes the locks have, and no build that fetches tools of its own.
-PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes --no-build-isolation
+# Only files whose hashes the locks have, which are complete (overrides.txt says what is left out on purpose), and no build
+# that fetches tools of its own.
+PIP_INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --no-build-isolation
 UV ?= uv
-UV_LOCK := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header
+UV_LOCK := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --override overrides.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-quick chaos mutants bench check audit lock format clean
@@ -23,7 +24,7 @@ help: ## list these commands
 
 setup: $(DEV_STAMP) ## make .venv with everything to run, test and check
 
-demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report (CARRIER=twilio)
+demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report (CARRIER=twilio or sip)
 	@exec $(PY) -m tools.demo --numbers $(N) $(if $(CARRIER),--carrier $(CARRIER))
 
 up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C

@@ -1,12 +1,12 @@
 """The admin pages of accounts, API keys, caller IDs and trunks; those of people are in `people_admin`."""
 
 import re
+from contextlib import suppress
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import models
 from django.db.models import QuerySet
 from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import HttpRequest
@@ -26,7 +26,7 @@ from accounts.audit import Verb
 from accounts.audited_pages import actor
 from accounts.calling_rules import presets
 from accounts.carriers import CarrierKind
-from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Trunk, canonical_address, usual_kinds
+from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Trunk, usual_kinds
 from accounts.signals import carrier_changing
 from accounts.webhook_secrets import new_secret
 from core import clocks
@@ -316,7 +316,8 @@ class TrunkForm(_ModelForm):
     def clean(self) -> dict[str, Any]:
         """Ask for the token of another account: that of the old one must not be sent to a new address."""
         cleaned = super().clean() or self.cleaned_data
-        if self.moves() and not cleaned.get("new_api_token") and self._needs_credentials(cleaned):
+        has_credentials = cleaned.get("api_key") or self._needs_credentials(cleaned)
+        if self.moves() and not cleaned.get("new_api_token") and has_credentials:
             text = "Enter the API token of this account: carrier, address or account SID differ from those it is of."
             self.add_error("new_api_token", text)
         if self.instance.pk and cleaned.get("carrier") and "carrier" in self.changed_data:
@@ -329,8 +330,9 @@ class TrunkForm(_ModelForm):
         """Tell whether an existing trunk is given another account at a carrier."""
         account = ("carrier", "base_url", "account_sid")
         given = {name: self.cleaned_data.get(name) for name in account if name in self.cleaned_data}
-        if "base_url" in given:
-            given["base_url"] = canonical_address(str(given["base_url"]))
+        if (address := given.get("base_url")) and (carrier := given.get("carrier")):
+            with suppress(ValueError):  # the model says so
+                given["base_url"] = carriers.get(carrier).read_address(address)
         return self.instance.pk is not None and any(self.initial.get(name) != value for name, value in given.items())
 
     @staticmethod
@@ -347,7 +349,6 @@ class TrunkAdmin(DeletedWhenUnused, PageAdmin):
     search_fields = ("name", "account_sid")
     ordering = ("name",)
     fields = ("name", "carrier", "base_url", "account_sid", "api_key", "new_api_token", "new_signing_key", "channels")
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trunk]:
         """Leave the secrets out, so that the page still opens to enter them again after a change of SECRET_KEY."""

@@ -4,8 +4,11 @@ Each driver in `dialer.carriers` registers its kind when the dialer app is ready
 ask here what they need to know of a carrier.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from accounts import carrier_addresses
 
 
 class FlowFormat(StrEnum):
@@ -23,9 +26,12 @@ class CarrierKind:
         name: stored with each trunk, and part of the addresses that the carrier sends events to.
         label: shown to people.
         needs_credentials: a trunk needs a base URL, an account SID, an API key and a token.
+        needs_address: a trunk needs a base URL at least.
+        read_address: returns a base URL in one spelling; raises ValueError with a sentence that begins with a verb.
         runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
             at the carrier, which a campaign names by their address.
         flow_format: how it reads them.
+        connects: a call can be connected to another number.
         signs_requests: the carrier signs what it sends to this server, and its driver can check that.
         queues_calls: a call that it took may wait there before the phone rings, and can be withdrawn until then.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
@@ -35,8 +41,11 @@ class CarrierKind:
     name: str
     label: str
     needs_credentials: bool = True
+    needs_address: bool = False
+    read_address: Callable[[str], str] = carrier_addresses.read_http
     runs_our_flows: bool = True
     flow_format: FlowFormat = FlowFormat.DOCUMENT
+    connects: bool = True
     signs_requests: bool = False
     queues_calls: bool = False
     longest_custom_field: int | None = None

@@ -2,7 +2,6 @@
 
 from datetime import datetime, time
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -51,20 +50,6 @@ def validate_week(text: str) -> None:
         raise ValidationError(str(error)) from error
 
 
-def canonical_address(url: str) -> str:
-    """Return the address in one spelling: `HTTPS://Host:443/` becomes `https://host`."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        return url  # the field's own check says so
-    user, at, _ = parts.netloc.rpartition("@")
-    host = parts.netloc[len(user + at) :].lower()
-    if port == {"http": 80, "https": 443}.get(parts.scheme):
-        host = host.removesuffix(f":{port}")
-    return SplitResult(parts.scheme, user + at + host, parts.path, parts.query, parts.fragment).geturl().rstrip("/")
-
-
 class CarrierAccount(models.Model):
     """The operator's account at a carrier. Calls belong to the one that took them, and are asked for there.
 
@@ -73,7 +58,7 @@ class CarrierAccount(models.Model):
     """
 
     carrier = models.CharField(max_length=16)
-    base_url = models.URLField("base URL", blank=True)
+    base_url = models.CharField("base URL", max_length=200, blank=True)
     account_sid = models.CharField("account SID", max_length=64, blank=True)
     # The credentials of the last trunk that left, where none is left: kept while attempts under way may need them.
     api_key = models.CharField("API key", max_length=128, blank=True)
@@ -94,8 +79,11 @@ class Trunk(models.Model):
 
     name = models.CharField(max_length=64, unique=True)
     carrier = models.CharField(max_length=16, choices=carriers.choices)
-    base_url = models.URLField(
-        "base URL", blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox."
+    base_url = models.CharField(
+        "base URL",
+        max_length=200,
+        blank=True,
+        help_text="The carrier's API, such as https://host, or sip:host:5060 of a SIP trunk; empty for the sandbox.",
     )
     account_sid = models.CharField("account SID", max_length=64, blank=True)
     api_key = models.CharField("API key", max_length=128, blank=True)
@@ -130,9 +118,14 @@ class Trunk(models.Model):
 
     def clean(self) -> None:
         """Store the address in one spelling, and refuse a trunk without what its carrier needs."""
-        self.base_url = canonical_address(self.base_url)
         if self.carrier not in dict(carriers.choices()):
             return  # the field's own check says so
+        try:
+            self.base_url = self.kind.read_address(self.base_url) if self.base_url else ""
+        except ValueError as error:
+            raise ValidationError({"base_url": f"The base URL {error}."}) from error
+        if self.kind.needs_address and not self.base_url:
+            raise ValidationError(f"A trunk over {self.carrier} needs a base_url.")
         if self.kind.needs_credentials and not (self.base_url and self.account_sid and self.api_key):
             raise ValidationError(f"A trunk over {self.carrier} needs a base_url, an account_sid and an api_key.")
 

@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from accounts.carriers import CarrierKind, UnknownCarrier
-from campaigns.models import Campaign, CustomField
+from campaigns import flow_interpreter
+from campaigns.models import Campaign, CustomField, Flow
 from core.errors import InvalidRequest
 
 
@@ -32,6 +33,10 @@ def misfit(campaign: Campaign, custom_field: str) -> Misfit | None:
         return Misfit(
             "read_via_text", "calls from this caller_id run flows of the carrier's own account only", "give url"
         )
+    if not kind.connects and campaign.flow and flow_interpreter.connects(campaign.flow.document):
+        return Misfit(
+            "url", "its flow connects calls to other numbers, which this caller_id can't", "give another flow"
+        )
     if kind.longest_custom_field is not None and len(custom_field) > kind.longest_custom_field:
         takes = f"the carrier of this caller_id takes {kind.longest_custom_field}"
         return Misfit("custom_field", f"it has {len(custom_field):,} characters, and {takes}", "shorten it")
@@ -49,6 +54,10 @@ def obstacle(campaigns: "QuerySet[Campaign]", kind: CarrierKind) -> str:
     still_open = campaigns.filter(status__in=Campaign.OPEN).order_by("created_at")
     if not kind.runs_our_flows and (reads := still_open.exclude(text="").first()):
         return f"the campaign {reads} reads a text, and {kind.label} runs flows of its own account only"
+    if not kind.connects:
+        for flow in Flow.objects.filter(pk__in=still_open.order_by().values("flow")):
+            if flow_interpreter.connects(flow.document):
+                return f"the flow {flow} of an open campaign connects calls, which {kind.label} can't"
     if kind.longest_custom_field is not None:
         too_long = CustomField.objects.alias(length=Length("value")).filter(length__gt=kind.longest_custom_field)
         if passes := still_open.filter(custom_field__in=too_long).first():

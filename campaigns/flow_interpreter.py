@@ -120,6 +120,13 @@ def pressed(document: Mapping[str, Any], place: Place, keys: str) -> list[Action
     return _run(document, _At((*place.path, branch), _branch(gather, branch), 0))
 
 
+def connects(document: Any) -> bool:
+    """Tell whether a flow connects calls to other numbers anywhere."""
+    if isinstance(document, Mapping):
+        return "connect" in document or any(map(connects, document.values()))
+    return isinstance(document, list) and any(map(connects, document))
+
+
 def connects_at(document: Mapping[str, Any], place: Place) -> bool:
     """Tell whether the flow waits for the end of another call there, rather than for keys. Raises NoSuchPlace."""
     at = _find(document, place.path)

@@ -186,6 +186,17 @@ CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
 # Look-ups a minute that an account at a carrier is asked for: what became of lost replies, and of calls without news.
 # They count against the carrier's limit of requests beside the calls themselves, so leave most of it to those.
 CARRIER_LOOK_UPS_PER_MINUTE = _positive("CARRIER_LOOK_UPS_PER_MINUTE", 60, most=100_000)
+# SIP trunks: where the gateway listens, and what it tells trunks of its address where that is another one (NAT).
+SIP_HOST = env.str("SIP_HOST", default="127.0.0.1")
+SIP_PORT = env.int("SIP_PORT", default=5060)
+SIP_PUBLIC_HOST = env.str("SIP_PUBLIC_HOST", default="")
+# Calls that one gateway has up at once. Beyond it another gateway is needed.
+SIP_CHANNELS = int(_positive("SIP_CHANNELS", 200, most=2000))
+# How long a SIP trunk may take to respond to an INVITE at all, in seconds, before it rests. Below the carrier's own.
+SIP_SILENCE_SECONDS = _positive("SIP_SILENCE_SECONDS", 8, most=20)
+# The program that reads a text from its input and writes a WAV file of it, and the language of texts that name none.
+SIP_SPEECH_COMMAND = env.str("SIP_SPEECH_COMMAND", default="espeak-ng -v {voice} --stdin --stdout")
+SIP_SPEECH_LANGUAGE = env.str("SIP_SPEECH_LANGUAGE", default="en")
 # Refusals in a row that may be about our side of the carrier, of different numbers and without a call taken in between,
 # after which the caller ID rests. Fewer, and a few wrong numbers in a row slow a campaign down for a second.
 REFUSALS_BEFORE_REST = int(_positive("REFUSALS_BEFORE_REST", 3, most=100))
@@ -263,6 +274,7 @@ INSTALLED_APPS = [
     "contacts",
     "campaigns",
     "dialer",
+    "sipgateway",
     "reports",
     "webhooks",
     "retention",

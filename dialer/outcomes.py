@@ -49,7 +49,8 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
     for attempt_id, event in news:
         if event.status != Status.IN_PROGRESS:
             # The first end counts. What a carrier says after it changes nothing.
-            ended.setdefault(attempt_id, Ended(attempt_id, event.status, event, reason=event.reason))
+            end = Ended(attempt_id, event.status, event, reason=event.reason, final=event.names_number)
+            ended.setdefault(attempt_id, end)
     keys = {attempt_id: event.digits for attempt_id, event in news if event.digits}
     ended = {attempt_id: end.with_digits(keys.get(attempt_id, "")) for attempt_id, end in ended.items()}
     up = _together([(attempt_id, event) for attempt_id, event in news if attempt_id not in ended])

@@ -14,6 +14,7 @@ SYSTEM = (
     "tests/tools/test_chaos.py",
     "tests/tools/bench/test_bench_end_to_end.py",
     "tests/tools/test_mutants.py::test_the_quick_mutants_are_caught",
+    "tests/sipgateway/test_calls.py",
     "tests/tools/test_up.py",
     "tests/tools/test_servers_of_a_run.py",
     "tests/tools/test_embedded.py",
@@ -30,6 +31,7 @@ SHARED = (
     "tests/acceptance/",
     "tests/api/test_over_http.py",
     "tests/dialer/test_events_process.py",
+    "tests/sipgateway/test_calls.py",
 )
 
 

@@ -18,13 +18,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tools import sip_demo
 from tools.local.project import PROJECT
 from tools.local.signals import interrupt_on_stop_signals
+from tools.sipp_party import NoSipp, Sipp
 from tools.stack import Client, Stack, StackFailed
 
 CHANNELS = 60
-# The APIs that the sandbox carrier speaks: Exotel's, which our driver of that name uses, and Twilio's.
-CARRIERS = ("sandbox", "twilio")
+# The APIs that the sandbox carrier speaks: Exotel's, which our driver of that name uses, and Twilio's. And a SIP trunk,
+# whose far end is sipp.
+CARRIERS = ("sandbox", "twilio", "sip")
 MOST_NUMBERS = 5000
 SID, FLOW_ID, CALLER_ID = "demo", "1", "08012345678"
 # Waits between attempts are in minutes; a minute of the demo takes this many seconds.
@@ -71,13 +74,16 @@ def main() -> int:
     interrupt_on_stop_signals()
     data_dir = Path(os.environ.get("DATA_DIR", PROJECT / ".data")) / "demo"
     shutil.rmtree(data_dir, ignore_errors=True)
-    stack = Stack(data_dir, {"RETRY_MINUTE_SECONDS": str(RETRY_MINUTE_SECONDS), "LOG_LEVEL": "WARNING"})
+    settings = {"RETRY_MINUTE_SECONDS": str(RETRY_MINUTE_SECONDS), "LOG_LEVEL": "WARNING"}
+    stack = Stack(data_dir, settings | (sip_demo.SETTINGS if options.carrier == "sip" else {}))
     try:
+        if options.carrier == "sip":
+            return _run_over_sip(stack, numbers)
         return _run(stack, numbers, options.carrier)
     except KeyboardInterrupt:
         console.print("[yellow]stopped before its end")
         return 130
-    except (StackFailed, requests.RequestException, TimeoutError) as error:
+    except (StackFailed, NoSipp, requests.RequestException, TimeoutError) as error:
         console.print(f"[red]{error}", highlight=False)
         return 1
     finally:
@@ -85,19 +91,30 @@ def main() -> int:
             stack.stop()
 
 
-def _run(stack: Stack, numbers: int, carrier: str) -> int:
+def _numbers(count: int) -> list[str]:
+    return [f"+9198{number:08d}" for number in range(10_000_000, 10_000_000 + count)]
+
+
+def _run_over_sip(stack: Stack, numbers: int) -> int:
+    """Dial over sipp, whose phones do what the last two digits of their numbers say (tools/sipp/trunk.xml)."""
+    stack.data_dir.mkdir(parents=True, exist_ok=True)
+    with sip_demo.far_end(stack) as party:
+        return _run(stack, numbers, "sip", party)
+
+
+def _run(stack: Stack, numbers: int, carrier: str, party: Sipp | None = None) -> int:
     with console.status("starting PostgreSQL, Valkey, web, workers, beat, flower and the sandbox carrier"):
         stack.start()
         stack.wait_until_ready()
     console.print(f"running: API and admin {stack.url}, tasks {stack.flower_url}", highlight=False)
-    client = _prepare(stack, carrier)
+    client = _prepare(stack, carrier, party)
     began = time.monotonic()
     campaign = client.post_campaign(
         {
             "name": "No class tomorrow",
             "caller_id": CALLER_ID,
             "url": f"http://my.exotel.com/{SID}/exoml/start_voice/{FLOW_ID}",
-            "from": [f"+9198{number:08d}" for number in range(10_000_000, 10_000_000 + numbers)],
+            "from": sip_demo.numbers(numbers) if party else _numbers(numbers),
             "retries": {"number_of_retries": 2, "interval_mins": 1, "mechanism": "Linear"},
             "custom_field": "demo",
         }
@@ -106,16 +123,20 @@ def _run(stack: Stack, numbers: int, carrier: str) -> int:
     seconds = time.monotonic() - began
     report = stack.data_dir / "report.csv"
     report.write_bytes(requests.get(ended["report_url"], timeout=60).content)
-    return _judge(stack, ended, report, numbers, seconds)
+    totals = sip_demo.totals(party) if party else stack.rings(totals="1")["totals"]
+    return _judge(totals, ended, report, numbers, seconds)
 
 
-def _prepare(stack: Stack, carrier: str) -> Client:
+def _prepare(stack: Stack, carrier: str, party: Sipp | None) -> Client:
     options = ["--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00", "--channels", str(CHANNELS)]
-    if carrier != "sandbox":
+    if party:
+        sip_demo.create_trunk(stack, "demo", party)
+    elif carrier != "sandbox":
         stack.create_trunk("demo", carrier)
+    if carrier != "sandbox":
         options += ["--trunk", "demo"]
     client = stack.create_account(SID, *options, "--starts-per-minute", "6000")
-    stack.create_flow(SID, FLOW_ID, FLOW)
+    stack.create_flow(SID, FLOW_ID, {"steps": FLOW["steps"][:1]} if party else FLOW)
     stack.script(SCRIPT)
     return client
 
@@ -145,9 +166,9 @@ def _follow(client: Client, campaign_id: str, numbers: int) -> dict[str, Any]:
     raise TimeoutError(f"the campaign has not ended after {PATIENCE_SECONDS} s: {stats}")
 
 
-def _judge(stack: Stack, campaign: dict[str, Any], report: Path, numbers: int, seconds: float) -> int:
+def _judge(totals: dict[str, int], campaign: dict[str, Any], report: Path, numbers: int, seconds: float) -> int:
     """Print the summary; returns 0 if the campaign, its report and the ring log agree that all went well."""
-    totals, stats = stack.rings(totals="1")["totals"], campaign["stats"]
+    stats = campaign["stats"]
     lines = len(report.read_text().splitlines()) - 1
     checks = {
         "campaign": (campaign["status"], campaign["status"] == "Completed"),

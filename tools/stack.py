@@ -40,6 +40,7 @@ class Stack:
             data_dir, {name: str(port) for name, port in ports.items()} | dict(settings or {})
         )
         self._up: process_groups.Process | None = None
+        self._beside: list[process_groups.Process] = []
 
     def start(self) -> None:
         """Start the processes; their output goes to data_dir/logs. `wait_until_ready` tells when they are up."""
@@ -62,10 +63,15 @@ class Stack:
 
     def stop(self) -> None:
         """Stop every process, those too that an `up` which was killed has left."""
+        process_groups.stop(self._beside)
         if self._up is not None:
             process_groups.stop([self._up], STOP_SECONDS)
             processes.end_leftovers(self.data_dir / up.RECORD)
             services.stop_services(self.data_dir)
+
+    def start_beside(self, process: process_groups.Process) -> None:
+        """Let a process that was started with this environment stop with the others, before them."""
+        self._beside.append(process)
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
         """Run a `manage.py` command beside the running server; returns its output. Raises StackFailed."""

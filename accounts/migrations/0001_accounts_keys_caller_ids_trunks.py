@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('carrier', models.CharField(max_length=16)),
-                ('base_url', models.URLField(blank=True, verbose_name='base URL')),
+                ('base_url', models.CharField(blank=True, max_length=200, verbose_name='base URL')),
                 ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
                 ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
                 ('api_token', core.encryption.SecretField(blank=True, verbose_name='API token')),
@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=64, unique=True)),
                 ('carrier', models.CharField(choices=accounts.carriers.choices, max_length=16)),
-                ('base_url', models.URLField(blank=True, help_text="The carrier's API, such as https://host; empty for the sandbox.", verbose_name='base URL')),
+                ('base_url', models.CharField(blank=True, help_text="The carrier's API, such as https://host, or sip:host:5060 of a SIP trunk; empty for the sandbox.", max_length=200, verbose_name='base URL')),
                 ('account_sid', models.CharField(blank=True, max_length=64, verbose_name='account SID')),
                 ('api_key', models.CharField(blank=True, max_length=128, verbose_name='API key')),
                 ('api_token', core.encryption.SecretField(blank=True, verbose_name='API token')),

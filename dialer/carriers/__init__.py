@@ -16,6 +16,7 @@ DRIVERS = (
     "dialer.carriers.twiml.TwilioCarrier",
     "dialer.carriers.twiml.SignalWireCarrier",
     "dialer.carriers.twiml.TelnyxCarrier",
+    "sipgateway.driver.SipCarrier",
     "dialer.carriers.simulated.SimulatedCarrier",
 )
 

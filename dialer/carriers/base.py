@@ -132,6 +132,7 @@ class Event:
         received_at: by ours, when the news came; None: now. The inbox sets it.
         rang_at: when the phone began to ring, by news of that alone.
         was_withdrawn: it was canceled before anybody answered, perhaps before the phone rang.
+        names_number: of a failed call: this number is at fault, so that the call has failed for good.
         is_guess: of a look-up: found by the number alone, so that it may be another attempt's call.
         caller_id: of a look-up by number: the number that the call comes from, "" where the carrier shows none.
     """
@@ -148,6 +149,7 @@ class Event:
     reason: str = ""
     rang_at: datetime | None = None
     was_withdrawn: bool = False
+    names_number: bool = False
     is_guess: bool = False
     caller_id: str = ""
 

@@ -106,6 +106,7 @@ def test_a_carrier_for_tests_is_known_nowhere_in_production(in_production, admin
         "twilio",
         "signalwire",
         "telnyx",
+        "sip",
     ]
     with pytest.raises(CommandError, match="invalid choice: 'simulated'"):
         call_command("create_trunk", "bench", "--carrier", "simulated")

@@ -15,7 +15,9 @@ HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 # `campaigns/lifecycle.py`, `dialer/carriers/`, `channels.lua`: paths from the root of the repository, or a file's name.
 PATH = re.compile(r"`((?:[\w.*-]+/)+[\w.*-]*|[\w-]+\.(?:json|lua|md|py|sh|toml|txt|ya?ml))`")
 # `dialer.gate.check`, `campaigns.models.Call`: a name of the code, from its package on.
-NAME = re.compile(r"`((?:accounts|api|campaigns|campaigns_project|contacts|core|dialer|reports|webhooks)(?:\.\w+)+)`")
+NAME = re.compile(
+    r"`((?:accounts|api|campaigns|campaigns_project|contacts|core|dialer|reports|sipgateway|webhooks)(?:\.\w+)+)`"
+)
 # Written by programs, or not there yet: examples in the how-to pages.
 EXAMPLES = {".data/", ".data/demo/report.csv", ".hypothesis/", ".venv/"}
 

@@ -9,7 +9,7 @@ from tests.docs.pages import ROOT, section, table
 PAGE = ROOT / "docs" / "operator" / "operations.md"
 PACKAGES = (
     *("accounts", "api", "campaigns", "campaigns_project", "contacts", "core", "dialer", "reports", "retention"),
-    "webhooks",
+    *("sipgateway", "webhooks"),
 )
 CODE = "\n".join(file.read_text() for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
 HEALTH = section(PAGE, "Is it well?")

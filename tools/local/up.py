@@ -22,6 +22,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from tools.local import services
 from tools.local.output import Output
 from tools.local.ports import accepts_connections, is_free
@@ -33,6 +35,9 @@ from tools.local.signals import StopRequested, StopSignal
 HEALTHY_AFTER = 10.0
 """Seconds after which a process is taken to have started well, so that it is started again when it ends: a worker that
 has lost its broker ends itself (see `watchdog`). One that never lived so long would only end again."""
+
+SIP_GATEWAY = "sipgateway"
+"""The Procfile's name of the process that most servers have no use for."""
 
 RECORD = "processes.json"
 """File in DATA_DIR with the running processes."""
@@ -115,7 +120,8 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
             stop.check()
             for step in SETUP:
                 supervisor.run(step, environment, stop.check)
-            for name, command in commands.items():
+            wanted = commands if options.only else _without_idle_gateway(commands, urls["DATABASE_URL"])
+            for name, command in wanted.items():
                 stop.check()
                 supervisor.start(name, command, environment)
             guard.start()
@@ -147,6 +153,15 @@ def _commands(procfile: Path, only: str | None) -> dict[str, str]:
     if not commands:
         raise UpError(f"{procfile} names no process to run.")
     return commands
+
+
+def _without_idle_gateway(commands: Mapping[str, str], database_url: str) -> dict[str, str]:
+    """Return the commands without the SIP gateway where there is no SIP trunk. `--only` starts it anyway."""
+    if SIP_GATEWAY not in commands:
+        return dict(commands)
+    with psycopg.connect(database_url) as connection:
+        [[has_trunk]] = connection.execute("SELECT EXISTS (SELECT FROM accounts_trunk WHERE carrier = 'sip')")
+    return {name: command for name, command in commands.items() if has_trunk or name != SIP_GATEWAY}
 
 
 def _watch(supervisor: Supervisor, addresses: HostsAndPorts, output: Output, stop: StopSignal) -> None:

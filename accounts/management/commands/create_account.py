@@ -93,7 +93,8 @@ def _create(options: dict[str, Any]) -> Account:
 
 def _trunk(name: str) -> Trunk:
     """Return the trunk of that name. The sandbox needs no credentials and so no set-up: it is made when first used."""
-    if name in {kind.name for kind in carriers.all_kinds() if not (kind.needs_credentials or kind.is_for_tests)}:
+    ready = [kind for kind in carriers.all_kinds() if not (kind.needs_credentials or kind.needs_address)]
+    if name in {kind.name for kind in ready if not kind.is_for_tests}:
         trunk, is_new = Trunk.objects.get_or_create(name=name, defaults={"carrier": name})
         if is_new:
             audit.record(actor(), audit.Verb.CREATED, trunk)

@@ -28,7 +28,11 @@ class Command(BaseCommand):
             metavar="CARRIER",
             help=f"{offered} (default: exotel); for tests and benchmarks: {for_tests}",
         )
-        parser.add_argument("--base-url", default="", help="the carrier's API, such as https://host")
+        parser.add_argument(
+            "--base-url",
+            default="",
+            help="the carrier's API, such as https://host, or a SIP trunk: sip:host:5060",
+        )
         parser.add_argument("--account-sid", default="", help="the operator's account at the carrier")
         parser.add_argument("--api-key", default="")
         parser.add_argument(
@@ -39,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--channels", type=int, default=None, help="the most calls at once over this trunk")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        needs_token = carriers.get(options["carrier"]).needs_credentials
+        needs_token = carriers.get(options["carrier"]).needs_credentials or options["api_key"]
         token = _asked_for("API token") if needs_token else ""
         signing_key = _asked_for("Signing key") if options["signing_key"] else ""
         trunk = Trunk(

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SipGatewayConfig(AppConfig):
+    name = "sipgateway"
+    verbose_name = "SIP gateway"

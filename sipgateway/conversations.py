@@ -1,0 +1,191 @@
+"""What is said to a callee, and what the callee presses: the flow of an answered call, step by step.
+
+Runs in the thread of sippy's loop. What other threads have to tell comes there first (`ED2.callFromThread`).
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+
+from campaigns import flow_interpreter
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Play, Say
+from sipgateway.media import Line, Media
+from sipgateway.prompts import Prompt, Prompts
+from sipgateway.session_descriptions import Remote
+from sipgateway.sip_stack import ED2, Timeout
+
+log = structlog.get_logger(__name__)
+
+# All keys of one call, as far as the report shows them.
+MOST_KEYS = 255
+
+
+class Caller(Protocol):
+    """The call that the conversation is of."""
+
+    def noted_keys(self, keys: str) -> None:
+        """Take all keys that were pressed in answer to a question so far."""
+
+    def opt_out(self) -> None:
+        """Put the callee on the do-not-call list."""
+
+    def flow_ended(self) -> None:
+        """Hang up."""
+
+    def fail(self, fault: Exception) -> None:
+        """End the call for a fault of this program."""
+
+
+class Conversation:
+    """The flow of one call. Between two actions it waits: for sound to be made, to be said, or for keys."""
+
+    def __init__(self, call: Caller, document: Mapping[str, Any], host: str, media: Media, prompts: Prompts) -> None:
+        self._call = call
+        self._document = document
+        self._media = media
+        self._prompts = prompts
+        self._line: Line = media.open(host, self._in_loop(partial(self.press, by_sound=True)))
+        self.port = self._line.port
+        self._to_say: deque[Say | Play] = deque()
+        self._to_do: deque[Action] = deque()
+        self._asks: Ask | None = None
+        self._pressed = ""
+        self._keys = ""
+        self._timer: Any = None
+        self._is_over = False
+        # Some trunks tell a key both within the sound and by INFO: the way of the first key is the way of all.
+        self._keys_by_sound: bool | None = None
+        prompts.warm(document)
+
+    def begin(self, remote: Remote) -> None:
+        """Start the flow: a person has picked up."""
+        self._line.lead_to(remote)
+        self._go_on(flow_interpreter.start(self._document))
+
+    def move(self, remote: Remote) -> None:
+        """Send the sound elsewhere."""
+        self._line.lead_to(remote)
+
+    def press(self, key: str, *, by_sound: bool = False) -> None:
+        """Take a key. One that is pressed while nothing was asked says nothing."""
+        if self._keys_by_sound is None:
+            self._keys_by_sound = by_sound
+        if self._is_over or self._asks is None or by_sound != self._keys_by_sound:
+            return
+        self._hush()
+        if key == self._asks.finish_key:
+            self._answer()
+            return
+        self._pressed += key
+        self._keys = (self._keys + key)[:MOST_KEYS]
+        self._call.noted_keys(self._keys)
+        if len(self._pressed) >= self._asks.digits:
+            self._answer()
+        else:
+            self._wait_for_key()
+
+    def close(self) -> None:
+        """End it, wherever it is."""
+        if not self._is_over:
+            self._is_over = True
+            self._stop_waiting()
+            self._media.close(self._line)
+
+    # The flow ------------------------------------------------------------------------------------------------------
+
+    def _go_on(self, actions: Sequence[Action]) -> None:
+        self._to_do = deque(actions)
+        self._next()
+
+    def _next(self) -> None:
+        """Do the next thing: what is still to be said comes first."""
+        if self._is_over:
+            return
+        if self._to_say:
+            self._say(self._to_say.popleft())
+        elif self._asks is not None:
+            self._wait_for_key()
+        elif not self._to_do:
+            self._call.flow_ended()
+        else:
+            self._do(self._to_do.popleft())
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Say() | Play():
+                self._to_say.append(action)
+            case Ask(prompt=prompt):
+                self._asks, self._pressed = action, ""
+                self._to_say.extend(prompt)
+            case OptOut():
+                self._call.opt_out()
+            case Connect():
+                # Refused where the campaign is made; a flow may be changed since.
+                self._to_do = deque(flow_interpreter.connected(self._document, action.place, was_taken=False))
+            case HangUp():
+                self._call.flow_ended()
+                return
+        self._next()
+
+    def _answer(self) -> None:
+        """Go on with what was pressed, which may be nothing."""
+        ask, self._asks = self._asks, None
+        assert ask is not None
+        self._stop_waiting()
+        self._go_on(flow_interpreter.pressed(self._document, ask.place, self._pressed))
+
+    def _wait_for_key(self) -> None:
+        self._stop_waiting()
+        assert self._asks is not None
+        self._timer = Timeout(self._guarded(self._answer), self._asks.timeout)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Sound ---------------------------------------------------------------------------------------------------------
+
+    def _say(self, prompt: Prompt) -> None:
+        sound = self._prompts.sound_of(prompt)
+        if sound.done():
+            self._play(sound)
+        else:
+            sound.add_done_callback(self._in_loop(self._play))
+
+    def _play(self, sound: "Future[bytes]") -> None:
+        if self._is_over:
+            return
+        made = sound.result()
+        if made:
+            self._line.play(made, self._in_loop(self._next))
+        else:
+            self._next()
+
+    def _hush(self) -> None:
+        """Stop the prompt: an answer was begun."""
+        self._to_say.clear()
+        self._line.hush()
+        self._stop_waiting()
+
+    def _guarded(self, act: Callable[..., None]) -> Callable[..., None]:
+        """End the call where this program fails on it: sippy would swallow the exception and leave the call up."""
+
+        def guarded(*args: Any) -> None:
+            try:
+                if not self._is_over:
+                    act(*args)
+            except Exception as fault:
+                log.exception("conversation_failed")
+                self._call.fail(fault)
+
+        return guarded
+
+    def _in_loop(self, act: Callable[..., None]) -> Callable[..., None]:
+        """Return a function that another thread may call: it runs in sippy's loop."""
+        guarded = self._guarded(act)
+        return lambda *args: ED2.callFromThread(guarded, *args)

@@ -1,0 +1,303 @@
+"""The process `sipgateway`: takes calls from the record, makes them, and writes down what became of them.
+
+- The main thread runs sippy's loop. Only it touches a call.
+- The *desk* says that this gateway is at work, claims queued calls, ends those that a dead gateway has left, and wakes
+  up for a NOTIFY.
+- The *media* thread sends and hears sound.
+- The *writer* stores notes, in batches: all that come during one commit share the next. While the database is away they
+  wait in memory, and the calls go on.
+
+A thread that fails ends the process, to be started again: calls that nobody writes down would be worse.
+"""
+
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from campaigns.models import Outcome
+from core import batches, clocks, failpoints
+from dialer import opt_outs, trunk_health
+from dialer.models import CallAttempt
+from sipgateway import pings, plans, records
+from sipgateway.conversations import Conversation
+from sipgateway.media import Media
+from sipgateway.models import Gateway, SipCall
+from sipgateway.outbound_calls import OutboundCall
+from sipgateway.plans import CantBeMade, Plan
+from sipgateway.prompts import Prompts
+from sipgateway.records import Note
+from sipgateway.sip_stack import ED2, Stack, Timeout
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two looks at the record without a NOTIFY, and with work under way.
+LOOK_EVERY = 0.5
+LOOK_SOON = 0.1
+# Calls claimed at a look: together with LOOK_SOON the most set-ups a second, two hundred.
+CLAIMED_AT_ONCE = 20
+BEAT_EVERY = 1.0
+SWEEP_EVERY = 5.0
+PING_EVERY = 30.0
+TRY_AGAIN = 0.2
+# Seconds for conversations to end at a stop. Supervisors kill after ten.
+STOPS_WITHIN = 6.0
+MOST_NOTES = 500
+
+
+class GatewayProcess:
+    """All of a gateway, for one run."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.stack = Stack(host, port, settings.SIP_PUBLIC_HOST or host)
+        now = clocks.now()
+        address = f"{self.stack.public_host}:{self.stack.port}"
+        self.gateway = Gateway(pk=uuid7(), address=address, started_at=now, beat_at=now)
+        self._host = host
+        self._media = Media()
+        self._prompts = Prompts(Path(settings.DATA_DIR) / "prompts")
+        self._calls: dict[UUID, OutboundCall] = {}
+        self._notes: queue.SimpleQueue[Note | Callable[[], None] | None] = queue.SimpleQueue()
+        self._is_stopping = threading.Event()
+        self._at_work_since: float | None = None
+        self._warmed: set[UUID] = set()
+        self._pings = pings.Pings(self.stack, self.in_writer)
+
+    def run(self) -> None:
+        """Work until SIGINT or SIGTERM, then end the calls that are up."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            ED2.regSignal(number, self._stop)
+        desk = threading.Thread(target=self._needed(self._desk), name="sip-desk")
+        writer = threading.Thread(target=self._needed(self._write), name="sip-writer")
+        media = threading.Thread(target=self._needed(self._media.run), name="sip-media")
+        for thread in (desk, writer, media):
+            thread.start()
+        log.info("sip_gateway_listening", address=self.gateway.address)
+        ED2.loop()
+        desk.join()
+        self._notes.put(None)
+        writer.join()
+        self._media.stop()
+        media.join()
+        self._prompts.close()
+        records.stop(self.gateway, clocks.now())
+        self.stack.shutdown()
+
+    # What calls need of it -----------------------------------------------------------------------------------------
+
+    def note(self, note: Note) -> None:
+        self._notes.put(note)
+
+    def in_writer(self, act: Callable[[], None]) -> None:
+        """Run a function that asks the database, soon, in the thread that may."""
+        self._notes.put(act)
+
+    def converse(self, call: OutboundCall) -> Conversation:
+        return Conversation(call, call.plan.document, self._host, self._media, self._prompts)
+
+    def opt_out(self, attempt_id: UUID) -> None:
+        self.in_writer(lambda: _opt_out(attempt_id))
+
+    def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
+        self.in_writer(lambda: trunk_health.took_no_call(trunk_id, reason, clocks.now()))
+
+    def is_over(self, call: OutboundCall) -> None:
+        self._calls.pop(call.plan.attempt_id, None)
+
+    # The desk ------------------------------------------------------------------------------------------------------
+
+    def _desk(self) -> None:
+        due = dict.fromkeys(("beat", "sweep", "warm", "ping"), 0.0)
+        is_listening = False
+        while not self._is_stopping.is_set():
+            try:
+                if not is_listening:
+                    self._listen()
+                    is_listening = True
+                is_busy = self._look(due)
+                self._wait(LOOK_SOON if is_busy else LOOK_EVERY, for_news=not is_busy)
+            except batches.TRANSIENT_ERRORS as error:
+                log.warning("sip_record_not_read", error=type(error).__name__)
+                self._at_work_since = None
+                is_listening = False
+                connection.close()
+                time.sleep(TRY_AGAIN)
+        connection.close()
+
+    def _look(self, due: dict[str, float]) -> bool:
+        """Look once at all that there may be to do. Returns whether more may be waiting."""
+        now = clocks.now()
+        if _is_due(due, "beat", BEAT_EVERY):
+            records.beat(self.gateway, now)
+            self._at_work_since = self._at_work_since or time.monotonic()
+        for attempt_id in records.to_hang_up(self.gateway.pk):
+            ED2.callFromThread(self._hang_up, attempt_id)
+        if _is_due(due, "sweep", SWEEP_EVERY):
+            self._sweep()
+        if _is_due(due, "warm", SWEEP_EVERY):
+            self._warm(now)
+        if _is_due(due, "ping", PING_EVERY):
+            ED2.callFromThread(self._pings.send, pings.trunks())
+        room = min(settings.SIP_CHANNELS - len(self._calls), CLAIMED_AT_ONCE)
+        claimed = records.claim(self.gateway.pk, room, now) if room > 0 else []
+        failpoints.reached("sip-claimed")
+        for plan in plans.plans_of(claimed):
+            ED2.callFromThread(self._start, plan)
+        return len(claimed) == room
+
+    def _sweep(self) -> None:
+        """End what dead gateways have left. One that was away itself can't tell who else is."""
+        if self._at_work_since is None or time.monotonic() - self._at_work_since < records.DEAD_AFTER.total_seconds():
+            return
+        now = clocks.now()
+        for call in records.lost(now):
+            note = records.end_of_lost(call, now)
+            if note is None:
+                continue
+            log.warning("sip_call_lost", attempt=call.pk.hex, status=call.status)
+            if call.dialog:
+                ED2.callFromThread(self.stack.hang_up, call.pk.hex, call.dialog)
+            self.note(note)
+        records.delete_old(now)
+
+    def _warm(self, now: datetime) -> None:
+        """Make what campaigns say that begin soon or have begun, before a person hears silence."""
+        begun = plans.begun(now)
+        for document in plans.documents_of(begun - self._warmed):
+            self._prompts.warm(document)
+        self._warmed = begun
+
+    @staticmethod
+    def _listen() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {records.CHANNEL}")
+
+    @staticmethod
+    def _wait(seconds: float, *, for_news: bool) -> None:
+        if not for_news:
+            time.sleep(seconds)
+            return
+        connection.ensure_connection()
+        for _ in connection.connection.notifies(timeout=seconds, stop_after=1):
+            break
+
+    # The writer ----------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        while True:
+            taken = [self._notes.get()]
+            while len(taken) < MOST_NOTES and not self._notes.empty():
+                taken.append(self._notes.get())
+            notes = [item for item in taken if isinstance(item, Note)]
+            if notes:
+                self._store(notes)
+            for act in taken:
+                if act is not None and not isinstance(act, Note):
+                    _run(act)
+            if None in taken:
+                connection.close()
+                return
+
+    @staticmethod
+    def _store(notes: list[Note]) -> None:
+        """Store notes, for as long as it takes. One that the database refuses holds up none of the others."""
+        while True:
+            try:
+                batches.together("store notes", lambda: records.store(notes), otherwise=lambda: _store_each(notes))
+            except batches.TRANSIENT_ERRORS as error:
+                log.warning("sip_notes_not_stored", notes=len(notes), error=type(error).__name__)
+                connection.close()
+                time.sleep(TRY_AGAIN)
+            else:
+                return
+
+    # In sippy's loop -----------------------------------------------------------------------------------------------
+
+    def _start(self, plan: Plan | CantBeMade) -> None:
+        if isinstance(plan, CantBeMade):
+            reason = plan.reason[:255]
+            ending = {"status": SipCall.Status.ENDED, "outcome": Outcome.CANCELED.value, "code": 503, "reason": reason}
+            self.note(Note(plan.attempt_id, ending | {"ended_at": clocks.last_known_now()}))
+            return
+        call = self._calls[plan.attempt_id] = OutboundCall(plan, self)
+        call.start()
+
+    def _hang_up(self, attempt_id: UUID) -> None:
+        if call := self._calls.get(attempt_id):
+            call.hang_up()
+
+    def _stop(self, *_: Any) -> None:
+        """Take no more calls, cancel those that ring, and let conversations end for some seconds."""
+        if self._is_stopping.is_set():
+            return
+        self._is_stopping.set()
+        for call in list(self._calls.values()):
+            if call.status != SipCall.Status.TALKING:
+                call.hang_up("the SIP gateway was stopped")
+        deadline = time.monotonic() + STOPS_WITHIN
+
+        def end_soon() -> None:
+            if time.monotonic() > deadline:
+                for call in list(self._calls.values()):
+                    call.abandon("the SIP gateway was stopped")
+            if not self._calls:
+                # Once the last requests have left.
+                Timeout(ED2.breakLoop, 0.3)
+            else:
+                Timeout(end_soon, 0.1)
+
+        end_soon()
+
+    def _needed(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Return work without which this process is of no use."""
+
+        def do() -> None:
+            try:
+                work()
+            except BaseException:
+                log.critical("sip_gateway_failed", thread=threading.current_thread().name, exc_info=True)
+                os._exit(70)
+
+        return do
+
+
+def _is_due(due: dict[str, float], what: str, every: float) -> bool:
+    if time.monotonic() < due[what]:
+        return False
+    due[what] = time.monotonic() + every
+    return True
+
+
+def _store_each(notes: list[Note]) -> None:
+    batches.one_by_one(
+        "store notes",
+        range(len(notes)),
+        lambda place: records.store([notes[place]]),
+        give_up=lambda place, _: log.error("sip_note_lost", attempt=notes[place].attempt_id.hex),
+    )
+
+
+def _opt_out(attempt_id: UUID) -> None:
+    attempt = CallAttempt.objects.select_related("call", "campaign__account").get(pk=attempt_id)
+    opt_outs.store(attempt.campaign.account, attempt.call.number, attempt.campaign)
+
+
+def _run(act: Callable[[], None]) -> None:
+    """Run what a failure of costs little: a trunk's health is told again."""
+    try:
+        act()
+    except batches.TRANSIENT_ERRORS:
+        connection.close()
+    except Exception:
+        log.exception("sip_gateway_act_failed")

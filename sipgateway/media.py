@@ -1,0 +1,180 @@
+"""RTP (RFC 3550): one thread sends a packet for each call every 20 ms, and hears what comes back.
+
+A call is never without packets, silent ones where nothing is said: trunks end calls that stop sending. Keys come as
+telephone events (RFC 4733). One counts once, by its timestamp, with its first packet: the last may be lost.
+"""
+
+import random
+import select
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from sipgateway import session_descriptions, sounds
+from sipgateway.session_descriptions import PCMA, Remote
+
+log = structlog.get_logger(__name__)
+
+TICK = 0.02
+# Seconds behind the clock after which the ticks between are left out rather than sent at once.
+MOST_BEHIND = 0.2
+# Keys by event code.
+KEYS = "0123456789*#"
+_HEADER = struct.Struct("!BBHII")
+_EVENT = struct.Struct("!BBH")
+# Events that were counted: their packets come several times.
+REMEMBERED = 16
+PACKETS_AT_ONCE = 50
+LONGEST_PACKET = 2048
+# Of the last ticks, how late each began is kept, for the figures of a bench.
+TICKS_KEPT = 3000
+
+
+class Line:
+    """The sound of one call. Made and closed by sippy's thread; sent and heard by the media thread."""
+
+    def __init__(self, host: str, on_key: Callable[[str], None]) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind((host, 0))
+        self.port = int(self.socket.getsockname()[1])
+        self._on_key = on_key
+        self._remote: Remote | None = None
+        self._sequence, self._stamp = random.getrandbits(16), random.getrandbits(32)
+        self._source = random.getrandbits(32)
+        self._sound = b""
+        self._at = 0
+        self._on_end: Callable[[], None] | None = None
+        self._begins = True
+        self._events: deque[int] = deque(maxlen=REMEMBERED)
+        self._heard_from: tuple[str, int] | None = None
+        self._lock = threading.Lock()
+
+    def lead_to(self, remote: Remote) -> None:
+        """Send to this end from now on."""
+        self._remote = remote
+
+    def play(self, sound: bytes, on_end: Callable[[], None]) -> None:
+        """Say a sound (PCMU) instead of what is being said, and tell its end, in the media thread."""
+        with self._lock:
+            self._sound, self._at, self._on_end = sound, 0, on_end
+
+    def hush(self) -> None:
+        """Say nothing more of what is being said."""
+        with self._lock:
+            self._sound, self._at, self._on_end = b"", 0, None
+
+    def tick(self) -> None:
+        """Send the packet of these 20 ms."""
+        remote = self._remote
+        if remote is None:
+            return
+        frame, ended = self._next_frame()
+        if remote.codec == PCMA:
+            frame = sounds.alaw_of_ulaw(frame)
+        marker = 0x80 if self._begins else 0
+        self._begins = False
+        header = _HEADER.pack(0x80, marker | remote.codec, self._sequence, self._stamp, self._source)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._stamp = (self._stamp + sounds.FRAME) & 0xFFFFFFFF
+        with suppress(OSError):  # a port that nobody has, a full buffer: the next packet is 20 ms away
+            self.socket.sendto(header + frame, (remote.host, remote.port))
+        if ended is not None:
+            ended()
+
+    def _next_frame(self) -> tuple[bytes, Callable[[], None] | None]:
+        with self._lock:
+            frame = self._sound[self._at : self._at + sounds.FRAME]
+            self._at += len(frame)
+            ended = self._on_end if self._at >= len(self._sound) else None
+            if ended is not None:
+                self._on_end = None
+        return frame.ljust(sounds.FRAME, sounds.SILENCE), ended
+
+    def hear(self) -> None:
+        """Take the packets that have come."""
+        with suppress(BlockingIOError, OSError):
+            for _ in range(PACKETS_AT_ONCE):
+                packet, sender = self.socket.recvfrom(LONGEST_PACKET)
+                # The first one that sends is the callee: nobody presses keys for it later.
+                self._heard_from = self._heard_from or sender
+                if sender == self._heard_from and (key := self._key_of(packet)):
+                    self._on_key(key)
+
+    def _key_of(self, packet: bytes) -> str:
+        """Return the key that the packet is the first to tell of; "" for any other."""
+        if len(packet) < _HEADER.size + _EVENT.size:
+            return ""
+        flags, kind, _, stamp, _ = _HEADER.unpack_from(packet)
+        own = self._remote.keys if self._remote else None
+        start = _HEADER.size + 4 * (flags & 0x0F)
+        if flags >> 6 != 2 or kind & 0x7F not in {session_descriptions.KEYS, own} or stamp in self._events:
+            return ""
+        if flags & 0x10 or len(packet) < start + _EVENT.size:
+            return ""
+        event, _, _ = _EVENT.unpack_from(packet, start)
+        self._events.append(stamp)
+        return KEYS[event] if event < len(KEYS) else ""
+
+    def close(self) -> None:
+        """Send and hear no more. The media thread lets the socket go."""
+        self._remote = None
+
+
+class Media:
+    """The thread, and the lines that it works on."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, Line] = {}
+        self._epoll = select.epoll()
+        self._closing: deque[Line] = deque()
+        self._is_over = False
+        self.lateness: deque[float] = deque(maxlen=TICKS_KEPT)
+
+    def open(self, host: str, on_key: Callable[[str], None]) -> Line:
+        """Return a line with a port of its own."""
+        line = Line(host, on_key)
+        self._lines[line.socket.fileno()] = line
+        self._epoll.register(line.socket.fileno(), select.EPOLLIN)
+        return line
+
+    def close(self, line: Line) -> None:
+        """Take a line away."""
+        line.close()
+        self._closing.append(line)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_over = True
+
+    def run(self) -> None:
+        """Send and hear until `stop`."""
+        due = time.monotonic() + TICK
+        while not self._is_over:
+            for descriptor, _ in self._epoll.poll(max(due - time.monotonic(), 0), 256):
+                if line := self._lines.get(descriptor):
+                    line.hear()
+            now = time.monotonic()
+            if now < due:
+                continue
+            self.lateness.append(now - due)
+            due = due + TICK if now - due < MOST_BEHIND else now + TICK
+            for line in list(self._lines.values()):
+                line.tick()
+            self._let_go()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        while self._closing:
+            line = self._closing.popleft()
+            descriptor = line.socket.fileno()
+            if self._lines.pop(descriptor, None):
+                with suppress(OSError):
+                    self._epoll.unregister(descriptor)
+                line.socket.close()

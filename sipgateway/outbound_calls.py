@@ -1,0 +1,343 @@
+"""One call, from its INVITE to its end: what sippy tells of it becomes notes for the record.
+
+Everything here runs in the thread of sippy's loop.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from campaigns.models import Outcome
+from core import clocks, failpoints
+from sipgateway import codes, session_descriptions
+from sipgateway.conversations import Conversation
+from sipgateway.models import SipCall
+from sipgateway.plans import Plan
+from sipgateway.records import Note
+from sipgateway.sip_stack import (
+    CCEventConnect,
+    CCEventDisconnect,
+    CCEventFail,
+    CCEventInfo,
+    CCEventRedirect,
+    CCEventRing,
+    CCEventTry,
+    CCEventUpdate,
+    MsgBody,
+    SipCallId,
+    Stack,
+    Timeout,
+    TrunkCall,
+    asserted_identity,
+)
+
+log = structlog.get_logger(__name__)
+
+Status = SipCall.Status
+
+# Seconds that a trunk may take to end a call that we have cancelled, before the call counts as ended anyway.
+CANCELS_WITHIN = 5.0
+# Seconds from the silence of a trunk to the moment at which nothing can come any more: the INVITE's transaction, which
+# began before it (RFC 3261 17.1.1.2, timer B), and some spare.
+SILENT_FOR = 32.0
+# Seconds beyond the ring time for which the INVITE is valid (RFC 3261 13.3.1.1): the trunk ends a call of a dead
+# gateway then.
+EXPIRES_AFTER = 10
+
+
+class Surroundings(Protocol):
+    """What a call needs of its gateway."""
+
+    stack: Stack
+
+    def note(self, note: Note) -> None:
+        """Store news of a call, soon."""
+
+    def converse(self, call: "OutboundCall") -> Conversation:
+        """Return the sound of a call."""
+
+    def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
+        """Count a silence against the trunk."""
+
+    def opt_out(self, attempt_id: UUID) -> None:
+        """Put the callee of an attempt on the do-not-call list, soon."""
+
+    def is_over(self, call: "OutboundCall") -> None:
+        """Forget a call that has ended."""
+
+
+def _guarded(method: Callable[..., None]) -> Callable[..., None]:
+    """End the call where this program fails on it: sippy would swallow the exception and leave the call up."""
+
+    @wraps(method)
+    def guarded(call: "OutboundCall", *args: Any) -> None:
+        try:
+            method(call, *args)
+        except Exception as fault:
+            log.exception("sip_call_failed", attempt=call.plan.attempt_id.hex)
+            call.fail(fault)
+
+    return guarded
+
+
+class OutboundCall:
+    """The call of one attempt. It ends once, whatever is told of it later."""
+
+    def __init__(self, plan: Plan, gateway: Surroundings) -> None:
+        self.plan = plan
+        self.status = Status.INVITING
+        self.has_ended = False
+        self._gateway = gateway
+        self._timers: dict[str, Any] = {}
+        self._given_up: tuple[str, str] | None = None
+        self._has_rung = False
+        self._conversation: Conversation | None = None
+        self._ua: Any = None
+
+    # What is done ---------------------------------------------------------------------------------------------------
+
+    @_guarded
+    def start(self) -> None:
+        """Send the INVITE, unless its time is over."""
+        plan = self.plan
+        if clocks.last_known_now() > plan.ask_before:
+            self._end(Outcome.CANCELED.value, reason="no SIP gateway took it in time")
+            return
+        failpoints.reached("sip-before-invite")
+        self._conversation = self._gateway.converse(self)
+        self._ua = TrunkCall(
+            self._gateway.stack.settings,
+            on_event=self._on_event,
+            on_response=self._on_response,
+            address=(plan.ip, plan.address.port),
+            credentials=plan.credentials,
+            expires=plan.ring_timeout + EXPIRES_AFTER,
+            headers=self._headers(),
+        )
+        self._after("silence", settings.SIP_SILENCE_SECONDS, self._on_silence)
+        limit = plan.ring_timeout + plan.max_seconds + 60
+        self._after("sweep", limit, self.abandon, "it was up for longer than any call may be")
+        self._ua.recvEvent(self._invitation())
+        failpoints.reached("sip-after-invite")
+
+    @_guarded
+    def hang_up(self, reason: str = "hung up by this server") -> None:
+        """End the call: by a CANCEL, or a BYE once it is answered."""
+        if self.has_ended or self._given_up:
+            return
+        if self.status == Status.TALKING:
+            self._end(Outcome.COMPLETED.value, reason=reason)
+            self._ua.disconnect()
+        else:
+            self._give_up(Outcome.FAILED.value, reason)
+
+    @_guarded
+    def press(self, key: str) -> None:
+        """Take a key of the callee."""
+        if self._conversation and not self.has_ended:
+            self._conversation.press(key)
+
+    def noted_keys(self, keys: str) -> None:
+        """Note all keys that were pressed so far."""
+        self._note(digits=keys)
+
+    def opt_out(self) -> None:
+        """Put the callee on the do-not-call list."""
+        self._gateway.opt_out(self.plan.attempt_id)
+
+    def fail(self, fault: Exception) -> None:
+        """End the call for a fault of this program."""
+        self.abandon(f"a fault of this server: {type(fault).__name__}")
+
+    def flow_ended(self) -> None:
+        """Hang up: nothing follows in the flow."""
+        self.hang_up("the flow ended")
+
+    def abandon(self, reason: str) -> None:
+        """End the call as well as that can be done, where anything may fail."""
+        try:
+            self._end(Outcome.COMPLETED.value if self.status == Status.TALKING else Outcome.FAILED.value, reason=reason)
+            if self._ua is not None:
+                self._ua.disconnect()
+        except Exception:
+            log.exception("sip_call_not_abandoned", attempt=self.plan.attempt_id.hex)
+
+    # What is told ---------------------------------------------------------------------------------------------------
+
+    @_guarded
+    def _on_response(self, code: int, is_ours: bool, has_given_up: bool) -> None:
+        """Take a response to the INVITE, before sippy acts on it."""
+        if has_given_up:
+            self._on_late_response(code, is_ours)
+        elif code in {401, 407}:
+            # The INVITE goes out again, with credentials. Without any, sippy tells the failure next.
+            self._after("silence", settings.SIP_SILENCE_SECONDS, self._on_silence)
+        elif "silence" in self._timers:
+            self._stop("silence")
+            self._after("ring", self.plan.ring_timeout, self._on_ring_timeout)
+
+    def _on_late_response(self, code: int, is_ours: bool) -> None:
+        if self.status == Status.SILENT and not is_ours:
+            meaning = codes.meaning_of(code, has_rung=False) if code >= 300 else None
+            if meaning is None or code == 487:
+                # It took the call after all, and sippy cancels it: a phone may have rung.
+                self._given_up = Outcome.FAILED.value, "the trunk responded only after it had been given up"
+        if code >= 200:
+            self._end_given_up()
+
+    @_guarded
+    def _on_event(self, event: Any) -> None:
+        if self.has_ended:
+            return
+        match event:
+            case CCEventRing():
+                self._on_progress(int(event.getData()[0]))
+            case CCEventConnect():
+                self._on_answer(event)
+            case CCEventFail() | CCEventRedirect():
+                code, words, *_ = event.getData()
+                meaning = codes.meaning_of(int(code), has_rung=self._has_rung)
+                self._end(meaning.outcome, code=int(code), reason=f"{code} {words}")
+            case CCEventDisconnect() if not self._given_up:
+                self._end(Outcome.COMPLETED.value, reason="the callee hung up")
+            case CCEventInfo():
+                self._on_info(str(event.getData() or ""))
+            case CCEventUpdate():
+                self._on_new_description(event)
+
+    def _on_progress(self, code: int) -> None:
+        now = clocks.last_known_now()
+        if code == 100 and self.status == Status.INVITING:
+            self.status = Status.TRYING
+            self._note(status=Status.TRYING, trying_at=now)
+        elif code > 100 and not self._has_rung:
+            self._has_rung = True
+            self.status = Status.RINGING
+            self._note(status=Status.RINGING, ringing_at=now)
+
+    def _on_answer(self, event: Any) -> None:
+        if self.status == Status.TALKING:
+            return
+        self._stop("ring")
+        self.status = Status.TALKING
+        self._note(status=Status.TALKING, answered_at=clocks.last_known_now(), dialog=self._ua.dialog())
+        remote = session_descriptions.read(str(event.getData()[2] or ""))
+        if remote is None:
+            self._after("begin", 0.0, self.hang_up, "the trunk's answer has no sound that is known here")
+            return
+        self._after("talk", self.plan.max_seconds, self.hang_up, "the longest conversation was over")
+        # After this callback: sippy sends the ACK when it returns, and a BYE must not overtake it.
+        self._after("begin", 0.0, self._begin, remote)
+
+    @_guarded
+    def _begin(self, remote: session_descriptions.Remote) -> None:
+        assert self._conversation is not None
+        self._conversation.begin(remote)
+
+    def _on_new_description(self, event: Any) -> None:
+        """Take a re-INVITE: the sound goes elsewhere, or is held."""
+        remote = session_descriptions.read(str(event.getData() or ""))
+        if remote is not None and self._conversation is not None:
+            self._conversation.move(remote)
+        answer = CCEventConnect((200, "OK", self._ua.lSDP.getCopy()), rtime=event.rtime)
+        self._ua.recvEvent(answer)
+
+    def _on_info(self, body: str) -> None:
+        key = session_descriptions.key_of_info(body)
+        if key:
+            self.press(key)
+
+    @_guarded
+    def _on_silence(self) -> None:
+        """Give up a trunk that does not respond: it, not the number, is at fault.
+
+        Its INVITE is sent no more, but the call ends only when no response can come any more, so that a trunk that
+        was merely slow rings no phone twice.
+        """
+        self.status = Status.SILENT
+        reason = f"no response from the trunk within {settings.SIP_SILENCE_SECONDS:g} s"
+        self._note(status=Status.SILENT)
+        self._gateway.trunk_is_silent(self.plan.trunk_id, reason)
+        self._ua.stop_retransmitting()
+        self._given_up = Outcome.CANCELED.value, reason
+        self._after("cancel", SILENT_FOR, self._end_given_up)
+        self._ua.disconnect()
+
+    @_guarded
+    def _on_ring_timeout(self) -> None:
+        self._give_up(Outcome.NO_ANSWER.value, f"not answered within {self.plan.ring_timeout} s")
+
+    # How ------------------------------------------------------------------------------------------------------------
+
+    def _give_up(self, outcome: str, reason: str) -> None:
+        """Cancel the call. It ends with the trunk's last response, so that its channel is free by then."""
+        self._stop("silence")
+        self._stop("ring")
+        self._given_up = outcome, reason
+        self._after("cancel", CANCELS_WITHIN, self._end_given_up)
+        self._ua.disconnect()
+
+    def _end_given_up(self) -> None:
+        assert self._given_up is not None
+        outcome, reason = self._given_up
+        self._end(outcome, reason=reason)
+
+    def _end(self, outcome: str, code: int | None = None, reason: str = "") -> None:
+        if self.has_ended:
+            return
+        self.has_ended = True
+        for name in list(self._timers):
+            self._stop(name)
+        if self._conversation is not None:
+            self._conversation.close()
+        self._note(
+            status=Status.ENDED,
+            outcome=outcome,
+            code=code,
+            reason=reason[:255],
+            ended_at=clocks.last_known_now(),
+        )
+        self._gateway.is_over(self)
+
+    def _note(self, **columns: Any) -> None:
+        self._gateway.note(Note(self.plan.attempt_id, columns, is_news="trying_at" not in columns))
+
+    def _after(self, name: str, seconds: float, act: Callable[..., None], *args: Any) -> None:
+        self._stop(name)
+        self._timers[name] = Timeout(act, seconds, 1, *args)
+
+    def _stop(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+
+    def _headers(self) -> list[Any]:
+        address = self.plan.address
+        if not address.asserts_identity:
+            return []
+        return [asserted_identity(address.written(self.plan.caller_id), self._domain)]
+
+    @property
+    def _domain(self) -> str:
+        return self.plan.address.domain or self.plan.address.host
+
+    def _invitation(self) -> Any:
+        """Return the event that makes sippy send the INVITE."""
+        plan, address = self.plan, self.plan.address
+        assert self._conversation is not None
+        host = self._gateway.stack.public_host
+        description = session_descriptions.offer(host, self._conversation.port, plan.attempt_id.int % 2**31)
+        user = address.user or address.written(plan.caller_id)
+
+        class Invitation(CCEventTry):  # type: ignore[misc]
+            def onUacSetupComplete(_, uac: Any) -> None:  # noqa: N802, N805 -- sippy's names
+                """Name the trunk's domain, where sippy puts the next hop and our own address."""
+                uac.rTarget.host = self._domain
+                uac.rUri.getUrl().host = self._domain
+                uac.lUri.getUrl().host = address.domain or host
+
+        call_id = SipCallId(plan.attempt_id.hex)
+        return Invitation((call_id, user, address.written(plan.number), MsgBody(description), None, None))

@@ -1,0 +1,122 @@
+"""What a gateway has to know to make a call, read from the rows of its attempt."""
+
+import socket
+import time
+from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from campaigns import spoken_text
+from campaigns.models import Call, Campaign
+from core.encryption import UnreadableSecret
+from dialer import carrier_accounts
+from dialer.models import CallAttempt
+from sipgateway import records, trunk_addresses
+from sipgateway.models import SipCall
+from sipgateway.trunk_addresses import TrunkAddress
+
+# How long a name may take to resolve, and how long what it resolved to is kept, in seconds.
+RESOLVES_WITHIN = 2.0
+RESOLVED_FOR = 60.0
+# How long before a campaign begins what it says is made.
+WARMED_BEFORE = timedelta(minutes=2)
+_resolvers = ThreadPoolExecutor(2, "sip-names")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call to make. `document` is its flow."""
+
+    attempt_id: UUID
+    number: str
+    caller_id: str
+    ring_timeout: int
+    max_seconds: int
+    ask_before: datetime
+    trunk_id: int
+    address: TrunkAddress
+    ip: str
+    credentials: tuple[str, str] | None
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CantBeMade:
+    """A call that can't be made at the moment, and why: the trunk is at fault."""
+
+    attempt_id: UUID
+    reason: str
+
+
+def plans_of(calls: Sequence[SipCall]) -> list[Plan | CantBeMade]:
+    """Return what to do for each of the calls."""
+    attempts = CallAttempt.objects.select_related("call__campaign__flow", "trunk", "carrier_account")
+    found = attempts.in_bulk([call.pk for call in calls])
+    return [_plan(call, found.get(call.pk)) for call in calls]
+
+
+def _plan(call: SipCall, attempt: CallAttempt | None) -> Plan | CantBeMade:
+    if attempt is None or attempt.carrier_account is None:
+        return CantBeMade(call.pk, "its attempt is not known")
+    try:
+        access = carrier_accounts.access_to(attempt.carrier_account, attempt.trunk)
+        address = trunk_addresses.parse(access.base_url)
+    except UnreadableSecret as error:
+        return CantBeMade(call.pk, f"the trunk's password can't be read: {error}")
+    except ValueError as error:
+        return CantBeMade(call.pk, f"the trunk's address {error}")
+    ip = resolve(address.host)
+    if not ip:
+        return CantBeMade(call.pk, f"the host name {address.host} can't be resolved")
+    return Plan(
+        attempt_id=call.pk,
+        number=call.number,
+        caller_id=call.caller_id,
+        ring_timeout=call.ring_timeout,
+        max_seconds=call.max_seconds,
+        ask_before=call.ask_before,
+        trunk_id=attempt.trunk_id,
+        address=address,
+        ip=ip,
+        credentials=(access.api_key, access.api_token) if access.api_key else None,
+        document=_document(attempt.call),
+    )
+
+
+def _document(call: Call) -> Mapping[str, Any]:
+    campaign = call.campaign
+    if campaign.flow:
+        document: Mapping[str, Any] = campaign.flow.document
+        return document
+    return spoken_text.document(campaign, call.variables if campaign.type == campaign.Type.DYNAMIC else None)
+
+
+def begun(now: datetime) -> set[UUID]:
+    """Return the campaigns over SIP trunks that have begun or begin soon, and that say the same to everybody."""
+    soon = Campaign.objects.filter(status__in=(Campaign.Status.CREATED, Campaign.Status.IN_PROGRESS))
+    of_sip = soon.filter(caller_id__trunk__carrier=records.KIND, send_at__lt=now + WARMED_BEFORE)
+    return set(of_sip.exclude(text__gt="", type=Campaign.Type.DYNAMIC).values_list("pk", flat=True))
+
+
+def documents_of(campaign_ids: Set[UUID]) -> list[Mapping[str, Any]]:
+    """Return the flows of these campaigns."""
+    campaigns = Campaign.objects.filter(pk__in=campaign_ids).select_related("flow")
+    return [campaign.flow.document if campaign.flow else spoken_text.document(campaign) for campaign in campaigns]
+
+
+def resolve(host: str) -> str:
+    """Return the IPv4 address of a host; "" where it has none, or none in time."""
+    return _resolve(host, int(time.monotonic() / RESOLVED_FOR))
+
+
+@lru_cache(maxsize=1000)
+def _resolve(host: str, _minute: int) -> str:
+    looked_up = _resolvers.submit(socket.getaddrinfo, host, None, socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        return str(looked_up.result(RESOLVES_WITHIN)[0][4][0])
+    except (OSError, UnicodeError, TimeoutError):
+        return ""

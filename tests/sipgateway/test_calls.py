@@ -1,0 +1,291 @@
+"""Calls of a real gateway process over sipp as the trunk: each outcome, digest, a silent trunk, crashes."""
+
+import array
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from dialer import inbox
+from dialer.carriers.base import Accepted, Ambiguous, CallRequest, CantTell, Event, Placed, Refused, Unavailable
+from dialer.models import CallAttempt
+from sipgateway import driver, records, sounds
+from sipgateway.driver import SipCarrier
+from sipgateway.models import Gateway, SipCall
+from sipgateway.session_descriptions import PCMA, PCMU
+from tests.factories import CallAttemptFactory, TrunkFactory
+from tests.sipgateway import speech_engine
+from tests.sipgateway.sip_parties import GatewayUnderTest, Recorder, Sipp, needs_sipp, wait_until
+
+pytestmark = [needs_sipp, pytest.mark.django_db(transaction=True)]
+
+SILENCE = 3.0
+
+
+@pytest.fixture(scope="module")
+def gateway_of_the_module(django_db_setup, tmp_path_factory):
+    made = GatewayUnderTest(tmp_path_factory.mktemp("sip"), SIP_SILENCE_SECONDS=str(SILENCE))
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def gateway(gateway_of_the_module, transactional_db):
+    """At work. A test before may have ended it, and emptied its row."""
+    gateway_of_the_module.start()
+    wait_until(lambda: records.is_any_at_work(timezone.now()), gateway_of_the_module.log.read_text)
+    return gateway_of_the_module
+
+
+@pytest.fixture
+def trunk_of(tmp_path):
+    """Makes a trunk whose far end is sipp with a scenario."""
+    parties = []
+
+    def make(scenario, *options, parameters="", **columns):
+        party = Sipp(tmp_path, scenario, *options)
+        parties.append(party)
+        trunk = TrunkFactory(carrier="sip", base_url=f"sip:127.0.0.1:{party.port}{parameters}", **columns)
+        return Line(party, trunk)
+
+    yield make
+    for party in parties:
+        party.stop()
+
+
+@dataclass
+class Line:
+    """A trunk, and who is at its far end."""
+
+    party: Sipp
+    trunk: object
+
+    def request(self, number="+919810000000", *, seconds=5.0, ring_timeout=20, steps=({"say": "Hello"},)):
+        attempt = CallAttemptFactory(
+            placing=True,
+            call__number=number,
+            call__campaign__caller_id__trunk=self.trunk,
+            call__campaign__flow__document={"steps": list(steps)},
+            claimed_at=timezone.now(),
+        )
+        return CallRequest(
+            attempt_id=attempt.pk,
+            number=number,
+            caller_id=attempt.campaign.caller_id.number,
+            flow_id="1",
+            flow_url="",
+            custom_field="",
+            callback_url="",
+            ring_timeout=ring_timeout,
+            max_seconds=60,
+            ask_before=timezone.now() + timedelta(seconds=seconds),
+        )
+
+    def place(self, *requests):
+        return SipCarrier().place(requests)
+
+
+def ended(attempt_id: UUID) -> None:
+    wait_until(
+        SipCall.objects.filter(pk=attempt_id, status=SipCall.Status.ENDED).exists,
+        lambda: f"{list(SipCall.objects.values())}",
+    )
+
+
+def told(attempt_id: UUID) -> Event:
+    """What a look-up says once the call has ended."""
+    ended(attempt_id)
+    [found] = SipCarrier().look_up([placed(attempt_id)]).values()
+    assert isinstance(found, Event)
+    return found
+
+
+def placed(attempt_id):
+    return Placed(attempt_id, "+919810000000", "+918047112233", timezone.now(), attempt_id.hex)
+
+
+BRANCHES = {
+    "+919810000010": (Accepted, "completed"),
+    "+919810000011": (Accepted, "busy"),
+    "+919810000012": (Accepted, "busy"),
+    "+919810000013": (Refused, "failed"),
+    "+919810000014": (Unavailable, "canceled"),
+    "+919810000015": (Accepted, "no-answer"),
+    "+919810000016": (Ambiguous, None),
+}
+
+
+def test_each_branch_of_a_trunk_ends_as_its_outcome(gateway, trunk_of):
+    line = trunk_of("trunk")
+    requests = {number: line.request(number, ring_timeout=2) for number in BRANCHES}
+    replies = line.place(*requests.values())
+    kinds = {number: type(replies[request.attempt_id]) for number, request in requests.items()}
+    assert kinds == {number: kind for number, (kind, _) in BRANCHES.items()}
+    for number, (_, outcome) in BRANCHES.items():
+        if outcome:
+            assert told(requests[number].attempt_id).status == outcome, number
+    assert replies[requests["+919810000013"].attempt_id].names_number
+    assert sorted(line.party.call_ids()) == sorted(request.attempt_id.hex for request in requests.values())
+
+
+def test_an_answered_call_is_ended_by_a_bye(gateway, trunk_of):
+    line = trunk_of("answer", "-m", "1")
+    request = line.request()
+    reply = line.place(request)[request.attempt_id]
+    assert isinstance(reply, Accepted)
+    event = told(request.attempt_id)
+    assert (event.status, event.reason, event.carrier_ref) == ("completed", "the flow ended", request.attempt_id.hex)
+    assert event.started_at
+    assert event.answered_at
+    assert event.ended_at
+    assert event.started_at <= event.answered_at <= event.ended_at
+    assert line.party.exit_code() == 0  # the BYE came, though the Contact says transport=UDP
+
+
+def test_a_phone_that_rings_on_is_cancelled(gateway, trunk_of):
+    line = trunk_of("no_answer", "-m", "1")
+    request = line.request(ring_timeout=1)
+    line.place(request)
+    event = told(request.attempt_id)
+    assert (event.status, event.reason) == ("no-answer", "not answered within 1 s")
+    assert line.party.exit_code() == 0  # CANCEL, 200, 487 and ACK
+
+
+def test_news_of_a_call_that_was_taken_goes_through_the_inbox(gateway, trunk_of):
+    line = trunk_of("no_answer")
+    request = line.request(ring_timeout=1)
+    line.place(request)
+    ended(request.attempt_id)
+    inbox.settle_batch(timezone.now())
+    attempt = CallAttempt.objects.get(pk=request.attempt_id)
+    assert (attempt.status, attempt.reason) == ("no-answer", "not answered within 1 s")
+
+
+@pytest.mark.parametrize("scenario", ["answer_auth_401_eager", "answer_auth_407_eager"])
+@pytest.mark.parametrize("password", ["s3cret", "wrong"])
+def test_a_trunk_that_asks_for_a_password_gets_it(gateway, trunk_of, scenario, password):
+    line = trunk_of(scenario, "-m", "1", api_key="campaign", api_token=password)
+    request = line.request()
+    reply = line.place(request)[request.attempt_id]
+    if password == "wrong":
+        assert reply == Refused("403 Forbidden")
+    else:
+        assert isinstance(reply, Accepted)
+        assert told(request.attempt_id).status == "completed"
+        assert line.party.exit_code() == 0
+
+
+def test_a_trunk_that_asks_for_a_password_where_there_is_none_refuses_our_side(gateway, trunk_of):
+    line = trunk_of("answer_auth_401_eager")
+    request = line.request()
+    assert line.place(request)[request.attempt_id] == Refused("401 Unauthorized")
+
+
+def test_a_silent_trunk_rests_and_its_call_is_given_back_only_when_nothing_can_come(gateway, trunk_of):
+    line = trunk_of("silent")
+    request = line.request()
+    reply = line.place(request)[request.attempt_id]
+    assert reply == Ambiguous("the trunk has not responded to the INVITE")
+    wait_until(lambda: getattr(line.trunk, "health", None) or line.trunk.refresh_from_db(), "the trunk goes on")
+    assert line.trunk.health.last_error == "no response from the trunk within 3 s"
+    assert SipCall.objects.get().status == SipCall.Status.SILENT
+    [look_up] = SipCarrier().look_up([placed(request.attempt_id)]).values()
+    assert look_up == CantTell("the trunk has not responded to the INVITE")
+    assert len(line.party.call_ids()) == 1
+
+
+@pytest.mark.parametrize("point", ["sip-before-invite", "sip-after-invite"])
+def test_a_gateway_that_is_killed_sends_no_second_invite(gateway, trunk_of, point):
+    line = trunk_of("no_answer")
+    request = line.request(ring_timeout=1)
+    gateway.failpoint.write_text(f"{point}:1")
+    SipCall.objects.bulk_create([row_of(request)])
+    records.wake_gateways()
+    assert gateway.running.wait(60) == -signal.SIGKILL
+    left = SipCall.objects.get()
+    # Claimed and committed before the INVITE: no other gateway may send one, whether it left or not.
+    assert left.status in (SipCall.Status.INVITING, SipCall.Status.TRYING, SipCall.Status.RINGING)
+    Gateway.objects.all().delete()  # or the dead one would count as at work for some seconds
+    gateway.start()
+    wait_until(lambda: records.is_any_at_work(timezone.now()), "the gateway did not start again")
+    other = line.request("+919810000099", ring_timeout=1)
+    line.place(other)
+    ended(other.attempt_id)
+    rings = line.party.call_ids()
+    assert rings.count(request.attempt_id.hex) <= (point == "sip-after-invite")
+    assert other.attempt_id.hex in rings
+
+
+def test_a_gateway_that_is_stopped_cancels_what_rings(gateway, trunk_of):
+    line = trunk_of("no_answer", "-m", "1")
+    request = line.request()
+    line.place(request)
+    gateway.running.terminate()
+    assert gateway.running.wait(60) == 0
+    assert line.party.exit_code() == 0
+    event = told(request.attempt_id)
+    assert (event.status, event.reason) == ("failed", "the SIP gateway was stopped")
+    assert Gateway.objects.get().stopped_at
+
+
+def row_of(request: CallRequest) -> SipCall:
+    """What `place` inserts, without waiting for the trunk: its process is about to lose the gateway."""
+    return driver._row(request)
+
+
+# Sound and keys -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorder():
+    made = Recorder()
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("codec", [PCMU, PCMA])
+def test_a_callee_hears_the_prompts_whole_and_in_their_order(gateway, trunk_of, recorder, codec):
+    line = trunk_of("answer_recorded", "-m", "1", "-key", "recorder", str(recorder.port), "-key", "codec", str(codec))
+    texts = ["Good morning", "and good bye"]
+    request = line.request(steps=[{"say": text} for text in texts])
+    line.place(request)
+    assert told(request.attempt_id).reason == "the flow ended"
+    assert line.party.exit_code() == 0
+    heard = recorder.heard()
+    # Without a gap: a packet for each 20 ms from the first on.
+    assert {kind for kind, *_ in heard} == {codec}
+    first = heard[0]
+    for place, (_, sequence, stamp, sound) in enumerate(heard):
+        assert (sequence, stamp) == ((first[1] + place) % 2**16, (first[2] + 160 * place) % 2**32)
+        assert len(sound) == 160
+    sound = b"".join(packet[3] for packet in heard)
+    said = [sounds.ulaw_of_samples(array.array("h", speech_engine.samples_of(text))) for text in texts]
+    expected = [sounds.alaw_of_ulaw(text) if codec == PCMA else text for text in said]
+    assert 0 <= sound.find(expected[0]) < sound.find(expected[1])
+
+
+MENU = {"gather": {"prompt": [{"say": "Press"}], "digits": 3, "branches": {"15#": [{"say": "Thank you"}]}}}
+
+
+def test_keys_within_the_sound_lead_through_the_flow(gateway, trunk_of):
+    line = trunk_of("answer_dtmf_2833_pt101", "-m", "1")
+    request = line.request(steps=[MENU])
+    line.place(request)
+    event = told(request.attempt_id)
+    assert (event.digits, event.reason) == ("15#", "the flow ended")
+    assert line.party.exit_code() == 0
+
+
+def test_keys_by_info_are_kept_when_the_callee_hangs_up_in_the_middle(gateway, trunk_of):
+    line = trunk_of("answer_dtmf_info", "-m", "1")
+    gather = MENU["gather"] | {"digits": 9, "timeout": 20}
+    request = line.request(steps=[{"gather": gather}])
+    line.place(request)
+    event = told(request.attempt_id)
+    assert (event.digits, event.reason) == ("15#", "the callee hung up")
+    assert line.party.exit_code() == 0
+    inbox.settle_batch(timezone.now())
+    assert CallAttempt.objects.get(pk=request.attempt_id).digits == "15#"
