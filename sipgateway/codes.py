@@ -16,7 +16,7 @@ class Concerns(StrEnum):
 
     CALLEE = "callee"  # a phone was reached: the outcome counts
     NUMBER = "number"  # this number can't be called, now or ever
-    OUR_SIDE = "our side"  # our account, caller ID or request: the next number would be refused as well
+    OUR_SIDE = "our side"  # our account, caller ID or request, or the trunk: the next number may be refused as well
     TRUNK = "trunk"  # the trunk takes no calls at the moment
 
 
@@ -35,6 +35,9 @@ _NO_SUCH_NUMBER = Meaning(Outcome.FAILED.value, Concerns.NUMBER)
 _REFUSED = Meaning(Outcome.CANCELED.value, Concerns.OUR_SIDE)
 _UNAVAILABLE = Meaning(Outcome.CANCELED.value, Concerns.TRUNK)
 
+# No SIP status: no INVITE was sent, as the trunk's name or password can't be read.
+NOT_SENT = 699
+
 MEANINGS: Mapping[int, Meaning] = {
     404: _NO_SUCH_NUMBER,  # 21.4.5 Not Found
     408: _NO_ANSWER,  # 21.4.9 Request Timeout: the callee could not be reached in time
@@ -44,11 +47,12 @@ MEANINGS: Mapping[int, Meaning] = {
     485: _NO_SUCH_NUMBER,  # 21.4.23 Ambiguous
     486: _BUSY,  # 21.4.24 Busy Here
     487: _NO_ANSWER,  # 21.4.25 Request Terminated: the trunk's own ring time is over
-    503: _UNAVAILABLE,  # 21.5.4 Service Unavailable
+    503: _REFUSED,  # 21.5.4 Service Unavailable: the trunk, or for many trunks this one destination
     600: _BUSY,  # 21.6.1 Busy Everywhere
     603: _BUSY,  # 21.6.2 Decline: a person has pressed the red button
     604: _NO_SUCH_NUMBER,  # 21.6.3 Does Not Exist Anywhere
     607: _NO_SUCH_NUMBER,  # RFC 8197 Unwanted: this person wants no such calls
+    NOT_SENT: _UNAVAILABLE,
 }
 
 

@@ -30,7 +30,7 @@ from campaigns.models import Outcome
 from core import batches, clocks, failpoints
 from dialer import opt_outs, trunk_health
 from dialer.models import CallAttempt
-from sipgateway import pings, plans, records
+from sipgateway import codes, pings, plans, records
 from sipgateway.conversations import Conversation
 from sipgateway.media import Media
 from sipgateway.models import Gateway, SipCall
@@ -227,7 +227,12 @@ class GatewayProcess:
     def _start(self, plan: Plan | CantBeMade) -> None:
         if isinstance(plan, CantBeMade):
             reason = plan.reason[:255]
-            ending = {"status": SipCall.Status.ENDED, "outcome": Outcome.CANCELED.value, "code": 503, "reason": reason}
+            ending = {
+                "status": SipCall.Status.ENDED,
+                "outcome": Outcome.CANCELED.value,
+                "code": codes.NOT_SENT,
+                "reason": reason,
+            }
             self.note(Note(plan.attempt_id, ending | {"ended_at": clocks.last_known_now()}))
             return
         call = self._calls[plan.attempt_id] = OutboundCall(plan, self)

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from dialer import inbox
-from dialer.carriers.base import Accepted, Ambiguous, CallRequest, CantTell, Event, Placed, Refused, Unavailable
+from dialer.carriers.base import Accepted, Ambiguous, CallRequest, CantTell, Event, Placed, Refused
 from dialer.models import CallAttempt
 from sipgateway import driver, records, sounds
 from sipgateway.driver import SipCarrier
@@ -112,7 +112,7 @@ BRANCHES = {
     "+919810000011": (Accepted, "busy"),
     "+919810000012": (Accepted, "busy"),
     "+919810000013": (Refused, "failed"),
-    "+919810000014": (Unavailable, "canceled"),
+    "+919810000014": (Refused, "canceled"),
     "+919810000015": (Accepted, "no-answer"),
     "+919810000016": (Ambiguous, None),
 }

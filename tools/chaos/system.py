@@ -67,6 +67,9 @@ FAILPOINTS = (
     "report-kept",
     "purge-before-commit",
     "purge-after-commit",
+    "sip-claimed",
+    "sip-before-invite",
+    "sip-after-invite",
 )
 # Seconds after which a process that ended is started again, as a supervisor of a real system would.
 RESTART_SECONDS = 0.5
