@@ -38,7 +38,7 @@ test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in a few mi
 	@exec $(PY) -m pytest -n auto -m "not system"
 
 chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= CARRIER= RANDOM=seconds)
-	@exec $(PY) -m tools.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(CARRIER),--carrier $(CARRIER)) $(if $(RANDOM),--random $(RANDOM))
+	@exec $(PY) -m tools.chaos$(if $(filter sip,$(CARRIER)),.sip) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(filter-out sip,$(CARRIER)),--carrier $(CARRIER)) $(if $(RANDOM),--random $(RANDOM))
 
 mutants: $(DEV_STAMP) ## break the code in every known way, to see a test or chaos fail (ONLY= PART=1/3; 15 minutes)
 	@exec $(PY) -m tools.mutants $(if $(ONLY),--only $(ONLY)) $(if $(PART),--part $(PART))

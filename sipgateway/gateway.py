@@ -226,14 +226,14 @@ class GatewayProcess:
 
     def _start(self, plan: Plan | CantBeMade) -> None:
         if isinstance(plan, CantBeMade):
-            reason = plan.reason[:255]
             ending = {
                 "status": SipCall.Status.ENDED,
                 "outcome": Outcome.CANCELED.value,
                 "code": codes.NOT_SENT,
-                "reason": reason,
+                "reason": plan.reason[:255],
+                "ended_at": clocks.last_known_now(),
             }
-            self.note(Note(plan.attempt_id, ending | {"ended_at": clocks.last_known_now()}))
+            self.note(Note(plan.attempt_id, ending))
             return
         call = self._calls[plan.attempt_id] = OutboundCall(plan, self)
         call.start()

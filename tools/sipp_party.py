@@ -72,7 +72,7 @@ class Sipp:
             last[call_id] = at
             if message["way"] == "received" and head.startswith("INVITE "):
                 tag = _header(head, "From").partition("tag=")[2]
-                first.setdefault((call_id, tag), (head.split("sip:", 1)[1].partition("@")[0], at))
+                first.setdefault((call_id, tag), ("+" + head.split("sip:", 1)[1].partition("@")[0].lstrip("+"), at))
         return [Ring(call_id, number, at, last[call_id]) for (call_id, _), (number, at) in first.items()]
 
     def stop(self) -> None:
