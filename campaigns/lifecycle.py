@@ -130,6 +130,22 @@ def change_callbacks(campaign: Campaign, *, actor: Actor, **callbacks: str) -> C
     return campaign
 
 
+def lock_open(campaign: Campaign) -> Campaign:
+    """Lock a campaign to change its calls, and load it as it is now.
+
+    Raises:
+        WrongState: it has ended, is ending, or its calls are still being made.
+    """
+    campaign = _locked_one(campaign)
+    if not campaign.is_open:
+        raise WrongState(f"the campaign is {campaign.status}: none of its numbers is called any more")
+    if refusal := _why_ending(campaign):
+        raise WrongState(f"can't change this campaign: {refusal}")
+    if campaign.is_loading:
+        raise WrongState("the campaign's calls are still being made from its lists: try again in a minute")
+    return campaign
+
+
 def has_not_started(campaign: Campaign) -> bool:
     """Return whether the campaign waits for its start, so that all of it can still be changed."""
     return campaign.started_at is None and campaign.status in {Status.CREATED, Status.PAUSED}

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from api.campaigns import call_details, diagnosis, views
+from api.campaigns import call_details, diagnosis, people, views
 
 urlpatterns = [
     path("campaigns", views.CampaignListView.as_view()),
     path("campaigns/<str:campaign_id>", views.CampaignView.as_view()),
     path("campaigns/<str:campaign_id>/call-details", call_details.CallDetailsView.as_view()),
     path("campaign/<str:campaign_id>/call-details", call_details.CallDetailsView.as_view()),
+    path("campaigns/<str:campaign_id>/calls/cancel", people.CancelCallsView.as_view()),
     path("campaigns/<str:campaign_id>/diagnosis", diagnosis.DiagnosisView.as_view()),
 ]

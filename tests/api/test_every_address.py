@@ -60,6 +60,7 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 WRITTEN_ONLY = {
     "v2/accounts/<str:account_sid>/contacts/csv-upload",
     "v2/accounts/<str:account_sid>/do-not-call/csv-upload",
+    "v2/accounts/<str:account_sid>/campaigns/<str:campaign_id>/calls/cancel",
     "v2/accounts/<str:account_sid>/lists/<str:list_sid>/contacts/<str:contact_sid>",
 }
 # Public, and without data of any account.
@@ -161,6 +162,7 @@ def tenant(name: str, digit: int) -> Tenant:
     ]
     uploads = {"upload_id": upload.pk.hex, "webhook_id": webhook.webhook_id.hex}
     lists = {"contact_sid": contact.pk.hex, "list_sid": contact_list.pk.hex, "number": listed.number}
+    lists["called"] = attempt.call.number
     others = {
         "account_sid": name,
         "campaign_id": running.pk.hex,
@@ -219,6 +221,8 @@ def filled(address: str, values: dict[str, str]) -> str:
 
 def body_for(address: str, its: dict[str, str]) -> dict[str, Any]:
     """Return a body that would change something if its objects were the client's own."""
+    if address.endswith("/calls/cancel"):
+        return {"calls": [{"number": its["called"]}]}
     if "/do-not-call" in address:
         return {"do_not_call": [{"number": "+919855555559"}], "reason": "asked again"}
     if "/contacts" in address and "lists/" in address:
