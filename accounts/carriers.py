@@ -31,6 +31,7 @@ class CarrierKind:
         runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
             at the carrier, which a campaign names by their address.
         flow_format: how it reads them.
+        calls_back: it reaches this server over HTTP, with news and for flows.
         connects: a call can be connected to another number.
         signs_requests: the carrier signs what it sends to this server, and its driver can check that.
         queues_calls: a call that it took may wait there before the phone rings, and can be withdrawn until then.
@@ -45,6 +46,7 @@ class CarrierKind:
     read_address: Callable[[str], str] = carrier_addresses.read_http
     runs_our_flows: bool = True
     flow_format: FlowFormat = FlowFormat.DOCUMENT
+    calls_back: bool = True
     connects: bool = True
     signs_requests: bool = False
     queues_calls: bool = False

@@ -44,9 +44,11 @@ def check(trunk: Trunk) -> Iterator[Step]:
         yield Step("token", False, "SECRET_KEY has changed since it was stored: enter the token again")
         return
     yield _address(trunk)
-    yield _credentials(trunk, carrier)
+    yield _credentials(trunk, carrier) if trunk.kind.calls_back else _way_there(trunk, carrier)
     yield _caller_ids(trunk)
     yield _health(trunk)
+    if not trunk.kind.calls_back:
+        return
     if _is_far(trunk):
         yield _can_be_reached("public address", settings.PUBLIC_URL)
     yield _asked("web", f"{settings.PUBLIC_URL}/healthz", 200, method="GET")
@@ -57,7 +59,8 @@ def check(trunk: Trunk) -> Iterator[Step]:
 
 
 def _address(trunk: Trunk) -> Step:
-    if _is_far(trunk) and not trunk.base_url.startswith("https://"):
+    sends_token = trunk.kind.calls_back and _is_far(trunk)
+    if sends_token and not trunk.base_url.startswith("https://"):
         return Step("address", False, f"{trunk.base_url} would send the token unencrypted: use https://")
     return Step("address", True, trunk.base_url or "the sandbox of this server")
 
@@ -70,6 +73,12 @@ def _credentials(trunk: Trunk, carrier: Carrier) -> Step:
             return Step("credentials", True, f"{trunk.kind.label} knows the account {trunk.account_sid}".rstrip())
         case CantTell(reason):
             return Step("credentials", False, f"the carrier says: {reason}. Check base URL, account SID, key and token")
+
+
+def _way_there(trunk: Trunk, carrier: Carrier) -> Step:
+    """Ask the driver of a carrier that has no accounts to ask for."""
+    problem = carrier.problem()
+    return Step("way there", not problem, problem or f"calls reach {trunk.kind.label} from here")
 
 
 def _caller_ids(trunk: Trunk) -> Step:

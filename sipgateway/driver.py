@@ -39,6 +39,7 @@ from sipgateway.models import SipCall
 
 Status = SipCall.Status
 
+NO_GATEWAY = "no SIP gateway is at work: start `manage.py sipgateway`"
 # How long after `100 Trying` a refusal is still waited for: it tells what the trunk thinks of a number, and most trunks
 # respond so fast. A proxy sends the 100 by itself.
 SETTLES_WITHIN = timedelta(seconds=0.3)
@@ -54,6 +55,7 @@ class SipCarrier(Carrier):
         "SIP trunk",
         needs_credentials=False,
         needs_address=True,
+        calls_back=False,
         connects=False,
         read_address=trunk_addresses.canonical,
     )
@@ -69,7 +71,7 @@ class SipCarrier(Carrier):
         if not waiting:
             return replies
         if not records.is_any_at_work(now):
-            nobody = Unavailable("no SIP gateway is at work: start `manage.py sipgateway`")
+            nobody = Unavailable(NO_GATEWAY)
             return replies | {request.attempt_id: nobody for request in waiting}
         SipCall.objects.bulk_create([_row(request) for request in waiting])
         records.wake_gateways()
@@ -90,6 +92,9 @@ class SipCarrier(Carrier):
         SipCall.objects.filter(pk__in=[UUID(ref) for ref in carrier_refs]).update(to_hang_up=True)
         records.wake_gateways()
         return ()
+
+    def problem(self) -> str:
+        return "" if records.is_any_at_work(clocks.now()) else NO_GATEWAY
 
     read_event = staticmethod(snapshots.read)
 

@@ -250,6 +250,10 @@ class Carrier(ABC):
         """
         return None
 
+    def problem(self) -> str:
+        """Return what keeps it from placing any call, as far as can be told without one; "" where nothing does."""
+        return ""
+
     @classmethod
     @abstractmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:

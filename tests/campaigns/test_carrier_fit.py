@@ -10,7 +10,7 @@ from campaigns import carrier_fit, lifecycle
 from campaigns.models import Campaign
 from core.errors import InvalidRequest, WrongState
 from tests.conftest import START
-from tests.factories import ACTOR, CallerIdFactory, TrunkFactory
+from tests.factories import ACTOR, CallerIdFactory, FlowFactory, TrunkFactory
 
 LONGEST = 128
 LATER = {"send_at": START + timedelta(hours=1)}
@@ -75,3 +75,19 @@ def test_an_open_campaign_keeps_its_caller_id_from_moving_to_a_carrier_that_can_
     assert carrier_fit.obstacle(every, exotel) == ""
     rig.campaign(**LATER, name="exams", custom_field="x" * 129)
     assert carrier_fit.obstacle(every, exotel) == "the campaign exams has a custom field of more than 128 characters"
+
+
+CONNECT = {"gather": {"branches": {"1": [{"connect": "+918012345678"}]}}}
+
+
+def test_a_flow_that_connects_calls_is_refused_where_the_carrier_can_t(rig):
+    over_sip = CallerIdFactory(account=rig.account, trunk=TrunkFactory(carrier="sip", base_url="sip:trunk.example"))
+    connecting = FlowFactory(account=rig.account, document={"steps": [CONNECT]})
+    with pytest.raises(InvalidRequest, match=r"'url': its flow connects calls to other numbers"):
+        rig.campaign(caller_id=over_sip, flow=connecting)
+    assert not Campaign.objects.exists()
+    assert rig.campaign(caller_id=over_sip, **LATER).pk
+    sip, every = carriers.get("sip"), Campaign.objects.all()
+    assert carrier_fit.obstacle(every, sip) == ""
+    rig.campaign(flow=connecting, **LATER)
+    assert "connects calls, which SIP trunk can't" in carrier_fit.obstacle(every, sip)

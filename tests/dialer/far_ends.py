@@ -4,7 +4,7 @@ To run the table over a new driver:
 
 1. Write a subclass of `FarEnd`, here or in a module beside this one. It plays the carrier: it takes what the driver
    asks for over its real protocol, and brings the carrier's news in its own words, on the way by which they come.
-2. Add it to `FAR_ENDS`.
+2. Add it to `FAR_ENDS`, or beside them in `test_every_carrier.py`.
 
 What the carrier can't do is told by its kind's capabilities (`accounts.carriers.CarrierKind`) and by the class
 attributes below, and the cases that need it are left out; there is no other way to leave one out.

@@ -13,13 +13,14 @@ from dialer import event_signatures, look_ups
 from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases
 from tests.dialer.far_ends import FAR_ENDS, TALK_SECONDS, FarEnd, News, Reply
+from tests.dialer.sip_far_end import SipFarEnd
 from tests.factories import ACTOR, CallerIdFactory, FlowFactory, TrunkFactory
 
 A = NUMBERS[0]
 MENU = {"steps": [{"gather": {"digits": 4, "branches": {"1": [{"say": "Yes"}]}}}]}
 
 
-@pytest.fixture(params=FAR_ENDS, ids=lambda kind: kind.carrier)
+@pytest.fixture(params=(*FAR_ENDS, SipFarEnd), ids=lambda kind: kind.carrier)
 def far(request, client):
     event_signatures.keys.forget()
     with request.param.made(client) as far_end:

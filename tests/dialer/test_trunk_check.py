@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from dialer import trunk_check
 from dialer.models import TrunkHealth
+from sipgateway.models import Gateway
 from tests.dialer import twilio
 from tests.factories import CallerIdFactory, TrunkFactory
 
@@ -103,3 +105,15 @@ def test_the_command_says_each_step_and_fails_for_a_bad_one(trunk, carrier_api):
     assert [step["name"] for step in json.loads(out.getvalue()) if not step["is_good"]] == ["credentials"]
     with pytest.raises(CommandError, match="there is no trunk other; there is: main"):
         call_command("check_trunk", "other")
+
+
+def test_a_sip_trunk_needs_a_gateway_and_no_way_back_to_this_server(settings):
+    settings.PUBLIC_URL = "http://127.0.0.1:9"
+    trunk = TrunkFactory(carrier="sip", base_url="sip:trunk.example")
+    CallerIdFactory(trunk=trunk)
+    assert bad(trunk) == {"way there": "no SIP gateway is at work: start `manage.py sipgateway`"}
+    now = timezone.now()
+    Gateway.objects.create(pk=uuid4(), address="127.0.0.1:5060", started_at=now, beat_at=now)
+    steps = list(trunk_check.check(trunk))
+    assert [step.name for step in steps] == ["address", "way there", "caller IDs", "health"]
+    assert bad(trunk) == {}
