@@ -68,6 +68,7 @@ class GatewayProcess:
         self._media = Media()
         self._prompts = Prompts(Path(settings.DATA_DIR) / "prompts")
         self._calls: dict[UUID, OutboundCall] = {}
+        self._made = 0
         self._notes: queue.SimpleQueue[Note | Callable[[], None] | None] = queue.SimpleQueue()
         self._is_stopping = threading.Event()
         self._at_work_since: float | None = None
@@ -93,6 +94,7 @@ class GatewayProcess:
         self._prompts.close()
         records.stop(self.gateway, clocks.now())
         self.stack.shutdown()
+        log.info("sip_gateway_stopped", calls=self._made, late_ms_p99=round(1000 * self._media.lateness_p99(), 2))
 
     # What calls need of it -----------------------------------------------------------------------------------------
 
@@ -235,6 +237,7 @@ class GatewayProcess:
             }
             self.note(Note(plan.attempt_id, ending))
             return
+        self._made += 1
         call = self._calls[plan.attempt_id] = OutboundCall(plan, self)
         call.start()
 

@@ -18,7 +18,13 @@ from sipgateway.models import Gateway, SipCall
 from sipgateway.session_descriptions import PCMA, PCMU
 from tests.factories import CallAttemptFactory, TrunkFactory
 from tests.sipgateway import speech_engine
-from tests.sipgateway.sip_parties import GatewayUnderTest, Recorder, Sipp, needs_sipp, wait_until
+from tests.sipgateway.sip_parties import (
+    GatewayUnderTest,
+    Recorder,
+    Sipp,
+    needs_sipp,
+    wait_until,
+)
 
 pytestmark = [needs_sipp, pytest.mark.django_db(transaction=True)]
 

@@ -16,6 +16,7 @@ from tools.bench import (
     report,
     requests_while_dialing,
     restart,
+    sip_gateway,
     soak,
     starting,
     statements,
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
         events,
         ending,
         restart,
+        sip_gateway,
         soak,
     )
 }
