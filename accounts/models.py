@@ -1,7 +1,9 @@
 """Tenants: accounts, their API keys, caller IDs and people, and the trunks that their calls leave over."""
 
 from datetime import datetime, time
+from ipaddress import ip_address
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -48,6 +50,17 @@ def validate_week(text: str) -> None:
         parse_week(text)
     except ValueError as error:
         raise ValidationError(str(error)) from error
+
+
+def _keeps_secrets(url: str) -> bool:
+    """Tell whether nobody on the way reads what is sent to the address: not over plain HTTP to another machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname == "localhost"
 
 
 class CarrierAccount(models.Model):
@@ -128,6 +141,9 @@ class Trunk(models.Model):
             raise ValidationError(f"A trunk over {self.carrier} needs a base_url.")
         if self.kind.needs_credentials and not (self.base_url and self.account_sid and self.api_key):
             raise ValidationError(f"A trunk over {self.carrier} needs a base_url, an account_sid and an api_key.")
+        if self.base_url and not _keeps_secrets(self.base_url):
+            text = "The token would be sent unencrypted: the address must begin with https://, save on this machine."
+            raise ValidationError({"base_url": text})
 
     @property
     def kind(self) -> CarrierKind:

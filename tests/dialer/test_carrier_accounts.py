@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -244,6 +245,30 @@ def test_another_account_needs_its_own_token_in_the_admin(admin_client, main_tru
     assert "stay with the account that took them" in page.content.decode()
     assert Trunk.objects.get().api_token.reveal() == "new"
     assert CarrierAccount.objects.get(pk=main_trunk.carrier_account_id).api_token.reveal() == "secret"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [
+        ("https://new.example", True),
+        ("http://127.0.0.1:8002", True),
+        ("http://localhost:8002", True),
+        ("http://[::1]:8002", True),
+        ("http://new.example", False),
+        ("http://10.0.0.5", False),
+        ("http://127.0.0.1.new.example", False),
+        ("http://127.0.0.1@new.example", False),
+    ],
+)
+def test_a_token_goes_over_tls_or_stays_on_this_machine(admin_client, main_trunk, address, is_taken):
+    given = EXOTEL | {"base_url": address, "new_api_token": "new"}
+    page = admin_client.post(reverse("admin:accounts_trunk_change", args=[main_trunk.pk]), given)
+    assert page.status_code == (302 if is_taken else 200)
+    assert Trunk.objects.get().base_url == (address if is_taken else "https://a.example")
+    if not is_taken:
+        assert "must begin with https://" in page.content.decode()
+        with pytest.raises(ValidationError, match="must begin with https://"):
+            TrunkFactory(**EXOTEL | {"name": "other", "base_url": address})
 
 
 @pytest.mark.parametrize("same", [{"api_key": "k2"}, {"base_url": "https://A.example:443/"}, {"name": "renamed"}])
