@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from dialer.models import Health
@@ -49,7 +50,10 @@ def end(health: Health) -> None:
 def may_try(row: "QuerySet[Row]", now: datetime) -> bool:
     """Tell whether a call may try what has failed: one at a time, over all accounts and dispatchers.
 
-    The next may follow when the fate of this one is known, or has to be.
+    The next may follow when the fate of this one is known, or has to be. A row that another process has locked is not
+    waited for: that process tries it, or judges it. Dispatches of two accounts would wait for each other's trunks.
     """
     patience = timedelta(seconds=2 * settings.CARRIER_TIMEOUT_SECONDS)
-    return bool(row.filter(Q(next_try_at=None) | Q(next_try_at__lte=now)).update(next_try_at=now + patience))
+    with transaction.atomic(savepoint=False):
+        may = row.filter(Q(next_try_at=None) | Q(next_try_at__lte=now)).select_for_update(skip_locked=True)
+        return bool(may and row.update(next_try_at=now + patience))

@@ -104,12 +104,12 @@ class _Batch:
 
 def _load_rows(upload: CsvUpload, seconds: float) -> bool:
     """Load batches for so long. Returns whether the file has come to its end."""
+    began = time.monotonic()
     batches = _open_files.take(upload) or _batches(upload, *open_stored(upload))
     room = _room(upload)
     until = None
     for batch in batches:
-        # Opening a large workbook may take longer than a turn, which then has its time all the same.
-        until = until or time.monotonic() + seconds
+        until = until or time.monotonic() + _length_of_turn(seconds, time.monotonic() - began)
         if upload.rows_total + len(batch) > MAX_ROWS:
             raise FileRefused(f"line {batch.line}: the file has more than {MAX_ROWS:,} rows: split it")
         if len(batch) or not batch.refused:
@@ -127,6 +127,15 @@ def _room(upload: CsvUpload) -> float:
     if upload.contact_list_id is None:
         return math.inf
     return lists.MAX_ENTRIES - lists.sizes([upload.contact_list_id])[upload.contact_list_id]
+
+
+def _length_of_turn(seconds: float, way: float) -> float:
+    """Return how long a turn lasts from its first batch on; way: the seconds that it took to come to that.
+
+    To come to the place in a large workbook may take longer than a turn. Then it lasts as long again: a workbook that
+    could not be kept open would otherwise be read from its start for a few rows each time.
+    """
+    return max(seconds, way) if way > TURN_SECONDS else seconds
 
 
 class _OpenFiles:

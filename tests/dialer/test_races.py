@@ -5,17 +5,17 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from campaigns import campaign_lock, lifecycle, schedule
 from campaigns.models import Campaign, Outcome
-from dialer import channels, claiming, dispatch, outcomes, reconciliation, recovery
+from dialer import channels, claiming, dispatch, outcomes, reconciliation, recovery, rests
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, TrunkHealth
 from tests.conftest import NUMBERS, leases
-from tests.factories import ACTOR
+from tests.factories import ACTOR, TrunkHealthFactory
 
 A_WHILE = 0.3  # seconds; long enough for a thread that does not wait to be done
 
@@ -181,3 +181,23 @@ def test_a_busy_campaign_can_be_paused(rig):
     for thread in (*threads, pause):
         thread.join(10)
     assert passed
+
+
+def test_a_trunk_that_another_dispatch_is_trying_is_not_waited_for(rig):
+    """Two that each wait for the trunk that the other has locked would both fail."""
+    TrunkHealthFactory(trunk=rig.trunk, failures=1, down_since=timezone.now())
+    own = TrunkHealth.objects.filter(trunk=rig.trunk)
+    tried: list[bool] = []
+
+    def try_it():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '1s'")
+            tried.append(rests.may_try(own.all(), timezone.now()))
+
+    with transaction.atomic():
+        own.select_for_update().get()
+        in_thread(try_it).join(60)
+    assert tried == [False]
+    for may in (True, False):  # and then the next one has to wait
+        in_thread(try_it).join(60)
+        assert tried.pop() is may
