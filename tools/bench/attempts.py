@@ -14,9 +14,9 @@ from tools.bench.system import System, system
 
 NAME = "attempts"
 # For each of the pairs: seconds of work on two cores.
-CALLS = {"simulated": 20_000, "sandbox": 4_000}
+CALLS = {"simulated": 15_000, "sandbox": 4_000}
 CHANNELS = 2_000
-TASKS = {"empty": 10_000, "plain": 4_000}
+TASKS = {"empty": 7_500, "plain": 3_000}
 BARE_CALLS = 10_000
 PATIENCE_SECONDS = 900
 # Calls through the sandbox are as short as possible: the figure measures the way there and back.

@@ -1,4 +1,7 @@
-"""Every figure by the name that `--only` takes, in the order of the table."""
+"""Every figure by the name that `--only` takes, in the order of the table.
+
+The first are those that matter most: a run that comes to the end of its time leaves out the last.
+"""
 
 from collections.abc import Callable
 
@@ -29,20 +32,20 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
     for module in (
         attempts,
         channels_in_use,
-        starting,
-        creating,
         csv_list,
         report,
-        campaign_get,
-        dispatch_cost,
-        statements,
-        more_workers,
-        fair_share,
-        requests_while_dialing,
-        events,
         ending,
+        dispatch_cost,
+        requests_while_dialing,
         restart,
         sip_gateway,
         soak,
+        events,
+        starting,
+        creating,
+        campaign_get,
+        statements,
+        fair_share,
+        more_workers,
     )
 }

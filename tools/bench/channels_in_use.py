@@ -16,7 +16,7 @@ SMALL_CAP, LARGE_CAP = 60, 1_000
 # The first is dialed at the rate that its channels allow with calls of 2 to 10 s; the second at this share of what the
 # machine can do at all, by the length of its calls: beyond that the figure would be one of the machine.
 SMALL_SECONDS, SHARE = 6.0, 0.6
-DIALING_SECONDS = 45
+DIALING_SECONDS = 30
 RATE_CALLS = 4_000
 PATIENCE_SECONDS = 900
 CHART_POINTS = 2_000

@@ -11,7 +11,7 @@ from tools.bench.run import Run, watched
 from tools.bench.system import System, clone, number_sql, system
 
 NAME = "report"
-ROWS = 1_000_000
+ROWS = 500_000
 PIECE = 1024 * 1024
 PATIENCE_SECONDS = 120
 

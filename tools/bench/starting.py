@@ -14,7 +14,7 @@ NAME = "starting"
 CAMPAIGNS = 1_000
 CAMPAIGNS_OF_A_REQUEST = 100
 # How long before they are due the first is created: enough to create them all, on a slow machine too.
-AHEAD_SECONDS, AHEAD_SECONDS_EACH = 5, 0.04
+AHEAD_SECONDS, AHEAD_SECONDS_EACH = 5, 0.025
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 60
 SAMPLES = 200
