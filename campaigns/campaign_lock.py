@@ -9,28 +9,27 @@ Take it before locking any row of the campaign.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
 
 
-def hold_shared(campaign_ids: "QuerySet[Any, Any]") -> None:
+def hold_shared(campaign_ids: LiteralString, *parameters: Any) -> None:
     """Lock the campaigns shared, in one order, so that two batches never wait for each other.
 
     Args:
-        campaign_ids: a query of one column.
+        campaign_ids: a query of one column. In SQL, as Django takes as long to write one as PostgreSQL to run it.
+        parameters: of the query.
     """
-    ids, params = campaign_ids.order_by().query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT pg_advisory_xact_lock_shared(key) FROM (
-                SELECT DISTINCT hashtextextended(id::text, 0) AS key FROM ({ids}) AS campaign(id) ORDER BY 1
+                SELECT DISTINCT hashtextextended(id::text, 0) AS key FROM ({campaign_ids}) AS campaign(id) ORDER BY 1
             ) AS keys
-            """,  # noqa: S608 -- the query is Django's, its values are parameters
-            params,
+            """,  # noqa: S608 -- a text of this program, its values are parameters
+            parameters,
         )
 
 

@@ -168,7 +168,7 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
 
     The campaigns can't be paused or ended until the intent is committed. A batch has few, so each is loaded once.
     """
-    campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=attempt_ids).values("campaign_id"))
+    campaign_lock.hold_shared("SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)", list(attempt_ids))
     rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=Status.CLAIMED).values_list(
         "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at", "call__rule"
     )

@@ -108,6 +108,7 @@ def _take(account_id: int) -> tuple[Account, bool]:
     [account] = Account.objects.raw(
         "SELECT id, sid, is_active, time_zone, opens_at, closes_at, weekly_hours, holidays_of, closed_on,"
         " rules, number_caps, number_gap_seconds, channels, starts_per_minute, daily_calls, daily_minutes,"
+        " region, allowed_countries, allowed_kinds,"
         " pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours"
         " FROM accounts_account WHERE id = %(account)s",
         {"lock": LOCK, "account": account_id},

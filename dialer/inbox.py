@@ -42,20 +42,22 @@ def append(carrier: str, events: Sequence[RawEvent]) -> None:
 
 
 def store(events: Sequence[Incoming]) -> None:
-    """Store events in their order, in one statement and thus one transaction."""
+    """Store events in their order, in one statement and thus one transaction.
+
+    They are sent as one JSON document. Psycopg takes 40 µs to write a payload into an array of texts, quote by quote.
+    """
+    rows = [
+        {"attempt_id": event.attempt_id.hex, "carrier": event.carrier, "payload": event.payload} for event in events
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO dialer_carrierevent (attempt_id, carrier, payload, received_at, error)
-            SELECT attempt_id, carrier, payload, %s, '' FROM unnest(%s::uuid[], %s::text[], %s::jsonb[])
-                WITH ORDINALITY AS event(attempt_id, carrier, payload, place) ORDER BY place
+            SELECT attempt_id, carrier, payload, %s, '' FROM ROWS FROM (
+                json_to_recordset(%s) AS (attempt_id uuid, carrier text, payload jsonb)
+            ) WITH ORDINALITY AS event(attempt_id, carrier, payload, place) ORDER BY place
             """,
-            [
-                clocks.now(),
-                [event.attempt_id for event in events],
-                [event.carrier for event in events],
-                [json.dumps(event.payload) for event in events],
-            ],
+            [clocks.now(), json.dumps(rows)],
         )
 
 

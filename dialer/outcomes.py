@@ -141,7 +141,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     transaction.on_commit(lambda: _free_channels(attempts))
     # After the commit: of two batches with a campaign's last calls, the later one sees that none is left.
     campaigns = {attempt.campaign_id for attempt in attempts}
-    transaction.on_commit(lambda: schedule.close_finished(Campaign.objects.filter(pk__in=campaigns), now))
+    transaction.on_commit(lambda: schedule.close_if_finished(campaigns, now))
     failpoints.reached("ends-before-commit")
     for attempt in attempts:
         log.info(
@@ -220,7 +220,7 @@ def _tell_of_calls(calls: Sequence[Call], now: datetime) -> None:
 
 def _hold_campaigns(attempt_ids: Collection[UUID]) -> None:
     """Lock the campaigns shared, so that one that is being ended is seen either before or after its end."""
-    campaign_lock.hold_shared(CallAttempt.objects.filter(pk__in=list(attempt_ids)).values("campaign_id"))
+    campaign_lock.hold_shared("SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)", list(attempt_ids))
 
 
 def _lock(attempt_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:

@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 # Exotel's dates have no zone; they are Indian time.
 ZONE = ZoneInfo("Asia/Kolkata")
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+USUAL_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 # `canceled` is listed for calls too; no person answered and a phone may have rung, so it is a failed attempt.
 OUTCOMES = {
     "completed": Outcome.COMPLETED.value,
@@ -244,9 +245,12 @@ def _address(text: Any) -> str:
     return given if re.match(r"https?://[^\s/]", given, re.IGNORECASE) else ""
 
 
-def _moment(text: Any) -> datetime | None:
+def _moment(given: Any) -> datetime | None:
+    text = str(given)
     try:
-        return datetime.strptime(str(text), DATE_FORMAT).replace(tzinfo=ZONE).astimezone(UTC)
+        if USUAL_DATE.fullmatch(text):  # each event has three, and `strptime` takes five times as long
+            return datetime.fromisoformat(text).replace(tzinfo=ZONE).astimezone(UTC)
+        return datetime.strptime(text, DATE_FORMAT).replace(tzinfo=ZONE).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

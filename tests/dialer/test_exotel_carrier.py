@@ -456,6 +456,24 @@ def test_an_answered_event_tells_keys_and_times():
 
 
 @pytest.mark.parametrize(
+    ("written", "is_read"),
+    [
+        ("2026-03-02 11:30:10", True),
+        ("2026-3-2 11:30:10", True),
+        ("2026-03-02T11:30:10", False),
+        ("2026-03-02", False),
+        ("2026-W10-1 11:30:10", False),
+        ("2026-02-30 11:30:10", False),
+        ("0000-00-00 00:00:00", False),
+        (None, False),
+    ],
+)
+def test_a_moment_is_read_in_the_carriers_own_form_and_no_other(written, is_read):
+    event = ExotelCarrier.read_event({"CallSid": "abc", "Status": "busy", "EndTime": written})
+    assert event.ended_at == (datetime(2026, 3, 2, 6, 0, 10, tzinfo=UTC) if is_read else None)
+
+
+@pytest.mark.parametrize(
     ("status", "outcome"),
     [
         ("completed", "completed"),
