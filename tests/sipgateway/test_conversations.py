@@ -1,0 +1,228 @@
+"""The flow of an answered call: what is said, what is waited for, and what keys lead to."""
+
+from concurrent.futures import Future
+
+import pytest
+
+from sipgateway import conversations
+from sipgateway.conversations import Conversation
+from sipgateway.session_descriptions import PCMU, Remote
+
+REMOTE = Remote("127.0.0.1", 4000, PCMU, 101)
+ASK = {"prompt": [{"say": "Press"}], "digits": 1, "timeout": 5, "branches": {"1": [{"say": "One"}]}}
+
+
+class Line:
+    """A line that says what the test lets it say."""
+
+    port = 4002
+
+    def __init__(self, on_key):
+        self.key = on_key
+        self.said = []
+        self.is_hushed = False
+        self.remote = None
+        self._on_end = None
+
+    def lead_to(self, remote):
+        self.remote = remote
+
+    def play(self, sound, on_end):
+        self.said.append(sound.decode())
+        self._on_end = on_end
+
+    def hush(self):
+        self.is_hushed, self._on_end = True, None
+
+    def end(self):
+        """The sound is over."""
+        on_end, self._on_end = self._on_end, None
+        on_end()
+
+
+class Timer:
+    def __init__(self, act, seconds):
+        self.act, self.seconds, self.is_canceled = act, seconds, False
+
+    def cancel(self):
+        self.is_canceled = True
+
+
+class Call:
+    """The call, the media and the prompts around a conversation."""
+
+    def __init__(self):
+        self.keys, self.opted_out, self.has_ended, self.fault = "", False, False, None
+        self.timers, self.closed, self.pending = [], [], {}
+
+    def open(self, host, on_key):
+        self.line = Line(on_key)
+        return self.line
+
+    def close(self, line):
+        self.closed.append(line)
+
+    def warm(self, document):
+        pass
+
+    def sound_of(self, prompt):
+        made = self.pending.setdefault(prompt.text, Future())
+        if prompt.text != "slow" and not made.done():
+            made.set_result(b"" if prompt.text == "can't be made" else prompt.text.encode())
+        return made
+
+    def noted_keys(self, keys):
+        self.keys = keys
+
+    def opt_out(self):
+        self.opted_out = True
+
+    def flow_ended(self):
+        self.has_ended = True
+
+    def fail(self, fault):
+        self.fault = fault
+
+    def wait(self):
+        """Let the time run out for which it waits."""
+        timer = self.timers[-1]
+        assert not timer.is_canceled
+        timer.act()
+
+
+@pytest.fixture
+def call(monkeypatch):
+    made = Call()
+
+    def timer(act, seconds):
+        made.timers.append(Timer(act, seconds))
+        return made.timers[-1]
+
+    monkeypatch.setattr(conversations, "Timeout", timer)
+    monkeypatch.setattr(conversations.ED2, "callFromThread", lambda act, *args: act(*args))
+    return made
+
+
+@pytest.fixture
+def talk(call):
+    def begin(*steps):
+        conversation = Conversation(call, {"steps": list(steps)}, "127.0.0.1", call, call)
+        conversation.begin(REMOTE)
+        return conversation
+
+    return begin
+
+
+def test_texts_are_said_one_after_the_other_and_then_the_call_ends(call, talk):
+    talk({"say": "One"}, {"say": "Two"})
+    assert call.line.remote == REMOTE
+    assert call.line.said == ["One"]
+    call.line.end()
+    assert (call.line.said, call.has_ended) == (["One", "Two"], False)
+    call.line.end()
+    assert call.has_ended
+
+
+def test_a_prompt_that_can_t_be_made_is_left_out(call, talk):
+    talk({"say": "can't be made"}, {"say": "Two"})
+    assert call.line.said == ["Two"]
+
+
+def test_a_prompt_that_is_still_being_made_is_waited_for(call, talk):
+    talk({"say": "slow"})
+    assert (call.line.said, call.has_ended) == ([], False)
+    call.pending["slow"].set_result(b"slow")
+    assert call.line.said == ["slow"]
+
+
+def test_a_key_leads_into_its_branch(call, talk):
+    talk({"gather": ASK}, {"say": "Bye"})
+    call.line.end()
+    assert call.timers[-1].seconds == 5
+    call.line.key("1")
+    assert (call.keys, call.line.said, call.timers[-1].is_canceled) == ("1", ["Press", "One"], True)
+    call.line.end()
+    assert call.line.said == ["Press", "One", "Bye"]
+
+
+def test_a_key_interrupts_the_prompt(call, talk):
+    talk({"gather": ASK | {"digits": 2, "branches": {"12": [{"say": "Both"}]}}})
+    call.line.key("1")
+    assert call.line.is_hushed
+    assert (call.keys, call.line.said) == ("1", ["Press"])
+    call.line.key("2")
+    assert (call.keys, call.line.said) == ("12", ["Press", "Both"])
+
+
+def test_without_a_key_it_is_asked_again_and_then_goes_otherwise(call, talk):
+    talk({"gather": ASK | {"attempts": 2, "otherwise": [{"say": "Nobody"}]}})
+    call.line.end()
+    call.wait()
+    assert call.line.said == ["Press", "Press"]
+    call.line.end()
+    call.wait()
+    assert call.line.said == ["Press", "Press", "Nobody"]
+
+
+def test_the_finish_key_ends_the_input_and_is_no_part_of_it(call, talk):
+    talk({"gather": ASK | {"digits": 5, "finish_key": "#"}})
+    call.line.end()
+    for key in "1#":
+        call.line.key(key)
+    assert (call.keys, call.line.said) == ("1", ["Press", "One"])
+
+
+def test_fewer_keys_than_asked_for_count_when_no_other_comes(call, talk):
+    talk({"gather": ASK | {"digits": 3}})
+    call.line.end()
+    call.line.key("1")
+    call.wait()
+    assert call.line.said == ["Press", "One"]
+
+
+def test_a_key_while_nothing_is_asked_says_nothing(call, talk):
+    talk({"say": "One"}, {"say": "Two"})
+    call.line.key("1")
+    assert (call.keys, call.line.said, call.line.is_hushed) == ("", ["One"], False)
+
+
+@pytest.mark.parametrize("first", ["by sound", "by info"])
+def test_a_key_that_is_told_in_two_ways_counts_once(call, talk, first):
+    conversation = talk({"gather": ASK | {"digits": 4}})
+    ways = [call.line.key, conversation.press]
+    for key in "12":
+        for press in ways if first == "by sound" else reversed(ways):
+            press(key)
+    assert call.keys == "12"
+
+
+def test_a_person_who_asks_for_it_is_put_on_the_list(call, talk):
+    talk({"gather": ASK | {"branches": {"1": [{"opt_out": True}, {"say": "Done"}]}}})
+    call.line.key("1")
+    assert call.opted_out
+    assert call.line.said == ["Press", "Done"]
+
+
+def test_a_flow_that_was_given_a_connect_meanwhile_goes_on_as_if_nobody_took_it(call, talk):
+    talk({"connect": {"numbers": ["+918012345678"], "otherwise": [{"say": "Nobody"}]}})
+    assert call.line.said == ["Nobody"]
+
+
+def test_after_its_end_nothing_is_said_or_heard(call, talk):
+    conversation = talk({"gather": ASK})
+    conversation.close()
+    conversation.close()
+    call.line.key("1")
+    conversation.press("1")
+    assert (call.keys, call.closed) == ("", [call.line])
+
+
+def test_a_fault_of_this_program_ends_the_call(call, talk, monkeypatch):
+    talk({"gather": ASK})
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(conversations.flow_interpreter, "pressed", fail)
+    call.line.key("1")
+    assert isinstance(call.fault, ZeroDivisionError)

@@ -1,0 +1,170 @@
+"""RTP: what leaves each 20 ms, and keys in what comes."""
+
+import socket
+import struct
+
+import pytest
+
+from sipgateway import media, sounds
+from sipgateway.media import Line, Media
+from sipgateway.session_descriptions import PCMA, PCMU, Remote
+
+
+class Callee:
+    """The far end of a line."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(10)
+        self.port = self.socket.getsockname()[1]
+
+    def remote(self, codec=PCMU, keys=96):
+        return Remote("127.0.0.1", self.port, codec, keys)
+
+    def hears(self):
+        packet = self.socket.recv(2048)
+        flags, kind, sequence, stamp, source = struct.unpack("!BBHII", packet[:12])
+        assert flags == 0x80
+        return kind, sequence, stamp, source, packet[12:]
+
+    def sends(self, line, packet):
+        self.socket.sendto(packet, ("127.0.0.1", line.port))
+        line.socket.setblocking(True)
+        line.socket.recv(1, socket.MSG_PEEK)  # it has come
+        line.socket.setblocking(False)
+        line.hear()
+
+
+@pytest.fixture
+def callee():
+    made = Callee()
+    yield made
+    made.socket.close()
+
+
+@pytest.fixture
+def line():
+    keys = []
+    made = Line("127.0.0.1", keys.append)
+    made.keys = keys
+    yield made
+    made.socket.close()
+
+
+def event(code, stamp, kind=96, *, ends=False, flags=0x80, sources=b""):
+    return struct.pack("!BBHII", flags, kind, 1, stamp, 7) + sources + struct.pack("!BBH", code, 0x80 * ends, 160)
+
+
+def test_a_sound_leaves_in_frames_with_silence_around_it(line, callee):
+    ended = []
+    line.lead_to(callee.remote())
+    line.tick()
+    line.play(b"a" * 160 + b"b" * 40, lambda: ended.append(True))
+    line.tick()
+    assert not ended
+    line.tick()
+    assert ended == [True]
+    line.tick()
+    packets = [callee.hears() for _ in range(4)]
+    assert [packet[4] for packet in packets] == [
+        *(sounds.SILENCE * 160, b"a" * 160, b"b" * 40 + sounds.SILENCE * 120, sounds.SILENCE * 160)
+    ]
+    first = packets[0]
+    # The marker is on the first packet alone.
+    assert [packet[0] for packet in packets] == [0x80 | PCMU, PCMU, PCMU, PCMU]
+    assert [packet[1] for packet in packets] == [(first[1] + at) % 2**16 for at in range(4)]
+    assert [packet[2] for packet in packets] == [(first[2] + 160 * at) % 2**32 for at in range(4)]
+    assert len({packet[3] for packet in packets}) == 1
+
+
+def test_a_callee_gets_the_code_that_it_chose(line, callee):
+    line.lead_to(callee.remote(PCMA))
+    line.play(b"\x80\x00" * 80, lambda: None)
+    line.tick()
+    assert callee.hears()[4] == b"\xaa\x2a" * 80
+
+
+def test_what_is_hushed_is_not_said_and_its_end_not_told(line, callee):
+    line.lead_to(callee.remote())
+    line.play(b"a" * 160, lambda: pytest.fail("it was hushed"))
+    line.hush()
+    line.tick()
+    assert callee.hears()[4] == sounds.SILENCE * 160
+
+
+def test_nothing_leaves_before_the_answer_and_after_the_end(line, callee):
+    line.tick()
+    line.lead_to(callee.remote())
+    line.close()
+    line.tick()
+    callee.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        callee.socket.recv(2048)
+
+
+def test_a_key_counts_once_however_many_packets_tell_of_it(line, callee):
+    line.lead_to(callee.remote())
+    for stamp, code in ((1000, 5), (3000, 5), (5000, 10), (7000, 11)):
+        for at in range(6):
+            callee.sends(line, event(code, stamp, ends=at > 2))
+    assert "".join(line.keys) == "55*#"
+
+
+def test_a_key_whose_first_packets_were_lost_counts(line, callee):
+    line.lead_to(callee.remote())
+    callee.sends(line, event(1, 1000, ends=True))
+    assert line.keys == ["1"]
+
+
+def test_keys_may_come_with_our_type_or_with_the_callees_own(line, callee):
+    line.lead_to(callee.remote(keys=96))
+    for kind, stamp in ((96, 1), (101, 2), (0x80 | 96, 3), (97, 4), (PCMU, 5)):
+        callee.sends(line, event(1, stamp, kind))
+    assert line.keys == ["1", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        b"\x80",
+        event(1, 1)[:14],
+        event(16, 1),  # a flash of the hook
+        event(12, 1),  # A
+        event(1, 1, flags=0x40),  # another version
+        event(1, 1, flags=0x90),  # with an extension
+        event(1, 1, flags=0x8F),  # says that fifteen sources follow
+    ],
+)
+def test_what_is_no_key_is_none(line, callee, packet):
+    line.lead_to(callee.remote())
+    callee.sends(line, packet or b"\0")
+    assert line.keys == []
+
+
+def test_a_key_behind_contributing_sources_is_found(line, callee):
+    line.lead_to(callee.remote())
+    callee.sends(line, event(3, 1, flags=0x82, sources=b"\0" * 8))
+    assert line.keys == ["3"]
+
+
+def test_nobody_else_presses_keys(line, callee):
+    stranger = Callee()
+    line.lead_to(callee.remote())
+    callee.sends(line, event(1, 1))
+    stranger.sends(line, event(2, 2))
+    stranger.socket.close()
+    assert line.keys == ["1"]
+
+
+def test_the_thread_serves_lines_until_they_are_closed(callee, monkeypatch):
+    monkeypatch.setattr(media, "TICK", 0.001)
+    made = Media()
+    keys = []
+    line = made.open("127.0.0.1", lambda key: (keys.append(key), made.close(line), made.stop()))
+    line.lead_to(callee.remote())
+    callee.socket.sendto(event(4, 1), ("127.0.0.1", line.port))
+    made.run()
+    assert keys == ["4"]
+    assert line.socket.fileno() == -1
