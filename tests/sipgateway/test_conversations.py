@@ -1,10 +1,10 @@
 """The flow of an answered call: what is said, what is waited for, and what keys lead to."""
 
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from sipgateway import conversations
 from sipgateway.conversations import Conversation
 from sipgateway.session_descriptions import PCMU, Remote
 
@@ -22,7 +22,7 @@ class Line:
         self.said = []
         self.is_hushed = False
         self.remote = None
-        self._on_end = None
+        self._on_end: Any = None
 
     def lead_to(self, remote):
         self.remote = remote
@@ -98,8 +98,8 @@ def call(monkeypatch):
         made.timers.append(Timer(act, seconds))
         return made.timers[-1]
 
-    monkeypatch.setattr(conversations, "Timeout", timer)
-    monkeypatch.setattr(conversations.ED2, "callFromThread", lambda act, *args: act(*args))
+    monkeypatch.setattr("sipgateway.conversations.Timeout", timer)
+    monkeypatch.setattr("sipgateway.conversations.ED2.callFromThread", lambda act, *args: act(*args))
     return made
 
 
@@ -223,6 +223,6 @@ def test_a_fault_of_this_program_ends_the_call(call, talk, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(conversations.flow_interpreter, "pressed", fail)
+    monkeypatch.setattr("campaigns.flow_interpreter.pressed", fail)
     call.line.key("1")
     assert isinstance(call.fault, ZeroDivisionError)

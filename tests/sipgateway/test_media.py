@@ -43,11 +43,17 @@ def callee():
     made.socket.close()
 
 
+class HeardLine(Line):
+    """A line that keeps the keys."""
+
+    def __init__(self):
+        self.keys: list[str] = []
+        super().__init__("127.0.0.1", self.keys.append)
+
+
 @pytest.fixture
 def line():
-    keys = []
-    made = Line("127.0.0.1", keys.append)
-    made.keys = keys
+    made = HeardLine()
     yield made
     made.socket.close()
 
@@ -162,9 +168,15 @@ def test_the_thread_serves_lines_until_they_are_closed(callee, monkeypatch):
     monkeypatch.setattr(media, "TICK", 0.001)
     made = Media()
     keys = []
-    line = made.open("127.0.0.1", lambda key: (keys.append(key), made.close(line), made.stop()))
-    line.lead_to(callee.remote())
-    callee.socket.sendto(event(4, 1), ("127.0.0.1", line.port))
+
+    def take(key):
+        keys.append(key)
+        made.close(served)
+        made.stop()
+
+    served = made.open("127.0.0.1", take)
+    served.lead_to(callee.remote())
+    callee.socket.sendto(event(4, 1), ("127.0.0.1", served.port))
     made.run()
     assert keys == ["4"]
-    assert line.socket.fileno() == -1
+    assert served.socket.fileno() == -1
