@@ -54,6 +54,13 @@ TRY_AGAIN = 0.2
 # Seconds for conversations to end at a stop. Supervisors kill after ten.
 STOPS_WITHIN = 6.0
 MOST_NOTES = 500
+TURN_EVERY = 1.0
+# Seconds for which sippy's loop may stand still before the process ends itself: it would claim calls and make none.
+MAX_STANDSTILL = 10.0
+
+
+class StandsStill(Exception):
+    """A part of this process does nothing any more."""
 
 
 class GatewayProcess:
@@ -73,6 +80,7 @@ class GatewayProcess:
         self._is_stopping = threading.Event()
         self._at_work_since: float | None = None
         self._warmed: set[UUID] = set()
+        self._turned_at = time.monotonic()
         self._pings = pings.Pings(self.stack, self.in_writer)
 
     def run(self) -> None:
@@ -82,8 +90,10 @@ class GatewayProcess:
         desk = threading.Thread(target=self._needed(self._desk), name="sip-desk")
         writer = threading.Thread(target=self._needed(self._write), name="sip-writer")
         media = threading.Thread(target=self._needed(self._media.run), name="sip-media")
-        for thread in (desk, writer, media):
+        pinger = threading.Thread(target=self._ping, name="sip-pings", daemon=True)
+        for thread in (desk, writer, media, pinger):
             thread.start()
+        Timeout(self._turn, TURN_EVERY, -1)
         log.info("sip_gateway_listening", address=self.gateway.address)
         ED2.loop()
         desk.join()
@@ -120,7 +130,7 @@ class GatewayProcess:
     # The desk ------------------------------------------------------------------------------------------------------
 
     def _desk(self) -> None:
-        due = dict.fromkeys(("beat", "sweep", "warm", "ping"), 0.0)
+        due = dict.fromkeys(("beat", "sweep", "warm"), 0.0)
         is_listening = False
         while not self._is_stopping.is_set():
             try:
@@ -139,6 +149,8 @@ class GatewayProcess:
 
     def _look(self, due: dict[str, float]) -> bool:
         """Look once at all that there may be to do. Returns whether more may be waiting."""
+        if time.monotonic() - self._turned_at > MAX_STANDSTILL:
+            raise StandsStill(f"sippy's loop, for {MAX_STANDSTILL:.0f} s")
         now = clocks.now()
         if _is_due(due, "beat", BEAT_EVERY):
             records.beat(self.gateway, now)
@@ -149,8 +161,6 @@ class GatewayProcess:
             self._sweep()
         if _is_due(due, "warm", SWEEP_EVERY):
             self._warm(now)
-        if _is_due(due, "ping", PING_EVERY):
-            ED2.callFromThread(self._pings.send, pings.trunks())
         room = min(settings.SIP_CHANNELS - len(self._calls), CLAIMED_AT_ONCE)
         claimed = records.claim(self.gateway.pk, room, now) if room > 0 else []
         failpoints.reached("sip-claimed")
@@ -171,6 +181,8 @@ class GatewayProcess:
             if call.dialog:
                 ED2.callFromThread(self.stack.hang_up, call.pk.hex, call.dialog)
             self.note(note)
+        for attempt_id in records.forgotten(self.gateway.pk, list(self._calls), now):
+            self.note(records.end_of_forgotten(attempt_id, now))
         records.delete_old(now)
 
     def _warm(self, now: datetime) -> None:
@@ -193,6 +205,19 @@ class GatewayProcess:
         connection.ensure_connection()
         for _ in connection.connection.notifies(timeout=seconds, stop_after=1):
             break
+
+    # Pings ---------------------------------------------------------------------------------------------------------
+
+    def _ping(self) -> None:
+        """Ping the trunks, in a thread of its own: their names may take long to resolve, or never."""
+        while not self._is_stopping.is_set():
+            try:
+                ED2.callFromThread(self._pings.send, pings.trunks())
+            except Exception:
+                log.exception("sip_pings_not_sent")
+                connection.close()
+            self._is_stopping.wait(PING_EVERY)
+        connection.close()
 
     # The writer ----------------------------------------------------------------------------------------------------
 
@@ -226,12 +251,16 @@ class GatewayProcess:
 
     # In sippy's loop -----------------------------------------------------------------------------------------------
 
+    def _turn(self) -> None:
+        self._turned_at = time.monotonic()
+
     def _start(self, plan: Plan | CantBeMade) -> None:
         if isinstance(plan, CantBeMade):
+            ours = plan.is_our_fault
             ending = {
                 "status": SipCall.Status.ENDED,
-                "outcome": Outcome.CANCELED.value,
-                "code": codes.NOT_SENT,
+                "outcome": Outcome.FAILED.value if ours else Outcome.CANCELED.value,
+                "code": None if ours else codes.NOT_SENT,
                 "reason": plan.reason[:255],
                 "ended_at": clocks.last_known_now(),
             }

@@ -39,7 +39,10 @@ def trunks() -> list[Target]:
     """Return the SIP trunks that calls may leave over."""
     found = []
     for trunk in Trunk.objects.filter(carrier=records.KIND, caller_ids__is_active=True).distinct().order_by("pk"):
-        address = trunk_addresses.parse(trunk.base_url)
+        try:
+            address = trunk_addresses.parse(trunk.base_url)
+        except ValueError:
+            continue  # its calls say so
         if ip := plans.resolve(address.host):
             found.append(Target(trunk.pk, ip, address.port, address.domain or address.host))
     return found

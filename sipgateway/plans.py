@@ -10,6 +10,9 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import structlog
+from django.db import Error
+
 from campaigns import spoken_text
 from campaigns.models import Call, Campaign
 from core.encryption import UnreadableSecret
@@ -18,6 +21,8 @@ from dialer.models import CallAttempt
 from sipgateway import records, trunk_addresses
 from sipgateway.models import SipCall
 from sipgateway.trunk_addresses import TrunkAddress
+
+log = structlog.get_logger(__name__)
 
 # How long a name may take to resolve, and how long what it resolved to is kept, in seconds.
 RESOLVES_WITHIN = 2.0
@@ -46,17 +51,29 @@ class Plan:
 
 @dataclass(frozen=True)
 class CantBeMade:
-    """A call that can't be made at the moment, and why: the trunk is at fault."""
+    """A call that can't be made, and why: the trunk is at fault, or this program."""
 
     attempt_id: UUID
     reason: str
+    is_our_fault: bool = False
 
 
 def plans_of(calls: Sequence[SipCall]) -> list[Plan | CantBeMade]:
     """Return what to do for each of the calls."""
     attempts = CallAttempt.objects.select_related("call__campaign__flow", "trunk", "carrier_account")
     found = attempts.in_bulk([call.pk for call in calls])
-    return [_plan(call, found.get(call.pk)) for call in calls]
+    return [_plan_or_fault(call, found.get(call.pk)) for call in calls]
+
+
+def _plan_or_fault(call: SipCall, attempt: CallAttempt | None) -> Plan | CantBeMade:
+    """Return the plan of a call. One that this program fails on must not hold up the others."""
+    try:
+        return _plan(call, attempt)
+    except Error:
+        raise
+    except Exception as fault:
+        log.exception("sip_call_not_planned", attempt=call.pk.hex)
+        return CantBeMade(call.pk, f"a fault of this server: {type(fault).__name__}", is_our_fault=True)
 
 
 def _plan(call: SipCall, attempt: CallAttempt | None) -> Plan | CantBeMade:
@@ -105,7 +122,13 @@ def begun(now: datetime) -> set[UUID]:
 def documents_of(campaign_ids: Set[UUID]) -> list[Mapping[str, Any]]:
     """Return the flows of these campaigns."""
     campaigns = Campaign.objects.filter(pk__in=campaign_ids).select_related("flow")
-    return [campaign.flow.document if campaign.flow else spoken_text.document(campaign) for campaign in campaigns]
+    documents = []
+    for campaign in campaigns:
+        try:
+            documents.append(campaign.flow.document if campaign.flow else spoken_text.document(campaign))
+        except ValueError:
+            log.exception("sip_campaign_not_warmed", campaign=campaign.pk.hex)
+    return documents
 
 
 def resolve(host: str) -> str:

@@ -28,6 +28,8 @@ DEAD_AFTER = timedelta(seconds=15)
 # answer (13.3.1.4).
 TRANSACTION = timedelta(seconds=32)
 SPARE = timedelta(seconds=8)
+# A claimed call is known to its gateway's loop within milliseconds.
+FORGOTTEN_AFTER = timedelta(seconds=30)
 # Rows of calls that have ended stay for so long, to be asked for.
 KEPT = timedelta(days=3)
 DELETED_AT_ONCE = 1000
@@ -145,6 +147,18 @@ def end_of_lost(call: SipCall, now: datetime) -> Note | None:
     if now < call.inviting_at + timedelta(seconds=call.ring_timeout) + TRANSACTION + SPARE:
         return None
     return Note(call.pk, ending | {"outcome": Outcome.FAILED})
+
+
+def forgotten(gateway_id: UUID, known: Sequence[UUID], now: datetime) -> list[UUID]:
+    """Return live calls of a gateway that it knows nothing of: by a fault of its, or as the end is on its way here."""
+    live = SipCall.objects.filter(gateway_id=gateway_id, status__in=SipCall.LIVE, inviting_at__lt=now - FORGOTTEN_AFTER)
+    return list(live.exclude(pk__in=known).values_list("pk", flat=True))
+
+
+def end_of_forgotten(attempt_id: UUID, now: datetime) -> Note:
+    """Return how such a call ends. What was noted before stands."""
+    ending = {"status": Status.ENDED, "ended_at": now, "reason": "its SIP gateway lost sight of the call"}
+    return Note(attempt_id, ending | {"outcome": Outcome.FAILED})
 
 
 def delete_old(now: datetime) -> int:

@@ -18,14 +18,20 @@ from dialer.carriers.base import (
     Unavailable,
 )
 from dialer.models import CarrierEvent
-from sipgateway import records
+from sipgateway import plans, records
 from sipgateway.driver import SipCarrier
 from sipgateway.models import Gateway, SipCall
+from sipgateway.plans import CantBeMade, Plan
 from sipgateway.records import Note
+from tests.factories import CallAttemptFactory
 
 pytestmark = pytest.mark.django_db
 
 Status = SipCall.Status
+OVER_SIP = {
+    "call__campaign__caller_id__trunk__carrier": "sip",
+    "call__campaign__caller_id__trunk__base_url": "sip:127.0.0.1:5070",
+}
 
 
 @pytest.fixture
@@ -184,3 +190,32 @@ def test_rows_of_calls_that_ended_days_ago_go(now):
     assert records.delete_old(now) == 1
     assert list(SipCall.objects.all()) == [kept]
     assert not Gateway.objects.exists()
+
+
+def test_a_call_that_its_own_gateway_lost_sight_of_ends(now):
+    own = uuid4()
+    old = {
+        "status": Status.INVITING,
+        "gateway_id": own,
+        "inviting_at": now - records.FORGOTTEN_AFTER - timedelta(seconds=1),
+    }
+    known, row = call(now, **old), call(now, **old)
+    call(now, **old | {"inviting_at": now})
+    call(now, **old | {"gateway_id": uuid4()})
+    assert records.forgotten(own, [known.pk], now) == [row.pk]
+    records.store([records.end_of_forgotten(row.pk, now)])
+    assert look_up(row).status == "failed"
+    assert records.forgotten(own, [known.pk], now) == []
+
+
+def test_a_call_that_this_program_fails_on_holds_up_no_other(now):
+    good = CallAttemptFactory(placing=True, **OVER_SIP)
+    bad = CallAttemptFactory(placing=True, call__campaign__greeting=True, **OVER_SIP)
+    bad.call.campaign.text = "Dear @@Nobody"
+    bad.call.campaign.save()
+    rows = [call(now, attempt_id=attempt.pk) for attempt in (bad, good)]
+    faulty, plan = plans.plans_of(rows)
+    assert isinstance(faulty, CantBeMade)
+    assert faulty.is_our_fault
+    assert isinstance(plan, Plan)
+    assert (plan.ip, plan.credentials) == ("127.0.0.1", None)
