@@ -1,11 +1,7 @@
 """Addresses of carriers' APIs, in one spelling: the same account at a carrier is one row."""
 
+import re
 from urllib.parse import SplitResult, urlsplit
-
-from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
-
-_is_url = URLValidator(schemes=["http", "https"])
 
 
 def canonical(url: str) -> str:
@@ -26,7 +22,10 @@ def read_http(url: str) -> str:
     """Return an HTTP address in one spelling. Raises ValueError."""
     written = canonical(url)
     try:
-        _is_url(written)
-    except ValidationError:
-        raise ValueError("is not a valid URL: write it as https://host") from None
+        parts = urlsplit(written)
+        is_web = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_web = False
+    if not is_web or re.search(r"[\s<>\"\\]", written):
+        raise ValueError("is not a valid URL: write it as https://host")
     return written
