@@ -1,6 +1,5 @@
 """What many tests share: a clock that stands still, and the whole dialer in this process over the simulated carrier."""
 
-import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,15 +23,6 @@ from tests.factories import ACTOR, AccountFactory, CallerIdFactory, FlowFactory,
 # A Monday, 11:30 in India: the calling hours are open.
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 NUMBERS = [f"+9198{number:08d}" for number in range(10_000_000, 10_001_000)]
-
-
-def pytest_collection_finish() -> None:
-    """Take what is imported and collected out of the garbage collector's sight: it would look through it in each test.
-
-    That costs every tenth second of a run. Objects that tests make are collected as ever.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
