@@ -1,6 +1,7 @@
 """The test database: a copy of one that is migrated once a run, and tables that are emptied quickly."""
 
 import fcntl
+import hashlib
 import os
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from django.test import TransactionTestCase
 
 from tests.services import RUN_FOLDER
 
-TEMPLATE = "test_trunkline_template"
+PREFIX = "test_trunkline_template_"
 # What `migrate` fills, and no test changes.
 _FILLED_BY_MIGRATE = {"contenttypes.ContentType", "auth.Permission"}
 
@@ -21,22 +22,48 @@ _FILLED_BY_MIGRATE = {"contenttypes.ContentType", "auth.Permission"}
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, django_db_blocker):
     """Make pytest-django copy its database from the template. Migrating takes seconds, a copy a tenth of one."""
-    with (Path(os.environ[RUN_FOLDER]) / "template").open("a+") as mark:
-        fcntl.flock(mark, fcntl.LOCK_EX)  # the first of several workers migrates, the others wait for it
-        if not mark.tell():
-            with django_db_blocker.unblock():
-                _create_template()
-            mark.write("migrated")
-    connection.settings_dict["TEST"]["TEMPLATE"] = TEMPLATE
+    template = PREFIX + _digest_of_migrations()
+    with (Path(os.environ[RUN_FOLDER]) / "template").open("a") as lock, django_db_blocker.unblock():
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first of several workers migrates, the others wait for it
+        if template not in (there := _templates()):
+            _create(template)
+            _drop(there)
+    connection.settings_dict["TEST"]["TEMPLATE"] = template
 
 
-def _create_template() -> None:
+def _digest_of_migrations() -> str:
+    """Return what tells one state of the migrations from another.
+
+    A template outlives the run on a server that it was given: `make mutants` runs its tests one by one on one server.
+    """
+    files = [file for config in apps.get_app_configs() for file in Path(config.path).glob("migrations/*.py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
+
+
+def _templates() -> list[str]:
+    with connection.creation._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [PREFIX])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _create(template: str) -> None:
+    """Migrate a database, and give it the name of the template when it is whole."""
     name, test = connection.settings_dict["NAME"], connection.settings_dict["TEST"]
-    test_name, test["NAME"] = test["NAME"], TEMPLATE
+    test_name, unfinished = test["NAME"], f"{PREFIX}unfinished"
+    test["NAME"] = unfinished
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     connection.close()
     test["NAME"] = test_name
     connection.settings_dict["NAME"] = settings.DATABASES["default"]["NAME"] = name
+    with connection.creation._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(f'ALTER DATABASE "{unfinished}" RENAME TO "{template}"')
+
+
+def _drop(templates: list[str]) -> None:
+    """Drop the templates of earlier migrations."""
+    with connection.creation._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        for template in templates:
+            cursor.execute(f'DROP DATABASE IF EXISTS "{template}"')
 
 
 def delete_rows() -> None:
