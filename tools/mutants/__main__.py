@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -72,7 +72,10 @@ def _chosen(options: argparse.Namespace) -> list[Mutant]:
 
 @contextmanager
 def _tree() -> Iterator[Path]:
-    """Copy the project as it is, committed or not, to a folder of its own: the mutants live and die there."""
+    """Copy the project as it is, committed or not, to a folder of its own: the mutants live and die there.
+
+    Files keep their times, so that what Python has compiled of them is valid in the copy too.
+    """
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     names = subprocess.check_output(command, cwd=PROJECT, text=True)
     with tempfile.TemporaryDirectory(prefix="trunkline-mutants-") as folder:
@@ -80,8 +83,17 @@ def _tree() -> Iterator[Path]:
         for name in names.splitlines():
             if (PROJECT / name).is_file():
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(PROJECT / name, tree / name)
+                shutil.copy2(PROJECT / name, tree / name)
+        for parent in {Path(name).parent for name in names.splitlines()}:
+            _copy_compiled(PROJECT / parent / "__pycache__", tree / parent / "__pycache__")
         yield tree
+
+
+def _copy_compiled(source: Path, target: Path) -> None:
+    for file in source.glob("*.pyc"):
+        target.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # replaced by another process at this moment
+            shutil.copy2(file, target / file.name)
 
 
 @contextmanager
