@@ -11,7 +11,6 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import FieldDoesNotExist
-from django.core.serializers import serialize
 from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
@@ -19,6 +18,7 @@ from django.urls import reverse
 from accounts.admin_kit import AccountPage, AccountRows
 from accounts.models import Account, ApiKey, CallerId, Membership
 from campaigns.models import Campaign
+from tests.database_rows import stored_rows
 from tests.dialer.test_admin import FACTORIES
 from tests.factories import (
     AccountFactory,
@@ -53,13 +53,8 @@ def _address(model: Any, page: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
 
 
-def _everything() -> str:
-    rows = (row for model in apps.get_models() if model._meta.label_lower not in NOT_COMPARED for row in _all(model))
-    return str(serialize("json", rows))
-
-
-def _all(model: Any) -> Any:
-    return model._default_manager.order_by("pk")
+def _everything() -> dict[tuple[str, str], str]:
+    return stored_rows(model for model in apps.get_models() if model._meta.label_lower not in NOT_COMPARED)
 
 
 def _row_addresses(model: Any, row: Any) -> list[str]:

@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.core.serializers import serialize
-from django.db import models
 from django.test import Client
 from django.utils import timezone
 
@@ -29,6 +27,7 @@ from dialer import links
 from reports.links import report_url
 from tests.api.addresses import addresses
 from tests.api.client import Api, basic
+from tests.database_rows import stored_rows
 from tests.factories import (
     ACTOR,
     AccountFactory,
@@ -199,19 +198,10 @@ def wrong_credentials_without_end(settings: Any) -> None:
     settings.FAILED_SIGN_INS_PER_MINUTE = 1_000_000
 
 
-def rows() -> dict[tuple[str, Any], str]:
-    """Serialize everything that is stored, except when a key was last used, and that wrong credentials were sent."""
-    found: list[models.Model] = [
-        row
-        for app in OUR_APPS
-        for model in apps.get_app_config(app).get_models()
-        if model is not AuditEntry
-        for row in model._default_manager.all()
-    ]
-    return {
-        (row._meta.label, row.pk): re.sub(r'"last_(used_at|login)": [^,}]*', "", serialize("json", [row]))
-        for row in found
-    }
+def rows() -> dict[tuple[str, str], str]:
+    """Return everything that is stored, except when a key was last used, and that wrong credentials were sent."""
+    models = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model is not AuditEntry]
+    return stored_rows(models)
 
 
 def filled(address: str, values: dict[str, str]) -> str:
