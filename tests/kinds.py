@@ -25,6 +25,9 @@ SYSTEM = (
     "tests/dialer/test_channels_stateful.py",
     "tests/webhooks/test_webhook_flow.py",
     "tests/contacts/test_csv_upload.py::test_memory_stays_flat_over_fifty_thousand_rows",
+    # Walks of every page of the admin in every role.
+    "tests/accounts/test_memberships.py::test_a_stranger_sees_and_changes_nothing_of_others",
+    "tests/api/test_every_address.py::test_the_admin_shows_and_does_nothing_without_permission",
 )
 SHARED = (
     # Tests that use one system stay on one worker: each worker would start its own.
