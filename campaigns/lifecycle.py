@@ -55,11 +55,8 @@ def create(
         InvalidRequest: the carrier can't make such calls, a list can't be used, the text can't be read with the values
             of everybody in it, or the account has too many calls that have not ended.
     """
-    columns.setdefault("send_at", now)
-    columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
     with transaction.atomic():
-        campaign = Campaign(account=account, **columns)
-        _set_end(campaign, now)
+        campaign = draft(account, now=now, **columns)
         _check_text(campaign)
         carrier_fit.require(campaign, custom_field)
         campaign.save(force_insert=True)
@@ -72,6 +69,15 @@ def create(
         transaction.on_commit(lambda: failpoints.reached("campaign-after-commit"))
         transaction.on_commit(_enqueue_start)
         failpoints.reached("campaign-before-commit")
+    return campaign
+
+
+def draft(account: Account, *, now: datetime, **columns: Any) -> Campaign:
+    """Return the campaign that `create` would store, without calls."""
+    columns.setdefault("send_at", now)
+    columns.setdefault("name", f"{account.sid} {now.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
+    campaign = Campaign(account=account, **columns)
+    _set_end(campaign, now)
     return campaign
 
 

@@ -40,7 +40,7 @@ def load(accounts: Iterable[Account], now: datetime) -> None:
             limited[account.pk].append(account)
     if not limited:
         return
-    days = {pk: _day(of_one[0], now) for pk, of_one in limited.items()}
+    days = {pk: day_of(of_one[0], now) for pk, of_one in limited.items()}
     since, until = zip(*days.values(), strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -144,7 +144,7 @@ def compact(now: datetime) -> int:
         return saved + int(cursor.rowcount)
 
 
-def _day(account: Account, now: datetime) -> tuple[datetime, datetime]:
+def day_of(account: Account, now: datetime) -> tuple[datetime, datetime]:
     """Return when the account's present day began, and when the next one will."""
     today = now.astimezone(account.zone).date()
     since, until = (datetime.combine(day, time(0), account.zone) for day in (today, today + timedelta(days=1)))

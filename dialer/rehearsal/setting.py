@@ -1,0 +1,205 @@
+"""What a rehearsal begins with: the account, its campaigns that dial, and the people who are left to call.
+
+Nothing is stored and nothing is locked. A large audience is thinned out: every tenth person, over a tenth of the
+channels and of the pace, takes as long as all of them.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Mod
+
+from accounts.calling_rules import NO_RULES, rules_of
+from accounts.models import Account, CallerId
+from campaigns import progress
+from campaigns.models import Call, Campaign
+from contacts import lists, zones
+from contacts.models import ListEntry
+from contacts.zones import Place
+from dialer import daily_limits, number_gate
+from dialer.gate import Never
+from dialer.number_gate import Ring
+from dialer.rehearsal.phones import Lane, Person, Phone
+from dialer.rehearsal.simulation import BEYOND, Staged
+
+# Fewer channels than these would make shares of them meaningless.
+FEWEST_CHANNELS = 5
+BATCH = 5_000
+
+
+class Waiting(NamedTuple):
+    """Somebody who is left to call. due: when a retry is due. row_zone: what a list says."""
+
+    number: str
+    attempts: int = 0
+    due: datetime | None = None
+    row_zone: str = ""
+
+
+@dataclass(eq=False)
+class Setting:
+    """What a rehearsal begins with.
+
+    Attributes:
+        account: a copy, to be counted with.
+        campaign: the one that is rehearsed.
+        waiting: who is left to call.
+        others: how many calls are left in the account's other campaigns that dial.
+        every: of how many people one is taken.
+    """
+
+    account: Account
+    campaign: Campaign
+    waiting: Sequence[Waiting]
+    now: datetime
+    others: Mapping[Campaign, int] = field(default_factory=dict)
+    every: int = 1
+
+    def thinned(self, most: int) -> "Setting":
+        """Return it with one of so many people that about `most` are left, as far as the channels allow that."""
+        every = _every(len(self.waiting), most, self.account) if self.every == 1 else 1
+        if every == 1:
+            return self
+        return replace(self, waiting=self.waiting[::every], every=every)
+
+    def staged(self) -> tuple[Account, list[Staged], "Counter[str]", dict[str, list[str]]]:
+        """Return the account and the campaigns to rehearse with, and who is never called, by the rule."""
+        account = copy.copy(self.account)
+        campaign = _staged(self.campaign, account)
+        lanes, never, shown = _lanes(campaign, self.waiting, self.now)
+        staged = [Staged(campaign, self.campaign.expires_at, lanes)]
+        for other, left in self.others.items():
+            people = [Person(Phone("")) for _ in range(-(-left // self.every))]
+            staged.append(Staged(_staged(other, account), other.expires_at, [Lane(_home(account), NO_RULES, people)]))
+        return account, staged, never, shown
+
+
+def of_campaign(campaign: Campaign, now: datetime, *, most: int | None = None) -> Setting:
+    """Return the setting of a campaign that has not ended. A paused one is rehearsed as if it were resumed now.
+
+    Args:
+        most: people to load; of more, one of so many.
+    """
+    campaign = _loaded().get(pk=campaign.pk)
+    calls = campaign.calls.filter(status__in=_LEFT)
+    left = sum(progress.of([campaign.pk])[campaign.pk].count(status) for status in _LEFT)
+    every = _every(left, most, campaign.account)
+    if every > 1:
+        calls = calls.annotate(turn=Mod(F("id"), every)).filter(turn=0)
+    daily_limits.load([campaign.account], now)
+    return Setting(campaign.account, campaign, list(_waiting(calls)), now, _others(campaign), every)
+
+
+def of_numbers(draft: Campaign, numbers: Iterable[str], now: datetime) -> Setting:
+    """Return the setting of a campaign that is not stored, which would call these numbers."""
+    return _of_draft(draft, [Waiting(number) for number in numbers], now)
+
+
+def of_lists(draft: Campaign, now: datetime, *, most: int) -> Setting:
+    """Return the setting of a campaign that is not stored, which would call its lists. most: as for `of_campaign`."""
+    every = _every(sum(lists.sizes(draft.list_ids).values()), most, draft.account)
+    entries = ListEntry.objects.filter(contact_list__in=draft.list_ids)
+    if every > 1:
+        entries = entries.annotate(turn=Mod(F("id"), every)).filter(turn=0)
+    zone = KeyTextTransform(zones.COLUMN, "values")
+    rows = entries.order_by("id").values_list("contact__number", zone)
+    found = {number: Waiting(number, row_zone=row_zone or "") for number, row_zone in rows.iterator(chunk_size=BATCH)}
+    return _of_draft(draft, list(found.values()), now, every)
+
+
+def _of_draft(draft: Campaign, waiting: Sequence[Waiting], now: datetime, every: int = 1) -> Setting:
+    draft.caller_id = CallerId.objects.select_related("trunk__health", "health").get(pk=draft.caller_id_id)
+    daily_limits.load([draft.account], now)
+    return Setting(draft.account, draft, waiting, now, _others(draft), every)
+
+
+def _every(people: int, most: int | None, account: Account) -> int:
+    """Return of how many people one is taken, so that `most` are left, as far as the channels allow that."""
+    return min(-(-people // most), max(1, account.channels // FEWEST_CHANNELS)) if most and people > most else 1
+
+
+_LEFT = (Call.Status.CREATED, Call.Status.RETRYING)
+
+
+def _loaded() -> "QuerySet[Campaign]":
+    return Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health")
+
+
+def _waiting(calls: "QuerySet[Call]") -> Iterable[Waiting]:
+    zone = KeyTextTransform(zones.COLUMN, "variables")
+    rows = calls.order_by("id").values_list("number", "attempts_made", "next_attempt_at", zone)
+    for number, attempts, due, row_zone in rows.iterator(chunk_size=BATCH):
+        yield Waiting(number, attempts, due, row_zone or "")
+
+
+def _others(campaign: Campaign) -> dict[Campaign, int]:
+    """Return the campaigns of the account that take channels, with the calls that are left in each."""
+    rows = list(_loaded().filter(account=campaign.account, status=Campaign.Status.IN_PROGRESS).exclude(pk=campaign.pk))
+    come = progress.of([row.pk for row in rows]) if rows else {}
+    left: dict[UUID, int] = {pk: sum(one.count(status) for status in _LEFT) for pk, one in come.items()}
+    return {row: left[row.pk] for row in rows if left[row.pk]}
+
+
+def _staged(campaign: Campaign, account: Account) -> Campaign:
+    """Return a copy that goes on after its end, so that it shows how long it would have needed."""
+    staged = copy.copy(campaign)
+    staged.account = account
+    staged.expires_at = campaign.expires_at + BEYOND
+    if campaign.status == Campaign.Status.PAUSED:
+        staged.status = Campaign.Status.IN_PROGRESS if campaign.started_at else Campaign.Status.CREATED
+    return staged
+
+
+def _lanes(
+    campaign: Campaign, waiting: Sequence[Waiting], now: datetime
+) -> tuple[list[Lane], "Counter[str]", dict[str, list[str]]]:
+    """Return the people by where they are, and those whom the gate for numbers never lets through, by its code."""
+    rules, order = rules_of(campaign.account, campaign), count()
+    lanes: dict[Place, Lane] = {}
+    never: Counter[str] = Counter()
+    shown: dict[str, list[str]] = {}
+    phones: dict[str, Phone] = {}
+    home = _home(campaign.account)
+    for begin in range(0, len(waiting), BATCH):
+        batch = waiting[begin : begin + BATCH]
+        shut = number_gate.check([Ring(at, campaign, one.number) for at, one in enumerate(batch)], now)
+        places = _places(campaign, batch) if rules.rules else {}
+        for at, one in enumerate(batch):
+            verdict = shut.get(at)
+            if isinstance(verdict, Never):
+                never[verdict.code] += 1
+                shown.setdefault(verdict.code, [])[20:] = []
+                shown[verdict.code].append(one.number)
+                continue
+            place = places.get(one.number, home)
+            lane = lanes.get(place)
+            if lane is None:
+                lane = lanes[place] = Lane(place, rules.to(place, now), [])
+            person = Person(phones.setdefault(one.number, Phone(one.number)), attempts=one.attempts)
+            held = verdict.at.timestamp() if verdict and verdict.at else 0.0
+            person.not_before = held
+            if one.due and one.due.timestamp() > 0:
+                lane.later.append((one.due.timestamp(), next(order), person))
+            else:
+                lane.fresh.append(person)
+    for lane in lanes.values():
+        lane.fresh.reverse()
+        lane.later.sort()
+    return list(lanes.values()), never, shown
+
+
+def _places(campaign: Campaign, batch: Sequence[Waiting]) -> Mapping[str, Place]:
+    of_rows = {one.number: (one.row_zone,) for one in batch if one.row_zone}
+    return zones.places_of(campaign.account, [one.number for one in batch], of_rows)
+
+
+def _home(account: Account) -> Place:
+    return zones.Place((account.time_zone,), "", "", (zones.ACCOUNT,))
