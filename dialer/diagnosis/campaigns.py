@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from django.db.models import Count, F, Min, Q
 from redis.exceptions import RedisError
 
+from accounts.calling_rules import rules_of
 from campaigns import progress
 from campaigns.models import Call, Campaign, CampaignHistory
 from core import liveness
-from dialer import gate
+from dialer import gate, rehearsal
 from dialer.attempt_ends import GIVE_BACKS_COUNT_FOR
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.diagnosis.limits import limits
@@ -21,6 +22,8 @@ Status = CallAttempt.Status
 
 # The processes that a campaign needs to dial.
 NEEDED = (liveness.BEAT, "control", "dial")
+# People whose hours are looked at.
+ASKED = 200
 # The slowest pace is one start a minute: a campaign that has placed a call within it is dialling.
 LATELY = timedelta(minutes=1)
 
@@ -70,7 +73,10 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
     diagnosis = Diagnosis("", (), counts, next_at, _last_placed_at(campaign))
     if not campaign.is_open:
         return _told(diagnosis, [_why_ended(campaign, verdict)])
-    stops = [*_no_more(verdict, opening), *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
+    nothing_fits = list(_nothing_fits(diagnosis, campaign, now))
+    if nothing_fits:
+        diagnosis = replace(diagnosis, next_attempt_at=None)
+    stops = [*_no_more(verdict, opening), *nothing_fits, *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
     if isinstance(verdict, gate.Open):
         return _of_open(campaign, diagnosis, stops, verdict, now)
     reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *_unknown(campaign)]
@@ -122,6 +128,22 @@ def _no_more(verdict: gate.Verdict, opening: object) -> Iterator[Reason]:
     """Yield that nothing can be dialled any more, where the gate does not say so of this moment already."""
     if isinstance(opening, gate.Never) and not isinstance(verdict, gate.Never):
         yield Reason(opening.code, opening.because)
+
+
+def _nothing_fits(diagnosis: Diagnosis, campaign: Campaign, now: datetime) -> Iterator[Reason]:
+    """Yield that the hours of the people come after the campaign's end, or never.
+
+    Asked of a few of them, before the first call, where rules have hours.
+    """
+    if (
+        diagnosis.last_placed_at
+        or not diagnosis.next_attempt_at
+        or not rules_of(campaign.account, campaign).has_hours()
+    ):
+        return
+    found = rehearsal.forecast(rehearsal.of_campaign(campaign, now, most=ASKED))
+    if found.numbers and not found.fits:
+        yield Reason("nothing-fits", f"no call can be made before the campaign's end: {found.summary}")
 
 
 def _still_up(counts: Counts) -> Iterator[Reason]:

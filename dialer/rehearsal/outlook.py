@@ -129,8 +129,8 @@ def _hours(course: Course, every: int) -> tuple[InAnHour, ...]:
         InAnHour(
             datetime.fromtimestamp(hour * HOUR, UTC),
             course.starts[hour] * every,
-            round(course.held[hour] / HOUR * every, 1),
-            course.peak[hour] * every,
+            round(course.held[hour] / HOUR, 1),
+            course.peak[hour],
         )
         for hour in hours
     )

@@ -30,8 +30,6 @@ from dialer.number_gate import Ring
 from dialer.rehearsal.phones import Lane, Person, Phone
 from dialer.rehearsal.simulation import BEYOND, Staged
 
-# Fewer channels than these would make shares of them meaningless.
-FEWEST_CHANNELS = 5
 BATCH = 5_000
 
 
@@ -64,8 +62,8 @@ class Setting:
     every: int = 1
 
     def thinned(self, most: int) -> "Setting":
-        """Return it with one of so many people that about `most` are left, as far as the channels allow that."""
-        every = _every(len(self.waiting), most, self.account) if self.every == 1 else 1
+        """Return it with one of so many people that about `most` are left."""
+        every = _every(len(self.waiting), most) if self.every == 1 else 1
         if every == 1:
             return self
         return replace(self, waiting=self.waiting[::every], every=every)
@@ -91,7 +89,7 @@ def of_campaign(campaign: Campaign, now: datetime, *, most: int | None = None) -
     campaign = _loaded().get(pk=campaign.pk)
     calls = campaign.calls.filter(status__in=_LEFT)
     left = sum(progress.of([campaign.pk])[campaign.pk].count(status) for status in _LEFT)
-    every = _every(left, most, campaign.account)
+    every = _every(left, most)
     if every > 1:
         calls = calls.annotate(turn=Mod(F("id"), every)).filter(turn=0)
     daily_limits.load([campaign.account], now)
@@ -105,7 +103,7 @@ def of_numbers(draft: Campaign, numbers: Iterable[str], now: datetime) -> Settin
 
 def of_lists(draft: Campaign, now: datetime, *, most: int) -> Setting:
     """Return the setting of a campaign that is not stored, which would call its lists. most: as for `of_campaign`."""
-    every = _every(sum(lists.sizes(draft.list_ids).values()), most, draft.account)
+    every = _every(sum(lists.sizes(draft.list_ids).values()), most)
     entries = ListEntry.objects.filter(contact_list__in=draft.list_ids)
     if every > 1:
         entries = entries.annotate(turn=Mod(F("id"), every)).filter(turn=0)
@@ -121,9 +119,9 @@ def _of_draft(draft: Campaign, waiting: Sequence[Waiting], now: datetime, every:
     return Setting(draft.account, draft, waiting, now, _others(draft), every)
 
 
-def _every(people: int, most: int | None, account: Account) -> int:
-    """Return of how many people one is taken, so that `most` are left, as far as the channels allow that."""
-    return min(-(-people // most), max(1, account.channels // FEWEST_CHANNELS)) if most and people > most else 1
+def _every(people: int, most: int | None) -> int:
+    """Return of how many people one is taken, so that `most` are left."""
+    return -(-people // most) if most and people > most else 1
 
 
 _LEFT = (Call.Status.CREATED, Call.Status.RETRYING)

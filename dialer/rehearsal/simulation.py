@@ -24,6 +24,8 @@ from dialer.retry_policy import RetryPolicy, next_attempt_at
 from dialer.turns import Ready, take_turns
 
 HOUR = 3600
+# Calls that must be possible at once where each takes several channels: fewer would fill them badly.
+FEWEST_AT_ONCE = 5
 # How long after its end a campaign is followed, to see how long it would have needed.
 BEYOND = timedelta(days=30)
 NEVER = float("inf")
@@ -44,6 +46,8 @@ class Staged:
     lanes: list[Lane]
     up: int = 0
     turn: int = 0
+    weight: int = 1
+    stretch: float = 1.0
     shut_until: float = 0.0
     open_until: float = 0.0
     shut_by: str = ""
@@ -52,6 +56,12 @@ class Staged:
         self.policy = RetryPolicy.of(self.campaign, timedelta(minutes=1))
         self.scopes = channels.scopes_of(self.campaign.account, self.campaign.caller_id)
         self.buckets = channels.buckets_of(self.campaign)
+
+    def stand_for(self, every: int) -> None:
+        """Let each person stand for so many: a call takes so many channels, or all of them for so much longer."""
+        cap = min(scope.cap for scope in self.scopes)
+        self.weight = every if every * FEWEST_AT_ONCE <= cap or every == 1 else cap
+        self.stretch = every / self.weight
 
 
 @dataclass(eq=False)
@@ -78,7 +88,7 @@ class Course:
 class Simulation:
     """A rehearsal at work. One account, all of its campaigns that dial.
 
-    every: how many people each of those stands for. Their calls take so many channels and starts.
+    every: how many people each of those stands for. Their calls take so many channels and starts of the pace.
     """
 
     def __init__(
@@ -88,6 +98,8 @@ class Simulation:
         self.chance = Random(seed)  # noqa: S311
         self.now = now.timestamp()
         self.courses = [Course() for _ in staged]
+        for one in staged:
+            one.stand_for(every)
         # Calls that are up: when they end, a number for the order, the campaign, the person, the outcome, the lane.
         self.up: list[tuple[float, int, int, Person, str, Lane]] = []
         self.order = count()
@@ -170,7 +182,7 @@ class Simulation:
     def _wait(self, staged: Staged) -> float:
         """Return the seconds until channels and pace allow a start; NEVER while all channels are up."""
         for scope in staged.scopes:
-            if self.in_use[scope] + min(self.every, scope.cap) > scope.cap:
+            if self.in_use[scope] + staged.weight > scope.cap:
                 return NEVER
         on_time = [
             self.next_start.get(bucket, 0.0) - (bucket.burst - 1) * bucket.interval_us / 1e6
@@ -203,19 +215,19 @@ class Simulation:
         if person.attempts == 1:
             course.first_tries.append(self.now)
         ring = self.callees.ring(self._hour_of_day(), person.attempts, self.chance)
-        ends = self.now + ring.seconds
+        ends = self.now + (ring.seconds + self.callees.overhead) * staged.stretch
         lane.note(person.phone, self.now, ring.outcome, ends)
-        heapq.heappush(self.up, (ends + self.callees.overhead, next(self.order), place, person, ring.outcome, lane))
+        heapq.heappush(self.up, (ends, next(self.order), place, person, ring.outcome, lane))
         staged.up += 1
         for scope in staged.scopes:
-            self.in_use[scope] += self.every
+            self.in_use[scope] += staged.weight
         for bucket in staged.buckets:
             on_time = max(self.next_start.get(bucket, 0.0), self.now)
             self.next_start[bucket] = on_time + bucket.interval_us / 1e6 * self.every
         course.starts[hour] += 1
         course.outcomes[ring.outcome] += 1
-        course.peak[hour] = max(course.peak[hour], staged.up)
-        _add_held(course.held, self.now, ends + self.callees.overhead)
+        course.peak[hour] = max(course.peak[hour], staged.up * staged.weight)
+        _add_held(course.held, self.now, ends, staged.weight)
         if self.has_daily_limit:
             used = daily_limits.usage_of(self.account, _clock(self.now))
             talked = round(ring.talk) * self.every
@@ -236,7 +248,7 @@ class Simulation:
             staged = self.staged[place]
             staged.up -= 1
             for scope in staged.scopes:
-                self.in_use[scope] -= self.every
+                self.in_use[scope] -= staged.weight
             again = None
             if outcome != Outcome.COMPLETED:
                 at = _clock(ended - self.callees.overhead)
@@ -262,11 +274,11 @@ def _next_of(lane: Lane, now: float) -> float:
     return max(due, lane.shut_until)
 
 
-def _add_held(held: Counter[int], since: float, until: float) -> None:
+def _add_held(held: Counter[int], since: float, until: float, channels_held: int) -> None:
     hour = int(since // HOUR)
     while since < until:
         end = min(until, float((hour + 1) * HOUR))
-        held[hour] += round(end - since)
+        held[hour] += round((end - since) * channels_held)
         since, hour = end, hour + 1
 
 

@@ -237,6 +237,7 @@ AUDITED_COMMANDS = {
 # Commands that change nothing that a person owns, and why.
 OTHER_COMMANDS = {
     "list_keys": "reads",
+    "campaign": "rehearses, and changes nothing",
     "check_trunk": "reads",
     "passthru_address": "reads",
     "ready": "reads",

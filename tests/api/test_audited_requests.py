@@ -26,6 +26,8 @@ UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 UNAUDITED = {
     ("carrier-events/<str:carrier>/<hex:attempt_id>", "POST"): "news of a carrier: the inbox is their record",
 }
+# Addresses below an account that change nothing, whatever their method.
+READ_ONLY = {"/campaigns/rehearsal"}
 # The pages of people have a walk of their own: tests/accounts/test_audited_admin.py.
 PEOPLES = [address for address in addresses() if address.startswith("admin/")]
 
@@ -43,7 +45,7 @@ def send(tenant: Any, address: str, method: str) -> Any:
     body: Any = body_for(address, tenant.values)
     if address.endswith("/contacts") and "lists/" not in address and method == "POST":
         body = {"contacts": [{"number": "+919899999999"}]}
-    if address.endswith("/campaigns") and method == "POST":
+    if address.endswith(("/campaigns", "/campaigns/rehearsal")) and method == "POST":
         body["campaigns"][0]["flow_type"] = "greeting"
     if address.endswith("/lists") and method == "POST":
         body = {"lists": [{"name": "new"}]}
@@ -65,6 +67,9 @@ def test_a_request_that_changes_something_leaves_an_entry_in_its_transaction(acm
         assert not tables
         return
     assert response.status_code in {200, 207}, response.content
+    if address.endswith(tuple(READ_ONLY)):
+        assert not tables
+        return
     assert AUDIT in tables, f"{method} {address} writes {tables or 'nothing'} and no entry"
     key = ApiKey.objects.get()
     for entry in AuditEntry.objects.exclude(actor_id="7"):

@@ -409,3 +409,16 @@ def test_what_was_given_back_again_and_again_never_hides_what_was_rung(db, at_wo
     (one,) = diagnosis.of_calls([call], of(call.campaign), timezone.now())
     assert (len(one.attempts), one.attempts[0][0].status) == (diagnosis.MOST_ATTEMPTS, "busy")
     assert one.summary.startswith("rung once: busy")
+
+
+def test_no_call_before_the_end_by_the_rules_for_the_people(rig: Rig):
+    """Half past eleven in India is one in the morning in New York: its hours begin after the end."""
+    rig.account.rules, rig.account.allowed_countries = ["us-live"], ["US"]
+    rig.account.save()
+    campaign = rig.campaign(["+12125550123"], end_at=timezone.now() + timedelta(hours=2))
+    found = diagnosis.of_campaign(campaign, timezone.now())
+    assert "nothing-fits" in [reason.code for reason in found.reasons]
+    assert "none of 1 can be called before 2026-03-02 13:30 IST" in found.summary
+    assert found.next_attempt_at is None
+    later = rig.campaign(["+12125550124"], end_at=timezone.now() + timedelta(hours=24))
+    assert "nothing-fits" not in [reason.code for reason in diagnosis.of_campaign(later, timezone.now()).reasons]

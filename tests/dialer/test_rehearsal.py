@@ -18,9 +18,9 @@ from tests.factories import AccountFactory, CallAttemptFactory, CallFactory, Cam
 pytestmark = pytest.mark.django_db
 
 # People who always answer, and talk for ten seconds; channels are held for a minute.
-SURE = Callees(answers=(1.0,) * 24, rings=DEFAULT.rings | {"completed": 49.0}, talks=10.0, spread=0.0, overhead=1.0)
+SURE = Callees(answers=(1.0,) * 24, rings={**DEFAULT.rings, "completed": 49.0}, talks=10.0, spread=0.0, overhead=1.0)
 # People who never answer.
-AWAY = Callees(answers=(0.0,) * 24, busy=0.0, failed=0.0, rings=DEFAULT.rings | {"no-answer": 29.0}, overhead=1.0)
+AWAY = Callees(answers=(0.0,) * 24, busy=0.0, failed=0.0, rings={**DEFAULT.rings, "no-answer": 29.0}, overhead=1.0)
 
 
 def campaign(numbers: int, *, account: Account | None = None, **columns):
