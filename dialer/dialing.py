@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from accounts.calling_rules import rules_of
 from accounts.carriers import FlowFormat, UnknownCarrier
 from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
@@ -249,7 +250,7 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
 def _ring_timeout(campaign: Campaign) -> int:
     """Return for how long the phone may ring: never longer than what recovery and the leases count with."""
     own = campaign.ring_timeout or campaign.account.ring_timeout or settings.RING_TIMEOUT_SECONDS
-    return min(own, settings.RING_TIMEOUT_SECONDS)
+    return min(max(own, rules_of(campaign.account, campaign).rings_at_least), settings.RING_TIMEOUT_SECONDS)
 
 
 def _flow_url(claim: Claimed, trunk: Trunk, campaign: Campaign) -> str:

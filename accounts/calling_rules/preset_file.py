@@ -63,4 +63,5 @@ def _rule(preset: str, countries: frozenset[str], row: Mapping[str, Any]) -> Rul
         caps=tuple(map(parse_cap, row.get("caps", ()))),
         quiet_after=tuple((what, parse_time(time)) for what, time in row.get("quiet_after", {}).items()),
         needs_consent=row.get("needs_consent", ""),
+        rings_at_least=row.get("rings_at_least", 0),
     )

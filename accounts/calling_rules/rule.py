@@ -42,6 +42,7 @@ class Rule:
         no_holidays: whether nobody is called on public holidays of the country and the region.
         quiet_after: how long nobody is called after a `conversation`, a `refusal` or an `opt-out`.
         needs_consent: the scope of consent that it demands, or "".
+        rings_at_least: seconds for which a phone must ring that nobody answers.
     """
 
     preset: str
@@ -53,6 +54,7 @@ class Rule:
     caps: tuple[Cap, ...] = ()
     quiet_after: tuple[tuple[str, timedelta], ...] = ()
     needs_consent: str = ""
+    rings_at_least: int = 0
 
     def applies_in(self, place: Place) -> bool:
         return (not self.countries or place.country in self.countries) and (

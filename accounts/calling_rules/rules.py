@@ -82,6 +82,11 @@ class Rules:
         scopes = {rule.needs_consent for rule in self.rules} - {""}
         return scopes.pop() if len(scopes) == 1 else EVERYTHING if scopes else ""
 
+    @property
+    def rings_at_least(self) -> int:
+        """Return the seconds for which a phone must ring that nobody answers; 0 where no rule says."""
+        return max((rule.rings_at_least for rule in self.rules), default=0)
+
     def has_hours(self) -> bool:
         return any(rule.hours is not None or rule.no_holidays for rule in self.rules)
 

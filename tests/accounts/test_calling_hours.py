@@ -1,13 +1,16 @@
 """Calling hours: 10:30-21:00 on the clocks of the account's zone, also on the days on which these change."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.calling_hours import CallingHours, parse_calling_hours
+from accounts import public_holidays
+from accounts.calling_hours import CallingHours, parse_calling_hours, parse_week, week_text
+from tests.factories import AccountFactory
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -104,3 +107,110 @@ def test_next_opening_is_open_and_the_first_such_minute(at, zone, opens, closes)
 def test_hours_that_make_no_sense_are_refused_with_an_example(text):
     with pytest.raises(ValueError, match="calling hours"):
         parse_calling_hours(text)
+
+
+# Weeks, nights and holidays -----------------------------------------------------------------------------------------
+
+NIGHT = CallingHours(time(18, 30), time(3, 30), KOLKATA)
+
+
+@pytest.mark.parametrize(
+    ("wall", "is_open"),
+    [
+        ("2026-03-02T18:29", False),
+        ("2026-03-02T18:30", True),
+        ("2026-03-02T23:59", True),
+        ("2026-03-03T00:00", True),
+        ("2026-03-03T03:29", True),
+        ("2026-03-03T03:30", False),
+    ],
+)
+def test_hours_across_midnight(wall, is_open):
+    at = datetime.fromisoformat(wall).replace(tzinfo=KOLKATA)
+    assert NIGHT.is_open(at) is is_open
+    assert (NIGHT.next_open(at) == at) is is_open
+    assert str(NIGHT) == "18:30-03:30 Asia/Kolkata"
+
+
+def test_a_night_belongs_to_the_day_on_which_it_begins():
+    fridays = CallingHours(time(0), time(0), KOLKATA, parse_week("Fri 18:30-03:30"))
+    friday = datetime(2026, 3, 6, 18, 30, tzinfo=KOLKATA)
+    assert fridays.is_open(friday + timedelta(hours=8, minutes=59))
+    assert not fridays.is_open(friday + timedelta(hours=9))
+    assert not fridays.is_open(friday - timedelta(hours=16))  # early on Friday: Thursday's night
+    assert fridays.next_open(friday + timedelta(hours=9)) == friday + timedelta(days=7)
+
+
+def test_a_holiday_closes_its_day_and_the_night_that_begins_on_it():
+    """Republic Day, Monday 26 January 2026."""
+    hours = CallingHours(time(18, 30), time(3, 30), KOLKATA, holidays_of=("IN",))
+    midnight = datetime(2026, 1, 26, tzinfo=KOLKATA)
+    assert hours.is_open(midnight - timedelta(minutes=1))
+    assert not hours.is_open(midnight)
+    assert not hours.is_open(midnight + timedelta(hours=19))
+    assert not hours.is_open(midnight + timedelta(hours=25))
+    assert hours.next_open(midnight) == midnight + timedelta(hours=42, minutes=30)
+
+
+def test_dates_of_the_accounts_own_are_closed():
+    hours = CallingHours(time(10, 30), time(21), KOLKATA, closed_on=frozenset({date(2026, 12, 24), date(2026, 12, 25)}))
+    assert hours.next_open(utc("2026-12-23T16:00")) == datetime(2026, 12, 26, 10, 30, tzinfo=KOLKATA)
+
+
+def test_an_account_with_hours_by_weekday(db):
+    account = AccountFactory(weekly_hours="Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00", holidays_of=["IN"])
+    account.full_clean()
+    account.refresh_from_db()
+    saturday = datetime(2026, 3, 7, 17, 0, tzinfo=KOLKATA)
+    assert account.calling_hours.next_open(saturday) == datetime(2026, 3, 9, 10, 0, tzinfo=KOLKATA)
+    assert str(account.calling_hours) == "Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00 Asia/Kolkata"
+
+
+def test_when_the_present_opening_began():
+    always = CallingHours(time(0), time(0), KOLKATA)
+    morning = datetime(2026, 3, 3, 2, 0, tzinfo=KOLKATA)
+    assert NIGHT.open_since(morning) == datetime(2026, 3, 2, 18, 30, tzinfo=KOLKATA)
+    assert always.open_since(morning) == datetime(2026, 3, 2, 0, 0, tzinfo=KOLKATA)
+    assert NIGHT.open_since(morning + timedelta(hours=3)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10:30-21:00", "Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00", "Mon-Tue 18:30-03:30; Sat-Sun 00:00-24:00"],
+)
+def test_weeks_are_read_and_written(text):
+    assert week_text(parse_week(text)) == text
+
+
+def test_weeks_are_read_as_people_write_them():
+    assert parse_week("saturday-monday 9:00-17:00") == parse_week("Mon 09:00-17:00; Sat-Sun 09:00-17:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "hours of a week look like"),
+        ("Mon", "calling hours look like"),
+        ("Mon-Fri", "calling hours look like"),
+        ("Foo 10:00-13:00", "Foo is not a day"),
+        ("Mon 10:00-13:00; Mon-Tue 14:00-15:00", "Mon has its hours twice"),
+        ("Mon 10:00-13:00, 12:00-15:00", "the hours of Mon overlap"),
+        ("Mon 18:30-03:30, 20:00-21:00", "the hours of Mon overlap"),
+    ],
+)
+def test_weeks_that_make_no_sense_are_refused_with_an_example(text, says):
+    with pytest.raises(ValueError, match=says):
+        parse_week(text)
+
+
+@pytest.mark.parametrize("calendar", ["XX", "IN-XX", "india", ""])
+def test_an_unknown_calendar_of_holidays_is_refused(calendar):
+    with pytest.raises(ValidationError, match="not a calendar of public holidays"):
+        public_holidays.validate_calendar(calendar)
+
+
+def test_holidays_by_state():
+    """Pongal is a holiday in Tamil Nadu alone."""
+    pongal = date(2026, 1, 14)
+    assert [public_holidays.is_holiday(pongal, calendar) for calendar in ("IN", "IN-TN")] == [False, True]
+    assert public_holidays.of_year("IN", 2026) < public_holidays.of_year("IN-TN", 2026)

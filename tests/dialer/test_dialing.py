@@ -264,3 +264,10 @@ def test_after_a_lost_reply_nothing_is_dialled_before_the_carrier_has_been_asked
     assert attempt().status == "unknown"
     assert len(rig.rings()) == (reply == "lost-after-ring")
     assert leases(rig.account) == 1
+
+
+def test_a_rule_for_the_people_lets_a_phone_ring_longer_than_the_account_says(rig):
+    Account.objects.update(ring_timeout=5, rules=["uk"])
+    rig.campaign(1)
+    rig.tick()
+    assert [ring.ring_timeout for ring in rig.carrier.rings] == [15]

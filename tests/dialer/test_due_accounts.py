@@ -1,6 +1,6 @@
 """Which accounts are dispatched: those with a call to dial inside their hours, from the second that changes on."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -57,6 +57,26 @@ def test_a_change_of_hours_or_of_the_zone_counts_from_the_next_second_on(rig, ru
     assert is_due(rig)
     hours(rig, time(11, 30), time(21), "Europe/London")
     assert not is_due(rig)
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_open"),
+    [
+        ({"opens_at": time(18, 30), "closes_at": time(11, 31)}, True),  # since yesterday evening
+        ({"opens_at": time(18, 30), "closes_at": time(11, 30)}, False),
+        ({"weekly_hours": "Mon 11:30-12:00"}, True),
+        ({"weekly_hours": "Tue-Sun 11:00-12:00; Mon 12:00-13:00"}, False),
+        ({"closed_on": [date(2026, 3, 2)]}, False),
+        ({"closed_on": [date(2026, 3, 3)]}, True),
+        ({"holidays_of": ["IN"]}, True),
+        ({"holidays_of": ["AD"]}, True),
+        ({"holidays_of": ["ET"]}, False),  # the victory of Adwa
+    ],
+)
+def test_weeks_nights_and_holidays_count(rig, running, columns, is_open):
+    Account.objects.filter(pk=rig.account.pk).update(**columns)
+    assert is_due(rig) is is_open
+    assert (rig.dispatch() > 0) is is_open
 
 
 def test_hours_follow_a_change_of_dst(rig, running):

@@ -14,6 +14,7 @@ def what(rule: Rule) -> str:
     parts += map(str, rule.caps)
     parts += [f"none for {time_text(time)} after a {after}" for after, time in rule.quiet_after]
     parts += [f"consent ({rule.needs_consent})"] * bool(rule.needs_consent)
+    parts += [f"rings for {rule.rings_at_least} s at least"] * bool(rule.rings_at_least)
     where = f"{', '.join(sorted(rule.regions))}: " if rule.regions else ""
     since = f" (from {rule.starts})" if rule.starts else ""
     return where + "; ".join(parts) + since
