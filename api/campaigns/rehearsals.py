@@ -144,7 +144,7 @@ class ForecastView(_RehearsalsView):
     @extend_schema(
         operation_id="forecast_campaign",
         parameters=[CALLEES],
-        responses=openapi.responses(ForecastRead, 409),
+        responses=openapi.responses(ForecastRead),
         tags=TAGS,
     )
     def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:

@@ -28,7 +28,7 @@ def test_a_forecast_says_how_many_fit(api, clock):
 
 def test_a_campaign_that_has_ended_has_none(api, account):
     ended = CampaignFactory(account=account, completed=True)
-    api.get(f"/campaigns/{ended.pk.hex}/forecast").is_refused(409, "completed")
+    api.get(f"/campaigns/{ended.pk.hex}/forecast").is_refused(400, "completed")
 
 
 def test_that_of_another_account_does_not_exist(api, other):

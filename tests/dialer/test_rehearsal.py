@@ -26,8 +26,7 @@ AWAY = Callees(answers=(0.0,) * 24, busy=0.0, failed=0.0, rings={**DEFAULT.rings
 def campaign(numbers: int, *, account: Account | None = None, **columns):
     limits = {"channels": 10, "starts_per_minute": 6000, "opens_at": time(10, 30), "closes_at": time(21)}
     made = CampaignFactory(running=True, account=account or AccountFactory(**limits), **columns)
-    for n in range(numbers):
-        CallFactory(campaign=made, number=f"+9198100{n:05}")
+    Call.objects.bulk_create(Call(campaign=made, number=f"+9198100{n:05}") for n in range(numbers))
     return made
 
 
