@@ -78,6 +78,9 @@ class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
                     "retries",
                     "pace",
                     "ring_timeout",
+                    "rules",
+                    "waived_rules",
+                    "waived_because",
                 )
             },
         ),

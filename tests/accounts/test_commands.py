@@ -75,6 +75,8 @@ def test_every_limit_can_be_chosen():
     [
         (["--time-zone", "Asia/Kolkatta"], "is not a time zone"),
         (["--region", "UK"], "is not a country"),
+        (["--calling-hours", "Mon 10:30"], "calling hours look like"),
+        (["--rules", "usa"], "there is no rule set usa"),
         (["--calling-hours", "10:30-10:30"], "must not close when they open"),
         (["--channels", "0"], "greater than or equal to 1"),
         (["--trunk", "nowhere"], "there is no trunk nowhere"),
@@ -143,3 +145,10 @@ def test_a_flow_that_can_not_be_is_refused(tmp_path, sid, text, sentence):
     with pytest.raises(CommandError, match=sentence):
         call_command("create_flow", sid, "7", "--file", str(file))
     assert not Flow.objects.exists()
+
+
+def test_hours_by_weekday_and_rules():
+    create = ("create_account", "acme", "--calling-hours", "Mon-Fri 18:30-03:30", "--rules", "us", "us-states")
+    call_command(*create, stdout=io.StringIO())
+    account = Account.objects.get(sid="acme")
+    assert (str(account.calling_hours), account.rules) == ("Mon-Fri 18:30-03:30 Asia/Kolkata", ["us", "us-states"])

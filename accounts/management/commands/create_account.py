@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
 from accounts import audit, caller_ids, carriers, credentials
-from accounts.calling_hours import parse_calling_hours
+from accounts.calling_hours import MIDNIGHT, parse_calling_hours
 from accounts.management.command_kit import actor, add_json_option, print_result
 from accounts.models import Account, CallerId, Trunk
 
@@ -30,7 +30,18 @@ class Command(BaseCommand):
             help="that may be called (default: the region, and the countries of the caller IDs)",
         )
         parser.add_argument("--time-zone", default="Asia/Kolkata")
-        parser.add_argument("--calling-hours", default="10:30-21:00", help="00:00-24:00 is always open")
+        parser.add_argument(
+            "--calling-hours",
+            default="10:30-21:00",
+            help='00:00-24:00 is always open; by weekday: "Mon-Fri 10:00-13:00, 14:00-20:00; Sat 10:00-17:00"',
+        )
+        parser.add_argument(
+            "--rules",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help="rule sets for the people called: us us-states",
+        )
         parser.add_argument("--channels", type=int, default=60, help="the most calls at once (default: 60)")
         parser.add_argument("--starts-per-minute", type=int, default=60, help="call starts (default: 60)")
         parser.add_argument("--requests-per-minute", type=int, default=200, help="API requests (default: 200)")
@@ -62,7 +73,9 @@ class Command(BaseCommand):
 
 
 def _create(options: dict[str, Any]) -> Account:
-    opens_at, closes_at = parse_calling_hours(options["calling_hours"])
+    hours = options["calling_hours"]
+    is_weekly = any(character.isalpha() for character in hours)
+    opens_at, closes_at = (MIDNIGHT, MIDNIGHT) if is_weekly else parse_calling_hours(hours)
     account = Account(
         sid=options["sid"],
         region=options["region"].upper(),
@@ -70,6 +83,8 @@ def _create(options: dict[str, Any]) -> Account:
         time_zone=options["time_zone"],
         opens_at=opens_at,
         closes_at=closes_at,
+        weekly_hours=hours if is_weekly else "",
+        rules=options["rules"],
         channels=options["channels"],
         starts_per_minute=options["starts_per_minute"],
         requests_per_minute=options["requests_per_minute"],
