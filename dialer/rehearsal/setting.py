@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from typing import NamedTuple
-from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Mod
 
@@ -31,6 +30,8 @@ from dialer.rehearsal.phones import Lane, Person, Phone
 from dialer.rehearsal.simulation import BEYOND, Staged
 
 BATCH = 5_000
+# Other campaigns that are rehearsed beside it: each costs with every call.
+MOST_OTHERS = 50
 
 
 class Waiting(NamedTuple):
@@ -139,11 +140,14 @@ def _waiting(calls: "QuerySet[Call]") -> Iterable[Waiting]:
 
 
 def _others(campaign: Campaign) -> dict[Campaign, int]:
-    """Return the campaigns of the account that take channels, with the calls that are left in each."""
-    rows = list(_loaded().filter(account=campaign.account, status=Campaign.Status.IN_PROGRESS).exclude(pk=campaign.pk))
+    """Return the largest campaigns of the account that take channels meanwhile, with the calls left in each."""
+    is_running = Q(status=Campaign.Status.IN_PROGRESS)
+    starts_meanwhile = Q(status=Campaign.Status.CREATED, send_at__lt=campaign.expires_at)
+    rows = list(_loaded().filter(is_running | starts_meanwhile, account=campaign.account).exclude(pk=campaign.pk))
     come = progress.of([row.pk for row in rows]) if rows else {}
-    left: dict[UUID, int] = {pk: sum(one.count(status) for status in _LEFT) for pk, one in come.items()}
-    return {row: left[row.pk] for row in rows if left[row.pk]}
+    left = {row: sum(come[row.pk].count(status) for status in _LEFT) for row in rows}
+    largest = sorted(left, key=left.__getitem__, reverse=True)[:MOST_OTHERS]
+    return {row: left[row] for row in largest if left[row]}
 
 
 def _staged(campaign: Campaign, account: Account) -> Campaign:
