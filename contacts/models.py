@@ -79,6 +79,11 @@ class Contact(models.Model):
     def __str__(self) -> str:
         return self.number
 
+    @property
+    def consent(self) -> "Contact | None":
+        """Return the contact itself where it has consented to something, for its columns of that."""
+        return self if self.consent_date else None
+
 
 class DoNotCall(models.Model):
     """A number that one account, or all of them, must not call. `contacts.do_not_call` is the only writer.

@@ -21,6 +21,7 @@ SYSTEM = (
     "tests/campaigns_project/test_worker_memory.py",
     "tests/campaigns/test_campaigns_stateful.py",
     "tests/dialer/test_attempts_stateful.py",
+    "tests/dialer/test_rehearsal_against_the_dialer.py",
     "tests/api/test_schemathesis.py",
     "tests/dialer/test_channels_stateful.py",
     "tests/webhooks/test_webhook_flow.py",

@@ -30,14 +30,11 @@ class ContactSerializer(ResponseSerializer):
     email = Text()
     tag = Text()
     time_zone = Text("Where this person is. Ours.", required=False)
-    consent = ConsentSerializer(source="*", required=False, help_text="Ours.")
+    consent = ConsentSerializer(required=False, help_text="Ours.")
     custom_field = serializers.DictField(source="custom")
     date_created = Moment(source="created_at")
     date_updated = Moment(source="updated_at")
     lists = ListOfContact(many=True, required=False, help_text="With filter=show_list.")
-
-    def get_consent(self, contact: Contact) -> Contact | None:
-        return contact if contact.consent_date else None
 
     def get_lists(self, contact: Contact) -> list[ContactList] | None:
         lists: dict[Any, list[ContactList]] = self.context.get("lists", {})

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from contacts.models import Contact
-from tests.factories import ContactFactory
+from tests.factories import ContactFactory, ListEntryFactory
 
 NUMBER = "+919810012345"
 CONSENT = {"date": "2026-01-31", "source": "web form 12", "scope": "recorded-voice"}
@@ -21,6 +21,13 @@ def test_a_contact_may_say_where_it_is_and_what_was_agreed_to(api):
 
 def test_a_contact_without_them_has_exotels_shape(api):
     assert not {"time_zone", "consent"} & api.post("/contacts", {"number": NUMBER}).data.keys()
+
+
+def test_they_are_shown_in_a_list_too(api, account):
+    entry = ListEntryFactory(contact__account=account, contact_list__account=account)
+    Contact.objects.update(time_zone="Asia/Dubai", consent_date=date(2026, 1, 31), consent_scope="all")
+    [shown] = api.get(f"/lists/{entry.contact_list.pk.hex}/contacts").records
+    assert (shown["time_zone"], shown["consent"]["scope"]) == ("Asia/Dubai", "all")
 
 
 def test_they_can_be_changed(api, account):

@@ -60,6 +60,7 @@ WRITTEN_ONLY = {
     "v2/accounts/<str:account_sid>/contacts/csv-upload",
     "v2/accounts/<str:account_sid>/do-not-call/csv-upload",
     "v2/accounts/<str:account_sid>/campaigns/<str:campaign_id>/calls/cancel",
+    "v2/accounts/<str:account_sid>/campaigns/rehearsal",
     "v2/accounts/<str:account_sid>/lists/<str:list_sid>/contacts/<str:contact_sid>",
 }
 # Public, and without data of any account.

@@ -17,7 +17,7 @@ from dialer.rehearsal import Callees
 from tests.conftest import START, Rig
 
 NUMBERS = 2_000
-TICK = timedelta(seconds=5)
+TICK = timedelta(seconds=10)
 # A channel that is free waits for the next tick: half of one on average.
 PEOPLE = Callees(overhead=TICK.total_seconds() / 2)
 
