@@ -13,8 +13,9 @@ from accounts import audit
 from accounts.admin_kit import AccountPage, ForeignPage
 from accounts.audit import Verb
 from accounts.audited_pages import actor
-from campaigns_project import second_factor
+from campaigns_project import readiness, second_factor
 from campaigns_project.sign_in import LimitedSignIn
+from console.views import Console
 
 
 class Site(AdminSite):
@@ -28,6 +29,7 @@ class Site(AdminSite):
         return [
             path("second-factor/", second_factor.enter, name="second_factor"),
             path("second-factor/set-up/", second_factor.set_up, name="second_factor_set_up"),
+            *Console(self, readiness.problems).urls,
             *super().get_urls(),
         ]
 

@@ -60,6 +60,11 @@ def warnings() -> list[Finding]:
     return found
 
 
+def problems() -> list[str]:
+    """Return all that is wrong with the server, a sentence for each."""
+    return [f"{name}: {told}" for name, told in parts().items() if told != OK] + [found.text for found in warnings()]
+
+
 def _run(name: str, check: Check) -> str:
     """Return "ok" or what is wrong: a sentence, or the name of an exception, whose text may hold an address."""
     try:

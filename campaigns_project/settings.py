@@ -278,6 +278,7 @@ INSTALLED_APPS = [
     "reports",
     "webhooks",
     "retention",
+    "console",
     "api",
 ]
 

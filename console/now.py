@@ -1,0 +1,264 @@
+"""What happens at this moment, for the accounts of one person, in a constant number of queries.
+
+Figures of the last minutes come from the newest attempts, at most MOST_READ of them: on a busy server that is the last
+minute or two, which is what a rate is for.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Count, QuerySet
+
+from accounts.models import Account
+from campaigns import progress
+from campaigns.models import Call, Campaign
+from campaigns.progress import Progress
+from console.stops import Accounts, of_accounts
+from dialer import channels, daily_limits, gate
+from dialer.models import CallAttempt, CarrierEvent
+from webhooks.models import WebhookDelivery
+
+Status = CallAttempt.Status
+
+# Running campaigns that are shown, the newest first, and attempts that are read for the figures.
+MOST_SHOWN = 50
+MOST_READ = 5_000
+LATELY = timedelta(minutes=10)
+# Fewer ends than these say nothing about when a campaign will finish.
+FEWEST_ENDS = 20
+# A reply that has been lost for so long, and news of a carrier that has waited for so long, are problems.
+LOST_FOR, INBOX_LAG = timedelta(minutes=10), timedelta(seconds=30)
+
+ENDED = (Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong. page: the name of the admin's page that shows it; "" where there is none."""
+
+    text: str
+    page: str = ""
+
+
+@dataclass(frozen=True)
+class Minute:
+    """Attempts that ended within one minute, by their outcome."""
+
+    at: datetime
+    reached: int
+    not_reached: int
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Figures for all of the accounts together.
+
+    Attributes:
+        answer_rate: of the attempts that ended lately, from 0 to 1; None where none did.
+        minutes: the last ten, the oldest first.
+    """
+
+    calls_up: int
+    channels: int
+    starts: int
+    answer_rate: float | None
+    answer_rate_yesterday: float | None
+    minutes: list[Minute]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running campaign.
+
+    Attributes:
+        why: one sentence: what it does, or what holds it back.
+        finish: when it will be done at the rate of the last minutes; None where that can't be told.
+    """
+
+    campaign: Campaign
+    reached: int
+    not_reached: int
+    left: int
+    why: str
+    finish: datetime | None
+
+    @property
+    def total(self) -> int:
+        return self.reached + self.not_reached + self.left
+
+    def share(self, calls: int) -> float:
+        """Return the part of a hundred that so many calls are of all."""
+        return 100 * calls / self.total if self.total else 0.0
+
+    @property
+    def reached_share(self) -> float:
+        return self.share(self.reached)
+
+    @property
+    def not_reached_share(self) -> float:
+        return self.share(self.not_reached)
+
+
+@dataclass(frozen=True)
+class Now:
+    """All of the page. by_status: campaigns that have not ended."""
+
+    at: datetime
+    problems: list[Problem]
+    cards: Cards
+    running: list[Running]
+    by_status: dict[str, int]
+
+    @property
+    def not_shown(self) -> int:
+        return self.by_status.get(Campaign.Status.IN_PROGRESS, 0) - len(self.running)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """An attempt of the last minutes."""
+
+    campaign_id: UUID
+    status: str
+    placing_at: datetime | None
+    ended_at: datetime | None
+
+
+def look(accounts: Accounts, now: datetime, server_problems: Callable[[], Collection[str]] | None = None) -> Now:
+    """Look at the accounts.
+
+    Args:
+        server_problems: what is wrong with the server itself, for those who may know.
+    """
+    campaigns = list(_running(accounts)[:MOST_SHOWN])
+    lately = _attempts(accounts, now - LATELY)
+    yesterday = _attempts(accounts, now - LATELY - timedelta(days=1), now - timedelta(days=1))
+    by_status = of_accounts(Campaign.objects.filter(status__in=Campaign.OPEN), accounts, "account")
+    return Now(
+        at=now,
+        problems=[
+            *(Problem(text) for text in (server_problems() if server_problems else ())),
+            *_problems(accounts, now),
+        ],
+        cards=_cards(accounts, lately, yesterday, now),
+        running=_judged(campaigns, lately, now),
+        by_status=dict(by_status.values_list("status").annotate(Count("pk"))),
+    )
+
+
+def _running(accounts: Accounts) -> QuerySet[Campaign]:
+    running = of_accounts(Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS), accounts, "account")
+    related = ("account", "caller_id__trunk__health", "caller_id__health")
+    return running.select_related(*related).defer("caller_id__trunk__api_token").order_by("-started_at", "pk")
+
+
+def _attempts(accounts: Accounts, since: datetime, until: datetime | None = None) -> list[_Ended]:
+    """Return the newest attempts that were claimed from `since` on. Their ids are ordered by it."""
+    attempts = CallAttempt.objects.filter(pk__gte=_first_id(since))
+    if until:
+        attempts = attempts.filter(pk__lt=_first_id(until))
+    columns = ("campaign_id", "status", "placing_at", "ended_at")
+    rows = of_accounts(attempts, accounts, "account").order_by("-pk").values_list(*columns)
+    return [_Ended(*row) for row in rows[:MOST_READ]]
+
+
+def _first_id(at: datetime) -> UUID:
+    """Return the smallest UUID of version 7 of this moment: its first 48 bits are the milliseconds since 1970."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+# Cards and problems ---------------------------------------------------------------------------------------------------
+
+
+def _cards(accounts: Accounts, lately: Sequence[_Ended], yesterday: Sequence[_Ended], now: datetime) -> Cards:
+    dialing = of_accounts(Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS), accounts, "account")
+    own = Account.objects.filter(pk__in=dialing.values("account")).only("pk", "channels")
+    up = of_accounts(CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED), accounts, "account").count()
+    since = now - timedelta(minutes=1)
+    return Cards(
+        calls_up=up,
+        channels=sum(channels.account_scope(account).cap for account in own),
+        starts=sum(1 for attempt in lately if attempt.placing_at and attempt.placing_at > since),
+        answer_rate=_answer_rate(lately),
+        answer_rate_yesterday=_answer_rate(yesterday),
+        minutes=_minutes(lately, now),
+    )
+
+
+def _answer_rate(attempts: Sequence[_Ended]) -> float | None:
+    ended = [attempt.status for attempt in attempts if attempt.status in ENDED]
+    return ended.count(Status.COMPLETED) / len(ended) if ended else None
+
+
+def _minutes(attempts: Sequence[_Ended], now: datetime) -> list[Minute]:
+    counted = Counter(
+        (attempt.ended_at.replace(second=0, microsecond=0), attempt.status == Status.COMPLETED)
+        for attempt in attempts
+        if attempt.ended_at and attempt.status in ENDED
+    )
+    last = now.replace(second=0, microsecond=0)
+    minutes = [last - timedelta(minutes=back) for back in range(int(LATELY.total_seconds() // 60) - 1, -1, -1)]
+    return [Minute(at, counted[at, True], counted[at, False]) for at in minutes]
+
+
+def _problems(accounts: Accounts, now: datetime) -> list[Problem]:
+    found = []
+    lost = CallAttempt.objects.filter(status=Status.UNKNOWN, claimed_at__lt=now - LOST_FOR)
+    if count := of_accounts(lost, accounts, "account").count():
+        told = f"{count:,} calls whose outcome the carrier has not told for ten minutes"
+        found.append(Problem(told, "dialer_callattempt"))
+    given_up = WebhookDelivery.objects.filter(given_up_at__gt=now - timedelta(days=1))
+    if count := of_accounts(given_up, accounts, "account").count():
+        found.append(Problem(f"{count:,} webhooks were given up in the last day", "webhooks_webhookdelivery"))
+    if accounts is None:
+        waiting = CarrierEvent.objects.filter(handled_at=None).order_by("pk").values_list("received_at", flat=True)
+        oldest = waiting.first()
+        if oldest and now - oldest > INBOX_LAG:
+            seconds = (now - oldest).total_seconds()
+            found.append(Problem(f"news of the carriers waits for {seconds:.0f} s", "dialer_carrierevent"))
+    return found
+
+
+# Running campaigns ----------------------------------------------------------------------------------------------------
+
+
+def _judged(campaigns: Sequence[Campaign], lately: Sequence[_Ended], now: datetime) -> list[Running]:
+    daily_limits.load((campaign.account for campaign in campaigns), now)
+    come = progress.of(campaign.pk for campaign in campaigns)
+    ends = Counter(attempt.campaign_id for attempt in lately if attempt.status in ENDED)
+    since = min((attempt.placing_at for attempt in lately if attempt.placing_at), default=now)
+    return [_judge(campaign, come[campaign.pk], ends[campaign.pk], now - since, now) for campaign in campaigns]
+
+
+def _judge(campaign: Campaign, come: Progress, ends: int, within: timedelta, now: datetime) -> Running:
+    reached, left = come.count(Call.Status.COMPLETED), come.total - come.ended
+    return Running(
+        campaign,
+        reached=reached,
+        not_reached=come.ended - reached,
+        left=left,
+        why=_why(campaign, come, now),
+        finish=_finish(campaign, left, ends, within, now),
+    )
+
+
+def _why(campaign: Campaign, come: Progress, now: datetime) -> str:
+    verdict = gate.check(campaign, now)
+    up, waiting = come.count(Call.Status.IN_PROGRESS), come.count(Call.Status.CREATED)
+    if not isinstance(verdict, gate.Open):
+        return verdict.because + (f"; {up} up" if up else "")
+    if up:
+        return f"dialing: {up:,} up, {waiting:,} not tried yet"
+    return "dialing" if waiting else "waits for retries" if come.count(Call.Status.RETRYING) else "about to end"
+
+
+def _finish(campaign: Campaign, left: int, ends: int, within: timedelta, now: datetime) -> datetime | None:
+    """Return when the calls that are left will have ended, if attempts go on as lately and the hours allow it."""
+    if ends < FEWEST_ENDS or not within or not left:
+        return None
+    finish = now + within * (left / ends)
+    stays_open = gate.next_open(campaign, finish) == finish
+    return finish if stays_open and finish - now < timedelta(hours=24) else None
