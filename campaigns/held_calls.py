@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
+
+from campaigns import campaign_lock
+from campaigns.models import Call, Campaign
+from core.task_queue import enqueue
+
+RELEASE = "campaigns.release_held"
 
 
 class Hold(NamedTuple):
@@ -32,3 +39,35 @@ def hold(holds: Sequence[Hold]) -> None:
             """,
             [list(call_ids), list(moments), list(rules)],
         )
+
+
+def release_soon(account_id: int) -> None:
+    """Let a worker release the account's held calls, after the commit: what they wait for may have changed."""
+    transaction.on_commit(lambda: enqueue(RELEASE, account_id))
+
+
+def release(account_id: int, now: datetime) -> int:
+    """Make the account's held calls due, so that the rules are asked again. Returns how many."""
+    held = Call.objects.filter(~Q(rule=""), campaign=OuterRef("pk"), next_attempt_at__gt=now)
+    running = Campaign.objects.filter(account=account_id, status__in=Campaign.OPEN)
+    released = 0
+    for campaign_id in running.filter(Exists(held)).values_list("pk", flat=True):
+        with connection.cursor() as cursor:
+            cursor.execute(_RELEASE, {"campaign": campaign_id, "now": now})
+            released += cursor.rowcount
+        # Only then, and shortly: a look that took them for held has kept that the campaign is idle (campaigns.idle).
+        with transaction.atomic():
+            campaign_lock.hold_shared("SELECT %s::uuid", campaign_id)
+            Campaign.objects.filter(pk=campaign_id).update(idle_until=None)
+    return released
+
+
+# Their holds have ended. Calls that others have locked are being dialed or ended.
+_RELEASE = """
+    UPDATE campaigns_call AS call SET next_attempt_at = %(now)s
+    FROM (
+        SELECT id FROM campaigns_call
+        WHERE campaign_id = %(campaign)s AND rule <> '' AND next_attempt_at > %(now)s
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    ) AS held WHERE call.id = held.id
+"""

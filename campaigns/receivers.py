@@ -4,12 +4,13 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from accounts.carriers import CarrierKind
-from accounts.models import CallerId
+from accounts.models import Account, CallerId
 from accounts.signals import carrier_changing
-from campaigns import carrier_fit, listed_calls, removal
+from campaigns import carrier_fit, held_calls, listed_calls, removal
 from campaigns.models import Call, Campaign
 from contacts.models import Contact, ContactList
 from contacts.signals import contact_deleted, list_deletion_requested, numbers_listed
@@ -43,6 +44,13 @@ def leave_deleted_contacts_alone(contact: Contact, **_: Any) -> None:
 @receiver(numbers_listed)
 def end_calls_to_listed_numbers(account_id: int | None, numbers: Collection[str], reason: str, **_: Any) -> None:
     listed_calls.end(account_id, numbers, reason=reason, at=clocks.now())
+
+
+@receiver(post_save, sender=Account)
+def ask_again_of_held_calls(instance: Account, created: bool, **_: Any) -> None:
+    """Ask the rules again of all calls that they hold: the account's may have changed."""
+    if not created:
+        held_calls.release_soon(instance.pk)
 
 
 @receiver(carrier_changing)

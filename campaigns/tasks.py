@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from campaigns import ending, loading, progress, schedule
+from campaigns import ending, held_calls, loading, progress, schedule
 from campaigns.loading import START_DUE
 from core import clocks
 from core.task_queue import enqueue, taken
@@ -42,3 +42,8 @@ def load_audiences() -> None:
 @shared_task(name="campaigns.compact_tally")
 def compact_tally() -> None:
     progress.compact()
+
+
+@shared_task(name=held_calls.RELEASE)
+def release_held(account_id: int) -> None:
+    held_calls.release(account_id, clocks.now())

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts import audit, calling_rules
 from accounts.audit import Actor
-from campaigns import campaign_lock
+from campaigns import campaign_lock, held_calls
 from campaigns.models import Campaign
 from core.errors import InvalidRequest
 
@@ -30,6 +30,7 @@ def waive(campaign: Campaign, names: Sequence[str], *, because: str, actor: Acto
         campaign.save(update_fields=["waived_rules", "waived_because", "updated_at"])
         what = f"waived rules: {', '.join(names)}; because {campaign.waived_because}" if names else "waived rules: none"
         audit.record(actor, audit.Verb.CHANGED, campaign, what=what)
+        held_calls.release_soon(campaign.account_id)
     return campaign
 
 
