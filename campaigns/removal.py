@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from campaigns import call_states, schedule, signals
+from campaigns import call_states, campaign_lock, schedule, signals
 from campaigns.models import Call, Campaign
 from core.state_machine import Move
 
@@ -47,7 +47,9 @@ def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, untried: str =
     """
     unfinished = calls.filter(status__in=[Status.CREATED, Status.IN_PROGRESS, Status.RETRYING])
     with transaction.atomic():
-        # Waits for a dispatch that is claiming one of them, and for an outcome that is storing its end.
+        # Alone: an outcome that has just read one of them as it was would give it its retry.
+        campaign_lock.hold(list(unfinished.order_by().values_list("campaign_id", flat=True).distinct()))
+        # Waits for a dispatch that is claiming one of them.
         locked = unfinished.order_by("pk").select_for_update(of=("self",), no_key=True)
         rows = [OpenCall(*row) for row in locked.values_list("pk", "status", "campaign_id")]
         under_way = [row.pk for row in rows if row.status == Status.IN_PROGRESS]

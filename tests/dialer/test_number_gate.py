@@ -1,12 +1,16 @@
 """Numbers that must not be called are not dialed, whatever was allowed when they came in; calls say why."""
 
+import threading
+
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from campaigns import progress, schedule
 from campaigns.models import Call
 from contacts import address_book
 from contacts.models import DoNotCall
+from dialer import attempt_ends
 from dialer.models import CallAttempt
 from reports.stats import stats
 from tests.conftest import NUMBERS, states
@@ -185,6 +189,37 @@ def test_a_contact_that_is_deleted_during_a_call_gets_no_retry(rig, from_a_list)
     rig.settle()
     assert states(from_a_list)[A] == "failed"
     assert Call.objects.get(number=A).end_reason == "busy; the contact was deleted"
+
+
+def test_a_contact_that_is_deleted_while_an_outcome_is_stored_gets_no_retry(rig, from_a_list, monkeypatch):
+    """The deletion waits for the outcome, or the outcome sees it: never both halfway."""
+    rig.carrier.script[A] = ["busy"]
+    call_move = attempt_ends.call_move
+    threads: list[threading.Thread] = []
+
+    def delete() -> None:
+        delete_contact(rig, A)
+        connection.close()
+
+    def is_waiting() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    def slow_call_move(attempt, *args):
+        if attempt.call.number == A and not threads:
+            threads.append(threading.Thread(target=delete))
+            threads[0].start()
+            while threads[0].is_alive() and not is_waiting():
+                pass
+        return call_move(attempt, *args)
+
+    monkeypatch.setattr(attempt_ends, "call_move", slow_call_move)
+    rig.tick()
+    threads[0].join(30)
+    rig.later(minutes=11)
+    assert rig.rings(A) == [A]
+    assert states(from_a_list)[A] == "failed"
 
 
 def test_a_contact_that_is_deleted_before_a_retry_gets_none(rig, from_a_list):
