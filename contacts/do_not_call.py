@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts import audit
 from accounts.audit import Actor, Subject, Verb
@@ -59,20 +59,39 @@ def listed(account_id: int, numbers: Collection[str]) -> dict[str, Listing]:
     One query: two index look-ups for each number, however large the list. Where a number is on both lists, the
     account's own is named.
     """
+    found = listed_of({(account_id, number) for number in numbers})
+    return {number: listing for (_, number), listing in found.items()}
+
+
+def listed_of(numbers: Collection[tuple[int, str]]) -> dict[tuple[int, str], Listing]:
+    """Do the same for numbers of several accounts, each with the id of its account."""
     if not numbers:
         return {}
+    account_ids, wanted = zip(*numbers, strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(_LISTED, {"numbers": list(set(numbers)), "account": account_id})
-        return {number: Listing(*columns) for number, *columns in cursor.fetchall()}
+        cursor.execute(_LISTED, {"numbers": list(wanted), "accounts": list(account_ids)})
+        return {(account_id, number): Listing(*columns) for account_id, number, *columns in cursor.fetchall()}
+
+
+def has_list(account_id: str) -> Q:
+    """Return an expression: whether any number is on the list of the account, by that field, or of all accounts."""
+    own, of_all = DoNotCall.objects.filter(account_id=OuterRef(account_id)), DoNotCall.objects.filter(account=None)
+    return Exists(own) | Exists(of_all)
+
+
+# The same in SQL, of a row `account`.
+HAS_LIST = """(EXISTS (SELECT FROM contacts_donotcall WHERE account_id = account.id)
+    OR EXISTS (SELECT FROM contacts_donotcall WHERE account_id IS NULL))"""
 
 
 # OFFSET 0 keeps both look-ups at their index, whatever the planner expects of a table that has just grown.
 _LISTED = """
-    SELECT wanted.number, found.source, found.registry, found.registry_date, found.added_at, found.for_all
-    FROM unnest(%(numbers)s::text[]) AS wanted (number) CROSS JOIN LATERAL (
+    SELECT wanted.account_id, wanted.number,
+        found.source, found.registry, found.registry_date, found.added_at, found.for_all
+    FROM unnest(%(accounts)s::bigint[], %(numbers)s::text[]) AS wanted (account_id, number) CROSS JOIN LATERAL (
         SELECT * FROM (
             (SELECT source, registry, registry_date, added_at, false AS for_all FROM contacts_donotcall
-                WHERE number = wanted.number AND account_id = %(account)s OFFSET 0)
+                WHERE number = wanted.number AND account_id = wanted.account_id OFFSET 0)
             UNION ALL
             (SELECT source, registry, registry_date, added_at, true AS for_all FROM contacts_donotcall
                 WHERE number = wanted.number AND account_id IS NULL OFFSET 0)

@@ -19,6 +19,7 @@ from campaigns import call_states, held_calls
 from campaigns import signals as campaign_signals
 from campaigns.held_calls import Hold
 from campaigns.models import Call, Campaign
+from contacts import zones
 from core import batches
 from core.state_machine import Move
 from dialer import attempt_states, number_gate
@@ -38,6 +39,8 @@ class Dialed(number_gate.Judged, Protocol):
 
     @property
     def account_id(self) -> int: ...
+    @property
+    def has_list(self) -> bool: ...
 
 
 Leased = Sequence[tuple[LeaseRequest, Dialed]]
@@ -47,6 +50,13 @@ NUMBER_IS_FREE = """NOT EXISTS (
     SELECT FROM dialer_callattempt AS under_way
     WHERE under_way.account_id = %(account)s AND under_way.callee = call.number
         AND under_way.status IN ('claimed', 'placing', 'in-progress', 'unknown'))"""
+
+# Of a row `call` that it is due, by kinds: first tries, those whose hold has ended, retries.
+DUE = (
+    "status = 'created' AND next_attempt_at IS NULL",
+    "status = 'created' AND next_attempt_at <= %(now)s",
+    "status = 'retrying' AND next_attempt_at <= %(now)s",
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ class DueCall(NamedTuple):
     campaign_id: UUID
     number: str
     attempts_made: int
+    row_zone: str
 
 
 def claim(leased: Leased, now: datetime) -> Claimed:
@@ -146,7 +157,11 @@ def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
 
 def _set_aside(due: "Sequence[DueCall]", campaigns: Mapping[UUID, Dialed], now: datetime) -> Mapping[int, Shut]:
     """Hold or end those of the calls that must not be dialed now. Returns why, by their ids."""
-    shut = number_gate.check([Ring(call.call_id, campaigns[call.campaign_id], call.number) for call in due], now)
+    rings = []
+    for call in due:
+        campaign = campaigns[call.campaign_id]
+        rings.append(Ring(call.call_id, campaign, call.number, call.row_zone, has_list=campaign.has_list))
+    shut = number_gate.check(rings, now)
     if shut:
         holds, ends = [], []
         for call in due:
@@ -188,60 +203,52 @@ def _end(ends: Sequence[tuple[int, UUID, Never]], now: datetime) -> None:
 
 
 def _lock_due_calls(wanted: Counter[UUID], looked_at: Sequence[int], account_id: int, now: datetime) -> list[DueCall]:
-    """Lock due calls, first tries and retries by turns, skipping those that another dispatch has locked.
+    """Lock due calls by turns: first tries, those whose hold has ended, retries. Skips those that others have locked.
 
-    Chance decides which kind begins: where one call at a time is dialled, neither keeps the other waiting. First tries
-    whose hold has ended come before the others.
+    Chance decides which kind begins: where one call at a time is dialled, none keeps the others waiting.
 
     Args:
         wanted: the most calls of each campaign, all of one account. One that was paused since it asked for leases
             yields none.
         looked_at: calls to leave out.
     """
-    left_out = "AND id <> ALL(%(looked_at)s::bigint[])" if looked_at else ""
+    turns = random.sample(range(3), 3)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            SELECT due.id, due.campaign_id, due.number, due.attempts_made
-            FROM unnest(%(campaigns)s::uuid[], %(places)s::int[]) AS room(campaign_id, places)
-            JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
-            CROSS JOIN LATERAL (
-                SELECT * FROM (
-                    SELECT id, campaign_id, number, attempts_made,
-                        row_number() OVER (ORDER BY held_until, id) * 2 - %(lead)s AS turn FROM (
-                        SELECT * FROM (
-                            SELECT id, campaign_id, number, attempts_made, next_attempt_at AS held_until
-                            FROM campaigns_call AS call
-                            WHERE campaign_id = room.campaign_id AND status = 'created' AND next_attempt_at <= %(now)s
-                                AND {NUMBER_IS_FREE} {left_out}
-                            ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
-                        ) AS held
-                        UNION ALL
-                        SELECT * FROM (
-                            SELECT id, campaign_id, number, attempts_made, next_attempt_at FROM campaigns_call AS call
-                            WHERE campaign_id = room.campaign_id AND status = 'created' AND next_attempt_at IS NULL
-                                AND {NUMBER_IS_FREE} {left_out}
-                            ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
-                        ) AS fresh
-                    ) AS first
-                    UNION ALL
-                    SELECT retry.id, retry.campaign_id, retry.number, retry.attempts_made,
-                        row_number() OVER (ORDER BY retry.next_attempt_at, retry.id) * 2 - 1 AS turn FROM (
-                        SELECT id, campaign_id, number, attempts_made, next_attempt_at FROM campaigns_call AS call
-                        WHERE campaign_id = room.campaign_id AND status = 'retrying' AND next_attempt_at <= %(now)s
-                            AND {NUMBER_IS_FREE} {left_out}
-                        ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
-                    ) AS retry
-                ) AS both_kinds ORDER BY turn LIMIT room.places
-            ) AS due
-            """,  # noqa: S608 -- made of constants, and every value is a parameter
+            _LOCK_AGAIN if looked_at else _LOCK,
             {
                 "campaigns": list(wanted),
                 "places": list(wanted.values()),
                 "account": account_id,
                 "looked_at": list(looked_at),
                 "now": now,
-                "lead": random.choice((0, 2)),  # noqa: S311
+                "turns": turns,
             },
         )
         return [DueCall(*row) for row in cursor.fetchall()]
+
+
+def _lock_sql(left_out: str) -> str:
+    """Return the statement that locks due calls. Each kind is a range of the index `call_open`, read in its order."""
+    kinds = " UNION ALL ".join(
+        f"""
+        SELECT kind.*, 3 * row_number() OVER (ORDER BY next_attempt_at, id) + (%(turns)s::int[])[{place}] AS turn FROM (
+            SELECT id, campaign_id, number, attempts_made, coalesce(variables ->> '{zones.COLUMN}', '') AS row_zone,
+                next_attempt_at
+            FROM campaigns_call AS call
+            WHERE campaign_id = room.campaign_id AND {is_due} AND {NUMBER_IS_FREE} {left_out}
+            ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
+        ) AS kind
+        """  # noqa: S608 -- made of constants, and every value is a parameter
+        for place, is_due in enumerate(DUE, start=1)
+    )
+    return f"""
+        SELECT due.id, due.campaign_id, due.number, due.attempts_made, due.row_zone
+        FROM unnest(%(campaigns)s::uuid[], %(places)s::int[]) AS room(campaign_id, places)
+        JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
+        CROSS JOIN LATERAL (SELECT * FROM ({kinds}) AS kinds ORDER BY turn LIMIT room.places) AS due
+    """  # noqa: S608
+
+
+_LOCK = _lock_sql("")
+_LOCK_AGAIN = _lock_sql("AND id <> ALL(%(looked_at)s::bigint[])")

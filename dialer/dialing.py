@@ -19,6 +19,7 @@ from accounts.carriers import FlowFormat, UnknownCarrier
 from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
+from contacts import do_not_call, zones
 from core import batches, clocks, failpoints
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
@@ -111,6 +112,7 @@ class Claimed(NamedTuple):
     call_id: int
     number: str
     claimed_at: datetime
+    row_zone: str | None
     rule: str
 
 
@@ -123,12 +125,7 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         failpoints.reached("gate-asked")
         shut = number_gate.check(
-            [
-                Ring(claim.attempt_id, campaigns[claim.campaign_id], claim.number, claim.rule)
-                for claim in claims
-                if not why_not[claim.attempt_id]
-            ],
-            now,
+            [_ring(claim, campaigns[claim.campaign_id]) for claim in claims if not why_not[claim.attempt_id]], now
         )
         ends = [Ended(pk, Outcome.CANCELED, reason=because) for pk, because in why_not.items() if because]
         ends += [_kept_from_ringing(pk, verdict, now) for pk, verdict in shut.items()]
@@ -171,13 +168,25 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
     """
     campaign_lock.hold_shared("SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)", list(attempt_ids))
     rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=Status.CLAIMED).values_list(
-        "id", "campaign_id", "trunk_id", "call_id", "call__number", "claimed_at", "call__rule"
+        "id",
+        "campaign_id",
+        "trunk_id",
+        "call_id",
+        "call__number",
+        "claimed_at",
+        f"call__variables__{zones.COLUMN}",
+        "call__rule",
     )
     claims = [Claimed(*row) for row in rows]
-    campaigns = Campaign.objects.select_related(
-        "account", "caller_id__trunk__health", "caller_id__health", "custom_field", "flow"
-    ).defer("flow__document")
-    return claims, campaigns.in_bulk({claim.campaign_id for claim in claims})
+    campaigns = (
+        Campaign.objects.select_related(
+            "account", "caller_id__trunk__health", "caller_id__health", "custom_field", "flow"
+        )
+        .defer("flow__document")
+        .annotate(has_list=do_not_call.has_list("account_id"))
+    )
+    loaded: dict[UUID, Any] = campaigns.in_bulk({claim.campaign_id for claim in claims})
+    return claims, loaded
 
 
 def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:
@@ -185,6 +194,12 @@ def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:
     if not isinstance(verdict, gate.Open):
         return verdict.because
     return "no dialer took it in time" if now - claim.claimed_at > CLAIM_LIFETIME else ""
+
+
+def _ring(claim: Claimed, campaign: Campaign) -> Ring[UUID]:
+    """campaign: one of `_claimed`."""
+    has_list: bool = campaign.has_list  # type: ignore[attr-defined]
+    return Ring(claim.attempt_id, campaign, claim.number, claim.row_zone or "", claim.rule, has_list)
 
 
 def _kept_from_ringing(attempt_id: UUID, verdict: number_gate.Shut, now: datetime) -> Ended:

@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import Account
 from campaigns import idle
+from contacts.do_not_call import HAS_LIST
 from core import batches, failpoints
 from dialer import calls_up, channels, claiming, daily_limits, due_campaigns, gate, messages, reconciliation
 from dialer.attempt_states import Claim
@@ -105,15 +106,17 @@ def _run(account_id: int, now: datetime, claim: Claiming) -> Run:
 
 def _take(account_id: int) -> tuple[Account, bool]:
     """Return the account, and whether this run has it to itself until the end of the transaction."""
-    [account] = Account.objects.raw(
-        "SELECT id, sid, is_active, time_zone, opens_at, closes_at, weekly_hours, holidays_of, closed_on,"
-        " rules, number_caps, number_gap_seconds, channels, starts_per_minute, daily_calls, daily_minutes,"
-        " region, allowed_countries, allowed_kinds,"
-        " pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours"
-        " FROM accounts_account WHERE id = %(account)s",
-        {"lock": LOCK, "account": account_id},
-    )
+    [account] = Account.objects.raw(_TAKE, {"lock": LOCK, "account": account_id})
     return account, account.is_ours  # type: ignore[attr-defined]
+
+
+_TAKE = f"""
+    SELECT id, sid, is_active, time_zone, opens_at, closes_at, weekly_hours, holidays_of, closed_on,
+        rules, number_caps, number_gap_seconds, channels, starts_per_minute, daily_calls, daily_minutes,
+        region, allowed_countries, allowed_kinds,
+        pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours, {HAS_LIST} AS has_list
+    FROM accounts_account AS account WHERE id = %(account)s
+"""  # noqa: S608 -- made of constants, and every value is a parameter
 
 
 def _lease_and_claim(plan: Sequence[DueCampaign], now: datetime, claim: Claiming) -> Claimed:

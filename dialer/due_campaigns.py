@@ -20,7 +20,7 @@ from campaigns.models import Campaign
 from core.redis_client import redis_client
 from dialer import calls_up, channels, gate, rests
 from dialer.channels import NO_CAP, Bucket, Pace, Scope
-from dialer.claiming import NUMBER_IS_FREE
+from dialer.claiming import DUE, NUMBER_IS_FREE
 from dialer.models import Health
 from dialer.turns import Ready, take_turns
 
@@ -69,6 +69,8 @@ class DueCampaign:
     caller_id: CallerId
     send_at: datetime
     expires_at: datetime
+    rules: Sequence[str]
+    waived_rules: Sequence[str]
     own_bucket: tuple[Bucket, ...]
     most: int
     due: int
@@ -83,6 +85,10 @@ class DueCampaign:
     @property
     def account_id(self) -> int:
         return self.account.pk
+
+    @property
+    def has_list(self) -> bool:
+        return self.account.has_list  # type: ignore[attr-defined, no-any-return]
 
 
 @dataclass
@@ -206,12 +212,14 @@ class _Look:
                 self.caller_ids[caller_id],
                 send_at,
                 expires_at,
+                rules,
+                waived_rules,
                 channels.own_bucket(pk, mode, throttle),
                 most,
                 due,
                 self.account,
             )
-            for pk, caller_id, send_at, expires_at, mode, throttle, most, due in rows
+            for pk, caller_id, send_at, expires_at, rules, waived_rules, mode, throttle, most, due in rows
         ]
 
     def _load_caller_ids(self, missing: Set[int]) -> None:
@@ -283,8 +291,8 @@ def _count(calls: str) -> str:
 # Due calls are counted up to `most`, twice the fair share of the places, so that a million waiting calls cost no more.
 _WINDOW = f"""
     WITH chosen AS MATERIALIZED (
-        SELECT campaign.id, campaign.caller_id_id, campaign.send_at, campaign.expires_at, campaign.mode,
-            campaign.throttle, campaign.call_duplicate_numbers
+        SELECT campaign.id, campaign.caller_id_id, campaign.send_at, campaign.expires_at, campaign.rules,
+            campaign.waived_rules, campaign.mode, campaign.throttle, campaign.call_duplicate_numbers
         FROM {CAMPAIGNS}
         WHERE campaign.account_id = %(account)s AND campaign.id > %(after)s AND campaign.id <= %(until)s
             AND campaign.caller_id_id <> ALL(%(full)s::bigint[]) AND {NOT_SURELY_SHUT}
@@ -292,10 +300,8 @@ _WINDOW = f"""
     ), share AS MATERIALIZED (
         SELECT least(%(places)s, ceil(2.0 * %(places)s / greatest(count(*), 1)))::int AS most FROM chosen
     )
-    SELECT id, caller_id_id, send_at, expires_at, mode, throttle, (SELECT most FROM share),
-        {_count("call.status = 'created' AND call.next_attempt_at IS NULL")}
-      + {_count("call.status = 'created' AND call.next_attempt_at <= %(now)s")}
-      + {_count("call.status = 'retrying' AND call.next_attempt_at <= %(now)s")}
+    SELECT id, caller_id_id, send_at, expires_at, rules, waived_rules, mode, throttle, (SELECT most FROM share),
+        {" + ".join(map(_count, DUE))}
     FROM chosen ORDER BY id
 """  # noqa: S608 -- made of constants, and every value is a parameter
 

@@ -26,6 +26,10 @@ class CallAttempt(models.Model):
         FAILED = Outcome.FAILED.value, Outcome.FAILED.label
         CANCELED = Outcome.CANCELED.value, Outcome.CANCELED.label
 
+    class Wish(models.TextChoices):
+        REFUSAL = "refusal", "refusal: no more calls about this"
+        OPT_OUT = "opt-out", "opt-out: no more calls"
+
     UNFINISHED: ClassVar = (Status.CLAIMED, Status.PLACING, Status.IN_PROGRESS, Status.UNKNOWN)
 
     # Ordered by time, so that the newest rows share their pages of the index.
@@ -79,6 +83,14 @@ class CallAttempt(models.Model):
     duration_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="The conversation, in seconds.")
     digits = models.CharField(max_length=255, blank=True, help_text="The keys that the callee pressed.")
     recording_url = models.CharField(max_length=2048, blank=True)
+    wish = models.CharField(
+        max_length=8,
+        choices=Wish,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the callee asked for about further calls.",
+    )
     http_status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
     reason = models.CharField(max_length=255, blank=True)
     was_refused = models.BooleanField(

@@ -1,23 +1,37 @@
 """The gate for numbers: may these people be rung at this moment, where the gate of their campaigns is open?
 
 Asked for a batch at a time, when calls are claimed and again just before each is placed, for whatever rings a phone. A
-constant number of statements, however many numbers there are; where accounts ask nothing of numbers, as few as none.
+constant number of statements, however many numbers there are; where accounts ask nothing of numbers, none.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from accounts.models import Account, CallerId
+from accounts import calling_rules
+from accounts.calling_rules import NO_RULES, Rules
+from accounts.calling_rules.caps import time_text
+from accounts.models import Account, CallerId, NumberKind
 from campaigns import removal
 from campaigns.call_states import DO_NOT_CALL
-from contacts import destinations, do_not_call
+from contacts import callees, destinations, do_not_call, zones
+from contacts.callees import UNKNOWN, Callee
+from contacts.zones import Place
+from dialer import past_calls
 from dialer.gate import Never, NotBefore
+from dialer.past_calls import Counts, Limit
 
+# The rules that hold calls, as the diagnosis and the rows of calls name them.
+HOURS, CAP, QUIET, GAP = "outside-recipients-hours", "number-cap", "quiet-time", "number-gap"
 # When a number is asked about again that must not be dialed until something changes.
 ASKED_AGAIN = timedelta(minutes=10)
+# No campaign waits for so long: a quiet time without an end.
+FOR_EVER = timedelta(days=3650)
+# How many openings are looked at for a moment that is inside the hours of the account and of the recipient.
+OPENINGS = 50
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -31,6 +45,10 @@ class Judged(Protocol):
     def account(self) -> Account: ...
     @property
     def caller_id(self) -> CallerId: ...
+    @property
+    def rules(self) -> Sequence[str]: ...
+    @property
+    def waived_rules(self) -> Sequence[str]: ...
 
 
 class Ring(NamedTuple, Generic[Key]):
@@ -38,13 +56,17 @@ class Ring(NamedTuple, Generic[Key]):
 
     Attributes:
         key: of the caller's, by which the verdict is found.
+        row_zone: the time zone in the row of the list that the call is from, or "".
         ended_by: the rule that took the call out of its campaign since it was claimed, or "".
+        has_list: whether any number is on the do-not-call list of its account or of all accounts.
     """
 
     key: Key
     campaign: Judged
     number: str
+    row_zone: str = ""
     ended_by: str = ""
+    has_list: bool = True
 
 
 Shut = NotBefore | Never
@@ -53,9 +75,9 @@ Shut = NotBefore | Never
 def check(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
     """Return why some of these phones must not ring now, by their keys. The others may."""
     shut: dict[Key, Shut] = {}
-    for judge in (_ended, _not_called, _listed):
+    for judge in (_taken_out, _not_called, _listed):
         shut |= judge([ring for ring in rings if ring.key not in shut])
-    return shut
+    return shut | _by_rules([ring for ring in rings if ring.key not in shut], now)
 
 
 def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
@@ -65,7 +87,10 @@ def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
     return of_account
 
 
-def _ended(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
+# Never -------------------------------------------------------------------------------------------------------------
+
+
+def _taken_out(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
     """Judge by what has ended calls while they were under way: no phone of theirs rings after it."""
     return {ring.key: Never(ring.ended_by, removal.REASONS[ring.ended_by]) for ring in rings if ring.ended_by}
 
@@ -87,10 +112,125 @@ def _not_called(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
 
 
 def _listed(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
+    """Judge by the do-not-call lists: in one query, where there are any."""
+    asked = {ring.key: (ring.campaign.account.pk, ring.number) for ring in rings if ring.has_list}
+    entries = do_not_call.listed_of(set(asked.values()))
+    return {key: Never(DO_NOT_CALL, entries[pair].reason) for key, pair in asked.items() if pair in entries}
+
+
+def why_no_transfer(account: Account, number: str) -> str:
+    """Return why a flow must not connect a callee to this number, or "". Its phone is that of somebody at work.
+
+    So hours, caps and consent are not asked for; toll-free and company-wide numbers are rung for the callee alone.
+    """
+    called = destinations.of_account(account)
+    called = replace(called, kinds=called.kinds | {NumberKind.TOLL_FREE, NumberKind.UAN})
+    listed = do_not_call.listed(account.pk, [number])
+    return listed[number].reason if number in listed else called.why_not(number)
+
+
+# What is counted for the quiet time after it.
+QUIET_AFTER: Mapping[str, Counts] = {
+    "conversation": "conversations",
+    "refusal": "refusals",
+    "opt-out": "opt-outs",
+}
+
+# By the rules of the account and the campaign ------------------------------------------------------------------------
+
+
+class _Ruled(NamedTuple, Generic[Key]):
+    """A ring that rules ask something of: they, and what is known of the number and its place."""
+
+    ring: Ring[Key]
+    rules: Rules
+    place: Place
+    callee: Callee
+
+
+def _by_rules(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
     found: dict[Key, Shut] = {}
-    for account, of_one in _by_account(rings).items():
-        entries = do_not_call.listed(account.pk, {ring.number for ring in of_one})
-        for ring in of_one:
-            if entry := entries.get(ring.number):
-                found[ring.key] = Never(DO_NOT_CALL, entry.reason)
+    open_so_far = []
+    for ruled in _ruled(rings, now):
+        today = now.astimezone(ruled.ring.campaign.account.zone).date()
+        if ruled.rules.needs_consent and not ruled.callee.consents_to(ruled.rules.needs_consent, today):
+            found[ruled.ring.key] = Never("no-consent", f"no consent to {ruled.rules.needs_consent} calls is recorded")
+        else:
+            open_so_far.append(ruled)
+    moments = _limited(open_so_far, now)
+    for ruled in open_so_far:
+        if verdict := _not_before(ruled, moments.get(ruled.ring.key), now):
+            found[ruled.ring.key] = verdict
     return found
+
+
+def _ruled(rings: Sequence[Ring[Key]], now: datetime) -> list[_Ruled[Key]]:
+    """Return the rings that rules ask something of. One query, where any are by the place of the number."""
+    by_campaign: dict[UUID, Rules] = {}
+    for ring in rings:
+        if ring.campaign.pk not in by_campaign:
+            by_campaign[ring.campaign.pk] = calling_rules.rules_of(ring.campaign.account, ring.campaign)
+    asked = [(ring, rules) for ring in rings if (rules := by_campaign[ring.campaign.pk]) is not NO_RULES]
+    known = callees.known({(ring.campaign.account.pk, ring.number) for ring, rules in asked if rules.rules})
+    ruled = []
+    for ring, rules in asked:
+        account = ring.campaign.account
+        of_number = known.get((account.pk, ring.number), UNKNOWN)
+        place = zones.place(ring.number, account.time_zone, of_number.time_zone, (ring.row_zone,))
+        if here := rules.to(place, now):
+            ruled.append(_Ruled(ring, here, place, of_number))
+    return ruled
+
+
+def _limited(rings: Sequence[_Ruled[Key]], now: datetime) -> Mapping[Key, tuple[datetime, str, str]]:
+    """Return the moment until which the past keeps numbers from being rung, its code and what it says."""
+    named = {ruled.ring.key: dict(_limits(ruled.rules)) for ruled in rings}
+    asked = [
+        (ruled.ring.key, ruled.ring.campaign.account.pk, ruled.ring.number, limit)
+        for ruled in rings
+        for limit in named[ruled.ring.key]
+    ]
+    latest: dict[Key, tuple[datetime, str, str]] = {}
+    for (key, limit), moment in past_calls.next_allowed(asked, now).items():
+        latest[key] = max(latest.get(key, (moment, "", "")), (moment, *named[key][limit]))
+    return latest
+
+
+def _limits(rules: Rules) -> Iterator[tuple[Limit, tuple[str, str]]]:
+    """Yield what the rules say of the past, with code and words."""
+    for cap in rules.caps:
+        yield Limit(cap.most, cap.within, cap.counts), (CAP, f"the number has had {cap}")
+    for what, time in rules.quiet_after.items():
+        yield (
+            Limit(1, time, QUIET_AFTER[what]),
+            (QUIET, f"no call for {time_text(time)} after a {what}"),
+        )
+    if rules.gap:
+        yield Limit(1, rules.gap, "ends"), (GAP, f"two calls to a number are {rules.gap} apart")
+
+
+def _not_before(ruled: _Ruled[Key], limited: tuple[datetime, str, str] | None, now: datetime) -> Shut | None:
+    """Return until when the number must not be rung: not only the limit's end, but open hours after it."""
+    account = ruled.ring.campaign.account
+    if not limited and ruled.rules.next_open(ruled.place, now) == now:
+        return None  # the hours of the account are the campaign's gate's
+    earliest, code, because = limited or (now, HOURS, "")
+    if earliest > now + FOR_EVER:
+        return Never(code, because)
+    moment = _both_open(ruled, earliest)
+    hours = f"{ruled.rules.hours_text(ruled.place)}"
+    if moment is None:
+        return Never("no-common-hours", f"the recipient's hours {hours} never meet {account.calling_hours}")
+    because = because or f"outside the recipient's hours {hours}"
+    return NotBefore(moment, code, f"{because}: not before {moment.astimezone(account.zone):%Y-%m-%d %H:%M %Z}")
+
+
+def _both_open(ruled: _Ruled[Key], at: datetime) -> datetime | None:
+    """Return the first moment from `at` on inside the hours of the recipient and of the account, where there is one."""
+    hours = ruled.ring.campaign.account.calling_hours
+    for _ in range(OPENINGS):
+        moment = ruled.rules.next_open(ruled.place, at)
+        if moment is None or (hours.is_open(moment)):
+            return moment
+        at = hours.next_open(moment)
+    return None

@@ -7,15 +7,20 @@ from typing import Any
 from accounts import audit
 from accounts.models import Account
 from campaigns import flow_opt_outs
-from campaigns.models import Campaign, Flow, Outcome
+from campaigns.models import Flow, Outcome
 from contacts import do_not_call
 from dialer.models import CallAttempt
 
 
-def store(account: Account, number: str, campaign: Campaign) -> None:
-    """Put the person called on the account's do-not-call list, once however often it is asked for."""
+def store(account: Account, attempt: CallAttempt) -> None:
+    """Put the person called on the account's do-not-call list, once however often it is asked for.
+
+    The attempt keeps it, for the quiet time that rules ask for where the number is taken off the list later.
+    """
+    number, campaign = attempt.call.number, attempt.campaign
     note = f"in a call of the campaign {campaign.name}"[:255]
     do_not_call.add(account, [number], source=do_not_call.Source.FLOW, actor=audit.SYSTEM, notes={number: note})
+    CallAttempt.objects.filter(pk=attempt.pk).update(wish=CallAttempt.Wish.OPT_OUT)
 
 
 def store_ended(attempts: Sequence[CallAttempt]) -> None:
@@ -39,4 +44,4 @@ def store_ended(attempts: Sequence[CallAttempt]) -> None:
             asking[attempt.campaign.account_id].append(attempt)
     for account in Account.objects.filter(pk__in=asking):
         for attempt in asking[account.pk]:
-            store(account, attempt.call.number, attempt.campaign)
+            store(account, attempt)

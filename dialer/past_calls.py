@@ -7,23 +7,24 @@ dialed anyway (decision 0022). So the answer is exact for the call that is about
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
 from django.db import connection
 
 # An attempt ends within this time from its beginning. Only what is read depends on it, so it may be generous.
 LONGEST_CALL = timedelta(days=1)
 
-Counts = Literal["attempts", "conversations", "ends"]
+Counts = Literal["attempts", "conversations", "refusals", "opt-outs", "ends"]
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """No call before the `most`-th latest attempt, conversation or end of an attempt is so long ago.
+    """No call before the `most`-th latest of what it counts is so long ago.
 
     Attributes:
-        counts: attempts, from the moment at which the carrier was asked; or conversations, or the ends of attempts,
-            each from its end.
+        counts: attempts, from the moment at which the carrier was asked; or, from their end, all attempts (`ends`),
+            conversations, or attempts in which the callee refused further calls or asked for none at all.
     """
 
     most: int
@@ -31,10 +32,7 @@ class Limit:
     counts: Counts
 
 
-Asked = tuple[Hashable, int, str, Limit]
-
-
-def next_allowed(asked: Iterable[Asked], now: datetime) -> dict[tuple[Hashable, Limit], datetime]:
+def next_allowed(asked: Iterable[tuple[Key, int, str, Limit]], now: datetime) -> dict[tuple[Key, Limit], datetime]:
     """Return the moment from which on each limit allows a call, of those that do not allow one now.
 
     Args:
@@ -75,7 +73,8 @@ _NTH_LATEST = """
         FROM dialer_callattempt AS attempt
         WHERE attempt.account_id = asked.account_id AND attempt.callee = asked.number
             AND attempt.status IN ('completed', 'busy', 'no-answer', 'failed') AND attempt.placing_at > asked.since
-            AND (asked.counts <> 'conversations' OR attempt.status = 'completed')
+            AND CASE asked.counts WHEN 'conversations' THEN attempt.status = 'completed'
+                WHEN 'refusals' THEN attempt.wish <> '' WHEN 'opt-outs' THEN attempt.wish = 'opt-out' ELSE true END
         ORDER BY attempt.placing_at DESC OFFSET asked.skipped LIMIT 1
     ) AS past
 """

@@ -12,11 +12,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from campaigns import flow_interpreter, spoken_text
-from campaigns.flow_interpreter import Action, HangUp, NoSuchPlace, OptOut
+from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace, OptOut
 from campaigns.models import Call
 from core import signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, opt_outs, twiml_documents, views
+from dialer import carrier_accounts, carriers, inbox, links, number_gate, opt_outs, twiml_documents, views
 from dialer.carriers.twiml import TwimlCarrier
 from dialer.models import CallAttempt
 
@@ -46,9 +46,11 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
         news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "Keys": keys}
         inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
     outcome = request.POST.get("DialCallStatus", "")
-    actions = _actions(_document(attempt.call), request.GET.get("place", ""), pressed, outcome, attempt_id)
+    document = _document(attempt.call)
+    actions = _actions(document, request.GET.get("place", ""), pressed, outcome, attempt_id)
+    actions = _without_refused(document, actions, attempt)
     if any(isinstance(action, OptOut) for action in actions):
-        opt_outs.store(attempt.campaign.account, attempt.call.number, attempt.campaign)
+        opt_outs.store(attempt.campaign.account, attempt)
     caller_id = attempt.campaign.caller_id.number
     text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
@@ -70,6 +72,18 @@ def _actions(document: Mapping[str, Any], place: str, pressed: str, outcome: str
     except NoSuchPlace:
         log.warning("flow_place_lost", attempt=attempt_id.hex)
         return [HangUp()]
+
+
+def _without_refused(document: Mapping[str, Any], actions: Sequence[Action], attempt: CallAttempt) -> Sequence[Action]:
+    """Go on past numbers that must not be rung, as where nobody answers there."""
+    while isinstance(actions[-1], Connect):
+        target = actions[-1]
+        why_not = number_gate.why_no_transfer(attempt.campaign.account, target.number)
+        if not why_not:
+            break
+        log.warning("transfer_refused", attempt=attempt.pk.hex, reason=why_not)
+        actions = [*actions[:-1], *flow_interpreter.connected(document, target.place, was_taken=False)]
+    return actions
 
 
 def _document(call: Call) -> Mapping[str, Any]:

@@ -327,7 +327,7 @@ def _store_each(notes: list[Note]) -> None:
 
 def _opt_out(attempt_id: UUID) -> None:
     attempt = CallAttempt.objects.select_related("call", "campaign__account").get(pk=attempt_id)
-    opt_outs.store(attempt.campaign.account, attempt.call.number, attempt.campaign)
+    opt_outs.store(attempt.campaign.account, attempt)
 
 
 def _run(act: Callable[[], None]) -> None:

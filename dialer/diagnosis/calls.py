@@ -9,11 +9,13 @@ from django.db.models import Case, When, Window
 from django.db.models.functions import RowNumber
 
 from campaigns.models import Call, Campaign
-from dialer import gate
+from contacts import zones
+from dialer import gate, number_gate
 from dialer.diagnosis.campaigns import Diagnosis, loaded
 from dialer.diagnosis.limits import busy_numbers
 from dialer.diagnosis.reasons import seconds
 from dialer.models import AttemptHistory, CallAttempt
+from dialer.number_gate import Ring
 
 Status = CallAttempt.Status
 
@@ -37,7 +39,8 @@ class Step:
 class CallDiagnosis:
     """What has become of a call, as one sentence, and its latest attempts with the moves of each, oldest first.
 
-    next_attempt_at: when its retry is dialled; None where it waits for none, or where that takes a person.
+    next_attempt_at: when its retry is dialled, or its first try that a rule holds; None where it waits for none, or
+        where that takes a person.
     """
 
     call: Call
@@ -47,7 +50,7 @@ class CallDiagnosis:
 
 
 def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list[CallDiagnosis]:
-    """Diagnose calls in four queries, however many they are.
+    """Diagnose calls in a handful of queries, however many they are.
 
     Args:
         calls: of one campaign.
@@ -58,19 +61,27 @@ def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list
     campaign = loaded(calls[0].campaign)
     attempts = _attempts_of(calls)
     steps = _steps_of([attempt for own in attempts.values() for attempt in own])
-    busy = busy_numbers(campaign.account_id, [call.number for call in calls if call.status in _WAITING])
+    waiting = [call for call in calls if call.status in _WAITING]
+    busy = busy_numbers(campaign.account_id, [call.number for call in waiting])
+    shut = number_gate.check([_ring(call, campaign) for call in waiting], now)
     made = []
     for call in calls:
         own = attempts.get(call.pk, [])
         holds = _NUMBER_BUSY if call.number in busy else diagnosis.summary
+        if verdict := shut.get(call.pk):
+            holds = verdict.because
         parts = [*_so_far(own), *_what_next(call, own, campaign, holds, now)]
         histories = tuple((attempt, tuple(steps[attempt.pk])) for attempt in own)
         made.append(CallDiagnosis(call, "; ".join(parts), histories, _next_attempt_at(call, campaign, now)))
     return made
 
 
+def _ring(call: Call, campaign: Campaign) -> Ring[int]:
+    return Ring(call.pk, campaign, call.number, (call.variables or {}).get(zones.COLUMN, ""))
+
+
 def _next_attempt_at(call: Call, campaign: Campaign, now: datetime) -> datetime | None:
-    if call.status != Call.Status.RETRYING or not call.next_attempt_at:
+    if call.status not in _WAITING or not call.next_attempt_at:
         return None
     opening = gate.next_open(campaign, max(call.next_attempt_at, now))
     return opening if isinstance(opening, datetime) else None
@@ -112,6 +123,8 @@ def _what_next(
     match call.status:
         case Call.Status.CREATED:
             yield f"not dialled yet: {holds}"
+        case Call.Status.RETRYING if call.rule:
+            yield f"retry {call.attempts_made} held: {holds}"
         case Call.Status.RETRYING if call.next_attempt_at:
             # A call that was refused waits for its first attempt.
             retry = f"retry {call.attempts_made}" if call.attempts_made else "refused by the carrier, the next try"

@@ -14,7 +14,7 @@ from core import liveness
 from dialer import gate, rehearsal
 from dialer.attempt_ends import GIVE_BACKS_COUNT_FOR
 from dialer.attempt_states import CLAIM_LIFETIME
-from dialer.diagnosis.limits import limits
+from dialer.diagnosis.limits import held, limits
 from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, calls_text, counted, seconds
 from dialer.models import CallAttempt, Health
 
@@ -62,7 +62,7 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
     come, waits = progress.of([campaign.pk])[campaign.pk], _waits(campaign, now)
     counts = Counts(
         total=come.total,
-        due=come.count(Call.Status.CREATED) + waits.due,
+        due=come.count(Call.Status.CREATED) - waits.held + waits.due,
         up=come.count(Call.Status.IN_PROGRESS),
         waiting_for_retry=come.count(Call.Status.RETRYING) - waits.due,
         ended=come.ended,
@@ -79,7 +79,8 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
     stops = [*_no_more(verdict, opening), *nothing_fits, *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
     if isinstance(verdict, gate.Open):
         return _of_open(campaign, diagnosis, stops, verdict, now)
-    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *_unknown(campaign)]
+    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *held(campaign, now)]
+    reasons += _unknown(campaign)
     return _told(diagnosis, reasons)
 
 
@@ -91,10 +92,12 @@ def _of_open(
 ) -> Diagnosis:
     """Diagnose a campaign whose gate is open: what stops everything comes first, then what slows it down."""
     counts, placed = diagnosis.calls, diagnosis.last_placed_at
+    kept = list(held(campaign, now))
     if stops or not counts.due:
         idle = [] if counts.due else [_nothing_due(diagnosis, campaign)]
-        return _told(diagnosis, [*stops, *_given_back(campaign, now), *idle, *_unknown(campaign)])
+        return _told(diagnosis, [*stops, *_given_back(campaign, now), *idle, *kept, *_unknown(campaign)])
     slows = [
+        *kept,
         *_on_trial(campaign, verdict, now),
         *limits(campaign, now),
         *_given_back(campaign, now),
@@ -104,7 +107,7 @@ def _of_open(
         ago = f", last call placed {seconds(now - placed)} ago" if placed else ""
         return _told(diagnosis, slows, f"dialling: {calls_text(counts.up)} up, {counts.due} due{ago}")
     ready = Reason("ready", f"{calls_text(counts.due)} due and nothing in the way: the next tick dials")
-    return _told(diagnosis, slows or [ready])
+    return _told(diagnosis, slows if len(slows) > len(kept) else [ready, *kept])
 
 
 def _told(diagnosis: Diagnosis, reasons: Sequence[Reason], *first: str) -> Diagnosis:
@@ -158,6 +161,8 @@ def _nothing_due(diagnosis: Diagnosis, campaign: Campaign) -> Reason:
     if counts.waiting_for_retry:
         when = f", the next {gate.clock(next_at, campaign)}" if next_at else ""
         left.append(f"{calls_text(counts.waiting_for_retry)} waiting for a retry{when}")
+    if waiting := counts.total - counts.ended - counts.up - counts.waiting_for_retry:
+        left.append(f"{calls_text(waiting)} held")
     return Reason("nothing-due", f"nothing is due: {', '.join(left) or 'no call is left'}", next_at)
 
 
@@ -229,9 +234,10 @@ def _unknown(campaign: Campaign) -> Iterator[Reason]:
 
 @dataclass(frozen=True)
 class _Waits:
-    """Retries: how many are due, and when the next of the others is."""
+    """Retries that are due, first tries that are held, and when the next is that is not due."""
 
     due: int
+    held: int
     next_at: datetime | None
 
 
@@ -246,7 +252,10 @@ def _waits(campaign: Campaign, now: datetime) -> _Waits:
     retrying = campaign.calls.filter(status=Call.Status.RETRYING)
     is_due = Q(next_attempt_at__lte=now)
     waits = retrying.aggregate(due=Count("id", filter=is_due), next_at=Min("next_attempt_at", filter=~is_due))
-    return _Waits(waits["due"], waits["next_at"])
+    first_tries = campaign.calls.filter(status=Call.Status.CREATED, next_attempt_at__gt=now)
+    held = first_tries.aggregate(count=Count("id"), next_at=Min("next_attempt_at"))
+    moments = [moment for moment in (waits["next_at"], held["next_at"]) if moment]
+    return _Waits(waits["due"], held["count"], min(moments, default=None))
 
 
 def _next_opening(

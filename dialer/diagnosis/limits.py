@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q
 from redis.exceptions import RedisError
 
 from campaigns.models import Call, Campaign
-from dialer import channels
+from dialer import channels, gate, number_gate
 from dialer.channels import NO_CAP, Scope
 from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, calls_text, counted
 from dialer.models import CallAttempt
@@ -16,8 +17,16 @@ from dialer.models import CallAttempt
 MOST_NAMED = 3
 
 
-# The most calls that are counted to say how many wait for their number.
+# The most calls that are counted to say how many wait for their number, or are held by a rule for it.
 MOST_COUNTED = 1000
+
+# Why calls are held, by the rules of dialer.number_gate.
+HELD_BECAUSE = {
+    number_gate.HOURS: "outside the hours of the people called",
+    number_gate.CAP: "their numbers have had as many calls as they may",
+    number_gate.QUIET: "their numbers are left alone for a time after a conversation or a refusal",
+    number_gate.GAP: "the last call to their number was too short a time ago",
+}
 
 
 def limits(campaign: Campaign, now: datetime) -> Iterator[Reason]:
@@ -30,6 +39,30 @@ def limits(campaign: Campaign, now: datetime) -> Iterator[Reason]:
         yield REDIS_IS_AWAY
 
 
+def held(campaign: Campaign, now: datetime) -> Iterator[Reason]:
+    """Yield how many calls each rule for numbers holds, and until when the first of them. One query, by an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT rule.code, held.calls, held.until FROM unnest(%s::text[]) WITH ORDINALITY AS rule(code, position)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS calls, min(next_attempt_at) AS until FROM (
+                    SELECT next_attempt_at FROM campaigns_call
+                    WHERE campaign_id = %s AND campaigns_call.rule = rule.code AND next_attempt_at > %s
+                        AND campaigns_call.rule <> ''
+                    ORDER BY next_attempt_at LIMIT %s
+                ) AS first
+            ) AS held WHERE held.calls > 0 ORDER BY rule.position
+            """,
+            [list(HELD_BECAUSE), campaign.pk, now, MOST_COUNTED + 1],
+        )
+        for code, count, until in cursor.fetchall():
+            more = "more than " if count > MOST_COUNTED else ""
+            calls = f"{more}{calls_text(min(count, MOST_COUNTED))}"
+            first = f", the first until {gate.clock(until, campaign)}"
+            yield Reason(code, f"{calls} held: {HELD_BECAUSE[code]}{first}", until)
+
+
 def busy_numbers(account_id: int, numbers: Iterable[str]) -> set[str]:
     """Return those of the numbers that an attempt of the account is under way for."""
     under_way = CallAttempt.objects.filter(
@@ -39,7 +72,8 @@ def busy_numbers(account_id: int, numbers: Iterable[str]) -> set[str]:
 
 
 def _busy_numbers(campaign: Campaign, now: datetime) -> Iterator[Reason]:
-    is_due = Q(status=Call.Status.CREATED) | Q(status=Call.Status.RETRYING, next_attempt_at__lte=now)
+    waits = Q(status__in=[Call.Status.CREATED, Call.Status.RETRYING])
+    is_due = Q(status=Call.Status.CREATED, next_attempt_at=None) | (waits & Q(next_attempt_at__lte=now))
     under_way = CallAttempt.objects.filter(
         account=campaign.account_id, callee=OuterRef("number"), status__in=CallAttempt.UNFINISHED
     )

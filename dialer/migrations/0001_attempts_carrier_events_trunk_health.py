@@ -85,6 +85,7 @@ class Migration(migrations.Migration):
                 ('duration_seconds', models.PositiveIntegerField(blank=True, help_text='The conversation, in seconds.', null=True)),
                 ('digits', models.CharField(blank=True, help_text='The keys that the callee pressed.', max_length=255)),
                 ('recording_url', models.CharField(blank=True, max_length=2048)),
+                ('wish', models.CharField(blank=True, choices=[('refusal', 'refusal: no more calls about this'), ('opt-out', 'opt-out: no more calls')], db_default='', default='', help_text='What the callee asked for about further calls.', max_length=8)),
                 ('http_status', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='HTTP status')),
                 ('reason', models.CharField(blank=True, max_length=255)),
                 ('was_refused', models.BooleanField(db_default=False, default=False, help_text='Given back after a refusal that may concern our account there.')),

@@ -60,7 +60,7 @@ class TestListed:
 
     def test_looks_at_an_index_whatever_the_planner_knows(self):
         with connection.cursor() as cursor:
-            cursor.execute("EXPLAIN " + do_not_call._LISTED, {"numbers": NUMBERS, "account": 1})
+            cursor.execute("EXPLAIN " + do_not_call._LISTED, {"numbers": NUMBERS, "accounts": [1] * len(NUMBERS)})
             plan = "\n".join(line for (line,) in cursor.fetchall())
         assert "do_not_call_number_is_unique_in_its_account" in plan
         assert "do_not_call_number_is_unique_for_all" in plan

@@ -27,6 +27,8 @@ def test_keys_that_a_carrier_tells_are_followed_through_the_flow(rig, flow):
     entry = DoNotCall.objects.get()
     assert (entry.account, entry.number, entry.source) == (rig.account, nine.call.number, "flow")
     assert entry.note == "in a call of the campaign renewals"
+    assert list(CallAttempt.objects.filter(pk=nine.pk).values_list("wish", flat=True)) == ["opt-out"]
+    assert list(CallAttempt.objects.filter(pk=one.pk).values_list("wish", flat=True)) == [""]
     audited = AuditEntry.objects.get(object_kind="contacts.donotcall")
     assert (audited.actor_kind, audited.account, audited.what) == ("system", rig.account, "the person called")
 

@@ -13,6 +13,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Say
+from contacts.models import DoNotCall
 from dialer import event_signatures, links, twiml_documents
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
@@ -145,6 +146,26 @@ def test_a_flow_goes_on_as_the_call_to_another_number_has_ended(rig, call, outco
     for outcome in outcomes[:-1]:
         assert phone.next(DialCallStatus=outcome) == ["Dial"]
     assert phone.next(DialCallStatus=outcomes[-1]) == last
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verbs"),
+    [
+        (["+912222222221", "+912222222222"], ["Dial"]),
+        (["+18005550123"], ["Say All busy", "Say Bye", "Hangup"]),
+        (["+911861123456789"], ["Say All busy", "Say Bye", "Hangup"]),
+        (["+911800112233"], ["Dial"]),
+    ],
+)
+def test_a_flow_connects_nobody_to_a_number_that_the_account_must_not_call(rig, call, numbers, verbs):
+    """A listed one, one of another country, a premium-rate one; a toll-free one is rung for the callee."""
+    DoNotCall.objects.create(account=rig.account, number="+912222222221", source="csv", added_at=timezone.now())
+    connect = {"numbers": numbers, "otherwise": [{"say": "All busy"}]}
+    document = {"steps": [{"connect": connect}, {"say": "Bye"}]}
+    phone = call(flow=FlowFactory(account=rig.account, document=document))
+    assert phone.next() == verbs
+    if len(numbers) > 1:
+        assert phone.next(DialCallStatus="busy") == ["Say All busy", "Say Bye", "Hangup"]
 
 
 def test_keys_are_kept_when_the_callee_hangs_up_before_they_were_settled(rig, call):

@@ -1,0 +1,359 @@
+"""Caps, gaps, quiet times, hours and consent of the people who are called: one test for each rule."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from campaigns import held_calls, schedule
+from campaigns.models import Call
+from contacts.models import ContactList
+from dialer import channels, diagnosis, number_gate
+from dialer.models import CallAttempt
+from tests.conftest import NUMBERS, redis_time, states
+from tests.factories import CallAttemptFactory, ContactFactory, ListEntryFactory
+
+A, B, C = NUMBERS[:3]
+NEW_YORK, LOS_ANGELES = "+12125550123", "+13105550123"
+
+
+@pytest.fixture
+def ruled(rig):
+    """Set columns of the account: ruled(number_caps=[…])."""
+
+    def set_columns(**columns):
+        for name, value in columns.items():
+            setattr(rig.account, name, value)
+        rig.account.save()
+        rig.account.refresh_from_db()
+
+    return set_columns
+
+
+def held(number):
+    """Return the rule that holds the only call to a number that has not ended, and until when."""
+    call = Call.objects.get(number=number, status__in=["created", "retrying"])
+    return call.rule, call.next_attempt_at
+
+
+def until(hours):
+    """The fixture's clock begins at 06:00 UTC on the 2nd."""
+    return datetime(2026, 3, 2, 6, tzinfo=UTC) + timedelta(hours=hours)
+
+
+# Caps ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cap_of_attempts_counts_all_campaigns_and_holds_the_rest(rig, ruled):
+    ruled(number_caps=["2 attempts in 3 hours"])
+    for _ in range(3):
+        rig.campaign([A])
+        rig.tick()
+        rig.later(minutes=30)
+    assert rig.rings() == [A, A]
+    assert held(A) == ("number-cap", until(3))
+    rig.later(minutes=89)
+    assert rig.rings() == [A, A]
+    rig.later(minutes=1)
+    assert rig.rings() == [A, A, A], "the first attempt is three hours ago"
+
+
+def test_a_held_first_try_costs_nothing_and_is_not_asked_again(rig, ruled, redis):
+    ruled(number_caps=["1 attempt in 3 hours"], starts_per_minute=60)
+    CallAttemptFactory(call__campaign__account=rig.account, call__number=A, completed=True, trunk=rig.trunk)
+    CallAttempt.objects.update(account=rig.account, callee=A, placing_at=timezone.now())
+    campaign = rig.campaign([A])
+    rig.tick()
+    assert held(A) == ("number-cap", until(3))
+    assert states(campaign) == {A: "created"}
+    call = campaign.calls.get()
+    assert (call.attempts_made, call.history.count(), call.attempts.count()) == (0, 0, 0)
+    assert redis.zcard(f"channels:held:account:{rig.account.pk}") == 0
+    assert channels.room([], [channels.account_bucket(rig.account)]).paces[channels.account_bucket(rig.account)].starts
+
+
+def test_a_retry_is_held_too_and_keeps_its_attempts(rig, ruled):
+    ruled(number_caps=["1 attempt in 3 hours"])
+    rig.carrier.script[A] = ["busy", "completed"]
+    campaign = rig.campaign([A], retries=1)
+    rig.tick()
+    rig.later(minutes=11)
+    assert rig.rings() == [A]
+    assert states(campaign) == {A: "retrying"}
+    assert held(A) == ("number-cap", until(3))
+    rig.later(hours=3)
+    assert rig.rings() == [A, A]
+    assert states(campaign) == {A: "completed"}
+    assert campaign.calls.get().rule == ""
+
+
+def test_a_cap_of_conversations_counts_answered_calls_alone(rig, ruled):
+    ruled(number_caps=["1 conversation in 3 hours"])
+    rig.carrier.script[A] = ["busy", "no-answer", "completed", "completed"]
+    for _ in range(4):
+        rig.campaign([A])
+        rig.tick()
+    assert rig.rings() == [A, A, A]
+    assert held(A)[0] == "number-cap"
+
+
+def test_other_numbers_and_other_accounts_are_not_held(rig, ruled):
+    ruled(number_caps=["1 attempt in 3 hours"])
+    CallAttemptFactory(call__number=A, completed=True)
+    CallAttempt.objects.update(callee=A)
+    rig.campaign([A, B])
+    rig.tick()
+    assert rig.rings() == [A, B]
+
+
+def test_attempts_that_were_given_back_count_for_nothing(rig, ruled):
+    ruled(number_caps=["1 attempt in 3 hours"])
+    rig.campaign([A])
+    schedule.start_due(timezone.now())
+    rig.dispatch()
+    rig.clock.shift(60)
+    rig.dial()
+    assert CallAttempt.objects.get().status == "canceled"
+    rig.tick()
+    assert rig.rings() == [A]
+
+
+# Gap and quiet time --------------------------------------------------------------------------------------------------
+
+
+def test_two_calls_to_a_number_are_a_gap_apart(rig, ruled):
+    ruled(number_gap_seconds=600)
+    rig.campaign([A])
+    rig.campaign([A])
+    rig.tick()
+    [ended_at] = CallAttempt.objects.values_list("ended_at", flat=True)
+    assert ended_at
+    rig.tick()
+    assert rig.rings() == [A]
+    assert held(A) == ("number-gap", ended_at + timedelta(seconds=600))
+    rig.later(seconds=600)
+    assert rig.rings() == [A, A]
+
+
+def test_after_a_conversation_the_number_is_left_alone(rig, ruled):
+    """Regulation F: none for seven days after a conversation."""
+    ruled(rules=["us-debt"], allowed_countries=["US", "IN"])
+    rig.carrier.script[NEW_YORK] = ["busy", "completed", "completed"]
+    rig.clock.move_to(datetime(2026, 3, 2, 15, tzinfo=UTC))
+    for _ in range(3):
+        rig.campaign([NEW_YORK])
+        rig.tick()
+    assert rig.rings() == [NEW_YORK, NEW_YORK]
+    rule, moment = held(NEW_YORK)
+    assert rule == "quiet-time"
+    assert moment >= datetime(2026, 3, 9, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("wish", "rings"), [("", 2), ("refusal", 1), ("opt-out", 1)])
+def test_after_a_refusal_the_number_is_left_alone(rig, ruled, wish, rings):
+    ruled(rules=["ae"], allowed_countries=["AE"], opens_at="00:00", closes_at="00:00", time_zone="Asia/Dubai")
+    number = "+971501234567"
+    rig.campaign([number])
+    rig.tick()
+    CallAttempt.objects.update(wish=wish)
+    rig.clock.shift(timedelta(days=8))
+    rig.campaign([number])
+    rig.tick()
+    assert len(rig.rings()) == rings
+    assert set(Call.objects.exclude(rule="").values_list("status", "rule")) == (
+        {("failed", "quiet-time")} if wish else set()
+    )
+
+
+# Hours of the recipient ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def american(rig, ruled):
+    ruled(rules=["us"], allowed_countries=["US"], opens_at="00:00", closes_at="00:00")
+    for number in (NEW_YORK, LOS_ANGELES):
+        ContactFactory(account=rig.account, number=number, consent_date="2026-01-01", consent_scope="recorded-voice")
+
+
+def test_each_number_is_called_in_the_hours_of_its_own_zone(rig, american):
+    """8-21 h: 13:00 UTC is 8 in New York and 5 in Los Angeles."""
+    rig.clock.move_to(datetime(2026, 3, 2, 12, 59, tzinfo=UTC))
+    rig.campaign([NEW_YORK, LOS_ANGELES])
+    rig.tick()
+    assert rig.rings() == []
+    assert held(NEW_YORK) == ("outside-recipients-hours", datetime(2026, 3, 2, 13, tzinfo=UTC))
+    assert held(LOS_ANGELES) == ("outside-recipients-hours", datetime(2026, 3, 2, 16, tzinfo=UTC))
+    rig.later(minutes=1)
+    assert rig.rings() == [NEW_YORK]
+    rig.later(hours=3)
+    assert rig.rings() == [NEW_YORK, LOS_ANGELES]
+
+
+def test_the_accounts_own_hours_count_too(rig, ruled, american):
+    """New York opens at 13:00 UTC, the account at 20:00 in India: 14:30 UTC."""
+    ruled(opens_at="20:00", closes_at="23:00")
+    rig.clock.move_to(datetime(2026, 3, 2, 14, 31, tzinfo=UTC))
+    rig.campaign([NEW_YORK, LOS_ANGELES])
+    rig.tick()
+    assert rig.rings() == [NEW_YORK]
+    assert held(LOS_ANGELES)[1] == datetime(2026, 3, 2, 16, tzinfo=UTC)
+
+
+def test_hours_that_never_meet_end_the_call_and_say_so(rig, ruled, american):
+    ruled(opens_at="10:00", closes_at="12:00")
+    rig.campaign([NEW_YORK])
+    rig.tick()
+    call = Call.objects.get()
+    assert (call.status, call.rule) == ("failed", "no-common-hours")
+    assert call.end_reason.startswith("the recipient's hours")
+
+
+def test_a_zone_of_the_contact_or_of_the_row_counts_beside_the_numbers(rig, american):
+    rig.clock.move_to(datetime(2026, 3, 2, 13, 30, tzinfo=UTC))
+    contact = rig.account.contacts.get(number=NEW_YORK)
+    contact.time_zone = "America/Denver"
+    contact.save()
+    made = ContactList.objects.create(account=rig.account, name="west", type="dynamic", columns=["time_zone"])
+    other = ContactFactory(
+        account=rig.account, number="+12125550124", consent_date="2026-01-01", consent_scope="recorded-voice"
+    )
+    ListEntryFactory(
+        contact_list=made, contact=other, values={"time_zone": "America/Los_Angeles"}, values_digest="0" * 32
+    )
+    rig.campaign([NEW_YORK])
+    rig.campaign([], list_ids=[made.pk], type="dynamic")
+    rig.tick()
+    assert rig.rings() == []
+    assert held(NEW_YORK)[1] == datetime(2026, 3, 2, 15, tzinfo=UTC)
+    assert held("+12125550124")[1] == datetime(2026, 3, 2, 16, tzinfo=UTC)
+
+
+def test_a_number_whose_hour_ends_after_the_claim_is_given_back_and_held(rig, american):
+    rig.clock.move_to(datetime(2026, 3, 3, 1, 59, 58, tzinfo=UTC))
+    campaign = rig.campaign([NEW_YORK])
+    schedule.start_due(timezone.now())
+    assert rig.dispatch() == 1
+    rig.clock.shift(3)
+    rig.dial()
+    assert rig.rings() == []
+    assert states(campaign) == {NEW_YORK: "created"}
+    assert held(NEW_YORK) == ("outside-recipients-hours", datetime(2026, 3, 3, 13, tzinfo=UTC))
+    attempt = CallAttempt.objects.get()
+    assert (attempt.status, attempt.placing_at) == ("canceled", None)
+    assert attempt.reason.startswith("outside the recipient's hours 08:00-21:00 America/New_York")
+
+
+# Consent -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("consent", "rings"),
+    [
+        ({}, 0),
+        ({"consent_date": "2026-03-01", "consent_scope": "promotional"}, 0),
+        ({"consent_date": "2026-03-01", "consent_scope": "recorded-voice"}, 1),
+        ({"consent_date": "2026-03-01", "consent_scope": "all"}, 1),
+        ({"consent_date": "2026-03-03", "consent_scope": "all"}, 0),
+    ],
+)
+def test_nobody_is_called_without_the_consent_that_a_rule_demands(rig, ruled, consent, rings):
+    ruled(rules=["us"], allowed_countries=["US"], opens_at="00:00", closes_at="00:00")
+    ContactFactory(account=rig.account, number=NEW_YORK, **consent)
+    rig.clock.move_to(datetime(2026, 3, 2, 15, tzinfo=UTC))
+    rig.campaign([NEW_YORK])
+    rig.tick()
+    assert len(rig.rings()) == rings
+    if not rings:
+        assert Call.objects.get().rule == "no-consent"
+
+
+# Cost ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
+    rig, ruled, american, django_assert_num_queries
+):
+    campaign = rig.campaign([NEW_YORK])
+    rings = [number_gate.Ring(n, campaign, f"+1212555{n:04d}", has_list=False) for n in range(2, 500)]
+    for batch in (rings[:1], rings):
+        with django_assert_num_queries(1):  # contacts
+            number_gate.check(batch, timezone.now())
+    ruled(number_caps=["9 attempts in 1 day"], number_gap_seconds=5, rules=[])
+    campaign.account = rig.account
+    with django_assert_num_queries(1):  # past calls
+        number_gate.check(rings, timezone.now())
+    ruled(number_caps=[], number_gap_seconds=0)
+    with django_assert_num_queries(0):
+        number_gate.check(rings, timezone.now())
+    with django_assert_num_queries(1):  # the list
+        number_gate.check([ring._replace(has_list=True) for ring in rings], timezone.now())
+
+
+# Rules that change ---------------------------------------------------------------------------------------------------
+
+
+def test_calls_are_asked_about_again_when_their_account_changes(rig, ruled, monkeypatch):
+    sent = []
+    monkeypatch.setattr(held_calls, "enqueue", lambda task, *args: sent.append((task, *args)))
+    ruled(number_caps=["1 attempt in 1 day"])
+    rig.carrier.script = {A: ["busy", "completed"], B: ["completed"]}
+    retrying = rig.campaign([A], retries=1)
+    rig.tick()
+    fresh = rig.campaign([A, B])
+    for _ in range(2):
+        rig.later(minutes=11)
+    assert sorted(rig.rings()) == [A, B]
+    assert {rule for campaign in (retrying, fresh) for rule in campaign.calls.values_list("rule", flat=True)} == {
+        "number-cap",
+        "",
+    }
+    sent.clear()
+    ruled(number_caps=["3 attempts in 1 day"])
+    assert sent == [("campaigns.release_held", rig.account.pk)]
+    assert held_calls.release(rig.account.pk, timezone.now()) == 2
+    rig.tick()
+    rig.tick()
+    assert rig.rings(A) == [A, A, A]
+    assert not Call.objects.exclude(rule="").exists()
+
+
+# What people see -----------------------------------------------------------------------------------------------------
+
+
+def test_the_diagnosis_says_how_many_calls_each_rule_holds_and_until_when(rig, ruled, american, redis):
+    for process in diagnosis.NEEDED:
+        redis.set(f"progress:{process}", redis_time(redis))
+    ruled(number_caps=["1 attempt in 3 hours"])
+    rig.clock.move_to(datetime(2026, 3, 2, 15, tzinfo=UTC))
+    rig.campaign([NEW_YORK])
+    rig.tick()
+    campaign = rig.campaign([NEW_YORK, LOS_ANGELES])
+    rig.tick()
+    found = diagnosis.of_campaign(campaign, timezone.now())
+    assert (found.calls.due, found.calls.up, found.calls.total) == (0, 0, 2)
+    told = {reason.code: (reason.message, reason.until) for reason in found.reasons}
+    assert told["outside-recipients-hours"] == (
+        "1 call held: outside the hours of the people called, the first until 2026-03-02 21:30 IST",
+        datetime(2026, 3, 2, 16, tzinfo=UTC),
+    )
+    assert told["number-cap"][1] == datetime(2026, 3, 2, 18, tzinfo=UTC)
+    assert told["nothing-due"][0] == "nothing is due: 2 calls held"
+    assert found.next_attempt_at == datetime(2026, 3, 2, 16, tzinfo=UTC)
+    first, second = diagnosis.of_calls(list(campaign.calls.order_by("id")), found, timezone.now())
+    assert first.summary == (
+        "not dialled yet: the number has had 1 attempt in 3 hours: not before 2026-03-02 23:30 IST"
+    )
+    assert second.summary.startswith("not dialled yet: outside the recipient's hours 08:00-21:00 America/Los_Angeles")
+    assert second.next_attempt_at == datetime(2026, 3, 2, 16, tzinfo=UTC)
+
+
+def test_a_campaign_with_held_calls_that_ends_cancels_them(rig, american):
+    rig.carrier.script[NEW_YORK] = ["busy"]
+    campaign = rig.campaign([NEW_YORK, LOS_ANGELES], end_at=datetime(2026, 3, 2, 15, tzinfo=UTC), retries=1)
+    rig.tick()
+    assert states(campaign) == {NEW_YORK: "created", LOS_ANGELES: "created"}
+    rig.later(hours=7, minutes=30)
+    rig.later(hours=2)
+    assert states(campaign) == {NEW_YORK: "failed", LOS_ANGELES: "canceled"}
+    campaign.refresh_from_db()
+    assert campaign.status == "completed"

@@ -1,0 +1,256 @@
+"""Whatever the rules, the times and the dispatchers: no phone rings that must not, and none is held that may ring.
+
+Judged by the ring log of the simulated carrier and a second implementation below, slow and obvious. Several dispatchers
+with connections of their own work at once, without the lock that an account's dispatch takes.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from campaigns import schedule
+from campaigns.models import Call
+from contacts.models import DoNotCall
+from dialer import dialing, dispatch, inbox
+from dialer.carriers.base import CallRequest
+from dialer.models import CallAttempt
+from tests.conftest import START, Rig
+from tests.factories import AccountFactory, CallerIdFactory, FlowFactory
+
+ZONES = {
+    "+12125550123": "America/New_York",
+    "+13105550123": "America/Los_Angeles",
+    "+919810000000": "Asia/Kolkata",
+}
+OPENS, CLOSES = time(8), time(21)  # of the rule set us-live
+MOST_STEPS = 7
+
+
+class Cap(NamedTuple):
+    most: int
+    within: timedelta
+    counts: str
+
+    def __str__(self) -> str:
+        return f"{self.most} {self.counts} in {int(self.within.total_seconds()) // 60} minutes"
+
+
+class Ruled(NamedTuple):
+    """What an account demands. quiet: whether the rule set us-live holds."""
+
+    opens: time
+    closes: time
+    american_hours: bool
+    caps: tuple[Cap, ...]
+    gap: timedelta
+
+
+class Rung(NamedTuple):
+    number: str
+    at: datetime
+    was_answered: bool
+
+
+class RingLog(list[CallRequest]):
+    """The carrier's ring log, with the moment of each ring."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[datetime] = []
+
+    def append(self, request: CallRequest) -> None:
+        self.moments.append(timezone.now())
+        super().append(request)
+
+
+def is_inside(at: datetime, zone: str, opens: time, closes: time) -> bool:
+    wall = at.astimezone(ZoneInfo(zone)).time()
+    if opens == closes:
+        return True
+    return opens <= wall < closes if opens < closes else wall >= opens or wall < closes
+
+
+def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed: dict[str, int]) -> bool:
+    """Tell whether the number may be rung, given all rings before, read rule by rule.
+
+    Args:
+        listed: after how many rings a number came on the do-not-call list.
+    """
+    own = [ring for ring in before if ring.number == number]
+    if number in listed and listed[number] <= len(before):
+        return False
+    if not is_inside(at, "Asia/Kolkata", ruled.opens, ruled.closes):
+        return False
+    if ruled.american_hours and number.startswith("+1") and not is_inside(at, ZONES[number], OPENS, CLOSES):
+        return False
+    for cap in ruled.caps:
+        counted = [ring for ring in own if cap.counts == "attempts" or ring.was_answered]
+        if len([ring for ring in counted if at - ring.at < cap.within]) >= cap.most:
+            return False
+    return all(at - ring.at >= ruled.gap for ring in own)
+
+
+CAPS = st.builds(
+    Cap,
+    st.integers(1, 3),
+    st.sampled_from([timedelta(minutes=20), timedelta(hours=3), timedelta(days=1)]),
+    st.sampled_from(["attempts", "conversations"]),
+)
+RULED = st.builds(
+    Ruled,
+    st.sampled_from([time(0), time(10, 30), time(18, 30)]),
+    st.sampled_from([time(0), time(3, 30)]),
+    st.booleans(),
+    st.lists(CAPS, max_size=2).map(tuple),
+    st.sampled_from([timedelta(), timedelta(minutes=5)]),
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("campaign"), st.lists(st.sampled_from(list(ZONES)), min_size=1, max_size=3, unique=True)),
+        st.tuples(st.just("pass"), st.sampled_from([timedelta(minutes=5), timedelta(hours=1), timedelta(hours=7)])),
+        st.tuples(st.just("crowd"), st.just(None)),
+        st.tuples(st.just("list"), st.sampled_from(list(ZONES))),
+    ),
+    min_size=3,
+    max_size=MOST_STEPS,
+)
+
+
+class World:
+    """An account with these rules, and what was rung for it."""
+
+    def __init__(self, rig: Rig, ruled: Ruled, scripts: list[list[str]]) -> None:
+        self.rig, self.ruled = rig, ruled
+        rig.account = AccountFactory(
+            starts_per_minute=10_000_000,
+            opens_at=ruled.opens,
+            closes_at=ruled.closes,
+            allowed_countries=["US", "IN"],
+            rules=["us-live"] if ruled.american_hours else [],
+            number_caps=[str(cap) for cap in ruled.caps],
+            number_gap_seconds=int(ruled.gap.total_seconds()),
+        )
+        rig.caller_id = CallerIdFactory(account=rig.account, trunk=rig.trunk)
+        rig.flow = FlowFactory(account=rig.account)
+        rig.carrier.script = dict(zip(ZONES, scripts, strict=True))
+        rig.carrier._asked.clear()
+        self.log = RingLog()
+        rig.carrier.rings = self.log
+        self.listed: dict[str, int] = {}
+
+    def campaign(self, numbers: list[str]) -> None:
+        self.rig.campaign(numbers, retries=1)
+        schedule.start_due(timezone.now())
+
+    def crowd(self, _: None) -> None:
+        """Three dispatchers and dialers at once."""
+        together, faults = threading.Barrier(3), []
+
+        def work() -> None:
+            try:
+                together.wait(30)
+                self.work()
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the test fails with it
+                faults.append(error)
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not faults
+
+    def work(self) -> None:
+        dispatch.dispatch(self.rig.account.pk, timezone.now())
+        claimed = CallAttempt.objects.filter(account=self.rig.account, status="claimed").values_list("pk", flat=True)
+        dialing.dial(list(claimed))
+        inbox.settle_batch(timezone.now())
+
+    def put_on_the_list(self, number: str) -> None:
+        self.listed.setdefault(number, len(self.log))
+        DoNotCall.objects.get_or_create(
+            account=self.rig.account, number=number, defaults={"source": "csv", "added_at": timezone.now()}
+        )
+
+    def settle(self) -> None:
+        """Work until nothing more rings."""
+        rung = -1
+        while len(self.log) > rung:
+            rung = len(self.log)
+            self.work()
+
+    def rings(self) -> list[Rung]:
+        answered = set(CallAttempt.objects.filter(status="completed").values_list("pk", flat=True))
+        return [
+            Rung(request.number, at, request.attempt_id in answered)
+            for request, at in zip(self.log, self.log.moments, strict=True)
+        ]
+
+    def judge(self) -> None:
+        rings, now = self.rings(), timezone.now()
+        for place, ring in enumerate(rings):
+            assert may_ring(ring.number, ring.at, self.ruled, rings[:place], self.listed), (ring, rings)
+        waiting = Call.objects.filter(campaign__account=self.rig.account, campaign__status="in-progress")
+        due = waiting.filter(status="created") | waiting.filter(status="retrying", rule__gt="")
+        for number, rule, until in due.values_list("number", "rule", "next_attempt_at"):
+            assert not may_ring(number, now, self.ruled, rings, self.listed), (number, rule, until, rings)
+
+
+@pytest.fixture
+def lockless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every dispatch work, whoever is at the account."""
+    take = dispatch._take
+    monkeypatch.setattr(dispatch, "_take", lambda account_id: (take(account_id)[0], True))
+
+
+@settings(
+    max_examples=10,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    ruled=RULED,
+    steps=STEPS,
+    scripts=st.lists(st.lists(st.sampled_from(["completed", "busy"]), min_size=1, max_size=3), min_size=3, max_size=3),
+)
+def test_nobody_is_rung_outside_of_all_rules_and_nobody_is_held_inside(rig, lockless, ruled, steps, scripts):
+    rig.clock.move_to(START)
+    world = World(rig, ruled, scripts)
+    ways: dict[str, Callable[..., None]] = {
+        "campaign": world.campaign,
+        "pass": rig.clock.shift,
+        "crowd": world.crowd,
+        "list": world.put_on_the_list,
+    }
+    world.campaign(list(ZONES))
+    for name, argument in steps:
+        ways[name](argument)
+        world.crowd(None)
+    world.settle()
+    world.judge()
+
+
+def test_the_judge_sees_each_rule_broken():
+    """The second implementation, by hand."""
+    number, at = "+12125550123", datetime(2026, 3, 2, 15, tzinfo=UTC)
+    free = Ruled(time(0), time(0), True, (Cap(2, timedelta(hours=3), "attempts"),), timedelta(minutes=5))
+    once = [Rung(number, at - timedelta(hours=1), False)]
+    assert may_ring(number, at, free, once, {})
+    assert not may_ring(number, at, free, once * 2, {})
+    assert not may_ring(number, at, free, [], {number: 0})
+    assert not may_ring(number, at, free, [Rung(number, at - timedelta(minutes=4), False)], {})
+    assert not may_ring(number, datetime.combine(date(2026, 3, 2), time(12, 59), UTC), free, [], {})
+    assert not may_ring(number, at, free._replace(opens=time(10), closes=time(20)), [], {})
