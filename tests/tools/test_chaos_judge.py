@@ -2,11 +2,11 @@
 
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from accounts.models import CallerId
+from accounts.models import Account, CallerId
 from dialer.models import CallAttempt
 from tools.chaos import judge
 from tools.chaos.limits import Cap, Pace, most_at_once, most_within
@@ -89,3 +89,50 @@ def test_every_outcome_is_that_of_the_ring(recorded, rung, told):
     found = list(judge.misreported(rings, {attempt.pk: attempt}))
     assert len(found) == (told is not None)
     assert told is None or told in found[0]
+
+
+# Rules for numbers ---------------------------------------------------------------------------------------------------
+
+
+def answered(ring, attempts, status="completed"):
+    """Give the ring an attempt that ended so."""
+    ring["attempt_id"] = uuid4().hex
+    attempts[UUID(ring["attempt_id"])] = CallAttempt(status=status)
+    return ring
+
+
+def test_a_number_that_is_rung_twice_at_once_is_seen_over_all_campaigns():
+    assert list(judge.twice_at_once([ring(0, 2), ring(2, 3), ring(1, 2, number="+914")])) == []
+    assert list(judge.twice_at_once([ring(1, 3), ring(0, 2)])) == ["+913 was rung twice at once"]
+    assert list(judge.twice_at_once([ring(0, None), ring(9, 10)])) == ["+913 was rung twice at once"]
+
+
+@pytest.mark.parametrize(
+    ("caps", "gap", "rings", "told"),
+    [
+        (["2 attempts in 1 minute"], 0, [(0, 1), (10, 11), (61, 62)], []),
+        (["2 attempts in 1 minute"], 0, [(0, 1), (10, 11), (50, 51)], ["above its cap of 2 attempts in 1 minute"]),
+        (["1 conversation in 1 minute"], 0, [(0, 1), (70, 71)], []),
+        (["1 conversation in 1 minute"], 0, [(0, 1), (10, 11)], ["above its cap of 1 conversation in 1 minute"]),
+        ([], 5, [(0, 1), (6, 7)], []),
+        ([], 5, [(0, 1), (4, 5)], ["less than 5 s after another call"]),
+    ],
+)
+def test_a_number_that_is_rung_above_its_cap_or_too_soon_is_seen(caps, gap, rings, told):
+    attempts: dict[UUID, CallAttempt] = {}
+    made = [answered(ring(start, end), attempts) for start, end in rings]
+    account = Account(number_caps=caps, number_gap_seconds=gap)
+    assert list(judge.above_caps_of_numbers(made, attempts, account)) == [f"+913 was rung {what}" for what in told]
+
+
+def test_a_conversation_that_nobody_could_tell_of_counts_for_no_cap():
+    attempts: dict[UUID, CallAttempt] = {}
+    made = [answered(ring(0, 1), attempts, "failed"), answered(ring(10, 11), attempts)]
+    account = Account(number_caps=["1 conversation in 1 minute"])
+    assert list(judge.above_caps_of_numbers(made, attempts, account)) == []
+
+
+def test_a_number_that_is_rung_though_it_is_listed_is_seen():
+    rings = [ring(0, 1), ring(20, 21), ring(20, 21, number="+914")]
+    assert list(judge.though_listed(rings, {"+913": 10.0})) == ["+913 was rung though on the do-not-call list"]
+    assert list(judge.though_listed(rings, {"+913": 19.0})) == []

@@ -10,13 +10,15 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from accounts.calling_rules import parse_cap
+from accounts.models import Account
 from campaigns.models import Call, Campaign, Outcome
 from core.redis_client import redis_client
 from dialer import channels
 from dialer.models import CallAttempt, CarrierEvent
 from tools.chaos.limits import ON_ITS_WAY, Cap, most_at_once, most_within
 from tools.chaos.result import Result
-from tools.chaos.run import RETRIES, Posted, Run
+from tools.chaos.run import RETRIES, STILL_AFTER_PAUSE, Posted, Run
 from tools.chaos.watch import Watch
 from webhooks.models import WebhookDelivery
 
@@ -43,7 +45,10 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
         *run.notes,
         *lost,
         *_twice(rings),
-        *_too_often(rings),
+        *_too_often(rings, list(run.campaigns.values())),
+        *twice_at_once(rings),
+        *above_caps_of_numbers(rings, attempts, Account.objects.get(pk=run.account.pk)),
+        *though_listed(rings, run.listed),
         *_unrecorded(rings, attempts),
         *misreported(rings, attempts),
         *_calls_that_differ(rings, attempts),
@@ -91,11 +96,63 @@ def _twice(rings: list[dict[str, Any]]) -> Iterator[str]:
             yield f"attempt {attempt_id} rang {count} times"
 
 
-def _too_often(rings: list[dict[str, Any]]) -> Iterator[str]:
-    """Numbers with more rings than attempts. That one is in two campaigns of a run happens once in a million runs."""
+def _too_often(rings: list[dict[str, Any]], campaigns: Sequence[Posted]) -> Iterator[str]:
+    """Numbers with more rings than attempts, over all campaigns that they are in."""
+    calls = Counter(number for campaign in campaigns for number in campaign.numbers)
     for number, count in Counter(ring["number"] for ring in rings).items():
-        if count > 1 + RETRIES:
+        if count > (1 + RETRIES) * max(1, calls[number]):
             yield f"{number} was rung {count} times"
+
+
+def twice_at_once(rings: list[dict[str, Any]]) -> Iterator[str]:
+    """Numbers whose phone rang, or was in a call, while another call of the account was made to it."""
+    for number, of_one in _by_number(rings).items():
+        for earlier, later in pairwise(of_one):
+            if earlier["end"] is None or later["start"] < earlier["end"]:
+                yield f"{number} was rung twice at once"
+
+
+def above_caps_of_numbers(
+    rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt], account: Account
+) -> Iterator[str]:
+    """Numbers that were rung more often than the account's rules allow, or too soon after another call.
+
+    A conversation counts where its attempt is known to have been one.
+    """
+    gap = account.number_gap_seconds
+    for number, of_one in _by_number(rings).items():
+        known = {attempt_id for ring in of_one if (attempt_id := UUID(ring["attempt_id"])) in attempts}
+        talks = [ring for ring in of_one if UUID(ring["attempt_id"]) in known and _was_answered(ring, attempts)]
+        for cap in map(parse_cap, account.number_caps):
+            within = cap.within.total_seconds() - ON_ITS_WAY
+            if cap.counts == "attempts" and most_within((ring["start"] for ring in of_one), within) > cap.most:
+                yield f"{number} was rung above its cap of {cap}"
+            for ring in of_one if cap.counts == "conversations" else ():
+                before = [talk for talk in talks if ring["start"] - within < talk["end"] <= ring["start"]]
+                if len(before) >= cap.most:
+                    yield f"{number} was rung above its cap of {cap}"
+        if any(later["start"] - (earlier["end"] or 0) < gap - ON_ITS_WAY for earlier, later in pairwise(of_one)):
+            yield f"{number} was rung less than {gap} s after another call"
+
+
+def _was_answered(ring: dict[str, Any], attempts: Mapping[UUID, CallAttempt]) -> bool:
+    attempt = attempts[UUID(ring["attempt_id"])]
+    return ring["end"] is not None and ring["outcome"] == attempt.status == Outcome.COMPLETED
+
+
+def though_listed(rings: list[dict[str, Any]], listed: Mapping[str, float]) -> Iterator[str]:
+    """Numbers that were rung though they were on the do-not-call list before the intent."""
+    for ring in rings:
+        if ring["start"] > listed.get(ring["number"], float("inf")) + STILL_AFTER_PAUSE:
+            yield f"{ring['number']} was rung though on the do-not-call list"
+
+
+def _by_number(rings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rings of each number, in their order."""
+    of_number: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for ring in sorted(rings, key=lambda ring: float(ring["start"])):
+        of_number[ring["number"]].append(ring)
+    return of_number
 
 
 def _unrecorded(rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt]) -> Iterator[str]:

@@ -86,6 +86,8 @@ class Run:
         # What a fault changes before its `yield`: how many numbers a campaign has, parameters of its own, further ones.
         self.numbers = dict(NUMBERS)
         self.also: list[str] = []
+        # Numbers of a campaign that are not left to chance.
+        self.given: dict[str, list[str]] = {}
         self.parameters: dict[str, dict[str, Any]] = {}
         self.account, self.caller_id, self.client = self.sign_up(CALLER_ID_CHANNELS)
         self.struck_at: float | None = None
@@ -97,6 +99,8 @@ class Run:
             Cap("the caller ID", CALLER_ID_CHANNELS, [self.caller_id]),
         ]
         self.paces: list[Pace] = []
+        # When numbers were on the do-not-call list, in Unix time.
+        self.listed: dict[str, float] = {}
         # Attempts whose gate had shut before their intent.
         self.must_not_ring: set[UUID] = set()
         # What to undo or check once everything has ended.
@@ -139,6 +143,11 @@ class Run:
             yield
         finally:
             self.system.let_go()
+
+    def note_listed(self) -> None:
+        """Remember that the numbers that are on the account's do-not-call list by now must not be rung from now on."""
+        numbers = self.account.do_not_call.values_list("number", flat=True)
+        self.listed = dict.fromkeys(numbers, time.time())
 
     def add_line(self, trunk: Trunk, channels: int | None = None) -> CallerId:
         """Give the account one more caller ID, over this trunk."""
@@ -193,7 +202,7 @@ class Run:
         while True:
             ends_at = datetime.now(UTC) + ENDS_AFTER
             try:
-                self._post("ending", schedule={"end_at": _wire(ends_at + timedelta(seconds=self.system.ahead))})
+                self._post("ending", schedule={"end_at": wire(ends_at + timedelta(seconds=self.system.ahead))})
                 break
             except requests.HTTPError:
                 if datetime.now(UTC) < ends_at:
@@ -203,7 +212,9 @@ class Run:
         ending.silences.append((ending.ends_at + STILL_AFTER_END, float("inf")))
 
     def _post(self, name: str, **parameters: Any) -> None:
-        numbers = [f"+9198{self.chance.randrange(10**7, 10**8)}" for _ in range(self.numbers[name])]
+        numbers = self.given.get(name) or [
+            f"+9198{self.chance.randrange(10**7, 10**8)}" for _ in range(self.numbers[name])
+        ]
         wanted = {
             "name": name,
             "caller_id": self.caller_id.number,
@@ -327,5 +338,5 @@ class Run:
         return Trunk.objects.get_or_create(name=carrier, defaults={"carrier": carrier, **access})[0]
 
 
-def _wire(moment: datetime) -> str:
+def wire(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")

@@ -16,6 +16,7 @@ from tools.chaos.faults import (
     processes,
     receiver,
     retries,
+    rules,
     servers,
     timing,
 )
@@ -35,6 +36,7 @@ MODULES = (
     neighbours,
     hostile,
     old_rows,
+    rules,
 )
 
 
