@@ -15,6 +15,7 @@ from tools.local import process_groups
 
 NAME = "dispatch-cost"
 FEW, MANY, CAMPAIGNS, MOST_CAMPAIGNS, ACCOUNTS = 10_000, 1_000_000, 1_000, 10_000, 10_000
+LISTED, PAST_ATTEMPTS = 1_000_000, 10_000_000
 # As many channels as one dispatch takes at most; and a few, as calls end one by one.
 FULL, SOME = 500, 5
 # So many pairs, each the median of so many rounds (more of the small ones), and rounds before them that count for
@@ -29,6 +30,8 @@ class Situation(NamedTuple):
     campaigns: int | str
     calls: int
     channels: int
+    listed: int = 0
+    past_attempts: int = 0
 
 
 def measure(run: Run) -> list[Row]:
@@ -61,6 +64,15 @@ def measure(run: Run) -> list[Row]:
             2,
         ),
     ]
+    listed, past = run.count(LISTED, least=10_000), run.count(PAST_ATTEMPTS, least=10_000)
+    comparisons.append(
+        (
+            f"dispatch with rules for numbers, {listed:,} on the do-not-call list, {past:,} past attempts: beside none",
+            Situation("rules", FEW, FULL, listed, past),
+            few,
+            1.3,
+        )
+    )
     rows = [_compare(run, figure, value, limit, bound) for figure, value, limit, bound in comparisons]
     return [*rows, _idle_accounts(run)]
 

@@ -1,9 +1,10 @@
-"""`python -m tools.bench.dispatch_rounds CAMPAIGNS CALLS CHANNELS`: measure dispatch, a round for each line of input.
+"""`python -m tools.bench.dispatch_rounds CAMPAIGNS CALLS CHANNELS LISTED PAST`: measure dispatch, a round for a line.
 
 All happens in one process, without workers. A round is a dispatch, which is measured, and the work of the workers,
 which is not: calls are placed over the simulated carrier and their events applied, so that the next round finds the
 channels free. With CAMPAIGNS `accounts` a round is the tick that finds due accounts, among CALLS accounts that are all
-outside their calling hours.
+outside their calling hours. With `rules` it is that of an account with rules for numbers, with LISTED numbers on its
+do-not-call list and PAST attempts.
 """
 
 import sys
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import django
 
@@ -26,6 +28,7 @@ from accounts.models import Account, CallerId, Trunk  # noqa: E402
 from campaigns import lifecycle, schedule  # noqa: E402
 from campaigns.models import Call, Campaign, Flow  # noqa: E402
 from campaigns_project.celery import collect_garbage_rarely  # noqa: E402
+from contacts.models import DoNotCall  # noqa: E402
 from core.redis_client import redis_client  # noqa: E402
 from dialer import dialing, dispatch, inbox, reconciliation, tasks  # noqa: E402
 from dialer.models import CallAttempt  # noqa: E402
@@ -37,7 +40,7 @@ T = TypeVar("T")
 TRIES, PAUSE_SECONDS = 10, 0.5
 
 
-def main(campaigns: str, calls: int, channels: int) -> None:
+def main(campaigns: str, calls: int, channels: int, listed: int, past_attempts: int) -> None:
     """Print milliseconds of CPU per attempt (or per tick), a line for each line of the standard input."""
     collect_garbage_rarely()  # as workers do
     reconciliation.rebuild()
@@ -45,7 +48,10 @@ def main(campaigns: str, calls: int, channels: int) -> None:
         _idle_accounts(calls)
         work: Callable[[], float] = _tick
     else:
-        work = partial(_round, _account(int(campaigns), calls, channels).pk)
+        account = _account(1 if campaigns == "rules" else int(campaigns), calls, channels)
+        if campaigns == "rules":
+            _rules(account, calls, listed, past_attempts)
+        work = partial(_round, account.pk)
     for _ in sys.stdin:
         print(work(), flush=True)
 
@@ -66,6 +72,38 @@ def _account(campaigns: int, calls: int, channels: int) -> Account:
     clone(db, "campaigns_call", template, campaigns * calls - 1, number=number_sql(1), campaign_id=of_campaign)
     _vacuum()
     return account
+
+
+def _rules(account: Account, calls: int, listed: int, past_attempts: int) -> None:
+    """Ask everything of numbers that rules can ask; none of it holds a call of this account.
+
+    The attempts are shared by the numbers of the campaign, and are older than what its caps count.
+    """
+    now = timezone.now()
+    account.number_caps, account.number_gap_seconds = ["3 attempts in 1 day", "1 conversation in 7 days"], 60
+    # Hours of the recipients, as long as these are open.
+    indian_hours = 10 <= now.astimezone(ZoneInfo("Asia/Kolkata")).hour < 20
+    account.rules = ["us-debt", "fr", *(["in-promotional"] if indian_hours else [])]
+    account.save()
+    template = DoNotCall.objects.create(account=account, number="+917000000000", source="csv", added_at=now)
+    connection.ensure_connection()
+    db = connection.connection
+    clone(db, "contacts_donotcall", template.pk, listed - 1, number="'+91' || (7000000000 + n)")
+    with connection.cursor() as cursor:
+        cursor.execute(_PAST, {"calls": calls, "attempts": past_attempts})
+    _vacuum()
+
+
+_PAST = """
+    INSERT INTO dialer_callattempt (id, call_id, campaign_id, account_id, callee, trunk_id, carrier_account_id, number,
+        status, claimed_at, placing_at, ended_at, carrier_ref, digits, recording_url, reason)
+    SELECT gen_random_uuid(), call.id, call.campaign_id, campaign.account_id, call.number, trunk.id,
+        trunk.carrier_account_id, 2 + turn, 'completed', at, at, at + interval '30 s', '', '', '', ''
+    FROM generate_series(0, %(attempts)s / %(calls)s - 1) AS turn
+    CROSS JOIN campaigns_call AS call JOIN campaigns_campaign AS campaign ON campaign.id = call.campaign_id
+    CROSS JOIN accounts_trunk AS trunk
+    CROSS JOIN LATERAL (SELECT now() - interval '8 days' - turn * interval '1 day' AS at) AS past
+"""
 
 
 def _idle_accounts(accounts: int) -> None:
@@ -139,4 +177,4 @@ def _place_and_settle() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))
