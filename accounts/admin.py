@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
 from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -21,12 +22,12 @@ from accounts import (  # noqa: F401 -- audit_admin and people_admin register th
     people_admin,
 )
 from accounts.address_ranges import validate_range
-from accounts.admin_kit import PageAdmin, ReadOnlyAdmin
+from accounts.admin_kit import AccountRows, PageAdmin, ReadOnlyAdmin
 from accounts.audit import Verb
 from accounts.audited_pages import actor
 from accounts.calling_rules import presets
 from accounts.carriers import CarrierKind
-from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Trunk, usual_kinds
+from accounts.models import Account, ApiKey, CallerId, CarrierAccount, NumberKind, Route, Trunk, usual_kinds
 from accounts.signals import carrier_changing
 from accounts.webhook_secrets import new_secret
 from core import clocks
@@ -36,8 +37,12 @@ from core.encryption import UnreadableSecret
 # Django's forms are generic for the type checker only.
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
+    _InlineFormSet = forms.BaseInlineFormSet[Any, Any, Any]
+    _TabularInline = admin.TabularInline[Any, Any]
 else:
     _ModelForm = forms.ModelForm
+    _InlineFormSet = forms.BaseInlineFormSet
+    _TabularInline = admin.TabularInline
 
 
 class CountriesField(forms.CharField):
@@ -260,6 +265,35 @@ def _obstacle_to(kind: CarrierKind, moved: "QuerySet[CallerId]") -> str:
     return f"{refusals[0]}. End that campaign first, or use another trunk." if refusals else ""
 
 
+class RoutesForm(_InlineFormSet):
+    """Refuses an order that leaves out the trunk in use, or that has a trunk which a campaign can't use."""
+
+    def clean(self) -> None:
+        super().clean()
+        kept = [
+            form for form in self.forms if form.cleaned_data.get("trunk") and not form.cleaned_data.get("DELETE", False)
+        ]
+        trunks = [form.cleaned_data["trunk"] for form in kept]
+        if trunks and self.instance.trunk_id and self.instance.trunk not in trunks:
+            raise ValidationError("Put the trunk of the caller ID into the order too, or leave the order empty.")
+        own = CallerId.objects.filter(pk=self.instance.pk)
+        for form in kept:
+            if form.has_changed() and (obstacle := _obstacle_to(form.cleaned_data["trunk"].kind, own)):
+                form.add_error("trunk", obstacle)
+
+
+class RouteInline(AccountRows, _TabularInline):
+    """The trunks of a caller ID in their order, for the server's administrators."""
+
+    model = Route
+    formset = RoutesForm
+    account_path = None
+    extra = 0
+    fields = ("place", "trunk")
+    verbose_name = "trunk in the order"
+    verbose_name_plural = "trunks in their order: calls leave over the first that takes them"
+
+
 @admin.register(CallerId)
 class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
     """Only the server's administrators add one: another tenant's number works over the same trunk."""
@@ -276,6 +310,7 @@ class CallerIdAdmin(DeletedWhenUnused, PageAdmin):
     ordering = ("account__sid", "number")
     autocomplete_fields = ("account", "trunk")
     fields = ("account", "number", "trunk", "channels", "is_active")
+    inlines = (RouteInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CallerId]:
         return super().get_queryset(request).defer("trunk__api_token", "trunk__signing_key")
@@ -322,7 +357,9 @@ class TrunkForm(_ModelForm):
             self.add_error("new_api_token", text)
         if self.instance.pk and cleaned.get("carrier") and "carrier" in self.changed_data:
             kind = carriers.get(cleaned["carrier"])
-            if obstacle := _obstacle_to(kind, CallerId.objects.filter(trunk=self.instance.pk)):
+            trunk = self.instance.pk
+            using = CallerId.objects.filter(Q(trunk=trunk) | Q(routes__trunk=trunk)).distinct()
+            if obstacle := _obstacle_to(kind, using):
                 self.add_error("carrier", obstacle)
         return cleaned
 

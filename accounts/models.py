@@ -348,7 +348,10 @@ class ApiKey(models.Model):
 
 
 class CallerId(models.Model):
-    """A number that an account's calls come from (the wire's ExoPhone), and the trunk that they leave over."""
+    """A number that an account's calls come from (the wire's ExoPhone), and the trunk that they leave over now.
+
+    With several trunks in its order (`routes`), `dialer.failover` sets it to the first that takes calls.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="caller_ids")
     number = models.CharField(
@@ -373,6 +376,24 @@ class CallerId(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class Route(models.Model):
+    """A trunk that calls from a caller ID may leave over, at its place in the order. None: only the caller ID's own."""
+
+    caller_id = models.ForeignKey(CallerId, on_delete=models.CASCADE, related_name="routes")
+    trunk = models.ForeignKey(Trunk, on_delete=models.PROTECT, related_name="routes")
+    place = models.PositiveSmallIntegerField(help_text="The lowest one that takes calls is used.")
+
+    class Meta:
+        ordering: ClassVar = ["place"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["caller_id", "trunk"], name="route_names_a_trunk_once"),
+            models.UniqueConstraint(fields=["caller_id", "place"], name="route_has_a_place_of_its_own"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.place}. {self.trunk}"
 
 
 class Role(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Whether the carrier of a trunk can do what a campaign asks of it.
+"""Whether the carriers of a caller ID's trunks can do what a campaign asks of them.
 
 Refused when a campaign is created, changed or resumed, and when its caller ID or trunk is given another carrier: the
 carrier itself would refuse each of its calls, one by one.
@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from accounts.carriers import CarrierKind, UnknownCarrier
+from accounts.models import Trunk
 from campaigns import flow_interpreter
 from campaigns.models import Campaign, CustomField, Flow
 from core.errors import InvalidRequest
@@ -24,9 +25,15 @@ class Misfit(NamedTuple):
 
 
 def misfit(campaign: Campaign, custom_field: str) -> Misfit | None:
-    """Return why the campaign's trunk can't make its calls; None where it can."""
+    """Return why one of the trunks of the campaign's caller ID can't make its calls; None where all can."""
+    caller_id = campaign.caller_id
+    trunks = [caller_id.trunk, *(route.trunk for route in caller_id.routes.all())]
+    return next(filter(None, (_misfit_over(trunk, campaign, custom_field) for trunk in trunks)), None)
+
+
+def _misfit_over(trunk: Trunk, campaign: Campaign, custom_field: str) -> Misfit | None:
     try:
-        kind = campaign.caller_id.trunk.kind
+        kind = trunk.kind
     except UnknownCarrier:
         return None  # its driver has gone: the diagnosis says so, whatever the campaign asks for
     if campaign.text and not kind.runs_our_flows:
@@ -44,7 +51,7 @@ def misfit(campaign: Campaign, custom_field: str) -> Misfit | None:
 
 
 def require(campaign: Campaign, custom_field: str) -> None:
-    """Raise InvalidRequest, with the field and the reason, where the campaign's trunk can't make its calls."""
+    """Raise InvalidRequest, with the field and the reason, where a trunk of the campaign's can't make its calls."""
     if found := misfit(campaign, custom_field):
         raise InvalidRequest(f"'{found.field}': {found.reason}: {found.remedy}")
 

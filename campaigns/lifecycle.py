@@ -339,6 +339,7 @@ def _locked(campaigns: Sequence[Campaign]) -> list[Campaign]:
     # foreign keys point to them, does not wait.
     rows = Campaign.objects.select_for_update(of=("self",), no_key=True)
     rows = rows.select_related("account", "caller_id__trunk", "custom_field")
+    rows = rows.prefetch_related("caller_id__routes__trunk")
     return list(rows.filter(pk__in=ids, is_purging=False).order_by("pk"))
 
 

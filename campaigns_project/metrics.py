@@ -143,6 +143,10 @@ def _trunks(_now: datetime) -> Iterator[Metric]:
     down |= set(resting.values_list("caller_id__trunk_id", flat=True))
     up = {name: int(pk not in down) for pk, name in Trunk.objects.values_list("pk", "name")}
     yield _gauges("trunk_up", "0 while the trunk, or a caller ID of it, takes no calls.", "trunk", up)
+    under_way = CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED).order_by()
+    counts = dict(under_way.values_list("trunk").annotate(count=Count("id")))
+    calls = {name: counts.get(pk, 0) for pk, name in Trunk.objects.values_list("pk", "name")}
+    yield _gauges("trunk_calls", "Attempts under way over the trunk.", "trunk", calls)
 
 
 def _inbox(now: datetime) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ belongs to one account: an account whose caller ID is not valid holds up none of
   the caller ID has such a run: so a campaign with one wrong number ends.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 
 from accounts.models import CallerId
 from campaigns.models import Outcome
@@ -51,11 +51,12 @@ class Earlier(NamedTuple):
     last_at: datetime
 
 
-def took_a_call(caller_id: CallerId) -> None:
+def took_a_call(caller_id: CallerId, trunk_id: int) -> None:
     """End the run of refusals, and the rest for it.
 
     Args:
         caller_id: with its health as it was when the call was placed. A run that began since then goes on.
+        trunk_id: that took the call. It says nothing of another one, if calls leave over that by now.
     """
     try:
         health = caller_id.health
@@ -65,15 +66,20 @@ def took_a_call(caller_id: CallerId) -> None:
         return
     # Calls that are taken and then fail at once rest it for another reason.
     awake = {} if health.is_failing else rests.AWAKE
-    CallerIdHealth.objects.filter(pk=caller_id.pk).update(refused_numbers=[], refused_since=None, **awake)
+    _of(caller_id, trunk_id).update(refused_numbers=[], refused_since=None, **awake)
     if health.failures and awake:
         log.info("caller_id_up", caller_id=caller_id.number, failures=health.failures)
 
 
-def refused_a_number(caller_id: CallerId) -> None:
+def refused_a_number(caller_id: CallerId, trunk_id: int) -> None:
     """Let the next call try the caller ID: the refusal of a number for its own sake says nothing about it."""
     if _failures(caller_id):
-        CallerIdHealth.objects.filter(pk=caller_id.pk).update(next_try_at=None)
+        _of(caller_id, trunk_id).update(next_try_at=None)
+
+
+def _of(caller_id: CallerId, trunk_id: int) -> "QuerySet[CallerIdHealth]":
+    """Return the health, if calls still leave over this trunk."""
+    return CallerIdHealth.objects.filter(pk=caller_id.pk, caller_id__trunk=trunk_id)
 
 
 def _failures(caller_id: CallerId) -> int:
@@ -83,8 +89,10 @@ def _failures(caller_id: CallerId) -> int:
         return 0
 
 
-def refused(caller_id: CallerId, calls: Sequence[RefusedCall], now: datetime, *, taken: int) -> list[Ended]:
-    """Note the refusals of one batch. Returns the ends of their attempts.
+def refused(
+    caller_id: CallerId, trunk_id: int, calls: Sequence[RefusedCall], now: datetime, *, taken: int
+) -> list[Ended]:
+    """Note the refusals of one batch over a trunk. Returns the ends of their attempts.
 
     Args:
         taken: how many other calls of the same batch the carrier took. Which came first can't be known. Where most were
@@ -93,7 +101,10 @@ def refused(caller_id: CallerId, calls: Sequence[RefusedCall], now: datetime, *,
     with transaction.atomic():
         CallerIdHealth.objects.get_or_create(pk=caller_id.pk)
         health = CallerIdHealth.objects.select_for_update().get(pk=caller_id.pk)
-        earlier = _earlier(call.call_id for call in calls)
+        earlier = _earlier([call.call_id for call in calls], trunk_id)
+        if not _of(caller_id, trunk_id).exists():
+            # Calls leave over another trunk by now, of which these say nothing.
+            return [_end(call, earlier.get(call.call_id), now, has_failed=False, is_run=True) for call in calls]
         if taken or not health.refused_numbers:
             health.refused_numbers, health.refused_since = [], now
         if taken and not health.is_failing:
@@ -127,8 +138,8 @@ def _add(health: CallerIdHealth, calls: Sequence[RefusedCall], most: int) -> Non
             health.refused_numbers.append(call.number)
 
 
-def _earlier(call_ids: Iterable[int]) -> Mapping[int, Earlier]:
-    refusals = CallAttempt.objects.filter(call__in=list(call_ids), was_refused=True)
+def _earlier(call_ids: Sequence[int], trunk_id: int) -> Mapping[int, Earlier]:
+    refusals = CallAttempt.objects.filter(call__in=call_ids, trunk=trunk_id, was_refused=True)
     rows = refusals.values_list("call").annotate(Count("id"), Max("ended_at"))
     return {call_id: Earlier(times, last_at) for call_id, times, last_at in rows}
 

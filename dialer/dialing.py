@@ -28,6 +28,7 @@ from dialer import (
     caller_id_health,
     carrier_refs,
     daily_limits,
+    failover,
     gate,
     inbox,
     links,
@@ -294,10 +295,12 @@ def _store(trunk: Trunk, batch: Sequence[Placing], replies: Mapping[UUID, Reply]
     # The carrier is asked by recovery, within seconds.
     attempt_states.doubt({pk: reply.reason for pk, reply in lost.items()}, at=now)
     ends = [end for pk, reply in replies.items() if (end := _end(pk, reply))]
-    outcomes.end([*ends, *_judge_caller_ids(batch, replies, now)], now)
+    outcomes.end([*ends, *_judge_caller_ids(trunk, batch, replies, now)], now)
     if left := {pk: ref for pk, ref in accepted.items() if pk not in stored}:
         _hang_up_strays(trunk, left)
     _judge_trunk(trunk, replies, now)
+    if any(isinstance(reply, Unavailable | Refused) for reply in replies.values()):
+        failover.choose(now, trunk)
 
 
 def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
@@ -321,7 +324,9 @@ def _end(attempt_id: UUID, reply: Reply) -> Ended | None:
     return None
 
 
-def _judge_caller_ids(batch: Sequence[Placing], replies: Mapping[UUID, Reply], now: datetime) -> list[Ended]:
+def _judge_caller_ids(
+    trunk: Trunk, batch: Sequence[Placing], replies: Mapping[UUID, Reply], now: datetime
+) -> list[Ended]:
     """Note what the replies say of each caller ID. Returns the ends of the attempts whose refusal names no number."""
     by_caller_id: dict[CallerId, list[Placing]] = defaultdict(list)
     for placing in batch:
@@ -336,11 +341,11 @@ def _judge_caller_ids(batch: Sequence[Placing], replies: Mapping[UUID, Reply], n
             if isinstance(reply, Refused) and not reply.names_number
         ]
         if refused:
-            ends += caller_id_health.refused(caller_id, refused, now, taken=taken)
+            ends += caller_id_health.refused(caller_id, trunk.pk, refused, now, taken=taken)
         elif taken:
-            caller_id_health.took_a_call(caller_id)
+            caller_id_health.took_a_call(caller_id, trunk.pk)
         elif any(isinstance(reply, Refused) for reply in own.values()):
-            caller_id_health.refused_a_number(caller_id)
+            caller_id_health.refused_a_number(caller_id, trunk.pk)
     return ends
 
 

@@ -32,6 +32,7 @@ class End(NamedTuple):
     """How the carrier's news ended an attempt."""
 
     caller_id: int
+    trunk: int
     number: str
     placing_at: datetime
     is_instant: bool
@@ -63,7 +64,9 @@ def note(ends: Sequence[End], now: datetime) -> None:
     for health in rows.select_for_update(of=("self",)):
         was_failing = health.is_failing
         for end in by_caller_id[health.pk]:
-            _count(health, end)
+            # A call over another trunk than the present one says nothing about this one.
+            if end.trunk == health.caller_id.trunk_id:
+                _count(health, end)
         if health.is_failing and health.pk in failing:
             _rest_unless_others_are_up(health, now)
         elif was_failing and not health.is_failing:
@@ -90,6 +93,7 @@ def answered(attempt_ids: Collection[UUID]) -> None:
             SET failing_numbers = '[]', failing_since = NULL, failures = 0, down_since = NULL, resting_until = NULL,
                 next_try_at = NULL, last_error = ''
             FROM dialer_callattempt AS attempt JOIN campaigns_campaign AS campaign ON campaign.id = attempt.campaign_id
+            JOIN accounts_callerid AS line ON line.id = campaign.caller_id_id AND line.trunk_id = attempt.trunk_id
             WHERE attempt.id = ANY(%s) AND health.caller_id_id = campaign.caller_id_id
                 AND attempt.placing_at >= health.failing_since
             """,
@@ -111,6 +115,7 @@ def _count(health: CallerIdHealth, end: End) -> None:
 def _rest_unless_others_are_up(health: CallerIdHealth, now: datetime) -> None:
     up_for_longer = CallAttempt.objects.filter(
         campaign__caller_id=health.pk,
+        trunk=health.caller_id.trunk_id,
         status=CallAttempt.Status.IN_PROGRESS,
         placing_at__gte=health.failing_since,
         placing_at__lt=now - timedelta(seconds=settings.INSTANT_FAILURE_SECONDS),

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from accounts.models import Account, CallerId, CarrierAccount, Trunk
+from accounts.models import Account, CallerId, CarrierAccount, Route, Trunk
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import History
 
@@ -161,6 +161,46 @@ class CallAttempt(models.Model):
         return str(self.id)
 
 
+class Transfer(models.Model):
+    """A second leg: a call to another number that a flow connects its callee to. `dialer.transfers` writes it.
+
+    Its id is the holder of its lease.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    attempt = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="transfers", db_index=False)
+    place = models.CharField(max_length=400, help_text="In the flow.")
+    number = models.CharField(max_length=16)
+    started_at = models.DateTimeField(help_text="When the carrier was told to ring it.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
+    talk_seconds = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            # A flow comes to a place once, so a number is rung for it once, whatever is asked for twice.
+            models.UniqueConstraint(fields=["attempt", "place"], name="transfer_rings_once_for_its_place"),
+            models.CheckConstraint(
+                name="transfer_has_an_outcome_exactly_when_ended",
+                condition=Q(ended_at=None, outcome="") | (Q(ended_at__isnull=False) & ~Q(outcome="")),
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by reconciliation, and when calls end: there are few.
+            models.Index(fields=["attempt"], name="transfer_open", condition=Q(ended_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.outcome or 'ringing or talking'}"
+
+    @property
+    def ring_seconds(self) -> int | None:
+        """For how long it rang, as far as is known: until its end, without the conversation."""
+        if self.ended_at is None:
+            return None
+        return max(0, round((self.ended_at - self.started_at).total_seconds()) - (self.talk_seconds or 0))
+
+
 class UsageChange(models.Model):
     """A change in the calls placed, and the seconds talked, of an account.
 
@@ -245,13 +285,9 @@ class TrunkHealth(Health):
         return f"{self.trunk}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.trunk}: up"
 
 
-class CallerIdHealth(Health):
-    """Whether the carrier takes calls from a caller ID, and whether they fail at once.
+class LineHealth(Health):
+    """Whether a trunk takes calls from a caller ID, and whether they fail at once."""
 
-    `dialer.caller_id_health` and `dialer.instant_failures` have the rules.
-    """
-
-    caller_id = models.OneToOneField(CallerId, on_delete=models.CASCADE, related_name="health", primary_key=True)
     # The different numbers of the present run of refusals without a call taken in between, and when it began.
     refused_numbers = models.JSONField(default=list, blank=True)
     refused_since = models.DateTimeField(null=True, blank=True)
@@ -260,12 +296,36 @@ class CallerIdHealth(Health):
     failing_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name_plural = "caller ID health"
-
-    def __str__(self) -> str:
-        return f"{self.caller_id}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.caller_id}: up"
+        abstract = True
 
     @property
     def is_failing(self) -> bool:
         """Tell whether the run of instant failures is long enough for a rest."""
         return len(self.failing_numbers) >= settings.INSTANT_FAILURES_BEFORE_REST
+
+
+class CallerIdHealth(LineHealth):
+    """The health of a caller ID over the trunk that its calls leave over now.
+
+    `dialer.caller_id_health` and `dialer.instant_failures` have the rules.
+    """
+
+    caller_id = models.OneToOneField(CallerId, on_delete=models.CASCADE, related_name="health", primary_key=True)
+
+    class Meta:
+        verbose_name_plural = "caller ID health"
+
+    def __str__(self) -> str:
+        return f"{self.caller_id}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.caller_id}: up"
+
+
+class RouteHealth(LineHealth):
+    """The health of a caller ID over another of its trunks, as it was when calls ceased to leave over that one."""
+
+    route = models.OneToOneField(Route, on_delete=models.CASCADE, related_name="health", primary_key=True)
+
+    class Meta:
+        verbose_name_plural = "route health"
+
+    def __str__(self) -> str:
+        return f"{self.route}: down since {self.down_since:%H:%M}" if self.down_since else f"{self.route}: up"

@@ -31,6 +31,7 @@ from dialer import (
     messages,
     opt_outs,
     signals,
+    transfers,
 )
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
@@ -129,6 +130,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     if not attempts:
         return 0
     _note_instant_failures(attempts, by_attempt, now)
+    transfers.end_with(attempts, now)
     _tell_of_attempts(attempts)
     opt_outs.store_ended(attempts)
     waits = _waits([attempt for attempt in attempts if not by_attempt[attempt.pk].is_resting], now)
@@ -187,7 +189,11 @@ def _note_instant_failures(attempts: Sequence[CallAttempt], ends: Mapping[UUID, 
 def _instant_failures_end(attempt: CallAttempt) -> instant_failures.End:
     assert attempt.placing_at is not None
     return instant_failures.End(
-        attempt.campaign.caller_id_id, attempt.call.number, attempt.placing_at, instant_failures.is_instant(attempt)
+        attempt.campaign.caller_id_id,
+        attempt.trunk_id,
+        attempt.call.number,
+        attempt.placing_at,
+        instant_failures.is_instant(attempt),
     )
 
 

@@ -21,6 +21,7 @@ from dialer import (
     carrier_accounts,
     carrier_refs,
     channels,
+    failover,
     inbox,
     look_ups,
     messages,
@@ -67,6 +68,7 @@ def recover(now: datetime) -> Repairs:
             return repairs
         _reconcile_leases(repairs)
         _resend_dial_messages(repairs, now)
+        failover.choose(now)
         _withdraw(repairs, now)
         for place, to_look_up in look_ups.to_look_up(now).items():
             try:

@@ -170,6 +170,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Route',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('place', models.PositiveSmallIntegerField(help_text='The lowest one that takes calls is used.')),
+                ('caller_id', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='accounts.callerid')),
+                ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='routes', to='accounts.trunk')),
+            ],
+            options={
+                'ordering': ['place'],
+                'constraints': [models.UniqueConstraint(fields=('caller_id', 'trunk'), name='route_names_a_trunk_once'), models.UniqueConstraint(fields=('caller_id', 'place'), name='route_has_a_place_of_its_own')],
+            },
+        ),
+        migrations.CreateModel(
             name='Membership',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

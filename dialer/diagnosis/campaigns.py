@@ -103,11 +103,13 @@ def _of_open(
         *_given_back(campaign, now),
         *_unknown(campaign),
     ]
+    elsewhere = _over_another_trunk(campaign)
     if counts.up or (placed and now - placed < LATELY):
         ago = f", last call placed {seconds(now - placed)} ago" if placed else ""
-        return _told(diagnosis, slows, f"dialling: {calls_text(counts.up)} up, {counts.due} due{ago}")
+        return _told(diagnosis, [*slows, *elsewhere], f"dialling: {calls_text(counts.up)} up, {counts.due} due{ago}")
     ready = Reason("ready", f"{calls_text(counts.due)} due and nothing in the way: the next tick dials")
-    return _told(diagnosis, slows if len(slows) > len(kept) else [ready, *kept])
+    said = slows if len(slows) > len(kept) else [ready, *kept]
+    return _told(diagnosis, [*said, *elsewhere])
 
 
 def _told(diagnosis: Diagnosis, reasons: Sequence[Reason], *first: str) -> Diagnosis:
@@ -202,6 +204,15 @@ def _on_trial(campaign: Campaign, verdict: gate.Open, now: datetime) -> Iterator
                 detail = f"{trunk.name}: {health.last_error}"
                 until = next_at if next_at and next_at > now else None
                 yield Reason(code, f"{has_failed}: one call at a time tries it", until, detail)
+
+
+def _over_another_trunk(campaign: Campaign) -> Iterator[Reason]:
+    """Yield that calls leave over a later trunk of the caller ID's order, as the ones before it take none."""
+    caller_id = campaign.caller_id
+    first = caller_id.routes.select_related("trunk").first()
+    if first and first.trunk_id != caller_id.trunk_id:
+        leave = f"calls from {caller_id.number} leave over another trunk than their first, which takes none at present"
+        yield Reason("over-another-trunk", leave, detail=f"{caller_id.trunk.name} in place of {first.trunk.name}")
 
 
 def _given_back(campaign: Campaign, now: datetime) -> Iterator[Reason]:

@@ -67,6 +67,41 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Transfer',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('place', models.CharField(help_text='In the flow.', max_length=400)),
+                ('number', models.CharField(max_length=16)),
+                ('started_at', models.DateTimeField(help_text='When the carrier was told to ring it.')),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('outcome', models.CharField(blank=True, choices=[('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], max_length=16)),
+                ('talk_seconds', models.PositiveIntegerField(blank=True, null=True)),
+                ('attempt', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transfers', to='dialer.callattempt')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['attempt'], name='transfer_open')],
+                'constraints': [models.UniqueConstraint(fields=('attempt', 'place'), name='transfer_rings_once_for_its_place'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('outcome', '')), models.Q(('ended_at__isnull', False), models.Q(('outcome', ''), _negated=True)), _connector='OR'), name='transfer_has_an_outcome_exactly_when_ended')],
+            },
+        ),
+        migrations.CreateModel(
+            name='RouteHealth',
+            fields=[
+                ('route', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='health', serialize=False, to='accounts.route')),
+                ('failures', models.PositiveIntegerField(default=0, help_text='Rests in a row, without a call taken in between.')),
+                ('down_since', models.DateTimeField(blank=True, null=True)),
+                ('resting_until', models.DateTimeField(blank=True, null=True)),
+                ('next_try_at', models.DateTimeField(blank=True, null=True)),
+                ('last_error', models.CharField(blank=True, max_length=255)),
+                ('refused_numbers', models.JSONField(blank=True, default=list)),
+                ('refused_since', models.DateTimeField(blank=True, null=True)),
+                ('failing_numbers', models.JSONField(blank=True, default=list)),
+                ('failing_since', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'verbose_name_plural': 'route health',
+            },
+        ),
+        migrations.CreateModel(
             name='CallAttempt',
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),

@@ -210,16 +210,56 @@ def test_revoking_a_key_twice_keeps_the_first_moment(admin_client):
 # Caller IDs ----------------------------------------------------------------------------------------------------------
 
 
+def routes(*trunks):
+    """What the page sends for the order of a caller ID's trunks."""
+    rows = {f"routes-{row}-trunk": trunk.pk for row, trunk in enumerate(trunks)}
+    places = {f"routes-{row}-place": row + 1 for row in range(len(trunks))}
+    return {"routes-TOTAL_FORMS": len(trunks), "routes-INITIAL_FORMS": 0, **rows, **places}
+
+
+def order_of(caller_id):
+    return [route.trunk for route in caller_id.routes.all()]
+
+
+def test_a_caller_id_may_have_several_trunks_in_an_order(admin_client):
+    caller_id, second = CallerIdFactory(), TrunkFactory()
+    address = reverse("admin:accounts_callerid_change", args=[caller_id.pk])
+    given = {"trunk": caller_id.trunk.pk, "is_active": "on"}
+    page = admin_client.post(address, given | routes(second))
+    assert "Put the trunk of the caller ID into the order too" in _text(page)
+    assert order_of(caller_id) == []
+    admin_client.post(address, given | routes(caller_id.trunk, second))
+    assert order_of(caller_id) == [caller_id.trunk, second]
+    assert AuditEntry.objects.filter(object_kind="accounts.route", verb="created").count() == 2
+
+
+def test_a_trunk_in_the_order_has_to_call_for_open_campaigns_too(admin_client):
+    campaign = CampaignFactory(greeting=True, name="fees")
+    caller_id = campaign.caller_id
+    address = reverse("admin:accounts_callerid_change", args=[caller_id.pk])
+    given = {"trunk": caller_id.trunk.pk, "is_active": "on"}
+    page = admin_client.post(address, given | routes(caller_id.trunk, TrunkFactory(exotel=True)))
+    assert "the campaign fees reads a text" in _text(page)
+    assert order_of(caller_id) == []
+    second = TrunkFactory(carrier="sandbox", name="second")
+    admin_client.post(address, given | routes(caller_id.trunk, second))
+    assert order_of(caller_id) == [caller_id.trunk, second]
+    exotel = {"carrier": "exotel", "base_url": "https://carrier.example", "account_sid": "one", "api_key": "key"}
+    change = TRUNK | exotel | {"name": "second", "new_api_token": "token"}
+    page = admin_client.post(reverse("admin:accounts_trunk_change", args=[second.pk]), change)
+    assert "End that campaign first, or use another trunk." in _text(page)
+
+
 def test_a_caller_id_is_stored_in_the_one_spelling_that_campaigns_look_for(admin_client):
     given = {"account": AccountFactory().pk, "number": "080 1234 5678", "trunk": TrunkFactory().pk, "is_active": "on"}
-    admin_client.post(reverse("admin:accounts_callerid_add"), given)
+    admin_client.post(reverse("admin:accounts_callerid_add"), given | routes())
     assert CallerId.objects.get().number == "+918012345678"
 
 
 def test_a_caller_id_keeps_its_number_and_account(admin_client):
     caller_id = CallerIdFactory()
     given = {"account": AccountFactory().pk, "number": "+911111111111", "trunk": caller_id.trunk.pk, "channels": 3}
-    admin_client.post(reverse("admin:accounts_callerid_change", args=[caller_id.pk]), given)
+    admin_client.post(reverse("admin:accounts_callerid_change", args=[caller_id.pk]), given | routes())
     changed = CallerId.objects.get()
     assert (changed.number, changed.account) == (caller_id.number, caller_id.account)
     assert (changed.channels, changed.is_active) == (3, False)
@@ -228,10 +268,10 @@ def test_a_caller_id_keeps_its_number_and_account(admin_client):
 def test_a_caller_id_does_not_leave_a_carrier_that_its_open_campaign_needs(admin_client):
     campaign = CampaignFactory(greeting=True, name="fees")
     address = reverse("admin:accounts_callerid_change", args=[campaign.caller_id.pk])
-    page = admin_client.post(address, {"trunk": TrunkFactory(exotel=True).pk, "is_active": "on"})
+    page = admin_client.post(address, {"trunk": TrunkFactory(exotel=True).pk, "is_active": "on"} | routes())
     assert "the campaign fees reads a text, and Exotel (v1 connect) runs flows of its own account only." in _text(page)
     assert CallerId.objects.get().trunk == campaign.caller_id.trunk
-    admin_client.post(address, {"trunk": TrunkFactory(carrier="sandbox").pk, "is_active": "on"})
+    admin_client.post(address, {"trunk": TrunkFactory(carrier="sandbox").pk, "is_active": "on"} | routes())
     assert CallerId.objects.get().trunk.carrier == "sandbox"
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.models import Account, ApiKey, Trunk
+from accounts.models import Account, ApiKey, CallerId, Trunk
 from campaigns.models import Flow
 from tests.accounts.sign_ins import account_of
 
@@ -55,6 +55,19 @@ def test_wrong_revoked_and_inactive_credentials_are_nobodys():
     Account.objects.update(is_active=True)
     ApiKey.objects.update(revoked_at="2026-01-01T00:00:00Z")
     assert account_of("k", "t") is None
+
+
+def test_caller_ids_may_have_several_trunks_in_an_order():
+    for name in ("main", "backup"):
+        call_command("create_trunk", name, "--carrier", "sandbox", stdout=io.StringIO())
+    create("acme", "--caller-id", "08012345678", "--trunk", "main", "--further-trunks", "backup")
+    caller_id = CallerId.objects.get()
+    assert (caller_id.trunk.name, [str(route) for route in caller_id.routes.all()]) == (
+        "main",
+        ["1. main", "2. backup"],
+    )
+    create("umbrella", "--caller-id", "08012345679", "--trunk", "main")
+    assert not CallerId.objects.get(number="+918012345679").routes.exists()
 
 
 def test_every_limit_can_be_chosen():

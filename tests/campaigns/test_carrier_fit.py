@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from accounts import carriers
-from accounts.models import CallerId
+from accounts.models import CallerId, Route
 from campaigns import carrier_fit, lifecycle
 from campaigns.models import Campaign
 from core.errors import InvalidRequest, WrongState
@@ -91,3 +91,27 @@ def test_a_flow_that_connects_calls_is_refused_where_the_carrier_can_t(rig):
     assert carrier_fit.obstacle(every, sip) == ""
     rig.campaign(flow=connecting, **LATER)
     assert "connects calls, which SIP trunk can't" in carrier_fit.obstacle(every, sip)
+
+
+@pytest.fixture
+def order(rig, over_exotel):
+    """Put a trunk at Exotel behind the one of the rig's caller ID."""
+    for place, trunk in enumerate((rig.trunk, over_exotel.trunk), start=1):
+        Route.objects.create(caller_id=rig.caller_id, trunk=trunk, place=place)
+
+
+@pytest.mark.usefixtures("order")
+def test_every_trunk_of_the_caller_id_has_to_fit(rig):
+    with pytest.raises(InvalidRequest, match="'read_via_text'"):
+        rig.campaign(**text())
+    with pytest.raises(InvalidRequest, match="'custom_field'"):
+        rig.campaign(custom_field="x" * 129)
+    assert rig.campaign(custom_field="x" * 128).pk
+
+
+def test_a_campaign_is_not_resumed_over_an_order_with_a_trunk_that_can_t_call_for_it(rig, request):
+    campaign = rig.campaign(**text())
+    lifecycle.pause(campaign, actor=ACTOR)
+    request.getfixturevalue("order")
+    with pytest.raises(WrongState, match="flows of the carrier's own account only"):
+        lifecycle.resume(campaign, actor=ACTOR)

@@ -135,7 +135,7 @@ def test_a_conversation_that_began_before_the_run_says_nothing_about_it(rig: Rig
 
 def test_that_calls_are_taken_does_not_end_a_rest_for_calls_that_fail(rig: Rig):
     health = CallerIdHealthFactory(caller_id=rig.caller_id, down=True, failing_numbers=NUMBERS[:10])
-    caller_id_health.took_a_call(CallerId.objects.select_related("health").get(pk=rig.caller_id.pk))
+    caller_id_health.took_a_call(CallerId.objects.select_related("health").get(pk=rig.caller_id.pk), rig.trunk.pk)
     health.refresh_from_db()
     assert (health.refused_numbers, health.failures) == ([], 3)
 

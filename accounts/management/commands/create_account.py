@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from accounts import audit, caller_ids, carriers, credentials
 from accounts.calling_hours import MIDNIGHT, parse_calling_hours
 from accounts.management.command_kit import actor, add_json_option, print_result
-from accounts.models import Account, CallerId, Trunk
+from accounts.models import Account, CallerId, Route, Trunk
 
 
 class Command(BaseCommand):
@@ -21,6 +21,13 @@ class Command(BaseCommand):
         parser.add_argument("--api-token", default="", help="default: random, 256 bits")
         parser.add_argument("--caller-id", nargs="+", action="extend", default=[], help="numbers that calls come from")
         parser.add_argument("--trunk", default="sandbox", help="the trunk of these caller IDs (default: the sandbox)")
+        parser.add_argument(
+            "--further-trunks",
+            nargs="+",
+            default=[],
+            metavar="TRUNK",
+            help="trunks that take over, in this order, when the one before takes no calls",
+        )
         parser.add_argument("--region", default="IN", help="country of numbers without a country code (default: IN)")
         parser.add_argument(
             "--allowed-countries",
@@ -94,7 +101,7 @@ def _create(options: dict[str, Any]) -> Account:
     account.full_clean()
     account.save()
     audit.record(actor(), audit.Verb.CREATED, account)
-    trunk = _trunk(options["trunk"])
+    trunk, *further = trunks = [_trunk(name) for name in (options["trunk"], *options["further_trunks"])]
     for number in options["caller_id"]:
         canonical = caller_ids.canonical(number, account.region)
         if not canonical:
@@ -102,6 +109,8 @@ def _create(options: dict[str, Any]) -> Account:
         caller_id = CallerId(account=account, number=canonical, trunk=trunk)
         caller_id.full_clean()
         caller_id.save()
+        for place, in_order in enumerate(trunks if further else [], start=1):
+            Route.objects.create(caller_id=caller_id, trunk=in_order, place=place)
         audit.record(actor(), audit.Verb.CREATED, caller_id)
     return account
 
