@@ -149,6 +149,12 @@ def keys_of(*, account_id: int, trunk_id: int, caller_id_id: int) -> tuple[str, 
     return tuple(Scope(kind, id_, 0).key for kind, id_ in scopes)
 
 
+@lru_cache(maxsize=1_000)
+def keys_of_transfer(*, account_id: int, trunk_id: int) -> tuple[str, ...]:
+    """Return the keys of the scopes that the lease of a call to another number counts against."""
+    return tuple(Scope(kind, id_, 0).key for kind, id_ in (("account", account_id), ("trunk", trunk_id)))
+
+
 # The lock ------------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from redis import Redis
 
 from dialer import channels
 from dialer.channels import Lease
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Transfer
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,18 @@ def _leases_in_flight(among: Collection[Lease] | None = None) -> set[Lease]:
         for attempt_id, account_id, trunk_id, caller_id_id in rows
         for key in channels.keys_of(account_id=account_id, trunk_id=trunk_id, caller_id_id=caller_id_id)
     }
+    leases |= _leases_of_transfers()
     return leases if among is None else leases.intersection(among)
+
+
+def _leases_of_transfers() -> set[Lease]:
+    """Return the leases of calls to other numbers that are up. There are few."""
+    legs = Transfer.objects.filter(ended_at=None).values_list("id", "attempt__account_id", "attempt__trunk_id")
+    return {
+        (key, leg_id.hex)
+        for leg_id, account_id, trunk_id in legs
+        for key in channels.keys_of_transfer(account_id=account_id, trunk_id=trunk_id)
+    }
 
 
 def _taken_ms(holder: str) -> int:

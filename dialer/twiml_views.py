@@ -1,6 +1,7 @@
 """The address at which carriers that speak TwiML ask what a call does next. The place in the flow is in the address."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +14,16 @@ from django.views.decorators.http import require_POST
 
 from campaigns import flow_interpreter, spoken_text
 from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace, OptOut
-from campaigns.models import Call
-from core import signed_addresses
+from campaigns.models import Call, Outcome
+from core import clocks, signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, number_gate, opt_outs, twiml_documents, views
+from dialer import carrier_accounts, carriers, inbox, links, number_gate, opt_outs, transfers, twiml_documents, views
+from dialer.carriers.http_carrier import whole_seconds
 from dialer.carriers.twiml import TwimlCarrier
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
 
-# What a call to another number is told as that somebody took.
-TAKEN = {"completed", "answered"}
 # All keys of one call, as far as the report shows them.
 MOST_KEYS = 255
 
@@ -34,7 +34,7 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     """Respond with TwiML up to the next question. Keys that were pressed go to the inbox, like any other news."""
     if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):
         return _refused()
-    loaded = ("call__campaign__flow", "campaign__caller_id", "campaign__account", "trunk", "carrier_account")
+    loaded = ("account", "call__campaign__flow", "campaign__caller_id", "trunk", "carrier_account")
     attempts = CallAttempt.objects.select_related(*loaded)
     attempt = get_object_or_404(attempts, pk=attempt_id)
     if not _is_genuine(request, attempt):
@@ -45,45 +45,62 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
         keys = (keys + pressed)[:MOST_KEYS]
         news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "Keys": keys}
         inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
-    outcome = request.POST.get("DialCallStatus", "")
-    document = _document(attempt.call)
-    actions = _actions(document, request.GET.get("place", ""), pressed, outcome, attempt_id)
-    actions = _without_refused(document, actions, attempt)
+    actions = _actions(attempt, request, pressed)
     if any(isinstance(action, OptOut) for action in actions):
-        opt_outs.store(attempt.campaign.account, attempt)
+        opt_outs.store(attempt.account, attempt)
     caller_id = attempt.campaign.caller_id.number
     text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
 
 
-def _actions(document: Mapping[str, Any], place: str, pressed: str, outcome: str, attempt_id: UUID) -> Sequence[Action]:
-    """Return what follows. A flow that was changed during the call, and lost the place, ends the call.
-
-    Args:
-        outcome: of the call to another number, where the flow waited for its end.
-    """
-    if not place:
-        return flow_interpreter.start(document)
+def _actions(attempt: CallAttempt, request: HttpRequest, pressed: str) -> Sequence[Action]:
+    """Return what follows. A flow that was changed during the call, and lost the place, ends the call."""
+    document, now = _document(attempt.call), clocks.now()
     try:
-        waits_at = flow_interpreter.parse_place(place)
-        if flow_interpreter.connects_at(document, waits_at):
-            return flow_interpreter.connected(document, waits_at, was_taken=outcome in TAKEN)
-        return flow_interpreter.pressed(document, waits_at, pressed)
+        return _up_to_a_leg(document, attempt, _after(document, attempt, request, pressed, now), now)
     except NoSuchPlace:
-        log.warning("flow_place_lost", attempt=attempt_id.hex)
+        log.warning("flow_place_lost", attempt=attempt.pk.hex)
         return [HangUp()]
 
 
-def _without_refused(document: Mapping[str, Any], actions: Sequence[Action], attempt: CallAttempt) -> Sequence[Action]:
-    """Go on past numbers that must not be rung, as where nobody answers there."""
-    while isinstance(actions[-1], Connect):
-        target = actions[-1]
-        why_not = number_gate.why_no_transfer(attempt.campaign.account, target.number)
-        if not why_not:
-            break
-        log.warning("transfer_refused", attempt=attempt.pk.hex, reason=why_not)
-        actions = [*actions[:-1], *flow_interpreter.connected(document, target.place, was_taken=False)]
+def _up_to_a_leg(
+    document: Mapping[str, Any], attempt: CallAttempt, actions: list[Action], now: datetime
+) -> list[Action]:
+    """Return the actions, with what follows instead of calls to other numbers that can't be made."""
+    while isinstance(connect := actions[-1], Connect):
+        leg = _leg(attempt, connect, now)
+        if leg.may_ring:
+            return actions
+        # The numbers after it would find no channel either.
+        was_taken, may_try_others = leg.outcome == Outcome.COMPLETED, bool(leg.outcome)
+        following = flow_interpreter.connected(
+            document, connect.place, was_taken=was_taken, may_try_others=may_try_others
+        )
+        actions = [*actions[:-1], *following]
     return actions
+
+
+def _leg(attempt: CallAttempt, connect: Connect, now: datetime) -> transfers.Begun:
+    """Begin a call to another number. One that must not be rung counts as one where nobody answers."""
+    if why_not := number_gate.why_no_transfer(attempt.account, connect.number):
+        log.warning("transfer_refused", attempt=attempt.pk.hex, reason=why_not)
+        return transfers.Begun(may_ring=False, outcome=Outcome.FAILED)
+    return transfers.begin(attempt, str(connect.place), connect.number, now)
+
+
+def _after(
+    document: Mapping[str, Any], attempt: CallAttempt, request: HttpRequest, pressed: str, now: datetime
+) -> list[Action]:
+    """Return what the flow does after the place in the address. Raises NoSuchPlace."""
+    if not (written := request.GET.get("place", "")):
+        return flow_interpreter.start(document)
+    place = flow_interpreter.parse_place(written)
+    if not flow_interpreter.connects_at(document, place):
+        return flow_interpreter.pressed(document, place, pressed)
+    outcome = request.POST.get("DialCallStatus", "")
+    transfers.end(attempt, written, outcome, whole_seconds(request.POST.get("DialCallDuration")), now)
+    was_taken = transfers.OUTCOMES.get(outcome) == Outcome.COMPLETED
+    return flow_interpreter.connected(document, place, was_taken=was_taken)
 
 
 def _document(call: Call) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, DoNotCall, ListEntry, RejectedRow
-from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
+from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, Transfer, TrunkHealth
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
 # mypy: disallow_subclassing_any=False
@@ -309,6 +309,18 @@ class CallAttemptFactory(ModelFactory):
             ended=True,
             call=SubFactory(CallFactory, campaign__running=True),
         )
+
+
+class TransferFactory(ModelFactory):
+    """Build a call to another number, made for an attempt."""
+
+    class Meta:
+        model = Transfer
+
+    attempt = SubFactory(CallAttemptFactory, in_progress=True)
+    place = "0.1"
+    number = "+912222222222"
+    started_at = LazyFunction(timezone.now)
 
 
 class CarrierEventFactory(ModelFactory):

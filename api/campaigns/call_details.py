@@ -10,11 +10,30 @@ from api.campaigns.base import CampaignsView
 from api.http import openapi, queries
 from api.http.envelope import Item, PageEnvelope
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Transfer
 from reports import call_details
 
 Status = CallAttempt.Status
 STATES = (Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED, Status.CANCELED, Status.IN_PROGRESS)
+
+
+class TransferSerializer(ResponseSerializer):
+    # context: zone.
+    number = Text("E.164.")
+    status = Text("in-progress, or how the call ended; canceled: with the call that it was made for.")
+    start_time = Moment(source="started_at")
+    end_time = Moment(source="ended_at", allow_null=True)
+    ring_duration = Count("Seconds, once it has ended.", required=False)
+    duration = Count("Of the conversation, in seconds.")
+
+    def get_status(self, transfer: Transfer) -> str:
+        return transfer.outcome or "in-progress"
+
+    def get_ring_duration(self, transfer: Transfer) -> int | None:
+        return transfer.ring_seconds
+
+    def get_duration(self, transfer: Transfer) -> int:
+        return transfer.talk_seconds or 0
 
 
 class CallDetailSerializer(ResponseSerializer):
@@ -34,6 +53,12 @@ class CallDetailSerializer(ResponseSerializer):
     end_time = Moment(source="ended_at", allow_null=True)
     caller_id = Text()
     direction = Text()
+    transfers = TransferSerializer(
+        many=True, required=False, help_text="Calls to other numbers that the flow made. Not of Exotel's API."
+    )
+
+    def get_transfers(self, attempt: CallAttempt) -> list[Transfer] | None:
+        return list(attempt.transfers.all()) or None
 
     def get_status(self, attempt: CallAttempt) -> str:
         return "in-progress" if attempt.status in CallAttempt.UNFINISHED else attempt.status

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory
+from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, TransferFactory
 
 AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
@@ -159,3 +159,24 @@ def test_the_number_of_queries_does_not_grow_with_the_page(api, row, django_asse
         CallAttemptFactory(call=CallFactory(campaign=row, completed=True), completed=True)
     with django_assert_max_num_queries(5):
         assert len(details(api, row).records) == 20
+
+
+def test_calls_to_other_numbers_are_shown_where_there_are_any(api, row, tried_twice):
+    _, answered = tried_twice
+    times = {"started_at": AT, "ended_at": AT + timedelta(seconds=30)}
+    TransferFactory(attempt=answered, place="0.1", number="+912222222221", outcome="no-answer", **times)
+    TransferFactory(
+        attempt=answered, place="0.2", number="+912222222222", outcome="completed", talk_seconds=12, **times
+    )
+    TransferFactory(attempt=answered, place="0.3", number="+912222222223", started_at=AT)
+    first, second = details(api, row).records
+    assert "transfers" not in first
+    shown = [
+        (leg["number"], leg["status"], leg.get("ring_duration"), leg["duration"], leg["end_time"])
+        for leg in second["transfers"]
+    ]
+    assert shown == [
+        ("+912222222221", "no-answer", 30, 0, "2026-03-02T11:30:30+05:30"),
+        ("+912222222222", "completed", 18, 12, "2026-03-02T11:30:30+05:30"),
+        ("+912222222223", "in-progress", None, 0, None),
+    ]

@@ -1,5 +1,6 @@
 """A call over Twilio from the claim to the report: the flow is asked for step by step, and its keys are kept."""
 
+from datetime import timedelta
 from email.utils import format_datetime
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
@@ -14,9 +15,11 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Say
 from contacts.models import DoNotCall
-from dialer import event_signatures, links, twiml_documents
-from dialer.models import CallAttempt
-from tests.conftest import NUMBERS
+from core.redis_client import redis_client
+from dialer import event_signatures, links, reconciliation, twiml_documents
+from dialer.channels import Scope
+from dialer.models import CallAttempt, Transfer
+from tests.conftest import NUMBERS, leases
 from tests.dialer import twilio
 from tests.factories import CallerIdFactory, FlowFactory, TrunkFactory
 
@@ -166,6 +169,95 @@ def test_a_flow_connects_nobody_to_a_number_that_the_account_must_not_call(rig, 
     assert phone.next() == verbs
     if len(numbers) > 1:
         assert phone.next(DialCallStatus="busy") == ["Say All busy", "Say Bye", "Hangup"]
+
+
+@pytest.fixture
+def served(rig, call):
+    """A call whose flow connects it to one of two numbers."""
+    return lambda **columns: call(flow=FlowFactory(account=rig.account, document=SERVICE), **columns)
+
+
+def legs():
+    columns = ("number", "outcome", "talk_seconds", "ended_at")
+    return [
+        (number[-1], outcome, talked, ended_at is not None)
+        for number, outcome, talked, ended_at in Transfer.objects.order_by("pk").values_list(*columns)
+    ]
+
+
+def held(scope, row):
+    return redis_client().zcard(Scope(scope, row.pk, 0).key)
+
+
+def test_a_call_to_another_number_is_a_channel_and_has_a_record(rig, served, line):
+    phone = served()
+    phone.next()
+    assert (leases(rig.account), held("trunk", line.trunk), held("caller-id", line)) == (2, 2, 1)
+    assert (legs(), reconciliation.reconcile()) == ([("1", "", None, False)], reconciliation.Discrepancies(0, 0))
+    rig.clock.shift(timedelta(seconds=20))
+    phone.next(DialCallStatus="no-answer")
+    assert leases(rig.account) == 2
+    rig.clock.shift(timedelta(seconds=22))
+    phone.next(DialCallStatus="completed", DialCallDuration="12")
+    assert (leases(rig.account), held("trunk", line.trunk)) == (1, 1)
+    assert legs() == [("1", "no-answer", None, True), ("2", "completed", 12, True)]
+    assert [leg.ring_seconds for leg in Transfer.objects.order_by("pk")] == [20, 10]
+
+
+@pytest.mark.parametrize("scope", ["account", "trunk"])
+def test_without_a_free_channel_the_flow_goes_on_as_if_nobody_took_the_call(rig, served, line, scope):
+    limited = rig.account if scope == "account" else line.trunk
+    limited.channels = 1
+    limited.save()
+    assert served().next() == ["Say All busy", "Say Bye", "Hangup"]
+    assert (legs(), leases(rig.account)) == ([], 1)
+
+
+def test_a_number_is_rung_once_however_often_the_carrier_asks(rig, served):
+    phone = served()
+    first = phone.url
+    assert phone.next() == ["Dial"]
+    second = phone.url
+    phone.url = first
+    assert phone.next() == ["Dial"]
+    assert (len(legs()), leases(rig.account)) == (1, 2)
+    phone.url = second
+    assert phone.next(DialCallStatus="completed", DialCallDuration="3") == ["Say Bye", "Hangup"]
+    phone.url = first
+    assert phone.next() == ["Say Bye", "Hangup"]
+    assert legs() == [("1", "completed", 3, True)]
+
+
+def test_a_leg_ends_with_its_call(rig, served):
+    phone = served()
+    phone.next()
+    phone.tell("completed", CallDuration="9")
+    rig.settle()
+    assert (legs(), leases(rig.account)) == ([("1", "canceled", None, True)], 0)
+    assert phone.next(DialCallStatus="completed", DialCallDuration="9") == ["Say Bye", "Hangup"]
+    assert legs() == [("1", "canceled", None, True)]
+
+
+def test_a_call_that_has_ended_rings_nobody_else(rig, served):
+    phone = served()
+    phone.tell("completed", CallDuration="9")
+    rig.settle()
+    assert phone.next() == ["Say All busy", "Say Bye", "Hangup"]
+    assert legs() == []
+
+
+def test_the_channels_of_legs_are_found_again_when_redis_has_lost_its_memory(rig, served):
+    served().next()
+    redis_client().flushdb()
+    reconciliation.rebuild()
+    assert leases(rig.account) == 2
+
+
+def test_a_leg_is_taken_after_redis_has_lost_its_memory(rig, served):
+    phone = served()
+    redis_client().flushdb()
+    assert phone.next() == ["Dial"]
+    assert leases(rig.account) == 2
 
 
 def test_keys_are_kept_when_the_callee_hangs_up_before_they_were_settled(rig, call):

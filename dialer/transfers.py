@@ -1,0 +1,109 @@
+"""Second legs: calls to other numbers that a flow connects its callee to. Each is a channel, and a record.
+
+A channel of account and trunk is leased before the carrier is told to ring the number; where none is free, the flow
+goes on as if nobody had taken the call. A leg is named by its attempt and its place in the flow, where a flow never
+comes twice: the carrier may ask again for what it was told, and is told the same leg while it is open, and never to
+ring it again afterwards.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from redis.exceptions import RedisError
+from uuid_utils.compat import uuid7
+
+from accounts.models import Account, Trunk
+from campaigns.models import Outcome
+from dialer import channels, reconciliation
+from dialer.channels import LeaseRequest, Scope
+from dialer.models import CallAttempt, Transfer
+
+log = structlog.get_logger(__name__)
+
+# How a leg ends, in the carriers' words and in ours. Any other word of theirs is a failure.
+OUTCOMES = {
+    "completed": Outcome.COMPLETED,
+    "answered": Outcome.COMPLETED,
+    "busy": Outcome.BUSY,
+    "no-answer": Outcome.NO_ANSWER,
+    "failed": Outcome.FAILED,
+    "canceled": Outcome.CANCELED,
+}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What to do with a leg. may_ring: the carrier is told to ring the number; otherwise the leg's outcome counts."""
+
+    may_ring: bool
+    outcome: str = ""
+
+
+NO_CHANNEL = Begun(may_ring=False)
+
+
+def begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
+    """Take a channel for a leg and note it. NO_CHANNEL where none is free, or the call has ended.
+
+    Args:
+        attempt: with its account and trunk loaded.
+    """
+    if known := Transfer.objects.filter(attempt=attempt, place=place).first():
+        return Begun(may_ring=known.ended_at is None, outcome=known.outcome)
+    try:
+        return _begin(attempt, place, number, now)
+    except channels.LeasesLost as lost:
+        log.warning("leases_rebuilt", because=str(lost))
+        reconciliation.rebuild()
+        return _begin(attempt, place, number, now)
+    except RedisError as error:
+        log.warning("transfer_without_channel", attempt=attempt.pk.hex, error=str(error))
+        return NO_CHANNEL
+
+
+def _begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
+    request = LeaseRequest(uuid7(), scopes_of(attempt.account, attempt.trunk))
+    with transaction.atomic():
+        channels.hold_shared()
+        up = CallAttempt.objects.select_for_update().filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED)
+        if not up.exists() or not channels.lease([request]).holders:
+            log.info("transfer_without_channel", attempt=attempt.pk.hex)
+            return NO_CHANNEL
+        Transfer.objects.create(pk=request.holder, attempt=attempt, place=place, number=number, started_at=now)
+    return Begun(may_ring=True)
+
+
+def scopes_of(account: Account, trunk: Trunk) -> tuple[Scope, ...]:
+    """Return what a leg counts against. The caller ID's own cap is of campaigns' calls."""
+    return channels.account_scope(account), Scope("trunk", trunk.pk, trunk.channels or channels.NO_CAP)
+
+
+def end(attempt: CallAttempt, place: str, outcome: str, talk_seconds: int | None, now: datetime) -> None:
+    """End a leg as the carrier says. What it says of one that has ended changes nothing."""
+    ended = OUTCOMES.get(outcome, Outcome.FAILED)
+    talked = talk_seconds if ended == Outcome.COMPLETED else None
+    with transaction.atomic():
+        still_open = Transfer.objects.select_for_update().filter(attempt=attempt, place=place, ended_at=None)
+        closed = list(still_open.values_list("pk", flat=True))
+        still_open.update(ended_at=now, outcome=ended, talk_seconds=talked)
+        transaction.on_commit(lambda: _release([(pk, attempt.account_id, attempt.trunk_id) for pk in closed]))
+
+
+def end_with(attempts: Iterable[CallAttempt], now: datetime) -> None:
+    """End the legs that are open when their calls end: nobody has told of them. Within the caller's transaction."""
+    still_open = Transfer.objects.filter(attempt__in=list(attempts), ended_at=None)
+    closed = list(still_open.values_list("pk", "attempt__account_id", "attempt__trunk_id"))
+    if closed:
+        legs = Transfer.objects.filter(pk__in=[pk for pk, _, _ in closed], ended_at=None)
+        legs.update(ended_at=now, outcome=Outcome.CANCELED)
+        transaction.on_commit(lambda: _release(closed))
+
+
+def _release(legs: Iterable[tuple[UUID, int, int]]) -> None:
+    channels.release(
+        (pk, channels.keys_of_transfer(account_id=account_id, trunk_id=trunk_id)) for pk, account_id, trunk_id in legs
+    )
