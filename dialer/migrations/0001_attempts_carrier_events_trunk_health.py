@@ -67,23 +67,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Transfer',
-            fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('place', models.CharField(help_text='In the flow.', max_length=400)),
-                ('number', models.CharField(max_length=16)),
-                ('started_at', models.DateTimeField(help_text='When the carrier was told to ring it.')),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, choices=[('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], max_length=16)),
-                ('talk_seconds', models.PositiveIntegerField(blank=True, null=True)),
-                ('attempt', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transfers', to='dialer.callattempt')),
-            ],
-            options={
-                'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['attempt'], name='transfer_open')],
-                'constraints': [models.UniqueConstraint(fields=('attempt', 'place'), name='transfer_rings_once_for_its_place'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('outcome', '')), models.Q(('ended_at__isnull', False), models.Q(('outcome', ''), _negated=True)), _connector='OR'), name='transfer_has_an_outcome_exactly_when_ended')],
-            },
-        ),
-        migrations.CreateModel(
             name='RouteHealth',
             fields=[
                 ('route', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='health', serialize=False, to='accounts.route')),
@@ -131,6 +114,23 @@ class Migration(migrations.Migration):
                 ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='campaigns.campaign')),
                 ('trunk', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='accounts.trunk')),
             ],
+        ),
+        migrations.CreateModel(
+            name='Transfer',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('place', models.CharField(help_text='In the flow.', max_length=400)),
+                ('number', models.CharField(max_length=16)),
+                ('started_at', models.DateTimeField(help_text='When the carrier was told to ring it.')),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('outcome', models.CharField(blank=True, choices=[('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], max_length=16)),
+                ('talk_seconds', models.PositiveIntegerField(blank=True, null=True)),
+                ('attempt', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transfers', to='dialer.callattempt')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('ended_at', None)), fields=['attempt'], name='transfer_open')],
+                'constraints': [models.UniqueConstraint(fields=('attempt', 'place'), name='transfer_rings_once_for_its_place'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('outcome', '')), models.Q(('ended_at__isnull', False), models.Q(('outcome', ''), _negated=True)), _connector='OR'), name='transfer_has_an_outcome_exactly_when_ended')],
+            },
         ),
         migrations.CreateModel(
             name='UsageChange',
