@@ -287,7 +287,8 @@ class RouteInline(AccountRows, _TabularInline):
 
     model = Route
     formset = RoutesForm
-    account_path = None
+    account_path = "caller_id__account"
+    server_verbs = frozenset({"view", "add", "change", "delete"})
     extra = 0
     fields = ("place", "trunk")
     verbose_name = "trunk in the order"
