@@ -35,6 +35,7 @@ class CarrierKind:
         connects: a call can be connected to another number.
         signs_requests: the carrier signs what it sends to this server, and its driver can check that.
         queues_calls: a call that it took may wait there before the phone rings, and can be withdrawn until then.
+        detects_machines: it can tell an answering machine from a person before the flow begins.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
         is_for_tests: known only where SIMULATED_CARRIER is set, and not offered in the admin.
     """
@@ -50,6 +51,7 @@ class CarrierKind:
     connects: bool = True
     signs_requests: bool = False
     queues_calls: bool = False
+    detects_machines: bool = False
     longest_custom_field: int | None = None
     is_for_tests: bool = False
 

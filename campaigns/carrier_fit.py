@@ -44,6 +44,9 @@ def _misfit_over(trunk: Trunk, campaign: Campaign, custom_field: str) -> Misfit 
         return Misfit(
             "url", "its flow connects calls to other numbers, which this caller_id can't", "give another flow"
         )
+    if campaign.machine_detection != Campaign.MachineDetection.OFF and not kind.detects_machines:
+        reason = "a carrier of this caller_id can't tell machines from people"
+        return Misfit("machine_detection", reason, "leave it out")
     if kind.longest_custom_field is not None and len(custom_field) > kind.longest_custom_field:
         takes = f"the carrier of this caller_id takes {kind.longest_custom_field}"
         return Misfit("custom_field", f"it has {len(custom_field):,} characters, and {takes}", "shorten it")
@@ -65,6 +68,9 @@ def obstacle(campaigns: "QuerySet[Campaign]", kind: CarrierKind) -> str:
         for flow in Flow.objects.filter(pk__in=still_open.order_by().values("flow")):
             if flow_interpreter.connects(flow.document):
                 return f"the flow {flow} of an open campaign connects calls, which {kind.label} can't"
+    detecting = still_open.exclude(machine_detection=Campaign.MachineDetection.OFF)
+    if not kind.detects_machines and (detects := detecting.first()):
+        return f"the campaign {detects} tells machines from people, which {kind.label} can't"
     if kind.longest_custom_field is not None:
         too_long = CustomField.objects.alias(length=Length("value")).filter(length__gt=kind.longest_custom_field)
         if passes := still_open.filter(custom_field__in=too_long).first():

@@ -108,6 +108,11 @@ def start(document: Mapping[str, Any]) -> list[Action]:
     return _run(document, _At((), document["steps"], 0))
 
 
+def message(document: Mapping[str, Any]) -> list[Action]:
+    """Return what an answering machine hears: what the flow has for machines. Without it, the call ends."""
+    return _run(document, _At((), document.get("machine", []), 0))
+
+
 def pressed(document: Mapping[str, Any], place: Place, keys: str) -> list[Action]:
     """Return what happens once these keys were pressed at a place; "" for none. Raises NoSuchPlace."""
     at = _find(document, place.path)

@@ -58,6 +58,7 @@ def create(
     with transaction.atomic():
         campaign = draft(account, now=now, **columns)
         _check_text(campaign)
+        _check_message(campaign)
         carrier_fit.require(campaign, custom_field)
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
@@ -106,6 +107,7 @@ def change(
         what = _assign(campaign, columns)
         _set_end(campaign, now)
         _check_text(campaign)
+        _check_message(campaign)
         campaign.save()
         if custom_field is not None:
             _set_custom_field(campaign, custom_field)
@@ -382,6 +384,15 @@ def _set_custom_field(campaign: Campaign, value: str) -> None:
     CustomField.objects.filter(campaign=campaign).delete()
     if value:
         CustomField.objects.create(campaign=campaign, value=value)
+
+
+def _check_message(campaign: Campaign) -> None:
+    """Refuse to leave a message that the flow does not have."""
+    leaves = campaign.machine_detection == Campaign.MachineDetection.LEAVE_MESSAGE
+    if leaves and campaign.flow and "machine" not in campaign.flow.document:
+        raise InvalidRequest(
+            "'machine_detection': the flow has nothing for machines: add machine to its document, or give hang-up"
+        )
 
 
 def _check_text(campaign: Campaign) -> None:

@@ -128,7 +128,7 @@ def document(campaign: Campaign, variables: Mapping[str, str] | None = None) -> 
     """
     say = {"say": fill(campaign.text, variables or {})}
     if campaign.flow_type == Campaign.FlowType.GREETING:
-        return {"steps": [say]}
+        return {"steps": [say], "machine": [say]}
     hang_up = [{"hangup": True}]
     gather = {
         "prompt": [say],
@@ -137,4 +137,4 @@ def document(campaign: Campaign, variables: Mapping[str, str] | None = None) -> 
         "branches": dict.fromkeys(KEYS, hang_up),
         "otherwise": hang_up,
     }
-    return {"steps": [{"gather": gather}]}
+    return {"steps": [{"gather": gather}], "machine": [say]}

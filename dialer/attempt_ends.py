@@ -92,6 +92,7 @@ def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
             "answered_at": answered_at or attempt.answered_at,
             "duration_seconds": event.duration_seconds,
             "digits": event.digits or attempt.digits,
+            "answered_by": event.answered_by or attempt.answered_by,
             "recording_url": event.recording_url,
             "carrier_ref": event.carrier_ref or attempt.carrier_ref,
             "ref_is_guess": event.is_guess if event.carrier_ref else attempt.ref_is_guess,

@@ -41,7 +41,17 @@ from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.caller_id_health import RefusedCall
 from dialer.carriers import carrier_of
-from dialer.carriers.base import Accepted, Ambiguous, CallRequest, RawEvent, Refused, Reply, TooLate, Unavailable
+from dialer.carriers.base import (
+    Accepted,
+    Ambiguous,
+    CallRequest,
+    Detection,
+    RawEvent,
+    Refused,
+    Reply,
+    TooLate,
+    Unavailable,
+)
 from dialer.models import CallAttempt
 from dialer.number_gate import Ring
 
@@ -260,7 +270,16 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
         ring_timeout=_ring_timeout(campaign),
         max_seconds=settings.MAX_CALL_SECONDS,
         ask_before=ask_before,
+        detection=_DETECTION[campaign.machine_detection],
     )
+
+
+_DETECTION: Mapping[str, Detection] = {
+    Campaign.MachineDetection.OFF: Detection.NONE,
+    Campaign.MachineDetection.HANG_UP: Detection.MACHINE,
+    Campaign.MachineDetection.LEAVE_MESSAGE: Detection.END_OF_GREETING,
+    Campaign.MachineDetection.AS_A_PERSON: Detection.MACHINE,
+}
 
 
 def _ring_timeout(campaign: Campaign) -> int:

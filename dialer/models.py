@@ -30,6 +30,11 @@ class CallAttempt(models.Model):
         REFUSAL = "refusal", "refusal: no more calls about this"
         OPT_OUT = "opt-out", "opt-out: no more calls"
 
+    class AnsweredBy(models.TextChoices):
+        HUMAN = "human", "human"
+        MACHINE = "machine", "machine"
+        UNKNOWN = "unknown", "unknown"
+
     UNFINISHED: ClassVar = (Status.CLAIMED, Status.PLACING, Status.IN_PROGRESS, Status.UNKNOWN)
 
     # Ordered by time, so that the newest rows share their pages of the index.
@@ -81,6 +86,14 @@ class CallAttempt(models.Model):
     answered_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="The conversation, in seconds.")
+    answered_by = models.CharField(
+        max_length=8,
+        choices=AnsweredBy,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="By the carrier, where it tells machines from people.",
+    )
     digits = models.CharField(max_length=255, blank=True, help_text="The keys that the callee pressed.")
     recording_url = models.CharField(max_length=2048, blank=True)
     wish = models.CharField(

@@ -74,6 +74,7 @@ def _together(news: Sequence[tuple[UUID, Event]]) -> dict[UUID, Event]:
         together[attempt_id] = replace(
             event if event.answered_at and not first.answered_at else first,
             rang_at=first.rang_at or event.rang_at,
+            answered_by=first.answered_by or event.answered_by,
             carrier_ref=first.carrier_ref or event.carrier_ref,
         )
     return together
@@ -255,7 +256,7 @@ def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
 # moments and texts that are not read here.
 _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
-    *("status", "digits", "rang_at", "withdrawn_at"),
+    *("status", "digits", "answered_by", "rang_at", "withdrawn_at"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
     "call__rule",
     "call__number",  # for the receivers of the signals, so that they need no query of their own
@@ -287,12 +288,14 @@ def _mark_up(
                     WHEN news.answered_at BETWEEN attempt.placing_at AND news.received_at THEN news.answered_at
                     WHEN news.answered_at IS NOT NULL THEN greatest(attempt.placing_at, news.received_at) END),
                 digits = coalesce(nullif(news.digits, ''), attempt.digits),
+                answered_by = coalesce(nullif(news.answered_by, ''), attempt.answered_by),
                 carrier_ref = CASE WHEN news.carrier_ref <> '' AND (attempt.carrier_ref = '' OR attempt.ref_is_guess)
                     THEN news.carrier_ref ELSE attempt.carrier_ref END,
                 ref_is_guess = attempt.ref_is_guess AND news.carrier_ref = ''
             FROM unnest(
-                %s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[]
-            ) AS news(id, rang_at, answered_at, received_at, carrier_ref, digits)
+                %s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[],
+                %s::text[]
+            ) AS news(id, rang_at, answered_at, received_at, carrier_ref, digits, answered_by)
             WHERE attempt.id = news.id AND attempt.status = 'in-progress'
             """,
             [
@@ -303,6 +306,7 @@ def _mark_up(
                 [event.received_at or now for event in up.values()],
                 ["" if pk in repeated else event.carrier_ref for pk, event in up.items()],
                 [keys.get(pk, "") for pk in up],
+                [event.answered_by for event in up.values()],
             ],
         )
 

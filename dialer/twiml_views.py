@@ -14,12 +14,12 @@ from django.views.decorators.http import require_POST
 
 from campaigns import flow_interpreter, spoken_text
 from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace, OptOut
-from campaigns.models import Call, Outcome
+from campaigns.models import Call, Campaign, Outcome
 from core import clocks, signed_addresses
 from core.encryption import UnreadableSecret
 from dialer import carrier_accounts, carriers, inbox, links, number_gate, opt_outs, transfers, twiml_documents, views
 from dialer.carriers.http_carrier import whole_seconds
-from dialer.carriers.twiml import TwimlCarrier
+from dialer.carriers.twiml import TwimlCarrier, answered_by
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,9 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     if pressed := _keys(request.POST.get("Digits", "")):
         keys = (keys + pressed)[:MOST_KEYS]
         news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "Keys": keys}
+        inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
+    if heard := answered_by(request.POST.get("AnsweredBy")):
+        news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "AnsweredBy": heard}
         inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
     actions = _actions(attempt, request, pressed)
     if any(isinstance(action, OptOut) for action in actions):
@@ -93,7 +96,7 @@ def _after(
 ) -> list[Action]:
     """Return what the flow does after the place in the address. Raises NoSuchPlace."""
     if not (written := request.GET.get("place", "")):
-        return flow_interpreter.start(document)
+        return _first(document, attempt.campaign, answered_by(request.POST.get("AnsweredBy")))
     place = flow_interpreter.parse_place(written)
     if not flow_interpreter.connects_at(document, place):
         return flow_interpreter.pressed(document, place, pressed)
@@ -101,6 +104,17 @@ def _after(
     transfers.end(attempt, written, outcome, whole_seconds(request.POST.get("DialCallDuration")), now)
     was_taken = transfers.OUTCOMES.get(outcome) == Outcome.COMPLETED
     return flow_interpreter.connected(document, place, was_taken=was_taken)
+
+
+def _first(document: Mapping[str, Any], campaign: Campaign, heard: str) -> list[Action]:
+    """Return what happens when the call is answered, by a person as far as is known."""
+    if heard == CallAttempt.AnsweredBy.MACHINE:
+        match campaign.machine_detection:
+            case Campaign.MachineDetection.HANG_UP:
+                return [HangUp()]
+            case Campaign.MachineDetection.LEAVE_MESSAGE:
+                return flow_interpreter.message(document)
+    return flow_interpreter.start(document)
 
 
 def _document(call: Call) -> Mapping[str, Any]:

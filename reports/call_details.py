@@ -24,3 +24,9 @@ def at_the_carrier(campaign_ids: Collection[UUID]) -> dict[UUID, int]:
     offered = set(CallAttempt.UNFINISHED) - {CallAttempt.Status.CLAIMED}
     attempts = CallAttempt.objects.filter(campaign__in=campaign_ids, status__in=offered)
     return dict(attempts.values_list("campaign_id").annotate(Count("id")))
+
+
+def answered_by_machines(campaign_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Count the attempts of each campaign that a machine answered; no key means none."""
+    attempts = CallAttempt.objects.filter(campaign__in=campaign_ids, answered_by=CallAttempt.AnsweredBy.MACHINE)
+    return dict(attempts.values_list("campaign_id").annotate(Count("id")))

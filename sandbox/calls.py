@@ -28,6 +28,7 @@ class TwilioOptions:
 
     token: str
     events: frozenset[str]
+    detects_machines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

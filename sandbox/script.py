@@ -8,6 +8,7 @@ from sandbox.phone_numbers import to_e164
 from sandbox.validation import ScriptError, a_list, a_number, an_integer, an_object, one_of, shown
 
 OUTCOMES = ("completed", "busy", "no-answer", "failed")
+ANSWERERS = ("person", "machine")
 KEYS = frozenset("0123456789*#")
 
 NO_ANSWER_RING_SECONDS = 15.0  # when the request names no TimeOut
@@ -32,6 +33,7 @@ class Entry:
     talk: float | None
     digits: str | None
     transfer: str
+    is_machine: bool
     weight: float
 
 
@@ -40,7 +42,8 @@ class CallPlan:
     """How one call will go, decided when it is placed.
 
     Seconds are before the time scale. talk None: as long as the flow takes. digits None: valid keys, drawn from
-    digits_seed. transfer: how calls to other numbers end that the flow makes.
+    digits_seed. transfer: how calls to other numbers end that the flow makes. is_machine: an answering
+    machine answers.
     """
 
     outcome: str
@@ -49,6 +52,7 @@ class CallPlan:
     digits: str | None
     digits_seed: str
     transfer: str = "completed"
+    is_machine: bool = False
 
 
 class Script:
@@ -92,7 +96,7 @@ class Script:
         elif ring_timeout is not None and ring > ring_timeout:
             outcome, ring = "no-answer", ring_timeout
         seed = f"{self._seed}:{number}:{nth}:digits"
-        return CallPlan(outcome, ring, entry.talk, entry.digits, seed, entry.transfer)
+        return CallPlan(outcome, ring, entry.talk, entry.digits, seed, entry.transfer, entry.is_machine)
 
 
 def _usual_ring(outcome: str, ring_timeout: float | None, chance: random.Random) -> float:
@@ -137,7 +141,7 @@ def _parse_entries(where: str, document: object, *, weighted: bool) -> list[Entr
 
 
 def _parse_entry(where: str, document: object, weighted: bool) -> Entry:
-    names = ("outcome", "ring", "talk", "digits", "transfer", *(("weight",) if weighted else ()))
+    names = ("outcome", "ring", "talk", "digits", "transfer", "answers", *(("weight",) if weighted else ()))
     settings = an_object(where, document, names)
     return Entry(
         outcome=one_of(f"{where}.outcome", settings.get("outcome"), OUTCOMES),
@@ -145,6 +149,7 @@ def _parse_entry(where: str, document: object, weighted: bool) -> Entry:
         talk=a_number(f"{where}.talk", settings["talk"]) if "talk" in settings else None,
         digits=_parse_digits(f"{where}.digits", settings["digits"]) if "digits" in settings else None,
         transfer=one_of(f"{where}.transfer", settings.get("transfer", "completed"), OUTCOMES),
+        is_machine=one_of(f"{where}.answers", settings.get("answers", "person"), ANSWERERS) == "machine",
         weight=a_number(f"{where}.weight", settings.get("weight", 1), above=0),
     )
 

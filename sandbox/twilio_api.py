@@ -171,7 +171,9 @@ def parse_create(account_sid: str, token: str, form: Form) -> CallRequest:
         status_callback=fields.get("StatusCallback"),
         time_limit=_whole_number(fields.get("TimeLimit"), "TimeLimit", MAX_TIME_LIMIT_SECONDS),
         ring_timeout=_whole_number(fields.get("Timeout"), "Timeout", MAX_RING_SECONDS) or RING_SECONDS,
-        twilio=TwilioOptions(token, events or frozenset({"completed"})),
+        twilio=TwilioOptions(
+            token, events or frozenset({"completed"}), fields.get("MachineDetection") in {"Enable", "DetectMessageEnd"}
+        ),
     )
 
 

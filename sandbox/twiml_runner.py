@@ -39,6 +39,8 @@ class TwimlRunner:
         callee = Callee(call.plan.digits, call.plan.digits_seed, call.plan.transfer)
         url: str | None = call.request.url
         fields: dict[str, str] = {}
+        if call.request.twilio and call.request.twilio.detects_machines:
+            fields["AnsweredBy"] = "machine_start" if call.plan.is_machine else "human"
         for _ in range(MOST_DOCUMENTS):
             if url is None:
                 return

@@ -53,6 +53,9 @@ class CallDetailSerializer(ResponseSerializer):
     end_time = Moment(source="ended_at", allow_null=True)
     caller_id = Text()
     direction = Text()
+    answered_by = Text(
+        "human, machine or unknown, where the campaign asks for it. Not of Exotel's API.", required=False
+    )
     transfers = TransferSerializer(
         many=True, required=False, help_text="Calls to other numbers that the flow made. Not of Exotel's API."
     )

@@ -18,14 +18,21 @@ class Related:
 
     progress: Mapping[UUID, Progress]
     at_the_carrier: Mapping[UUID, int]
+    by_machine: Mapping[UUID, int] = field(default_factory=dict)
     numbers: Mapping[UUID, Sequence[str]] = field(default_factory=dict)
 
 
 def load(campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]] | None = None) -> Related:
-    """Load it with two queries, however many campaigns there are, and one for custom fields that are not loaded yet."""
+    """Load it with two queries, however many campaigns there are, and one for custom fields that are not loaded yet.
+
+    One more where campaigns tell machines from people.
+    """
     prefetch_related_objects(campaigns, "custom_field")
     keys = [campaign.pk for campaign in campaigns]
-    return Related(progress.of(keys), call_details.at_the_carrier(keys), numbers or {})
+    off = Campaign.MachineDetection.OFF
+    detecting = [campaign.pk for campaign in campaigns if campaign.machine_detection != off]
+    by_machine = call_details.answered_by_machines(detecting) if detecting else {}
+    return Related(progress.of(keys), call_details.at_the_carrier(keys), by_machine, numbers or {})
 
 
 def numbers_of(campaign: Campaign) -> dict[UUID, list[str]]:

@@ -22,6 +22,8 @@ from core.ids import wire_id
 CLOCK_SKEW = timedelta(minutes=5)
 FURTHEST = timedelta(days=365)
 CALLBACKS = ("call_status_callback", "call_schedule_callback", "status_callback")
+# Fields that Exotel's API does not have.
+OUR_OWN = ("ring_timeout", "machine_detection", "rules")
 CONTENT = ("url", "flow_type", "read_via_text", "repeat_menu_attempts")
 
 
@@ -115,6 +117,11 @@ class CampaignRequestSerializer(ObjectSerializer):
     status_callback = callback_field()
     mode = WordField([Campaign.Mode.AUTO.value, Campaign.Mode.CUSTOM.value], required=False)
     throttle = CountField(required=False)
+    machine_detection = WordField(
+        Campaign.MachineDetection.values,
+        required=False,
+        help_text="Whether the carrier tells machines from people, and what a machine gets. Not of Exotel's API.",
+    )
     ring_timeout = CountField(
         min_value=SHORTEST_RING,
         max_value=LONGEST_RING,
@@ -149,7 +156,7 @@ class CampaignRequestSerializer(ObjectSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         columns = {
             name: attrs[name]
-            for name in ("name", "call_duplicate_numbers", "custom_field", "ring_timeout", "rules", *CALLBACKS)
+            for name in ("name", "call_duplicate_numbers", "custom_field", *OUR_OWN, *CALLBACKS)
             if name in attrs
         }
         columns |= attrs.get("retries", {}) | attrs.get("schedule", {}) | self._throttle(attrs)

@@ -85,6 +85,8 @@ class CampaignSerializer(ResponseSerializer):
     read_via_text = Text("Instead of url.", source="text", required=False)
     repeat_menu_attempts = Count("As given.", required=False)
     throttle = Count("Calls a minute.", required=False)
+    machine_detection = Text("Where it is not off. Not of Exotel's API.", required=False)
+    answered_by_machine = Count("Attempts, where machines are told from people. Not of Exotel's API.", required=False)
     ring_timeout = Count("Seconds, as given. Not of Exotel's API.", required=False)
     custom_field = Text(required=False)
     rules = serializers.ListField(
@@ -109,6 +111,12 @@ class CampaignSerializer(ResponseSerializer):
 
     def get_from(self, campaign: Campaign) -> Sequence[str] | None:
         return _related(self).numbers.get(campaign.pk)
+
+    def get_machine_detection(self, campaign: Campaign) -> str | None:
+        return campaign.machine_detection if _detects(campaign) else None
+
+    def get_answered_by_machine(self, campaign: Campaign) -> int | None:
+        return _related(self).by_machine.get(campaign.pk, 0) if _detects(campaign) else None
 
     def get_lists(self, campaign: Campaign) -> list[Any] | None:
         return campaign.list_ids or None
@@ -135,6 +143,10 @@ class SummarySerializer(ResponseSerializer):
         related = _related(self)
         counts = stats.summary(related.progress[instance.pk], related.at_the_carrier.get(instance.pk, 0))
         return super().to_representation(SimpleNamespace(campaign=instance, **counts))
+
+
+def _detects(campaign: Campaign) -> bool:
+    return campaign.machine_detection != Campaign.MachineDetection.OFF
 
 
 def _related(serializer: ResponseSerializer) -> Related:

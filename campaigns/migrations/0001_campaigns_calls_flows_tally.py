@@ -117,6 +117,7 @@ class Migration(migrations.Migration):
                 ('mode', models.CharField(choices=[('auto', "auto: a fair share of the account's channels and starts"), ('custom', 'custom: at most so many starts a minute')], default='auto', max_length=8)),
                 ('throttle', models.PositiveIntegerField(blank=True, help_text='Call starts a minute, with mode custom.', null=True)),
                 ('ring_timeout', models.PositiveSmallIntegerField(blank=True, help_text='Seconds for which a phone rings; empty: as the account says.', null=True, validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(120)])),
+                ('machine_detection', models.CharField(choices=[('off', 'off: nobody listens for machines'), ('hang-up', 'hang up on a machine'), ('leave-message', 'leave a message: what the flow has for machines, or the text'), ('as-a-person', 'treat a machine as a person, and note it')], db_default='off', default='off', max_length=16)),
                 ('send_at', models.DateTimeField()),
                 ('end_at', models.DateTimeField(blank=True, help_text='As asked for; empty: 30 days after the start.', null=True)),
                 ('expires_at', models.DateTimeField(help_text='No attempt starts from this moment on.')),

@@ -49,6 +49,12 @@ class Campaign(models.Model):
         IVR = "ivr", "ivr: read the text and wait for a key"
         GREETING = "greeting", "greeting: read the text"
 
+    class MachineDetection(models.TextChoices):
+        OFF = "off", "off: nobody listens for machines"
+        HANG_UP = "hang-up", "hang up on a machine"
+        LEAVE_MESSAGE = "leave-message", "leave a message: what the flow has for machines, or the text"
+        AS_A_PERSON = "as-a-person", "treat a machine as a person, and note it"
+
     OPEN: ClassVar = (Status.CREATED, Status.IN_PROGRESS, Status.PAUSED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -106,6 +112,10 @@ class Campaign(models.Model):
         help_text="Rule sets of the account that an operator took away from this campaign.",
     )
     waived_because = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+
+    machine_detection = models.CharField(
+        max_length=16, choices=MachineDetection, default=MachineDetection.OFF, db_default=MachineDetection.OFF.value
+    )
 
     send_at = models.DateTimeField()
     end_at = models.DateTimeField(null=True, blank=True, help_text="As asked for; empty: 30 days after the start.")

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -45,6 +46,14 @@ class Received:
     body: bytes
 
 
+class Detection(StrEnum):
+    """What a carrier listens for when a call is answered. Only where its kind `detects_machines`."""
+
+    NONE = ""
+    MACHINE = "machine"
+    END_OF_GREETING = "end-of-greeting"
+
+
 @dataclass(frozen=True)
 class CallRequest:
     """One call to place.
@@ -57,6 +66,7 @@ class CallRequest:
         ring_timeout, max_seconds: in seconds; how long the phone may ring, and how long the conversation may be.
         ask_before: a driver that has not sent the request by then must not send it any more and returns TooLate.
             Recovery relies on this when it looks for lost attempts, and so do the calling hours.
+        detection: END_OF_GREETING: of a machine, the flow is asked for when its greeting is over.
     """
 
     attempt_id: UUID
@@ -69,6 +79,7 @@ class CallRequest:
     ring_timeout: int
     max_seconds: int
     ask_before: datetime
+    detection: Detection = Detection.NONE
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,7 @@ class Event:
         started_at, answered_at, ended_at: by the carrier's clock: when the carrier began the call; when a person picked
             up (None where nobody did, or the carrier did not say); when it ended.
         received_at: by ours, when the news came; None: now. The inbox sets it.
+        answered_by: human, machine or unknown, where the carrier was asked to tell; "" where this does not say.
         rang_at: when the phone began to ring, by news of that alone.
         was_withdrawn: it was canceled before anybody answered, perhaps before the phone rang.
         names_number: of a failed call: this number is at fault, so that the call has failed for good.
@@ -147,6 +159,7 @@ class Event:
     digits: str = ""
     recording_url: str = ""
     reason: str = ""
+    answered_by: str = ""
     rang_at: datetime | None = None
     was_withdrawn: bool = False
     names_number: bool = False

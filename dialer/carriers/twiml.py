@@ -29,6 +29,7 @@ from dialer.carriers.base import (
     AnothersCall,
     CallRequest,
     CantTell,
+    Detection,
     Event,
     LookUp,
     NoSuchCall,
@@ -55,6 +56,7 @@ NOT_ENDED = {"queued", "initiated", "ringing", "in-progress"}
 # Nothing was done: too many requests, an overloaded carrier, or a problem of our account there.
 UNAVAILABLE = {401, 402, 407, 408, 429, 503}
 TOO_MANY = {429, 503}
+DETECTION = {Detection.MACHINE: "Enable", Detection.END_OF_GREETING: "DetectMessageEnd"}
 # How far the carrier's clock and ours may be apart, when looking for a call by its date. Generous: a call that is not
 # found is dialled again, and the calls of other attempts are told apart by their ids.
 CLOCK_SKEW = timedelta(minutes=10)
@@ -130,6 +132,7 @@ class TwimlCarrier(HttpCarrier):
             answered_at=at if status == "in-progress" else event.answered_at,
             rang_at=(at or clocks.last_known_now()) if status == "ringing" else None,
             digits=str(payload.get("Keys") or "")[:255],
+            answered_by=answered_by(payload.get("AnsweredBy")),
         )
 
     async def connect_call(self, request: CallRequest) -> Reply:
@@ -155,6 +158,8 @@ class TwimlCarrier(HttpCarrier):
             ("Timeout", str(request.ring_timeout)),
             ("TimeLimit", str(request.max_seconds)),
         ]
+        if request.detection:
+            fields.append(("MachineDetection", DETECTION[request.detection]))
         if not self.preset.takes_json:
             return {"data": [*fields, *(("StatusCallbackEvent", event) for event in EVENTS)]}
         methods = {"UrlMethod": "POST", "StatusCallbackMethod": "POST"}
@@ -192,8 +197,19 @@ class TwimlCarrier(HttpCarrier):
         return f"{self._calls}/{quote(carrier_ref, safe='')}{self.preset.suffix}"
 
 
+def _kind(name: str, label: str, *, queues_calls: bool) -> CarrierKind:
+    return CarrierKind(
+        name,
+        label,
+        flow_format=FlowFormat.TWIML,
+        signs_requests=True,
+        queues_calls=queues_calls,
+        detects_machines=True,
+    )
+
+
 class TwilioCarrier(TwimlCarrier):
-    kind = CarrierKind("twilio", "Twilio", flow_format=FlowFormat.TWIML, signs_requests=True, queues_calls=True)
+    kind = _kind("twilio", "Twilio", queues_calls=True)
     preset = Preset("/2010-04-01/Accounts/{account_sid}/Calls", signatures.is_twilios)
 
     @classmethod
@@ -203,14 +219,14 @@ class TwilioCarrier(TwimlCarrier):
 
 
 class SignalWireCarrier(TwimlCarrier):
-    kind = CarrierKind("signalwire", "SignalWire", flow_format=FlowFormat.TWIML, signs_requests=True, queues_calls=True)
+    kind = _kind("signalwire", "SignalWire", queues_calls=True)
     preset = Preset("/api/laml/2010-04-01/Accounts/{account_sid}/Calls", signatures.is_signalwires)
 
 
 class TelnyxCarrier(TwimlCarrier):
     """The API key is the id of a TeXML application, the token an API key, and the signing key the public key."""
 
-    kind = CarrierKind("telnyx", "Telnyx", flow_format=FlowFormat.TWIML, signs_requests=True)
+    kind = _kind("telnyx", "Telnyx", queues_calls=False)
     preset = Preset(
         "/v2/texml/Accounts/{account_sid}/Calls",
         signatures.is_telnyxs,
@@ -224,6 +240,14 @@ class TelnyxCarrier(TwimlCarrier):
         no_such_call=10005,
         page=("page[size]", 250),
     )
+
+
+def answered_by(told: Any) -> str:
+    """Return who answered, in our words, for `machine_start`, `machine_end_beep`, `fax`, `human`, `not_sure` …"""
+    word = str(told or "").strip().lower()
+    if word.startswith("machine") or word == "fax":
+        return "machine"
+    return {"": "", "human": "human"}.get(word, "unknown")
 
 
 def _one(response: Response, placed: Placed) -> LookUp:

@@ -101,6 +101,7 @@ class Migration(migrations.Migration):
                 ('answered_at', models.DateTimeField(blank=True, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('duration_seconds', models.PositiveIntegerField(blank=True, help_text='The conversation, in seconds.', null=True)),
+                ('answered_by', models.CharField(blank=True, choices=[('human', 'human'), ('machine', 'machine'), ('unknown', 'unknown')], db_default='', default='', help_text='By the carrier, where it tells machines from people.', max_length=8)),
                 ('digits', models.CharField(blank=True, help_text='The keys that the callee pressed.', max_length=255)),
                 ('recording_url', models.CharField(blank=True, max_length=2048)),
                 ('wish', models.CharField(blank=True, choices=[('refusal', 'refusal: no more calls about this'), ('opt-out', 'opt-out: no more calls')], db_default='', default='', help_text='What the callee asked for about further calls.', max_length=8)),

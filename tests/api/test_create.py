@@ -10,7 +10,7 @@ from contacts import numbers
 from core.errors import InvalidRequest
 from tests.api.client import CALLER_ID, FLOW_URL, NUMBERS, campaign, stored
 from tests.conftest import START
-from tests.factories import CallerIdFactory
+from tests.factories import CallAttemptFactory, CallerIdFactory, TrunkFactory
 
 
 def numbers_stored() -> list[str]:
@@ -52,6 +52,26 @@ def test_a_campaign_may_say_how_long_a_phone_rings(api):
 @pytest.mark.parametrize("seconds", [4, 121, "soon"])
 def test_a_ring_time_that_no_carrier_takes_is_refused(api, seconds):
     assert api.post("/campaigns", campaign(ring_timeout=seconds)).is_refused(400, "ring_timeout")
+    assert stored() == (0, 0)
+
+
+def test_a_campaign_may_tell_machines_from_people(api, account):
+    trunk = TrunkFactory(carrier="twilio", base_url="https://a", account_sid="AC1", api_key="AC1")
+    CallerIdFactory(account=account, number="+914440000000", trunk=trunk)
+    body = campaign(caller_id="+914440000000", machine_detection="Hang-Up")
+    made = api.post("/campaigns", body).data
+    assert (made["machine_detection"], made["answered_by_machine"]) == ("hang-up", 0)
+    call = Call.objects.first()
+    CallAttemptFactory(call=call, busy=True, answered_by="machine")
+    assert api.get(f"/campaigns/{made['id']}").data["answered_by_machine"] == 1
+    assert api.get(f"/campaigns/{made['id']}/call-details").records[0]["answered_by"] == "machine"
+    plain = api.post("/campaigns", campaign()).data
+    assert not {"machine_detection", "answered_by_machine"} & plain.keys()
+
+
+def test_machines_are_refused_over_a_carrier_that_hears_none(api):
+    assert api.post("/campaigns", campaign(machine_detection="hang-up")).is_refused(400, "machine_detection")
+    assert api.post("/campaigns", campaign(machine_detection="shout")).is_refused(400, "machine_detection")
     assert stored() == (0, 0)
 
 

@@ -93,6 +93,31 @@ def test_a_flow_that_connects_calls_is_refused_where_the_carrier_can_t(rig):
     assert "connects calls, which SIP trunk can't" in carrier_fit.obstacle(every, sip)
 
 
+def test_machines_are_told_from_people_where_the_carrier_can(rig, over_exotel):
+    with pytest.raises(InvalidRequest, match="'machine_detection': a carrier of this caller_id can't tell machines"):
+        rig.campaign(caller_id=over_exotel, machine_detection="hang-up")
+    twilio = TrunkFactory(carrier="twilio", base_url="https://a", account_sid="AC1", api_key="AC1")
+    line = CallerIdFactory(account=rig.account, trunk=twilio)
+    campaign = rig.campaign(caller_id=line, machine_detection="hang-up", **LATER)
+    obstacle = carrier_fit.obstacle(Campaign.objects.filter(pk=campaign.pk), over_exotel.trunk.kind)
+    assert obstacle == f"the campaign {campaign} tells machines from people, which Exotel (v1 connect) can't"
+
+
+def test_a_message_is_left_where_the_flow_has_one(rig):
+    twilio = TrunkFactory(carrier="twilio", base_url="https://a", account_sid="AC1", api_key="AC1")
+    line = CallerIdFactory(account=rig.account, trunk=twilio)
+    with pytest.raises(InvalidRequest, match="'machine_detection': the flow has nothing for machines"):
+        rig.campaign(caller_id=line, machine_detection="leave-message")
+    campaign = rig.campaign(caller_id=line, machine_detection="hang-up", **LATER)
+    with pytest.raises(InvalidRequest, match="nothing for machines"):
+        lifecycle.change(campaign, now=START, actor=ACTOR, machine_detection="leave-message")
+    rig.flow.document = rig.flow.document | {"machine": [{"say": "Call us back"}]}
+    rig.flow.save()
+    campaign = Campaign.objects.get()
+    assert lifecycle.change(campaign, now=START, actor=ACTOR, machine_detection="leave-message").pk
+    assert rig.campaign(caller_id=line, machine_detection="leave-message", **text()).pk
+
+
 @pytest.fixture
 def order(rig, over_exotel):
     """Put a trunk at Exotel behind the one of the rig's caller ID."""

@@ -15,6 +15,7 @@ from campaigns.flow_interpreter import (
     Say,
     connected,
     connects_at,
+    message,
     parse_place,
     pressed,
     start,
@@ -86,6 +87,13 @@ def test_a_text_may_have_a_language_and_a_voice():
         Say("Namaste", "hi-IN", "Polly.Aditi"),
         Ask((Say("Ek", "hi-IN"),), 1, 5, Place(("1",))),
     ]
+
+
+def test_a_machine_hears_what_the_flow_has_for_machines():
+    document = MENU | {"machine": [{"say": "Call us back"}, {"play": "https://client.example/beep.wav"}]}
+    validate_flow(document)
+    assert message(document) == [Say("Call us back"), BEEP, HangUp()]
+    assert message(MENU) == [HangUp()]
 
 
 def test_a_key_may_end_the_input():

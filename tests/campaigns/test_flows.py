@@ -65,6 +65,7 @@ KEY_OF_BRANCH = {"finish_key": "#", "branches": {"1#": [{"say": "a"}]}}
             {"steps": [{"gather": {"branches": {"1": [{"gather": KEY_OF_BRANCH}]}}}]},
             "flow.steps[0].gather.branches.1[0].gather",
         ),
+        ({"steps": [{"say": "a"}], "machine": [{"gather": {}}]}, "flow.machine[0]"),
         ({"steps": [{"play": "file:///etc/passwd"}]}, "flow.steps[0].play"),
     ],
 )

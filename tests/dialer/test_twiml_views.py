@@ -171,6 +171,52 @@ def test_a_flow_connects_nobody_to_a_number_that_the_account_must_not_call(rig, 
         assert phone.next(DialCallStatus="busy") == ["Say All busy", "Say Bye", "Hangup"]
 
 
+MACHINES = MENU | {"machine": [{"say": "Call us back"}, {"play": "https://client.example/a.wav"}]}
+
+
+@pytest.mark.parametrize(
+    ("policy", "told", "verbs", "answered_by"),
+    [
+        ("hang-up", "machine_start", ["Hangup"], "machine"),
+        ("hang-up", "fax", ["Hangup"], "machine"),
+        ("hang-up", "human", ["Say Hello", "Gather"], "human"),
+        ("hang-up", "unknown", ["Say Hello", "Gather"], "unknown"),
+        (
+            "leave-message",
+            "machine_end_beep",
+            ["Say Call us back", "Play https://client.example/a.wav", "Hangup"],
+            "machine",
+        ),
+        ("leave-message", "human", ["Say Hello", "Gather"], "human"),
+        ("as-a-person", "machine_start", ["Say Hello", "Gather"], "machine"),
+        ("off", None, ["Say Hello", "Gather"], ""),
+    ],
+)
+def test_a_machine_gets_what_the_campaign_says_and_who_answered_is_kept(rig, call, policy, told, verbs, answered_by):
+    phone = call(flow=FlowFactory(account=rig.account, document=MACHINES), machine_detection=policy)
+    assert phone.next(**({"AnsweredBy": told} if told else {})) == verbs
+    phone.tell("completed", CallDuration="9")
+    rig.settle()
+    assert (attempt().status, attempt().answered_by) == ("completed", answered_by)
+
+
+def test_a_text_is_the_message_for_a_machine(rig, call):
+    text = {"flow": None, "flow_url": "", "text": "Fees are due", "flow_type": "ivr", "repeat_menu_attempts": 2}
+    assert call(**text, machine_detection="leave-message").next(AnsweredBy="machine_end_other") == [
+        "Say Fees are due",
+        "Hangup",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked"), [("off", None), ("hang-up", "Enable"), ("leave-message", "DetectMessageEnd")]
+)
+def test_the_carrier_listens_for_machines_only_where_the_campaign_asks(rig, call, carrier_api, policy, asked):
+    call(flow=FlowFactory(account=rig.account, document=MACHINES), machine_detection=policy)
+    [form] = carrier_api.forms
+    assert form.get("MachineDetection") == ([asked] if asked else None)
+
+
 @pytest.fixture
 def served(rig, call):
     """A call whose flow connects it to one of two numbers."""
