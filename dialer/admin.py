@@ -4,21 +4,27 @@ from collections.abc import Iterable
 from datetime import UTC, tzinfo
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from accounts import carriers
+from accounts import audit, carriers
+from accounts.admin import TrunkAdmin
 from accounts.admin_kit import LargeTableAdmin, ReadOnlyAdmin, ReadOnlyInline
+from accounts.audited_pages import actor
+from accounts.models import Trunk
 from campaigns.admin import CallAdmin, CampaignAdmin, CampaignFilter, HistoryAdmin
 from campaigns.models import Call, Campaign
 from contacts.admin import NumberSearch
 from core import clocks, ids
 from core.admin_kit import NOTHING, ChoiceFilter, badge, link, pretty_json
-from dialer import diagnosis
+from dialer import diagnosis, trunk_check
 from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, Health, TrunkHealth
+
+# Trunks that one request checks: it may wait for each of their carriers.
+MOST_CHECKED = 3
 
 
 class AttemptParts:
@@ -56,7 +62,27 @@ class AttemptInline(AttemptParts, ReadOnlyInline):
 
 
 # The campaigns app, which must not import the dialer, has the pages of campaigns and calls. These add the diagnosis.
-admin.site.unregister((Campaign, Call))
+admin.site.unregister((Campaign, Call, Trunk))
+
+
+@admin.register(Trunk)
+class CheckedTrunkAdmin(TrunkAdmin):
+    """The page of trunks, with a button that checks them."""
+
+    actions = ("check_trunks",)
+
+    @admin.action(description="Check the selected trunks (rings nobody)", permissions=["change"])
+    def check_trunks(self, request: HttpRequest, queryset: QuerySet[Trunk]) -> None:
+        """Show what `manage.py check_trunk` says. Each step may wait for the carrier, so it takes a few trunks."""
+        if queryset.count() > MOST_CHECKED:
+            text = f"Select at most {MOST_CHECKED} trunks: the carrier is asked for each."
+            self.message_user(request, text, messages.ERROR)
+            return
+        for trunk in queryset:
+            for step in trunk_check.check(trunk):
+                level = messages.SUCCESS if step.is_good else messages.ERROR
+                self.message_user(request, f"{trunk}: {step.name}: {step.said}", level)
+            audit.record(actor(request), audit.Verb.RAN, trunk, what="check_trunk")
 
 
 @admin.register(Campaign)

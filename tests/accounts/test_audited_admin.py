@@ -68,6 +68,7 @@ ACTIONS: dict[str, Any] = {
     "archive_campaigns": lambda: CampaignFactory(completed=True),
     "delete_campaigns": CampaignFactory,
     "remove_numbers": DoNotCallFactory,
+    "check_trunks": TrunkFactory,
     **dict.fromkeys(("enable_tasks", "disable_tasks", "toggle_tasks", "delete_selected"), None),
 }
 # Runs a task of this server out of turn: it needs the broker, and is recorded like the actions beside it.

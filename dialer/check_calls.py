@@ -1,0 +1,133 @@
+"""A call of a person of ours, to see a trunk at work: dialed like any other, and followed to its end.
+
+It is a campaign of one number, so hours, lists, limits and every process are what real calls meet.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.audit import Actor
+from accounts.models import CallerId, Trunk
+from campaigns import flows, lifecycle
+from campaigns.models import Campaign
+from contacts import numbers
+from core import clocks
+from core.errors import InvalidRequest, WrongState
+from dialer import carrier_accounts
+from dialer.carriers.base import CantTell, Event, Placed
+from dialer.diagnosis.campaigns import of_campaign
+from dialer.models import CallAttempt
+from dialer.trunk_check import Step
+
+TEXT = "This is a test call of your own server. Press any key to end it."
+# How long to wait for a dialer, and for news of a call after each other, in seconds.
+DISPATCHED_WITHIN = timedelta(seconds=30)
+NEWS_WITHIN = timedelta(seconds=150)
+
+
+def call(trunk: Trunk, number: str, *, flow_url: str, actor: Actor, wait: Callable[[], None]) -> Iterator[Step]:
+    """Call a number over the trunk, and yield what is seen, step by step.
+
+    Args:
+        flow_url: the address of a flow, where the carrier runs flows of its own account; else "".
+        wait: lets a moment pass between two looks.
+    """
+    lines = CallerId.objects.select_related("account", "trunk").filter(trunk=trunk, is_active=True)
+    line = lines.order_by("pk").first()
+    if line is None:
+        yield Step("call", False, "no active caller ID calls over it now")
+        return
+    try:
+        [callee] = numbers.parse_all([number], line.account.region)
+        campaign = _campaign(line, callee, flow_url, actor)
+    except numbers.InvalidNumber as invalid:
+        yield Step("call", False, f"{number} is not a number: {invalid.reason or 'write it as +919810012345'}")
+        return
+    except InvalidRequest as refused:
+        yield Step("call", False, str(refused))
+        return
+    yield Step("call", True, f"calling from {line.number} for the account {line.account.sid}")
+    try:
+        yield from _follow(campaign, wait)
+    finally:
+        _end(campaign, actor)
+
+
+def _campaign(line: CallerId, number: str, flow_url: str, actor: Actor) -> Campaign:
+    content: dict[str, Any] = {"text": TEXT, "flow_type": Campaign.FlowType.IVR, "repeat_menu_attempts": 2}
+    if flow_url:
+        content = {"flow": flows.find_flow(line.account, flow_url), "flow_url": flow_url}
+    return lifecycle.create(
+        line.account,
+        numbers=[number],
+        now=clocks.now(),
+        actor=actor,
+        name="test call",
+        caller_id=line,
+        caller_id_given=line.number,
+        **content,
+    )
+
+
+def _follow(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
+    placed = _until(campaign, wait, DISPATCHED_WITHIN, lambda attempt: attempt.placing_at is not None)
+    if placed is None:
+        yield Step("dialed", False, f"nobody dialed it: {of_campaign(campaign, clocks.now()).summary}")
+        return
+    taken = _until(campaign, wait, DISPATCHED_WITHIN, lambda attempt: attempt.status != CallAttempt.Status.PLACING)
+    if taken is None or taken.status == CallAttempt.Status.CANCELED or taken.http_status:
+        yield Step("taken", False, taken.reason if taken else "the carrier has not replied")
+        return
+    yield Step("taken", True, f"the carrier has it, under {taken.carrier_ref or 'an id that its events will bring'}")
+    ended = _until(campaign, wait, NEWS_WITHIN, lambda attempt: attempt.ended_at is not None)
+    if ended is None:
+        yield Step("events", False, "no event has told of its end: does the carrier reach EVENTS_URL?")
+        return
+    yield Step("events", True, f"its end was told: {ended.status}, {ended.duration_seconds or 0} s of conversation")
+    if ended.answered_at:
+        yield Step("keys", bool(ended.digits), f"pressed: {ended.digits}" if ended.digits else "no key came")
+    yield _looked_up(ended)
+
+
+def _until(
+    campaign: Campaign, wait: Callable[[], None], patience: timedelta, has_come: Callable[[CallAttempt], bool]
+) -> CallAttempt | None:
+    """Return the newest attempt once it is so; None if it was not in time."""
+    deadline: datetime = clocks.now() + patience
+    while True:
+        attempt = CallAttempt.objects.filter(campaign=campaign).order_by("pk").last()
+        if attempt and has_come(attempt):
+            return attempt
+        if clocks.now() > deadline:
+            return None
+        wait()
+
+
+def _looked_up(attempt: CallAttempt) -> Step:
+    assert attempt.carrier_account is not None
+    assert attempt.placing_at is not None
+    placed = Placed(
+        attempt.pk,
+        attempt.callee,
+        attempt.campaign.caller_id.number,
+        attempt.placing_at,
+        attempt.carrier_ref,
+    )
+    match carrier_accounts.carrier_of(attempt.carrier_account, attempt.trunk).look_up([placed])[attempt.pk]:
+        case Event(status=status) if status == attempt.status:
+            return Step("look-up", True, f"the carrier shows it as {status}")
+        case Event(status=status):
+            return Step("look-up", False, f"the carrier shows it as {status}, and its event said {attempt.status}")
+        case CantTell(reason):
+            return Step("look-up", False, f"the carrier can't say what became of it: {reason}")
+    return Step("look-up", False, "the carrier knows no such call")
+
+
+def _end(campaign: Campaign, actor: Actor) -> None:
+    """Call the number no more, whatever was seen."""
+    for verb in (lifecycle.pause, lifecycle.complete):
+        try:
+            verb(campaign, actor=actor)
+        except WrongState:
+            return
