@@ -46,7 +46,7 @@ def callback_fields(call: Call, event: str, clock_error: float = 0) -> dict[str,
     """Return the fields of a callback without those that are not known yet.
 
     Args:
-        event: `answered` or `terminal`.
+        event: `ringing`, `answered` or `terminal`.
         clock_error: seconds that every time in it is ahead.
     """
     ring = call.ring
@@ -99,7 +99,7 @@ def _is_wanted(request: CallRequest, event: str) -> bool:
     """Return whether the request asked for it. Exotel always sends the terminal one."""
     if request.twilio:
         return ("completed" if event == "terminal" else event) in request.twilio.events
-    return event == "terminal" or (event == "answered" and "answered" in (request.callback_events or ()))
+    return event == "terminal" or event in (request.callback_events or ())
 
 
 class CallbackSender:
@@ -118,7 +118,7 @@ class CallbackSender:
         """Send the callback of an event, if the call's request asked for it.
 
         Args:
-            event: `initiated` or `ringing`, which Twilio alone has, `answered` or `terminal`.
+            event: `initiated`, which Twilio alone has, `ringing`, `answered` or `terminal`.
         """
         if not call.request.status_callback or not _is_wanted(call.request, event):
             return

@@ -16,7 +16,7 @@ from sandbox.switchboard import Switchboard
 MAX_TIME_LIMIT_SECONDS = 14_400
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
-CALLBACK_EVENTS = frozenset({"answered", "terminal"})
+CALLBACK_EVENTS = frozenset({"answered", "ringing", "terminal"})
 CALLBACK_CONTENT_TYPES = ("multipart/form-data", "application/json")
 
 # The responses of the faults that refuse a call. None names the number. The 503 is one that Exotel has sent.

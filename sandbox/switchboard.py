@@ -82,7 +82,7 @@ class Switchboard:
     def _ring(self, call: Call) -> None:
         if call.is_live:
             call.status, call.updated = "ringing", clock.now()
-            self._tell_of_twilio(call, "ringing")
+            self._callbacks.send(call, "ringing", self.script.faults)
             call.timer = self._loop.call_later(call.plan.ring * call.time_scale, self._ring_over, call)
 
     def _ring_over(self, call: Call) -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -87,6 +87,7 @@ class ExotelCarrier(HttpCarrier):
 
     # CustomField: at most 128 characters, by the API reference of connect.
     kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False, longest_custom_field=128)
+    events: ClassVar = ("terminal", "answered", "ringing")
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
         super().__init__(api_key, api_token)
@@ -105,6 +106,8 @@ class ExotelCarrier(HttpCarrier):
         event = _event(payload, status, whole_seconds(payload.get("ConversationDuration")))
         if payload.get("EventType") == "answered":
             return replace(event, answered_at=_moment(payload.get("DateUpdated")))
+        if status == "ringing":
+            return replace(event, rang_at=_moment(payload.get("DateUpdated")) or clocks.last_known_now())
         return event
 
     def _flow_address(self, request: CallRequest) -> str:
@@ -123,8 +126,7 @@ class ExotelCarrier(HttpCarrier):
             "TimeLimit": str(request.max_seconds),
             "TimeOut": str(request.ring_timeout),
             "StatusCallback": request.callback_url,
-            "StatusCallbackEvents[0]": "terminal",
-            "StatusCallbackEvents[1]": "answered",
+            **{f"StatusCallbackEvents[{place}]": event for place, event in enumerate(self.events)},
             # Parsed in a tenth of the time of the default, a multipart form. A form that comes anyway is read, too.
             "StatusCallbackContentType": "application/json",
             "CustomField": request.custom_field,

@@ -22,6 +22,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
+from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -79,7 +80,8 @@ class FarEnd(ABC):
         carrier: the name of its kind.
         tells_of_rings: it brings RINGING.
         names_numbers: some of its refusals say that the number is at fault.
-        replies_at_all: a reply of its can be lost.
+        can_lose_replies: a reply of its can be lost.
+        connects: it connects callees to other numbers as our flows say: `ring_other` and `end_other`.
         reply: what it does with requests for calls.
         is_silent: it replies nothing that can be understood, and does nothing.
         calls: those that it has taken, in their order.
@@ -89,6 +91,7 @@ class FarEnd(ABC):
     tells_of_rings: ClassVar[bool] = True
     names_numbers: ClassVar[bool] = True
     can_lose_replies: ClassVar[bool] = True
+    connects: ClassVar[bool] = False
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -119,6 +122,14 @@ class FarEnd(ABC):
     @abstractmethod
     def press(self, call: FarCall, keys: str) -> None:
         """Bring keys that were pressed during the call. Only where its kind runs our flows."""
+
+    def ring_other(self, call: FarCall) -> str:
+        """Go on with a flow up to a connect. Returns the number that is rung; "" where none is."""
+        raise NotImplementedError
+
+    def end_other(self, call: FarCall, outcome: News) -> None:
+        """Tell how the call to that number has ended, after TALK_SECONDS of conversation if it was taken."""
+        raise NotImplementedError
 
     @abstractmethod
     def end(self, call: FarCall, outcome: News) -> None:
@@ -176,10 +187,12 @@ class _TwilioApi(Twilio):
 class TwilioFarEnd(_HttpFarEnd):
     carrier = "twilio"
     is_telnyx = False
+    connects = True
 
     def __init__(self, client: Client, api: _TwilioApi) -> None:
         super().__init__(client)
         self.api = api
+        self._next: dict[str, str] = {}
         api.far_end, api.is_telnyx = self, self.is_telnyx
 
     @classmethod
@@ -209,11 +222,28 @@ class TwilioFarEnd(_HttpFarEnd):
         assert self.send(call.callback, call, fields).status_code == 204
 
     def press(self, call: FarCall, keys: str) -> None:
-        url = self.api.forms[self.calls.index(call)]["Url"][0]
-        first = self.send(url, call, {"CallStatus": "in-progress"})
-        assert first.status_code == 200
-        action = first.content.decode().partition('action="')[2].partition('"')[0].replace("&amp;", "&")
-        assert self.send(action, call, {"CallStatus": "in-progress", "Digits": keys}).status_code == 200
+        self._ask(call, Digits=keys)
+
+    def ring_other(self, call: FarCall) -> str:
+        number = self._ask(call).findtext("Dial/Number")
+        return number or ""
+
+    def end_other(self, call: FarCall, outcome: News) -> None:
+        talked = {"DialCallDuration": str(TALK_SECONDS)} if outcome == News.COMPLETED else {}
+        self._ask(call, DialCallStatus=outcome.value, **talked)
+
+    def _ask(self, call: FarCall, **fields: str) -> ET.Element:
+        """Ask what comes next: at first for the beginning, then for what follows the last document."""
+        if call.ref not in self._next:
+            self._next[call.ref] = self.api.forms[self.calls.index(call)]["Url"][0]
+            if fields:
+                self._ask(call)
+        response = self.send(self._next[call.ref], call, {"CallStatus": "in-progress", **fields})
+        assert response.status_code == 200
+        document = ET.fromstring(response.content)
+        for waits in (*document.iter("Gather"), *document.iter("Dial")):
+            self._next[call.ref] = waits.attrib["action"]
+        return document
 
     def end(self, call: FarCall, outcome: News) -> None:
         answered = {"duration": str(TALK_SECONDS)} if outcome == News.COMPLETED else {"duration": "0"}
@@ -290,7 +320,6 @@ class _ExotelApi(StandIn):
 
 class ExotelFarEnd(_HttpFarEnd):
     carrier = "exotel"
-    tells_of_rings = False
 
     def __init__(self, client: Client, api: _ExotelApi) -> None:
         super().__init__(client)
@@ -306,9 +335,11 @@ class ExotelFarEnd(_HttpFarEnd):
         return {"carrier": self.carrier, "base_url": self.api.url, **account}
 
     def tell(self, call: FarCall, news: News, keys: str = "") -> None:
-        is_end = news != News.ANSWERED
-        fields = {"CallSid": call.ref, "Status": news.value if is_end else "in-progress", "DateUpdated": _indian()}
-        fields |= {"EventType": "terminal" if is_end else "answered", "Digits": keys}
+        status, event = {
+            News.RINGING: ("ringing", "ringing"),
+            News.ANSWERED: ("in-progress", "answered"),
+        }.get(news, (news.value, "terminal"))
+        fields = {"CallSid": call.ref, "Status": status, "DateUpdated": _indian(), "EventType": event, "Digits": keys}
         if news == News.COMPLETED:
             fields |= {"ConversationDuration": str(TALK_SECONDS), "EndTime": _indian()}
         body = urlencode(fields)

@@ -10,7 +10,7 @@ from accounts.models import CallerId
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from dialer import event_signatures, look_ups
-from dialer.models import CallAttempt, TrunkHealth
+from dialer.models import CallAttempt, Transfer, TrunkHealth
 from tests.conftest import NUMBERS, leases
 from tests.dialer.far_ends import FAR_ENDS, TALK_SECONDS, FarEnd, News, Reply
 from tests.dialer.sip_far_end import SipFarEnd
@@ -250,6 +250,18 @@ def test_a_carrier_that_says_nothing_of_its_queue_is_asked_again(rig, far, queue
 # News of a call ------------------------------------------------------------------------------------------------------
 
 
+def test_when_a_phone_rings_is_kept_where_the_carrier_tells(rig, far, dialed):
+    if not far.tells_of_rings:
+        pytest.skip("it tells of no rings")
+    call = dialed.one()
+    rig.clock.shift(timedelta(seconds=3))
+    far.tell(call, News.RINGING)
+    far.tell(call, News.ANSWERED)
+    rig.settle()
+    attempt = CallAttempt.objects.get()
+    assert attempt.rang_at == attempt.answered_at == timezone.now()
+
+
 @pytest.mark.parametrize("outcome", [News.COMPLETED, News.BUSY, News.NO_ANSWER, News.FAILED])
 def test_every_outcome_ends_the_attempt(rig, far, dialed, outcome):
     call = dialed.one()
@@ -305,6 +317,48 @@ def test_keys_reach_the_attempt_also_when_the_callee_hangs_up(rig, far, line, di
     far.tell(call, News.COMPLETED)
     rig.settle()
     assert (attempts(), CallAttempt.objects.get().digits) == (["completed"], "12#")
+
+
+SERVICE = {"steps": [{"connect": {"numbers": [NUMBERS[1], NUMBERS[2]], "otherwise": [{"say": "All busy"}]}}]}
+
+
+def legs():
+    return list(Transfer.objects.order_by("pk").values_list("number", "outcome", "talk_seconds"))
+
+
+@pytest.fixture
+def connecting(rig, far, dialed):
+    """Dial a number whose flow connects it to one of two others."""
+    if not far.connects:
+        pytest.skip("it connects nobody as our flows say")
+    return lambda: dialed.one(flow=FlowFactory(account=rig.account, document=SERVICE))
+
+
+def test_a_call_to_another_number_is_a_channel_until_it_ends(rig, far, connecting):
+    call = connecting()
+    assert (far.ring_other(call), leases(rig.account)) == (NUMBERS[1], 2)
+    far.end_other(call, News.BUSY)
+    assert leases(rig.account) == 2
+    far.end_other(call, News.COMPLETED)
+    assert leases(rig.account) == 1
+    assert legs() == [(NUMBERS[1], "busy", None), (NUMBERS[2], "completed", TALK_SECONDS)]
+    far.tell(call, News.COMPLETED)
+    rig.settle()
+    assert (attempts(), leases(rig.account)) == (["completed"], 0)
+
+
+def test_without_a_free_channel_no_other_number_is_rung(rig, far, connecting):
+    rig.account.channels = 1
+    rig.account.save()
+    assert (far.ring_other(connecting()), legs(), leases(rig.account)) == ("", [], 1)
+
+
+def test_a_call_to_another_number_ends_with_its_own(rig, far, connecting):
+    call = connecting()
+    far.ring_other(call)
+    far.tell(call, News.COMPLETED)
+    rig.settle()
+    assert (legs(), leases(rig.account)) == ([(NUMBERS[1], "canceled", None)], 0)
 
 
 def test_keys_that_come_with_the_end_reach_the_attempt(rig, far, line, dialed):

@@ -3,6 +3,7 @@
 import pytest
 
 NUMBER = "+919812345678"
+ALL = {f"StatusCallbackEvents[{place}]": event for place, event in enumerate(("ringing", "answered", "terminal"))}
 ANSWERED_TOO = {"StatusCallbackEvents[0]": "answered", "StatusCallbackEvents[1]": "terminal"}
 
 
@@ -101,3 +102,10 @@ def test_a_callback_is_given_up_after_the_fifth_retry_and_the_next_one_is_sent(s
 def test_a_receiver_that_is_not_there_does_not_trouble_the_call(sandbox, url):
     assert sandbox.dial(StatusCallback=url)["Status"] == "completed"
     assert sandbox.totals()["live"] == 0
+
+
+def test_the_ring_is_told_where_it_is_asked_for(sandbox, receiver, wait_until):
+    sandbox.place(StatusCallback=f"{receiver.url}/events", **ALL)
+    wait_until(lambda: len(receiver.callbacks) == 3)
+    told = [(callback.fields["EventType"], callback.fields["Status"]) for callback in receiver.callbacks]
+    assert told == [("ringing", "ringing"), ("answered", "in-progress"), ("terminal", "completed")]

@@ -60,7 +60,7 @@ def test_connect_without_json_suffix_and_multipart_forms_are_accepted(sandbox):
         ("TimeLimit", "14401", "TimeLimit must be a whole number from 1 to 14400"),
         ("TimeOut", "-1", "TimeOut must be a whole number from 1 to 14400"),
         ("StatusCallbackContentType", "text/xml", "StatusCallbackContentType must be one of"),
-        ("StatusCallbackEvents[0]", "ringing", "StatusCallbackEvents must be of answered, terminal"),
+        ("StatusCallbackEvents[0]", "initiated", "StatusCallbackEvents must be of answered, ringing, terminal"),
     ],
 )
 def test_a_faulty_connect_is_refused_and_rings_nobody(sandbox, field, value, message):
