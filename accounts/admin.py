@@ -294,6 +294,10 @@ class RouteInline(AccountRows, _TabularInline):
     verbose_name = "trunk in the order"
     verbose_name_plural = "trunks in their order: calls leave over the first that takes them"
 
+    def may(self, request: HttpRequest, verb: str, row: Any = None) -> bool:
+        """Ask without the row, which is the caller ID: no tenant has any of these."""
+        return super().may(request, verb)
+
 
 @admin.register(CallerId)
 class CallerIdAdmin(DeletedWhenUnused, PageAdmin):

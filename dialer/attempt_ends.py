@@ -60,6 +60,12 @@ class Ended:
         """Return it with the keys that other news of the attempt brought, unless its own has some."""
         return replace(self, event=replace(self.event, digits=digits)) if digits and not self.event.digits else self
 
+    def with_answerer(self, answered_by: str) -> "Ended":
+        """Return it with who answered, as other news of the attempt said, unless its own does."""
+        if not answered_by or self.event.answered_by:
+            return self
+        return replace(self, event=replace(self.event, answered_by=answered_by))
+
     def without_ref(self) -> "Ended":
         """Return it without the carrier's id, which names another call too."""
         return replace(self, event=replace(self.event, carrier_ref=""))

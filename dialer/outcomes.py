@@ -53,7 +53,8 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
             end = Ended(attempt_id, event.status, event, reason=event.reason, final=event.names_number)
             ended.setdefault(attempt_id, end)
     keys = {attempt_id: event.digits for attempt_id, event in news if event.digits}
-    ended = {attempt_id: end.with_digits(keys.get(attempt_id, "")) for attempt_id, end in ended.items()}
+    heard = {attempt_id: event.answered_by for attempt_id, event in news if event.answered_by}
+    ended = {pk: end.with_digits(keys.get(pk, "")).with_answerer(heard.get(pk, "")) for pk, end in ended.items()}
     up = _together([(attempt_id, event) for attempt_id, event in news if attempt_id not in ended])
     rang = {attempt_id for attempt_id, event in news if event.rang_at or event.answered_at}
     with transaction.atomic(savepoint=False):

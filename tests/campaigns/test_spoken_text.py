@@ -212,7 +212,7 @@ def texts(headers):
 
 def test_a_greeting_is_said_once():
     campaign = Campaign(flow_type="greeting", text="Hello")
-    assert spoken_text.document(campaign) == {"steps": [{"say": "Hello"}]}
+    assert spoken_text.document(campaign) == {"steps": [{"say": "Hello"}], "machine": [{"say": "Hello"}]}
 
 
 @pytest.mark.parametrize(("repeats", "attempts"), [(None, 1), (0, 1), (2, 3), (9, 10)])
