@@ -87,7 +87,7 @@ class ExotelCarrier(HttpCarrier):
 
     # CustomField: at most 128 characters, by the API reference of connect.
     kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False, longest_custom_field=128)
-    events: ClassVar = ("terminal", "answered", "ringing")
+    events: ClassVar[tuple[str, ...]] = ("terminal", "answered", "ringing")
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
         super().__init__(api_key, api_token)

@@ -1,6 +1,7 @@
 """The carrier inside the process, where it must not grow with what it has dialed."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.utils import timezone
@@ -11,7 +12,7 @@ from dialer.carriers.simulated import SimulatedCarrier
 
 
 def request(number: str) -> CallRequest:
-    columns = dict.fromkeys(["caller_id", "flow_id", "flow_url", "custom_field", "callback_url"], "")
+    columns: Any = dict.fromkeys(["caller_id", "flow_id", "flow_url", "custom_field", "callback_url"], "")
     later = timezone.now() + timedelta(minutes=1)
     return CallRequest(uuid4(), number, ring_timeout=45, max_seconds=60, ask_before=later, **columns)
 

@@ -14,6 +14,7 @@ from sandbox.ring_log import Ring
 from sandbox.script import CallPlan
 from sandbox.twilio_api import as_json
 from tests.dialer import twilio
+from tests.dialer.stand_in import served
 from tests.dialer.test_twiml_carrier import access, look_up, place, request
 
 DOCUMENT = json.loads(Path(__file__).with_name("twilio_openapi.json").read_text())
@@ -36,7 +37,7 @@ class Recorder(twilio.Twilio):
 
 @pytest.fixture
 def api():
-    with twilio.served(Recorder) as recorder:
+    with served(Recorder) as recorder:
         yield recorder
 
 
