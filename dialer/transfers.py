@@ -6,13 +6,13 @@ comes twice: the carrier may ask again for what it was told, and is told the sam
 ring it again afterwards.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
@@ -93,13 +93,21 @@ def end(attempt: CallAttempt, place: str, outcome: str, talk_seconds: int | None
         transaction.on_commit(lambda: _release([(pk, attempt.account_id, attempt.trunk_id) for pk in closed]))
 
 
-def end_with(attempts: Iterable[CallAttempt], now: datetime) -> None:
-    """End the legs that are open when their calls end: nobody has told of them. Within the caller's transaction."""
-    still_open = Transfer.objects.filter(attempt__in=list(attempts), ended_at=None)
-    closed = list(still_open.values_list("pk", "attempt__account_id", "attempt__trunk_id"))
+def end_with(attempts: Sequence[CallAttempt], now: datetime) -> None:
+    """End the legs that are open when their calls end: nobody has told of them. Within the caller's transaction.
+
+    Args:
+        attempts: with their campaigns loaded.
+    """
+    places = {attempt.pk: (attempt.campaign.account_id, attempt.trunk_id) for attempt in attempts}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE dialer_transfer SET ended_at = %s, outcome = %s"
+            " WHERE attempt_id = ANY(%s) AND ended_at IS NULL RETURNING id, attempt_id",
+            [now, Outcome.CANCELED.value, list(places)],
+        )
+        closed = [(pk, *places[attempt_id]) for pk, attempt_id in cursor.fetchall()]
     if closed:
-        legs = Transfer.objects.filter(pk__in=[pk for pk, _, _ in closed], ended_at=None)
-        legs.update(ended_at=now, outcome=Outcome.CANCELED)
         transaction.on_commit(lambda: _release(closed))
 
 
