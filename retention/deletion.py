@@ -50,6 +50,7 @@ PARTS = (
         ("claimed_at", "id"),
         below=(
             "DELETE FROM dialer_attempthistory WHERE subject_id = ANY(%s)",
+            "DELETE FROM dialer_transfer WHERE attempt_id = ANY(%s)",
             """
             DELETE FROM dialer_carrierevent WHERE id = ANY(ARRAY(
                 SELECT id FROM dialer_carrierevent WHERE attempt_id = ANY(%s) AND handled_at IS NOT NULL

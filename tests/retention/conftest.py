@@ -8,7 +8,7 @@ from django.utils import timezone
 from campaigns.models import Campaign
 from retention import deletion
 from tests.conftest import NUMBERS
-from tests.factories import CustomFieldFactory, WebhookTryFactory
+from tests.factories import CustomFieldFactory, TransferFactory, WebhookTryFactory
 from webhooks.models import WebhookDelivery
 
 CALLBACKS = {
@@ -25,6 +25,7 @@ ROWS = {
     "campaigns_callhistory": "subject_id = ANY(%(calls)s)",
     "dialer_callattempt": "campaign_id = %(campaign)s",
     "dialer_attempthistory": "subject_id = ANY(%(attempts)s)",
+    "dialer_transfer": "attempt_id = ANY(%(attempts)s)",
     "dialer_carrierevent": "attempt_id = ANY(%(attempts)s)",
     "webhooks_webhookdelivery": "campaign_id = %(campaign)s",
     "webhooks_webhooktry": "delivery_id = ANY(%(webhooks)s)",
@@ -78,6 +79,7 @@ def over(rig):
         campaign.refresh_from_db()
         assert campaign.status == "completed"
         CustomFieldFactory(campaign=campaign)
+        TransferFactory(attempt=campaign.attempts.first(), ended_at=timezone.now(), outcome="completed")
         deliver_all()
         WebhookTryFactory(delivery=WebhookDelivery.objects.filter(campaign=campaign).first())
         kept = Kept(campaign)
