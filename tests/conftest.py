@@ -14,7 +14,7 @@ from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core import clocks
 from core.redis_client import redis_client
-from dialer import channels, dialing, dispatch, due_accounts, inbox, reconciliation, recovery
+from dialer import channels, dialing, dispatch, due_accounts, event_signatures, inbox, reconciliation, recovery
 from dialer.carriers import carrier_of, connect
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
@@ -137,6 +137,7 @@ class Rig:
 def rig(transactional_db: None, clock: time_machine.Traveller, redis: Any) -> Rig:
     """Real PostgreSQL with real commits, real Valkey, the simulated carrier."""
     connect.cache_clear()
+    event_signatures.keys.forget()
     reconciliation.rebuild()
     return Rig(clock)
 
