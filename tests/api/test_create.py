@@ -56,7 +56,7 @@ def test_a_ring_time_that_no_carrier_takes_is_refused(api, seconds):
 
 
 def test_a_campaign_may_tell_machines_from_people(api, account):
-    trunk = TrunkFactory(carrier="twilio", base_url="https://a", account_sid="AC1", api_key="AC1")
+    trunk = TrunkFactory(carrier="twilio", base_url="https://a.example", account_sid="AC1", api_key="AC1")
     CallerIdFactory(account=account, number="+914440000000", trunk=trunk)
     body = campaign(caller_id="+914440000000", machine_detection="Hang-Up")
     made = api.post("/campaigns", body).data

@@ -96,7 +96,7 @@ def test_a_flow_that_connects_calls_is_refused_where_the_carrier_can_t(rig):
 def test_machines_are_told_from_people_where_the_carrier_can(rig, over_exotel):
     with pytest.raises(InvalidRequest, match="'machine_detection': a carrier of this caller_id can't tell machines"):
         rig.campaign(caller_id=over_exotel, machine_detection="hang-up")
-    twilio = TrunkFactory(carrier="twilio", base_url="https://a", account_sid="AC1", api_key="AC1")
+    twilio = TrunkFactory(carrier="twilio", base_url="https://a.example", account_sid="AC1", api_key="AC1")
     line = CallerIdFactory(account=rig.account, trunk=twilio)
     campaign = rig.campaign(caller_id=line, machine_detection="hang-up", **LATER)
     obstacle = carrier_fit.obstacle(Campaign.objects.filter(pk=campaign.pk), over_exotel.trunk.kind)
@@ -104,7 +104,7 @@ def test_machines_are_told_from_people_where_the_carrier_can(rig, over_exotel):
 
 
 def test_a_message_is_left_where_the_flow_has_one(rig):
-    twilio = TrunkFactory(carrier="twilio", base_url="https://a", account_sid="AC1", api_key="AC1")
+    twilio = TrunkFactory(carrier="twilio", base_url="https://a.example", account_sid="AC1", api_key="AC1")
     line = CallerIdFactory(account=rig.account, trunk=twilio)
     with pytest.raises(InvalidRequest, match="'machine_detection': the flow has nothing for machines"):
         rig.campaign(caller_id=line, machine_detection="leave-message")

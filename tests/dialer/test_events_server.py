@@ -136,7 +136,7 @@ def test_an_address_that_was_not_given_out_is_refused_as_by_web(served, client, 
 @pytest.mark.parametrize(("key", "status"), [("the account's token", 204), ("another key", 403), (None, 403)])
 def test_an_event_of_a_carrier_that_signs_needs_its_signature_as_at_web(served, client, key, status):
     event_signatures.keys.forget()
-    account = {"base_url": "https://a", "account_sid": "AC1", "api_key": "AC1"}
+    account = {"base_url": "https://a.example", "account_sid": "AC1", "api_key": "AC1"}
     TrunkFactory(carrier="twilio", api_token="the account's token", **account)
     address = links.events_url("twilio", uuid4())
     signed = signatures.twilios(key, address, {"CallStatus": ["ringing"]}) if key else ""

@@ -361,7 +361,7 @@ def test_an_event_may_be_signed_for_any_trunk_of_the_carrier_and_not_at_all_wher
     assert phone.tell("ringing") == 403
     event_signatures.keys.forget()
     other = TrunkFactory(
-        carrier="twilio", base_url="https://b", account_sid="AC2", api_key="AC2", api_token=twilio.TOKEN
+        carrier="twilio", base_url="https://b.example", account_sid="AC2", api_key="AC2", api_token=twilio.TOKEN
     )
     assert phone.tell("ringing") == 204
     other.api_key = "SK1"
