@@ -8,6 +8,8 @@ half-sent requests as there are threads, and nobody else is served. Here
 - at most half of the threads wait for clients: one more, and the connection that has waited longest is closed. So a
   slow upload has all of its time while nobody else needs the thread;
 - a client that does not read the response is given up after SEND_SECONDS without progress;
+- where a process has as many connections as it may have, a new one takes the place of the one that has sent nothing for
+  longest: gunicorn would accept nobody until that has timed out;
 - connections that are closed wait for the client's end outside the threads, and not in the loop that accepts.
 """
 
@@ -136,6 +138,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.pending_conns.append(connection)
         readable = partial(self.on_pending_socket_readable, connection)
         self.poller.register(connection.sock, selectors.EVENT_READ, readable)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Close an idle connection where no other could be accepted: one that sent nothing, or has its response."""
+        for idle in (self.pending_conns, self.keepalived_conns):
+            while self.nr_conns >= self.worker_connections and idle:
+                longest = idle.popleft()
+                self.poller.unregister(longest.sock)
+                self.nr_conns -= 1
+                longest.close()
 
     def handle(self, conn: Any) -> Any:
         conn.sock.begin_request()

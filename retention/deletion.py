@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
+from accounts import audit
+from accounts.audit import Actor, Verb
 from campaigns.models import Call, Campaign
 from core import failpoints
 from dialer.models import CallAttempt
@@ -68,7 +70,7 @@ _CAMPAIGN = (
 )
 
 
-def slices(campaign: Campaign) -> Iterator[tuple[type[models.Model], int]]:
+def slices(campaign: Campaign, *, actor: Actor) -> Iterator[tuple[type[models.Model], int]]:
     """Delete the campaign. Yields after each transaction the model and how many rows of it went, without those below.
 
     The campaign itself stays where another process is at rows of it: the next turn takes what is left.
@@ -93,6 +95,7 @@ def slices(campaign: Campaign) -> Iterator[tuple[type[models.Model], int]]:
             cursor.execute(statement, [[campaign.pk]])
         if not cursor.rowcount:  # another process was faster
             return
+        audit.record(actor, Verb.DELETED, campaign, what="for its age")
     yield Campaign, 1
 
 

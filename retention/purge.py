@@ -15,6 +15,8 @@ from datetime import datetime
 import structlog
 from django.db import models, transaction
 
+from accounts import audit
+from accounts.audit import Actor
 from accounts.models import Account
 from campaigns import campaign_lock
 from campaigns.models import Campaign
@@ -35,11 +37,18 @@ class Slice:
     failure: str = ""
 
 
-def slices(before: datetime | None, *, account: Account | None = None, tries_again: bool = False) -> Iterator[Slice]:
+def slices(
+    before: datetime | None,
+    *,
+    actor: Actor = audit.SYSTEM,
+    account: Account | None = None,
+    tries_again: bool = False,
+) -> Iterator[Slice]:
     """Delete campaigns, the oldest first. Yields after each transaction, and for each campaign that must stay.
 
     Args:
         before: they ended before this moment. None: only those are finished that were begun.
+        actor: whom the audit entry of each deleted campaign names.
         tries_again: store reports again that could not be stored a moment ago.
 
     Raises:
@@ -47,7 +56,7 @@ def slices(before: datetime | None, *, account: Account | None = None, tries_aga
     """
     begun = Campaign.objects.filter(is_purging=True)
     for campaign in campaigns_due.oldest_first(begun.filter(account=account) if account else begun):
-        yield from _delete(campaign)
+        yield from _delete(campaign, actor)
     if before:
         for campaign in campaigns_due.oldest_first(campaigns_due.settled(campaigns_due.ended(before, account))):
             try:
@@ -57,7 +66,7 @@ def slices(before: datetime | None, *, account: Account | None = None, tries_aga
                 yield Slice(campaign, failure=str(error))
             else:
                 if has_begun:
-                    yield from _delete(campaign)
+                    yield from _delete(campaign, actor)
 
 
 def _begin(campaign: Campaign, tries_again: bool) -> bool:
@@ -80,9 +89,9 @@ def _begin(campaign: Campaign, tries_again: bool) -> bool:
         return bool(settled.update(is_purging=True))
 
 
-def _delete(campaign: Campaign) -> Iterator[Slice]:
+def _delete(campaign: Campaign, actor: Actor) -> Iterator[Slice]:
     try:
-        for model, rows in deletion.slices(campaign):
+        for model, rows in deletion.slices(campaign, actor=actor):
             yield Slice(campaign, model, rows)
             if model is Campaign:
                 log.info(

@@ -18,6 +18,7 @@ from django.db import connection
 from campaigns.models import Call, Campaign
 from contacts.models import CsvPiece
 from tests.api.client import NUMBERS, basic, campaign, looks_like_a_sentence
+from tools.local.project import PROCFILE
 
 MB = 1_000_000
 
@@ -210,6 +211,12 @@ def test_a_form_of_20_mb_in_chunks_is_refused_on_every_address(wire, path):
     body = TestCsvUpload.form(b" " * 20 * MB)
     wire.connection.request("POST", path, body, headers, encode_chunked=True)
     assert wire.read(wire.connection.getresponse())[0] == 413
+
+
+def test_the_procfile_starts_web_with_the_options_that_are_tried_here():
+    web = next(line for line in PROCFILE.read_text().splitlines() if line.startswith("web:"))
+    tried = ("--worker-class campaigns_project.web_worker.Worker", "--limit-request-line 8190", "--forwarder-headers=")
+    assert [option for option in tried if f" {option} " in web] == list(tried)
 
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])

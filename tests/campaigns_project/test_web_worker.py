@@ -17,17 +17,17 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 @contextmanager
-def served(patience: float) -> Iterator[int]:
+def served(patience: float, *further: str, keep_alive: int = 5) -> Iterator[int]:
     """Start gunicorn with the worker class, and return its port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         listener.set_inheritable(True)
         here = "tests.campaigns_project.hasty_app"
-        options = ["--threads", str(THREADS), "--keep-alive", "5", "--log-level", "error", "--no-control-socket"]
+        options = ["--threads", str(THREADS), "--keep-alive", str(keep_alive), "--log-level", "error", *further]
         command = [sys.executable, "-m", "gunicorn", f"{here}:application", "--worker-class", f"{here}.Hasty"]
         server = subprocess.Popen(
-            [*command, "--bind", f"fd://{listener.fileno()}", *options],
+            [*command, "--bind", f"fd://{listener.fileno()}", "--no-control-socket", *options],
             pass_fds=[listener.fileno()],
             cwd=Path(__file__).parents[2],
             env=os.environ | {"PATIENCE_SECONDS": str(patience)},
@@ -150,3 +150,13 @@ def test_a_connection_is_used_again(connected, port):
         received = b""
         while not received.endswith(b"0\r\n\r\n"):
             received += one.recv(65_536)
+
+
+def test_where_there_is_no_room_a_new_connection_takes_the_place_of_the_longest_idle_one(connected):
+    """gunicorn would accept nobody for a minute, when the first of them times out."""
+    with served(60, "--worker-connections", "10", keep_alive=60) as port:
+        idle = [client(connected, port) for _ in range(30)]
+        assert is_served(connected, port)
+        assert response(idle[0]) == b"", "it was closed"
+        idle[-1].sendall(GET)
+        assert response(idle[-1]).startswith(b"HTTP/1.1 200")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.management.command_kit import find_account
+from accounts.management.command_kit import actor, find_account
 from accounts.models import Account
 from campaigns import progress
 from campaigns.models import Call, Campaign
@@ -108,7 +108,7 @@ class Command(BaseCommand):
         deleted: dict[UUID, Counter[Any]] = {}
         campaigns = 0
         stayed: set[UUID] = set()
-        for done in purge.slices(before, account=account, tries_again=True):
+        for done in purge.slices(before, actor=actor(), account=account, tries_again=True):
             pk = done.campaign.pk
             if done.failure:
                 stayed.add(pk)
