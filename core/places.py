@@ -4,7 +4,9 @@ A place that is not given back, because its process died, is free again after a 
 gets one: what they guard against is rarer than that.
 """
 
+import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -24,6 +26,9 @@ REST_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.02
 
 _rests_until = 0.0
+# Threads of this process that wait for a place, by its name.
+_waiting: Counter[str] = Counter()
+_counting = threading.Lock()
 
 # By Redis's own clock, as the places of one name are taken by many machines.
 _TAKE = """
@@ -95,12 +100,37 @@ def take(name: str, most: int) -> Place | None:
     return Place(name, holder) if is_taken else None
 
 
-def take_within(seconds: float, name: str, most: int) -> Place | None:
-    """Take one of `most` places of this name, as soon as one is free. Returns None where none is in so many seconds."""
-    until = monotonic() + seconds
-    while (place := take(name, most)) is None and monotonic() < until:
-        sleep(LOOK_AGAIN_SECONDS)
-    return place
+def take_within(seconds: float, name: str, most: int, *, waiting: int) -> Place | None:
+    """Take one of `most` places of this name, as soon as one is free.
+
+    Args:
+        waiting: how many threads of this process may wait for these places at once. One more does not.
+
+    Returns:
+        None where none is free in so many seconds.
+    """
+    place = take(name, most)
+    if place is not None or not _begin_to_wait(name, waiting):
+        return place
+    try:
+        until = monotonic() + seconds
+        while place is None and monotonic() < until:
+            sleep(LOOK_AGAIN_SECONDS)
+            place = take(name, most)
+        return place
+    finally:
+        with _counting:
+            _waiting[name] -= 1
+            if not _waiting[name]:
+                del _waiting[name]
+
+
+def _begin_to_wait(name: str, most: int) -> bool:
+    with _counting:
+        if _waiting[name] >= most:
+            return False
+        _waiting[name] += 1
+        return True
 
 
 def _key(name: str) -> str:

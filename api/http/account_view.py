@@ -24,8 +24,11 @@ from core import places
 from core.places import Place
 
 # How long a large read waits for those before it, in seconds. Refusing at once would refuse a page that asks for a few
-# lists at the same time; the limit of requests a minute bounds how many threads can wait.
+# lists at the same time.
 WAIT_FOR_A_PLACE = 2.0
+# So many requests of an account may wait in a web process: a quarter of its eight threads, so that those at work and
+# those that wait leave half of them to others.
+MOST_WAITING = 2
 
 
 class AccountView(APIView):
@@ -55,7 +58,7 @@ class AccountView(APIView):
     def _take_place(self) -> Place:
         """Take one of the account's places for large reads. Raises TooManyRequests where all are taken."""
         most = settings.READS_AT_ONCE_PER_ACCOUNT
-        place = places.take_within(WAIT_FOR_A_PLACE, f"reads/{self.account.pk}", most)
+        place = places.take_within(WAIT_FOR_A_PLACE, f"reads/{self.account.pk}", most, waiting=MOST_WAITING)
         if place is None:
             raise TooManyRequests(
                 f"{most} requests for lists of this account are at work: send this one when one of them has its"

@@ -53,6 +53,21 @@ def test_a_read_waits_for_the_place_of_one_that_is_nearly_done(api, is_reading, 
     assert api.get("/campaigns").status == 200
 
 
+def test_no_more_than_a_few_wait_and_keep_threads_from_others(api, account, is_reading, monkeypatch):
+    monkeypatch.setattr(account_view, "WAIT_FOR_A_PLACE", 60.0)
+    monkeypatch.setattr(places, "sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setitem(places._waiting, f"reads/{account.pk}", account_view.MOST_WAITING)
+    assert api.get("/campaigns").is_refused(429, "1 requests for lists")
+    is_reading.leave()
+    assert api.get("/campaigns").status == 200
+
+
+def test_who_has_waited_waits_no_more(api, account, is_reading, monkeypatch):
+    for _ in range(account_view.MOST_WAITING + 1):
+        assert api.get("/campaigns").status == 429
+    assert not places._waiting[f"reads/{account.pk}"]
+
+
 def test_a_neighbour_has_places_of_its_own(other, is_reading):
     assert other.get("/campaigns").status == 200
 

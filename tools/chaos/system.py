@@ -37,7 +37,7 @@ SETTINGS = {
     "CELERY_TASK_EVENTS": "False",
     "LOG_LEVEL": "WARNING",
     "WEB_WORKERS": "1",
-    "WEB_THREADS": "4",
+    "WEB_THREADS": "8",
     "DIAL_CONCURRENCY": "4",
     "WEBHOOK_CONCURRENCY": "2",
     "CAMPAIGNS_KEPT_DAYS": "7",
