@@ -154,7 +154,7 @@ def test_a_connection_is_used_again(connected, port):
 
 def test_where_there_is_no_room_a_new_connection_takes_the_place_of_the_longest_idle_one(connected):
     """gunicorn would accept nobody for a minute, when the first of them times out."""
-    with served(60, "--worker-connections", "10", keep_alive=60) as port:
+    with served(60, "--worker-connections", "10", "--graceful-timeout", "1", keep_alive=60) as port:
         idle = [client(connected, port) for _ in range(30)]
         assert is_served(connected, port)
         assert response(idle[0]) == b"", "it was closed"
