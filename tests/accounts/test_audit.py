@@ -70,6 +70,7 @@ def test_an_entry_is_in_the_transaction_of_the_change():
     campaign = CampaignFactory(running=True)
     with transaction.atomic():
         lifecycle.pause(campaign, actor=ACTOR)
+        assert len(texts()) == 1
         transaction.set_rollback(True)
     assert Campaign.objects.get().status == "in-progress"
     assert texts() == []
