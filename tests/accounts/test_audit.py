@@ -238,7 +238,7 @@ AUDITED_COMMANDS = {
     "waive_rules",
     "purge",
 }
-# Commands that change nothing that a person owns, and why.
+# Commands that change nothing that a person owns, or whose entries are those of `lifecycle`, and why.
 OTHER_COMMANDS = {
     "list_keys": "reads",
     "campaign": "rehearses, and changes nothing",
@@ -247,6 +247,7 @@ OTHER_COMMANDS = {
     "ready": "reads",
     "serve_events": "is a process of the server",
     "sipgateway": "is a process of the server",
+    **dict.fromkeys(("stop_calling", "resume_calling"), "pauses and resumes by lifecycle, which records each campaign"),
     "sync_periodic_tasks": "runs at every start, and adds the ticks of the program",
 }
 
