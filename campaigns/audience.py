@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from accounts.models import Account
-from campaigns import loading
+from campaigns import called_again, loading, progress
 from campaigns.models import Campaign
 from contacts import lists
 from contacts.models import ListEntry
@@ -86,7 +86,9 @@ def add_calls(campaign: Campaign, numbers: Sequence[str], allowance: Allowance) 
         InvalidRequest: a list does not exist or is empty.
         Conflict: a list is still being loaded, so half of it would be called; or the account has too many open calls.
     """
-    if campaign.list_ids:
+    if campaign.again is not None:
+        _add_again(campaign, allowance)
+    elif campaign.list_ids:
         _add_from_lists(campaign, allowance)
     else:
         allowance.take(len(numbers))
@@ -155,11 +157,26 @@ def _add_from_lists(campaign: Campaign, allowance: Allowance) -> None:
             raise Conflict("a list has changed at this very moment: send the request again")
 
 
+def _add_again(campaign: Campaign, allowance: Allowance) -> None:
+    """Add calls to people of the parent. Their exact number is known when they are made: a request bounds it."""
+    [counted] = progress.of([campaign.parent_id]).values() if campaign.parent_id else [progress.Progress()]
+    most = called_again.Selection.of(campaign).at_most(counted)
+    if counted.total > allowance.at_once:
+        allowance.take(most)
+        _leave_to_the_loader(campaign, most)
+        return
+    made = called_again.make(campaign).made
+    if not made:
+        raise InvalidRequest("'who': nobody of them is left to call: they were reached, are listed or called already")
+    allowance.take(made)
+    allowance.at_once -= made
+
+
 def _leave_to_the_loader(campaign: Campaign, size: int) -> None:
     entries = ListEntry.objects.filter(contact_list__in=campaign.list_ids)
     campaign.is_loading, campaign.calls_expected = True, size
     campaign.lists_taken = campaign.entry_taken = 0
-    campaign.entries_until = entries.aggregate(last=Max("id"))["last"]
+    campaign.entries_until = entries.aggregate(last=Max("id"))["last"] or 0
     campaign.save(
         update_fields=["is_loading", "calls_expected", "lists_taken", "entry_taken", "entries_until", "updated_at"]
     )

@@ -35,8 +35,8 @@ def require_readable(campaign: Campaign) -> None:
         InvalidRequest: with the values of a person it is too long, or a value that it names is blank although the list
             does not allow that.
     """
-    if campaign.type != Campaign.Type.DYNAMIC or not campaign.text:
-        return
+    if campaign.type != Campaign.Type.DYNAMIC or not campaign.text or campaign.again is not None:
+        return  # who is called again was read the same text before
     contact_list = ContactList.objects.get(pk=campaign.list_ids[0])
     fixed, usages = _usages(campaign.text, contact_list.columns)
     if not usages:

@@ -14,7 +14,17 @@ from django.db import transaction
 from accounts import audit
 from accounts.audit import Actor
 from accounts.models import Account
-from campaigns import audience, campaign_lock, campaign_states, carrier_fit, ending, filled_texts, signals, spoken_text
+from campaigns import (
+    audience,
+    called_again,
+    campaign_lock,
+    campaign_states,
+    carrier_fit,
+    ending,
+    filled_texts,
+    signals,
+    spoken_text,
+)
 from campaigns.loading import START_DUE
 from campaigns.models import Campaign, CustomField
 from contacts.models import ContactList
@@ -104,6 +114,8 @@ def change(
             )
         if refusal := _why_ending(campaign):
             raise WrongState(f"can't change this campaign: {refusal}")
+        if campaign.again is not None:
+            _require_same_people(campaign, columns, numbers)
         what = _assign(campaign, columns)
         _set_end(campaign, now)
         _check_text(campaign)
@@ -354,6 +366,8 @@ def _locked_one(campaign: Campaign) -> Campaign:
 
 def _audience(campaign: Campaign, numbers: Sequence[str]) -> str:
     """Tell how many are called, for the audit: numbers stand in no entry."""
+    if campaign.parent:
+        return f"again of {campaign.parent.name}: {called_again.Selection.of(campaign)}"
     return f"lists: {len(campaign.list_ids)}" if campaign.list_ids else f"numbers: {len(numbers):,}"
 
 
@@ -380,6 +394,16 @@ def _custom_field(campaign: Campaign) -> str:
     return value or ""
 
 
+def _require_same_people(campaign: Campaign, columns: Mapping[str, Any], numbers: Sequence[str] | None) -> None:
+    """Refuse to give a campaign that calls people again other people, or other words than their values fit."""
+    fixed = {"list_ids": "lists", "type": "campaign_type"}
+    if campaign.type == Campaign.Type.DYNAMIC:
+        fixed |= {"text": "read_via_text"}
+    locked = ["from"] * (numbers is not None) + [fixed[name] for name in fixed if name in columns]
+    if locked:
+        raise WrongState(f"'{locked[0]}' can't be changed: the campaign calls people of another one again")
+
+
 def _set_custom_field(campaign: Campaign, value: str) -> None:
     CustomField.objects.filter(campaign=campaign).delete()
     if value:
@@ -399,6 +423,8 @@ def _check_text(campaign: Campaign) -> None:
     """Refuse a variable that has no value in the list. A static text has no variables at all."""
     columns: list[str] = []
     if campaign.type == Campaign.Type.DYNAMIC:
+        if campaign.again is not None:
+            return  # the parent's, whose list may be gone
         columns = ContactList.objects.get(pk=campaign.list_ids[0]).columns
     try:
         spoken_text.check(campaign.text, columns)

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.db import connection, transaction
 
-from campaigns import campaign_lock, ending, filled_texts
+from campaigns import called_again, campaign_lock, ending, filled_texts
 from campaigns.models import Campaign
 from contacts import lists
 from core import clocks
@@ -93,11 +93,22 @@ def make_slice(campaign_id: UUID, now: datetime) -> bool:
         if campaign is None:
             return False
         campaign.loaded_at = now
-        if campaign.lists_taken < len(campaign.list_ids):
+        if campaign.again is not None and not campaign.lists_taken:
+            _take_called(campaign)
+        elif campaign.again is None and campaign.lists_taken < len(campaign.list_ids):
             _take_entries(campaign)
         else:
             _finish(campaign, now)
     return campaign.is_loading
+
+
+def _take_called(campaign: Campaign) -> None:
+    """Make calls of the next calls of its parent, which stands for its only list."""
+    made = called_again.make(campaign, after=campaign.entry_taken, most=SLICE)
+    campaign.entry_taken = made.last or 0
+    if made.looked_at < SLICE:
+        campaign.lists_taken, campaign.entry_taken = 1, 0
+    campaign.save(update_fields=["lists_taken", "entry_taken", "loaded_at"])
 
 
 def _take_entries(campaign: Campaign) -> None:

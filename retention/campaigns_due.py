@@ -40,7 +40,9 @@ def settled(campaigns: "QuerySet[Campaign]") -> "QuerySet[Campaign]":
     calls = Call.objects.filter(campaign=OuterRef("pk"), status__in=open_statuses)
     attempts = CallAttempt.objects.filter(campaign=OuterRef("pk"), status__in=CallAttempt.UNFINISHED)
     webhooks = WebhookDelivery.objects.filter(campaign=OuterRef("pk"), next_try_at__isnull=False)
-    return campaigns.filter(~Exists(calls), ~Exists(attempts), ~Exists(webhooks), is_ending=False)
+    # A campaign that calls its people again reads its calls while it is loading.
+    children = Campaign.objects.filter(parent=OuterRef("pk"), is_loading=True)
+    return campaigns.filter(~Exists(calls), ~Exists(attempts), ~Exists(webhooks), ~Exists(children), is_ending=False)
 
 
 def oldest_first(campaigns: "QuerySet[Campaign]") -> Iterator[Campaign]:

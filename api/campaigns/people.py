@@ -8,19 +8,25 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.campaigns import bodies, related
 from api.campaigns.base import TAGS, CampaignsView
+from api.campaigns.requests import CONTENT, CampaignRequestSerializer
+from api.campaigns.responses import CampaignsWritten
 from api.http import bulk, openapi
 from api.http.envelope import Failure, Result, WrittenEnvelope
 from api.http.errors import first_sentence
-from api.http.fields import ObjectSerializer, TextField, visible
+from api.http.fields import ObjectSerializer, TextField, WordField, visible, without_nulls
 from api.http.idempotency import idempotent
 from api.http.parsers import printable
 from api.http.responses import Count, ResponseSerializer, Text
-from campaigns import taking_out
+from campaigns import again, taking_out
+from campaigns.called_again import WHO, Selection
 from campaigns.taking_out import TakenOut, Wanted
 from contacts import numbers
 from core import clocks, ids
+from core.errors import InvalidRequest
 from dialer.models import CallAttempt
+from webhooks.addresses import LookUps
 
 KEY = "calls"
 
@@ -97,6 +103,69 @@ class CancelCallsView(CampaignsView):
         taken = iter(taking_out.take_out(campaign, wanted, actor=self.actor, reason=_reason(request), now=clocks.now()))
         rows = [failure or _canceled(next(taken), fields) for fields, failure in checked]
         return self.respond(CanceledResults, rows, http_code=bulk.MULTI_STATUS)
+
+
+class AgainRequestSerializer(CampaignRequestSerializer):
+    """Whom to call again, and what is not as in the campaign itself."""
+
+    who = serializers.ListField(
+        child=WordField(WHO), required=False, help_text="Those whose last attempt ended so, or who were never tried."
+    )
+    pressed = serializers.ListField(
+        child=serializers.RegexField(r"\A[0-9*#]{1,32}\Z", error_messages={"invalid": "must be keys, such as 2"}),
+        required=False,
+        max_length=100,
+        help_text="Those who pressed exactly these keys.",
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for name in (*CONTENT, "from", "lists", "campaign_type", "call_duplicate_numbers"):
+            fields.pop(name, None)
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        selection = Selection(
+            tuple(dict.fromkeys(attrs.pop("who", ()))), tuple(dict.fromkeys(attrs.pop("pressed", ())))
+        )
+        if selection == Selection():
+            raise ValidationError({"who": f"is required, or pressed instead: give some of {', '.join(WHO)}"})
+        return super().validate(attrs) | {"selection": selection}
+
+
+class AgainBody(serializers.Serializer):  # type: ignore[type-arg]
+    campaigns = AgainRequestSerializer(many=True)
+
+
+class AgainView(CampaignsView):
+    @extend_schema(
+        operation_id="call_again",
+        parameters=[openapi.IDEMPOTENCY_KEY],
+        request=openapi.json_body("AgainBody", AgainBody, AgainRequestSerializer),
+        examples=[
+            OpenApiExample(
+                "Those who were not reached",
+                value={"who": ["no-answer", "busy"], "schedule": {"send_at": "2030-01-31T10:30:00+05:30"}},
+                request_only=True,
+            )
+        ],
+        responses=openapi.responses(CampaignsWritten, 409, 413, 422),
+        tags=TAGS,
+    )
+    @idempotent
+    def post(self, request: Request, account_sid: str, campaign_id: str) -> Response:
+        """Create a campaign of those who were not reached, or who pressed a key. The reached and listed are skipped."""
+        parent = self.campaign(campaign_id)
+        given = bodies.parse(request)
+        if len(given) != 1:
+            raise InvalidRequest("give exactly one campaign, that of whom to call again")
+        context = {"account": self.account, "campaign": parent, "look_ups": LookUps()}
+        serializer = AgainRequestSerializer(data=without_nulls(given[0]), context=context, partial=True)
+        serializer.is_valid(raise_exception=True)
+        columns = dict(serializer.validated_data)
+        child = again.create(parent, columns.pop("selection"), actor=self.actor, now=clocks.now(), **columns)
+        shown = related.load([child], related.numbers_of(child), are_new=True)
+        return self.respond(CampaignsWritten, [child], related=shown)
 
 
 def _call_id(fields: dict[str, Any], calls: dict[Any, int]) -> int | None:

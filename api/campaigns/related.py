@@ -20,19 +20,34 @@ class Related:
     at_the_carrier: Mapping[UUID, int]
     by_machine: Mapping[UUID, int] = field(default_factory=dict)
     numbers: Mapping[UUID, Sequence[str]] = field(default_factory=dict)
+    children: Mapping[UUID, Sequence[UUID]] = field(default_factory=dict)
 
 
-def load(campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]] | None = None) -> Related:
-    """Load it with two queries, however many campaigns there are, and one for custom fields that are not loaded yet.
+def load(
+    campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]] | None = None, *, are_new: bool = False
+) -> Related:
+    """Load it with three queries, however many campaigns there are, and one for custom fields not loaded yet.
 
     One more where campaigns tell machines from people.
+
+    are_new: just created, so that none has been called again.
     """
     prefetch_related_objects(campaigns, "custom_field")
     keys = [campaign.pk for campaign in campaigns]
     off = Campaign.MachineDetection.OFF
     detecting = [campaign.pk for campaign in campaigns if campaign.machine_detection != off]
     by_machine = call_details.answered_by_machines(detecting) if detecting else {}
-    return Related(progress.of(keys), call_details.at_the_carrier(keys), by_machine, numbers or {})
+    children = {} if are_new else _children(keys)
+    return Related(progress.of(keys), call_details.at_the_carrier(keys), by_machine, numbers or {}, children)
+
+
+def _children(keys: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+    """Return the campaigns that call people of these again, oldest first."""
+    children: dict[UUID, list[UUID]] = {}
+    rows = Campaign.objects.filter(parent__in=keys, is_purging=False).order_by("created_at", "pk")
+    for parent, child in rows.values_list("parent_id", "pk"):
+        children.setdefault(parent, []).append(child)
+    return children
 
 
 def numbers_of(campaign: Campaign) -> dict[UUID, list[str]]:

@@ -93,6 +93,12 @@ class CampaignSerializer(ResponseSerializer):
         child=serializers.CharField(), required=False, help_text="Its own rule sets, beside those of the account."
     )
     http_status = Count("Of a failed campaign: why.", source="failure_http_status", required=False)
+    parent_sid = WireId(
+        "Of a campaign that calls people of another one again: that one.", source="parent_id", required=False
+    )
+    children = serializers.ListField(
+        child=WireId(), required=False, help_text="The sids of those that call some of its people again."
+    )
     call_status_callback = Text(required=False)
     call_schedule_callback = Text(required=False)
     status_callback = Text(required=False)
@@ -123,6 +129,9 @@ class CampaignSerializer(ResponseSerializer):
 
     def get_rules(self, campaign: Campaign) -> list[str] | None:
         return campaign.rules or None
+
+    def get_children(self, campaign: Campaign) -> Sequence[Any] | None:
+        return _related(self).children.get(campaign.pk)
 
     def get_custom_field(self, campaign: Campaign) -> str | None:
         custom_field = getattr(campaign, "custom_field", None)

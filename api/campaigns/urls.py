@@ -11,6 +11,7 @@ urlpatterns = [
     path("campaigns/<str:campaign_id>/call-details", call_details.CallDetailsView.as_view()),
     path("campaign/<str:campaign_id>/call-details", call_details.CallDetailsView.as_view()),
     path("campaigns/<str:campaign_id>/calls/cancel", people.CancelCallsView.as_view()),
+    path("campaigns/<str:campaign_id>/again", people.AgainView.as_view()),
     path("campaigns/<str:campaign_id>/diagnosis", diagnosis.DiagnosisView.as_view()),
     path("campaigns/<str:campaign_id>/forecast", rehearsals.ForecastView.as_view()),
 ]

@@ -110,6 +110,8 @@ class Migration(migrations.Migration):
                 ('text', models.TextField(blank=True, verbose_name='text to read')),
                 ('repeat_menu_attempts', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MaxValueValidator(9)])),
                 ('call_duplicate_numbers', models.BooleanField(default=False)),
+                ('parent', models.ForeignKey(blank=True, db_constraint=False, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='children', to='campaigns.campaign')),
+                ('again', models.JSONField(blank=True, editable=False, help_text='Whom of its parent it calls: see campaigns.called_again.', null=True)),
                 ('number_of_retries', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(3)])),
                 ('retry_interval_mins', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(43200)])),
                 ('retry_mechanism', models.CharField(choices=[('linear', 'linear'), ('exponential', 'exponential')], default='linear', max_length=16)),
@@ -266,6 +268,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='campaign',
             index=models.Index(fields=['account', 'created_at', 'id'], name='campaign_listed'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
+            index=models.Index(condition=models.Q(('parent__isnull', False)), fields=['parent'], name='campaign_children'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

@@ -78,6 +78,20 @@ class Campaign(models.Model):
         null=True, blank=True, validators=[MaxValueValidator(MAX_REPEATS)]
     )
     call_duplicate_numbers = models.BooleanField(default=False)
+    # Of a campaign that calls some people of another one again. Without a constraint: the other may be purged.
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="children",
+        editable=False,
+    )
+    again = models.JSONField(
+        null=True, blank=True, editable=False, help_text="Whom of its parent it calls: see campaigns.called_again."
+    )
 
     number_of_retries = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(MAX_RETRIES)])
     retry_interval_mins = models.PositiveIntegerField(
@@ -242,6 +256,8 @@ class Campaign(models.Model):
             models.Index(fields=["account", "id"], name="campaign_in_progress", condition=Q(status="in-progress")),
             # Read by the list of the API and of the admin.
             models.Index(fields=["account", "created_at", "id"], name="campaign_listed"),
+            # Read by whatever shows a campaign, and by called_again.
+            models.Index(fields=["parent"], name="campaign_children", condition=Q(parent__isnull=False)),
         ]
 
     def __str__(self) -> str:

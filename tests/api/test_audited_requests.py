@@ -17,7 +17,7 @@ from accounts.models import ApiKey
 from tests.api.addresses import addresses
 from tests.api.test_every_address import TENANTS, acme, ask, body_for, filled  # noqa: F401 -- a fixture
 from tests.database_writes import AUDIT, written_tables
-from tests.factories import CampaignFactory
+from tests.factories import CallFactory, CampaignFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +61,8 @@ def test_a_request_that_changes_something_leaves_an_entry_in_its_transaction(acm
         acme.account.csv_uploads.all().delete()
     if address.endswith("/campaigns/<str:campaign_id>") and method == "DELETE":
         acme.values["campaign_id"] = CampaignFactory(account=acme.account).pk.hex
+    if address.endswith("/again") and method == "POST":
+        CallFactory(failed=True, campaign=acme.account.campaigns.get(pk=acme.values["campaign_id"]))
     with written_tables() as tables:
         response = send(acme, address, method)
     if response.status_code == 405:

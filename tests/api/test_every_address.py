@@ -61,6 +61,7 @@ WRITTEN_ONLY = {
     "v2/accounts/<str:account_sid>/do-not-call/csv-upload",
     "v2/accounts/<str:account_sid>/campaigns/<str:campaign_id>/calls/cancel",
     "v2/accounts/<str:account_sid>/campaigns/rehearsal",
+    "v2/accounts/<str:account_sid>/campaigns/<str:campaign_id>/again",
     "v2/accounts/<str:account_sid>/lists/<str:list_sid>/contacts/<str:contact_sid>",
 }
 # Public, and without data of any account.
@@ -212,6 +213,8 @@ def filled(address: str, values: dict[str, str]) -> str:
 
 def body_for(address: str, its: dict[str, str]) -> dict[str, Any]:
     """Return a body that would change something if its objects were the client's own."""
+    if address.endswith("/again"):
+        return {"who": ["no-answer"]}
     if address.endswith("/calls/cancel"):
         return {"calls": [{"number": its["called"]}]}
     if "/do-not-call" in address:

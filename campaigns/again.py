@@ -1,0 +1,49 @@
+"""Call some people of a campaign again, by a child campaign: the same words, caller ID and retries, unless changed."""
+
+from datetime import datetime
+from typing import Any
+
+from accounts.audit import Actor
+from campaigns import audience, lifecycle
+from campaigns.called_again import Selection
+from campaigns.models import Campaign, CustomField
+from core.errors import InvalidRequest, WrongState
+
+# What a child has of its parent.
+_COPIED = (
+    *("caller_id", "caller_id_given", "type", "list_ids", "flow", "flow_url", "flow_type", "text"),
+    *("repeat_menu_attempts", "call_duplicate_numbers", "number_of_retries", "retry_interval_mins", "retry_mechanism"),
+    *("retry_on_status", "mode", "throttle", "call_status_callback", "call_schedule_callback", "status_callback"),
+)
+_LONGEST_NAME = 255
+_AGAIN = " (again)"
+
+
+def create(parent: Campaign, selection: Selection, *, actor: Actor, now: datetime, **changes: Any) -> Campaign:
+    """Create a campaign of those people of another one. Its calls that have ended count; it may go on.
+
+    Args:
+        changes: columns that are not its parent's, and `custom_field`, as for `lifecycle.create`.
+
+    Raises:
+        InvalidRequest: nobody is left to call, or what `lifecycle.create` raises.
+        WrongState: the calls of the parent are still being made or ended.
+    """
+    if parent.is_loading or (parent.is_ending and not parent.is_open):
+        raise WrongState("the campaign's calls are still being made or ended: try again in a minute")
+    columns: dict[str, Any] = {name: getattr(parent, name) for name in _COPIED}
+    custom_field: CustomField | None = getattr(parent, "custom_field", None)
+    columns["custom_field"] = custom_field.value if custom_field else ""
+    columns["name"] = f"{parent.name[: _LONGEST_NAME - len(_AGAIN)]}{_AGAIN}"
+    columns |= changes
+    if not columns["caller_id"].is_active:
+        raise InvalidRequest(f"'caller_id': {columns['caller_id'].number} is not active any more: give another one")
+    return lifecycle.create(
+        parent.account,
+        actor=actor,
+        now=now,
+        allowance=audience.Allowance.of(parent.account),
+        parent=parent,
+        again=selection.as_json(),
+        **columns,
+    )

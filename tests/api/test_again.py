@@ -1,0 +1,202 @@
+"""A child campaign of those who were not reached, or pressed a key: who is in it, who is skipped, what it keeps."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from campaigns import again as call_again
+from campaigns import audience, loading
+from campaigns.called_again import Selection
+from campaigns.models import Call, Campaign
+from tests.api.client import FLOW_URL
+from tests.conftest import NUMBERS, states
+from tests.factories import (
+    ACTOR,
+    CallAttemptFactory,
+    CallerIdFactory,
+    CallFactory,
+    CampaignFactory,
+    ContactListFactory,
+    DoNotCallFactory,
+    FlowFactory,
+)
+
+A, B, C, D, E = NUMBERS[:5]
+
+
+@pytest.fixture
+def parent(account):
+    flow = FlowFactory(account=account)
+    return CampaignFactory(
+        account=account,
+        completed=True,
+        name="renewals",
+        flow=flow,
+        flow_url=FLOW_URL,
+        caller_id=CallerIdFactory(account=account),
+        number_of_retries=1,
+        retry_interval_mins=5,
+        retry_on_status=["busy"],
+    )
+
+
+def ended(parent, number, outcome="no-answer", **columns):
+    return CallFactory(failed=True, campaign=parent, number=number, last_outcome=outcome, **columns)
+
+
+def untried(parent, number, **columns):
+    return CallFactory(canceled=True, campaign=parent, number=number, **columns)
+
+
+def answered(parent, number, keys=""):
+    call = CallFactory(completed=True, campaign=parent, number=number)
+    CallAttemptFactory(call=call, completed=True, digits=keys)
+    return call
+
+
+def again(api, parent, *who, pressed=(), **more):
+    body = {name: list(value) for name, value in (("who", who), ("pressed", pressed)) if value} | more
+    return api.post(f"/campaigns/{parent.pk.hex}/again", body)
+
+
+def people(response):
+    return list(Call.objects.filter(campaign=response.data["id"]).order_by("id").values_list("number", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("who", "pressed", "expected"),
+    [
+        (["no-answer"], [], [A]),
+        (["busy", "failed"], [], [B, C]),
+        (["untried"], [], [D]),
+        (["no-answer", "untried"], ["2"], [A, D, NUMBERS[6]]),
+        ([], ["2", "1"], [NUMBERS[5], NUMBERS[6]]),
+    ],
+)
+def test_those_who_are_named_are_called_in_their_order(api, parent, who, pressed, expected):
+    ended(parent, A), ended(parent, B, "busy"), ended(parent, C, "failed"), untried(parent, D)
+    answered(parent, E), answered(parent, NUMBERS[5], "1"), answered(parent, NUMBERS[6], "2")
+    answered(parent, NUMBERS[7], "22")
+    assert people(again(api, parent, *who, pressed=pressed)) == expected
+
+
+def test_the_listed_the_taken_out_and_those_reached_or_waiting_elsewhere_are_skipped(api, account, parent):
+    for number in NUMBERS[:7]:
+        ended(parent, number)
+    DoNotCallFactory(account=account, number=A)
+    DoNotCallFactory(for_all=True, number=B)
+    DoNotCallFactory(number=C)  # another account's
+    Call.objects.filter(number=D).update(rule="taken-out")
+    child = CampaignFactory(account=account, running=True, parent=parent)
+    grandchild = CampaignFactory(account=account, running=True, parent=child)
+    CallFactory(campaign=child, number=E, completed=True)
+    CallFactory(campaign=grandchild, number=NUMBERS[5])
+    CallFactory(failed=True, campaign=child, number=NUMBERS[6])
+    CallFactory(completed=True, campaign=CampaignFactory(account=account, running=True), number=NUMBERS[6])
+    assert people(again(api, parent, "no-answer")) == [C, NUMBERS[6]]
+
+
+def test_who_pressed_a_key_is_called_again_once(api, parent):
+    answered(parent, A, "2")
+    first = again(api, parent, pressed=["2"])
+    assert people(first) == [A]
+    assert again(api, parent, pressed=["2"]).is_refused(400, "'who'", "nobody of them is left")
+
+
+def test_it_keeps_what_is_not_changed_and_both_name_each_other(api, parent):
+    ended(parent, A, name="Asha")
+    tomorrow = (timezone.localtime(timezone.now(), parent.account.zone) + timedelta(days=1)).isoformat("T", "seconds")
+    child = again(api, parent, "no-answer", schedule={"send_at": tomorrow}).data
+    assert (child["name"], child["url"], child["from"], child["status"]) == (
+        "renewals (again)",
+        FLOW_URL,
+        [A],
+        "Created",
+    )
+    assert child["retries"]["interval_mins"] == 5
+    assert child["schedule"]["send_at"] == tomorrow
+    assert child["parent_sid"] == parent.pk.hex
+    assert api.get(f"/campaigns/{parent.pk.hex}").data["children"] == [child["id"]]
+    assert Call.objects.get(campaign=child["id"]).name == "Asha"
+    other = again(api, parent, "no-answer", name="again", retries={"number_of_retries": 0})
+    assert other.is_refused(400, "nobody")
+
+
+def test_a_dynamic_one_keeps_each_persons_values_also_without_its_list(api, account):
+    contact_list = ContactListFactory(account=account, dynamic=True)
+    parent = CampaignFactory(
+        account=account,
+        completed=True,
+        type="dynamic",
+        list_ids=[contact_list.pk],
+        flow=None,
+        flow_url="",
+        flow_type="greeting",
+        text="Dear @@Name",
+    )
+    ended(parent, A, variables={"Name": "Asha", "Fee": "5"})
+    contact_list.delete()
+    child = again(api, parent, "no-answer")
+    assert Call.objects.get(campaign=child.data["id"]).variables == {"Name": "Asha", "Fee": "5"}
+    changed = api.put(f"/campaigns/{child.data['id']}", {"name": "renamed"})
+    assert changed.data["name"] == "renamed"
+    for body in ({"from": [A]}, {"read_via_text": "@@Other"}):
+        assert api.put(f"/campaigns/{child.data['id']}", body).is_refused(400, "can't be changed")
+
+
+@pytest.mark.parametrize("body", [{}, {"who": []}, {"who": ["answered"]}, {"pressed": ["x"]}, {"who": "busy"}, []])
+def test_nobody_named_is_refused(api, parent, body):
+    ended(parent, A)
+    assert api.post(f"/campaigns/{parent.pk.hex}/again", body).status == 400
+    assert Campaign.objects.count() == 1
+
+
+def test_an_inactive_caller_id_is_refused_and_another_may_be_given(api, account, parent):
+    ended(parent, A)
+    parent.caller_id.is_active = False
+    parent.caller_id.save()
+    assert again(api, parent, "no-answer").is_refused(400, "'caller_id'", "not active")
+    other = CallerIdFactory(account=account)
+    assert again(api, parent, "no-answer", caller_id=other.number).status == 200
+
+
+def test_sent_again_with_its_key_it_is_made_once(api, parent):
+    ended(parent, A)
+    path = f"/campaigns/{parent.pk.hex}/again"
+    ids = {api.post(path, {"who": ["no-answer"]}, headers={"Idempotency-Key": "k"}).data["id"] for _ in range(2)}
+    assert len(ids) == 1
+
+
+def test_a_large_one_is_made_by_the_loader_in_slices(api, parent, monkeypatch):
+    monkeypatch.setattr(audience, "AT_ONCE", 5)
+    monkeypatch.setattr(loading, "SLICE", 3)
+    for number in NUMBERS[:10]:
+        ended(parent, number)
+    answered(parent, NUMBERS[10])
+    child = again(api, parent, "no-answer")
+    assert people(child) == []
+    made = Campaign.objects.filter(pk=child.data["id"], is_loading=True)
+    assert made.exists()
+    while loading.take_turn(0):
+        pass
+    assert not made.exists()
+    assert people(child) == NUMBERS[:10]
+
+
+def test_too_many_open_calls_are_refused(api, parent, settings):
+    ended(parent, A), ended(parent, B)
+    settings.MAX_OPEN_CALLS_PER_ACCOUNT = 1
+    assert again(api, parent, "no-answer").is_refused(409, "2 calls")
+    assert Campaign.objects.count() == 1
+
+
+def test_the_people_of_a_campaign_from_numbers_are_called_by_the_child(rig):
+    """From a first campaign to the ring of its child, over the whole dialer."""
+    rig.carrier.script = {A: ["busy", "completed"]}
+    first = rig.campaign([A, B])
+    rig.tick()
+    child = call_again.create(first, Selection(who=("busy",)), actor=ACTOR, now=timezone.now())
+    rig.tick()
+    assert rig.rings() == [A, B, A]
+    assert states(child) == {A: "completed"}
