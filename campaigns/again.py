@@ -9,11 +9,12 @@ from campaigns.called_again import Selection
 from campaigns.models import Campaign, CustomField
 from core.errors import InvalidRequest, WrongState
 
-# What a child has of its parent.
+# What a child has of its parent. A rule that was waived for the parent holds for the child.
 _COPIED = (
     *("caller_id", "caller_id_given", "type", "list_ids", "flow", "flow_url", "flow_type", "text"),
     *("repeat_menu_attempts", "call_duplicate_numbers", "number_of_retries", "retry_interval_mins", "retry_mechanism"),
     *("retry_on_status", "mode", "throttle", "call_status_callback", "call_schedule_callback", "status_callback"),
+    *("ring_timeout", "rules"),
 )
 _LONGEST_NAME = 255
 _AGAIN = " (again)"

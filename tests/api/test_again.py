@@ -38,6 +38,10 @@ def parent(account):
         number_of_retries=1,
         retry_interval_mins=5,
         retry_on_status=["busy"],
+        ring_timeout=25,
+        rules=["uk"],
+        waived_rules=["uk"],
+        waived_because="asked for by the customer",
     )
 
 
@@ -115,6 +119,8 @@ def test_it_keeps_what_is_not_changed_and_both_name_each_other(api, parent):
         "Created",
     )
     assert child["retries"]["interval_mins"] == 5
+    stored = Campaign.objects.get(pk=child["id"])
+    assert (stored.ring_timeout, stored.rules, stored.waived_rules) == (25, ["uk"], [])
     assert child["schedule"]["send_at"] == tomorrow
     assert child["parent_sid"] == parent.pk.hex
     assert api.get(f"/campaigns/{parent.pk.hex}").data["children"] == [child["id"]]
