@@ -122,6 +122,8 @@ class AgainRequestSerializer(CampaignRequestSerializer):
         fields = super().get_fields()
         for name in (*CONTENT, "from", "lists", "campaign_type", "call_duplicate_numbers"):
             fields.pop(name, None)
+        for field in fields.values():
+            field.required = False
         return fields
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +143,7 @@ class AgainView(CampaignsView):
     @extend_schema(
         operation_id="call_again",
         parameters=[openapi.IDEMPOTENCY_KEY],
-        request=openapi.json_body("AgainBody", AgainBody, AgainRequestSerializer),
+        request=openapi.json_body("CallAgainBody", AgainBody, AgainRequestSerializer),
         examples=[
             OpenApiExample(
                 "Those who were not reached",
