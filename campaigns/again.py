@@ -14,7 +14,7 @@ _COPIED = (
     *("caller_id", "caller_id_given", "type", "list_ids", "flow", "flow_url", "flow_type", "text"),
     *("repeat_menu_attempts", "call_duplicate_numbers", "number_of_retries", "retry_interval_mins", "retry_mechanism"),
     *("retry_on_status", "mode", "throttle", "call_status_callback", "call_schedule_callback", "status_callback"),
-    *("ring_timeout", "rules"),
+    *("ring_timeout", "rules", "machine_detection"),
 )
 _LONGEST_NAME = 255
 _AGAIN = " (again)"
