@@ -1,6 +1,8 @@
 """Campaigns in Exotel's v2 API: create, list, show, change, act, delete."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
@@ -82,7 +84,7 @@ class CampaignListView(CampaignsView):
             for campaign, arguments in zip(created, parsed, strict=True)
             if "numbers" in arguments
         }
-        return self.respond(CampaignsWritten, created, related=related.load(created, numbers, are_new=True))
+        return _written(self, created, numbers, are_new=True)
 
     def _parsed(self, body: dict[str, Any], position: int, total: int, context: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of lifecycle.create. With several campaigns, an error names the one that it is in."""
@@ -119,8 +121,7 @@ class CampaignView(CampaignsView):
         return self._written(lifecycle.delete(self.campaign(campaign_id), actor=self.actor))
 
     def _written(self, campaign: Campaign) -> Response:
-        shown = related.load([campaign], related.numbers_of(campaign))
-        return self.respond(CampaignsWritten, [campaign], related=shown)
+        return _written(self, [campaign], related.numbers_of(campaign))
 
     def _change(self, campaign: Campaign, body: dict[str, Any]) -> Campaign:
         """Act on the campaign, or change it: any field before its start, and only the callbacks after it."""
@@ -158,6 +159,13 @@ class CampaignView(CampaignsView):
 def _validated(serializer: CampaignRequestSerializer) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def _written(
+    view: CampaignsView, campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]], *, are_new: bool = False
+) -> Response:
+    """Respond with campaigns that were created, changed or asked for, and the numbers of each."""
+    return view.respond(CampaignsWritten, campaigns, related=related.load(campaigns, numbers, are_new=are_new))
 
 
 def _without_nulls(campaign: Campaign, body: dict[str, Any]) -> dict[str, Any]:
