@@ -17,7 +17,7 @@ def stored_rows(models: Iterable[type[Model]]) -> dict[tuple[str, str], str]:
     parts, labels = [], []
     for model in models:
         key = model._meta.pk.column
-        parts.append(f'SELECT %s, "{key}"::text, (to_jsonb(t) - %s)::text FROM "{model._meta.db_table}" t')
+        parts.append(f'SELECT %s, "{key}"::text, (to_jsonb(t) - %s::text[])::text FROM "{model._meta.db_table}" t')
         labels.append(model._meta.label)
     values = [value for label in labels for value in (label, _LAST_USES)]
     with connection.cursor() as cursor:
