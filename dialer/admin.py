@@ -21,7 +21,16 @@ from contacts.admin import NumberSearch
 from core import clocks, ids
 from core.admin_kit import NOTHING, ChoiceFilter, badge, link, pretty_json
 from dialer import diagnosis, trunk_check
-from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, Health, TrunkHealth
+from dialer.models import (
+    AttemptHistory,
+    CallAttempt,
+    CallerIdHealth,
+    CarrierEvent,
+    Health,
+    RouteHealth,
+    Transfer,
+    TrunkHealth,
+)
 
 # Trunks that one request checks: it may wait for each of their carriers.
 MOST_CHECKED = 3
@@ -294,6 +303,30 @@ class TrunkHealthAdmin(HealthAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrunkHealth]:
         return super().get_queryset(request).defer("trunk__api_token")
+
+
+@admin.register(RouteHealth)
+class RouteHealthAdmin(HealthAdmin):
+    account_path = "route__caller_id__account"
+    server_columns = frozenset({"route", "last_error"})
+    list_display = fields = ("caller_id", "route", *HEALTH)
+    list_select_related = ("route__caller_id__account", "route__trunk")
+    search_fields = ("route__caller_id__number",)
+    ordering = ("route__caller_id__number", "route__place")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RouteHealth]:
+        return super().get_queryset(request).defer("route__trunk__api_token")
+
+    @admin.display(description="caller ID")
+    def caller_id(self, health: RouteHealth) -> str:
+        return str(health.route.caller_id)
+
+
+@admin.register(Transfer)
+class TransferAdmin(NumberSearch, LargeTableAdmin):
+    account_path = "attempt__account"
+    list_display = fields = ("number", "attempt", "started_at", "ended_at", "outcome", "ring_seconds", "talk_seconds")
+    list_select_related = ("attempt__account",)
 
 
 @admin.register(CallerIdHealth)

@@ -16,13 +16,13 @@ from factory.django import DjangoModelFactory
 from accounts.audit import Actor, Kind, Verb
 from accounts.audit_entry import AuditEntry
 from accounts.credentials import digest
-from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Trunk
+from accounts.models import Account, ApiKey, CallerId, CarrierAccount, Route, Trunk
 from accounts.second_factor_devices import AuthenticatorApp
 from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, DoNotCall, ListEntry, RejectedRow
-from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, Transfer, TrunkHealth
+from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, RouteHealth, Transfer, TrunkHealth
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
 # mypy: disallow_subclassing_any=False
@@ -346,6 +346,25 @@ class TrunkHealthFactory(ModelFactory):
         down = Trait(
             failures=3, down_since=_ago(minutes=1), resting_until=_ago(seconds=-4), last_error="503 Service Unavailable"
         )
+
+
+class RouteFactory(ModelFactory):
+    class Meta:
+        model = Route
+
+    caller_id = SubFactory(CallerIdFactory)
+    trunk = SubFactory(TrunkFactory)
+    place = Sequence(lambda n: n + 1)
+
+
+class RouteHealthFactory(ModelFactory):
+    class Meta:
+        model = RouteHealth
+
+    route = SubFactory(RouteFactory)
+    failures = 3
+    down_since = _ago(minutes=1)
+    last_error = "503 Service Unavailable"
 
 
 class CallerIdHealthFactory(ModelFactory):

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from api.campaigns import bodies
 from api.campaigns.base import TAGS, CampaignsView
 from api.campaigns.requests import CampaignRequestSerializer
-from api.http import openapi
+from api.http import openapi, queries
 from api.http.envelope import Item, WrittenEnvelope
 from api.http.fields import WordField
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
@@ -132,9 +132,7 @@ class CalleesQuery(serializers.Serializer):  # type: ignore[type-arg]
 class _RehearsalsView(CampaignsView):
     def callees(self, request: Request) -> Callees:
         """Return the people that the request asks for, or those of the account's past."""
-        query = CalleesQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        chosen = query.validated_data.get("callees", LEARNT)
+        chosen = queries.parse(CalleesQuery, request).get("callees", LEARNT)
         return rehearsal.DEFAULT if chosen == DEFAULT else rehearsal.learnt(self.account)
 
 
@@ -167,6 +165,7 @@ class RehearsalView(_RehearsalsView):
     )
     def post(self, request: Request, account_sid: str) -> Response:
         self._place = self._take_place()
+        callees = self.callees(request)
         given = bodies.parse(request)
         if len(given) != 1:
             raise InvalidRequest("give exactly one campaign to rehearse")
@@ -177,7 +176,6 @@ class RehearsalView(_RehearsalsView):
         numbers, now = columns.pop("numbers", None), clocks.now()
         columns.pop("custom_field", None)
         campaign = lifecycle.draft(self.account, now=now, **columns)
-        callees = self.callees(request)
         if numbers is None:
             setting = rehearsal.of_lists(campaign, now, most=MOST_PEOPLE)
         else:

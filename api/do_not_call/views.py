@@ -104,8 +104,10 @@ class DoNotCallNumberView(AccountView):
         entries = self._entries(number)
         take_chunked_body(request._request)
         body = request.data or {}
-        given = body if not isinstance(body, dict) else {**request.query_params.dict(), **body}
-        reason = RemovalSerializer().run_validation(given)["reason"]
+        if isinstance(body, dict) and "reason" not in body:
+            reason = queries.parse(RemovalSerializer, request)["reason"]
+        else:
+            reason = RemovalSerializer().run_validation(body)["reason"]
         own = [entry for entry in entries if entry.account_id]
         if not own:
             raise Conflict("the number is listed for all accounts: only the operator of this server can remove it")

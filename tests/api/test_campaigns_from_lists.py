@@ -228,7 +228,8 @@ class TestText:
         fields = {"numbers": ..., "url": ..., "lists": [uploaded["list_sid"]], "campaign_type": "dynamic"}
         response = api.create(flow_type="greeting", read_via_text=f"Dear {text}, @@Fe!", **fields)
         call = Call.objects.get(campaign=response.data["id"])
-        assert spoken_text.document(call.campaign, call.variables) == {"steps": [{"say": "Dear Asha, @@Fe!"}]}
+        said = [{"say": "Dear Asha, @@Fe!"}]
+        assert spoken_text.document(call.campaign, call.variables) == {"steps": said, "machine": said}
         shown = api.get(f"/campaigns/{response.data['id']}").data["read_via_text"]
         assert shown == f"Dear {text}, @@Fe!"
         response = api.create(flow_type="greeting", read_via_text=f"Dear {text}ीम", **fields)

@@ -370,6 +370,7 @@ def admin_values(address: str, acme: Tenant) -> dict[str, str]:
     return {
         "object_id": pk,
         "id": pk,
+        "pk": pk,
         "verb": "pause",
         "content_type_id": "1",
         "app_label": "campaigns",

@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from factory.django import DjangoModelFactory
 
-from accounts.models import Membership
+from accounts.models import Membership, Route
+from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes
 from campaigns.models import CallTally
 from core.admin_kit import CappedPaginator
 from dialer.models import CallAttempt, UsageChange
@@ -34,8 +35,9 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api")
-# A tally is kept by the database, and shown with its campaign; memberships are on the page of their person.
-NOT_SHOWN = {CallTally, Membership, UsageChange}
+# A tally is kept by the database, and shown with its campaign. Memberships are on the page of their person, further
+# trunks on that of their caller ID. Second factors are secrets, and a command resets them.
+NOT_SHOWN = {AuthenticatorApp, CallTally, Membership, RecoveryCodes, Route, UsageChange}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
 FACTORIES = {
     factory._meta.model: factory

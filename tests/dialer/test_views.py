@@ -107,7 +107,7 @@ def test_a_text_that_all_calls_share_has_one_address(client):
     first, second = CallFactory.create_batch(2, campaign=campaign)
     address = path(links.flow_url(first.campaign, first.pk))
     assert address == path(links.flow_url(second.campaign, second.pk))
-    assert client.get(address).json() == {"steps": [{"say": "Hello."}]}
+    assert client.get(address).json() == {"steps": [{"say": "Hello."}], "machine": [{"say": "Hello."}]}
     assert client.get(address[:-1]).status_code == 403
 
 

@@ -10,8 +10,9 @@ from contacts.models import DoNotCall
 from tools.chaos.faults.table import Table
 from tools.chaos.run import Run, wire
 
-# At most so many calls to a number within a minute, and none after a conversation.
-CAPS = ["2 attempts in 1 minute", "1 conversation in 1 day"]
+# At most so many calls to a number within a minute, and none for a minute after a conversation: what is held for longer
+# than the run would never end.
+CAPS = ["2 attempts in 1 minute", "1 conversation in 1 minute"]
 GAP_SECONDS = 3
 SHARED, LISTED = 24, 6
 ENDS_AFTER = timedelta(seconds=20)
