@@ -4,10 +4,12 @@ One function for first tries and retries, asked when calls are claimed and again
 verdicts are also the explanation that people see. "Not now" costs no attempt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, overload
 
+from accounts.calling_rules import rules_of
 from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
 from dialer import daily_limits
@@ -31,6 +33,10 @@ class Judged(Protocol):
     def account(self) -> Account: ...
     @property
     def caller_id(self) -> CallerId: ...
+    @property
+    def rules(self) -> Sequence[str]: ...
+    @property
+    def waived_rules(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,9 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         return NotBefore(now, "loading", "its calls are still being made from its lists")
     if not campaign.caller_id.is_active:
         return NotBefore(None, "caller-id-inactive", f"the caller ID {campaign.caller_id.number} is inactive")
+    if unknown := rules_of(account, campaign).unknown:
+        # An update took the set away: who may be called is not known any more.
+        return NotBefore(None, "unknown-rules", f"this version has no rule set {', '.join(unknown)}: choose others")
     if limit := daily_limits.reached(account, now):
         reached, tomorrow = limit
         because = f"not before {clock(tomorrow, campaign)}, because the daily limit of {reached} was reached"

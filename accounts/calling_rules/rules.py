@@ -26,15 +26,17 @@ class Rules:
         rules: of the presets.
         own_caps: of the account.
         gap: the shortest time between two calls to a number.
+        unknown: names of sets that this version has not: nobody knows what they ask, so that nobody is called.
     """
 
     rules: tuple[Rule, ...] = ()
     own_caps: tuple[Cap, ...] = ()
     gap: timedelta = timedelta()
+    unknown: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to ask of a number."""
-        return bool(self.rules or self.own_caps or self.gap)
+        return bool(self.rules or self.own_caps or self.gap or self.unknown)
 
     def to(self, place: Place, at: datetime) -> "Rules":
         """Return those that hold for a number at this place from `at` on."""
@@ -130,8 +132,9 @@ def rules_of(account: HasRules, campaign: HasOwnRules | None = None) -> Rules:
 @lru_cache(maxsize=1024)
 def _made(names: tuple[str, ...], caps: tuple[str, ...], gap_seconds: int) -> Rules:
     known = presets()
-    rules = tuple(rule for name in dict.fromkeys(names) for rule in known[name].rules)
-    return Rules(rules, tuple(map(parse_cap, caps)), timedelta(seconds=gap_seconds))
+    rules = tuple(rule for name in dict.fromkeys(names) if name in known for rule in known[name].rules)
+    unknown = tuple(name for name in dict.fromkeys(names) if name not in known)
+    return Rules(rules, tuple(map(parse_cap, caps)), timedelta(seconds=gap_seconds), unknown)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class _Place:
 def _narrowed(rules: Rules, zones: tuple[str, ...], country: str, region: str, day: date) -> Rules:
     place = _Place(zones, country, region)
     held = tuple(rule.at(day) for rule in rules.rules if rule.applies_in(place))
-    return Rules(held, rules.own_caps, rules.gap)
+    return Rules(held, rules.own_caps, rules.gap, rules.unknown)
 
 
 @lru_cache(maxsize=16_384)

@@ -47,6 +47,8 @@ def test_never_from_its_end_on():
             "the campaign starts 2026-03-02 12:30 IST",
         ),
         ({"caller_id__is_active": False}, None, "caller-id-inactive", "is inactive"),
+        ({"account__rules": ["us", "gone"]}, None, "unknown-rules", "this version has no rule set gone: choose others"),
+        ({"rules": ["gone"]}, None, "unknown-rules", "this version has no rule set gone"),
         (
             {"account__opens_at": time(12), "account__closes_at": time(21)},
             datetime(2026, 3, 2, 6, 30, tzinfo=UTC),
