@@ -136,7 +136,9 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         failpoints.reached("gate-asked")
         shut = number_gate.check(
-            [_ring(claim, campaigns[claim.campaign_id]) for claim in claims if not why_not[claim.attempt_id]], now
+            [_ring(claim, campaigns[claim.campaign_id]) for claim in claims if not why_not[claim.attempt_id]],
+            now,
+            until=now + ASKED_WITHIN,
         )
         ends = [Ended(pk, Outcome.CANCELED, reason=because) for pk, because in why_not.items() if because]
         ends += [_kept_from_ringing(pk, verdict, now) for pk, verdict in shut.items()]

@@ -72,12 +72,16 @@ class Ring(NamedTuple, Generic[Key]):
 Shut = NotBefore | Never
 
 
-def check(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
-    """Return why some of these phones must not ring now, by their keys. The others may."""
+def check(rings: Sequence[Ring[Key]], now: datetime, until: datetime | None = None) -> dict[Key, Shut]:
+    """Return why some of these phones must not ring now, by their keys. The others may.
+
+    Args:
+        until: when they ring at the latest, where that is later: hours that end before it count as over.
+    """
     shut: dict[Key, Shut] = {}
     for judge in (_taken_out, _not_called, _listed):
         shut |= judge([ring for ring in rings if ring.key not in shut])
-    return shut | _by_rules([ring for ring in rings if ring.key not in shut], now)
+    return shut | _by_rules([ring for ring in rings if ring.key not in shut], now, until or now)
 
 
 def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
@@ -148,7 +152,7 @@ class _Ruled(NamedTuple, Generic[Key]):
     callee: Callee
 
 
-def _by_rules(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
+def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dict[Key, Shut]:
     found: dict[Key, Shut] = {}
     open_so_far = []
     for ruled in _ruled(rings, now):
@@ -159,7 +163,7 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
             open_so_far.append(ruled)
     moments = _limited(open_so_far, now)
     for ruled in open_so_far:
-        if verdict := _not_before(ruled, moments.get(ruled.ring.key), now):
+        if verdict := _not_before(ruled, moments.get(ruled.ring.key), now, until):
             found[ruled.ring.key] = verdict
     return found
 
@@ -209,12 +213,15 @@ def _limits(rules: Rules) -> Iterator[tuple[Limit, tuple[str, str]]]:
         yield Limit(1, rules.gap, "ends"), (GAP, f"two calls to a number are {rules.gap} apart")
 
 
-def _not_before(ruled: _Ruled[Key], limited: tuple[datetime, str, str] | None, now: datetime) -> Shut | None:
+def _not_before(
+    ruled: _Ruled[Key], limited: tuple[datetime, str, str] | None, now: datetime, until: datetime
+) -> Shut | None:
     """Return until when the number must not be rung: not only the limit's end, but open hours after it."""
     account = ruled.ring.campaign.account
-    if not limited and ruled.rules.next_open(ruled.place, now) == now:
+    is_open = ruled.rules.is_open(ruled.place, now)
+    if not limited and is_open and (until == now or ruled.rules.is_open(ruled.place, until)):
         return None  # the hours of the account are the campaign's gate's
-    earliest, code, because = limited or (now, HOURS, "")
+    earliest, code, because = limited or (until if is_open else now, HOURS, "")
     if earliest > now + FOR_EVER:
         return Never(code, because)
     moment = _both_open(ruled, earliest)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns import held_calls, schedule
-from campaigns.models import Call
+from campaigns.models import Call, Campaign
 from contacts.models import ContactList
 from dialer import channels, diagnosis, number_gate
 from dialer.models import CallAttempt
@@ -241,6 +241,27 @@ def test_a_number_whose_hour_ends_after_the_claim_is_given_back_and_held(rig, am
     attempt = CallAttempt.objects.get()
     assert (attempt.status, attempt.placing_at) == ("canceled", None)
     assert attempt.reason.startswith("outside the recipient's hours 08:00-21:00 America/New_York")
+
+
+def test_nobody_is_asked_for_so_late_that_the_phone_may_ring_after_the_hour(rig, american):
+    rig.clock.move_to(datetime(2026, 3, 3, 1, 59, 54, tzinfo=UTC))
+    rig.campaign([NEW_YORK])
+    rig.tick()
+    assert rig.rings() == [NEW_YORK]
+    rig.later(seconds=2)
+    rig.campaign([NEW_YORK])
+    rig.tick()
+    assert rig.rings() == [NEW_YORK]
+    assert held(NEW_YORK) == ("outside-recipients-hours", datetime(2026, 3, 3, 13, tzinfo=UTC))
+
+
+def test_rules_that_an_update_has_taken_away_hold_their_campaigns_alone(rig):
+    held_back, other = rig.campaign([A], rules=["in-service"]), rig.campaign([B])
+    Campaign.objects.filter(pk=held_back.pk).update(rules=["taken-away"])
+    rig.tick()
+    assert rig.rings() == [B]
+    assert (states(held_back), states(other)) == ({A: "created"}, {B: "completed"})
+    assert "taken-away" in diagnosis.of_campaign(held_back, timezone.now()).summary
 
 
 # Consent -------------------------------------------------------------------------------------------------------------
