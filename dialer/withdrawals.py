@@ -1,12 +1,14 @@
 """Take calls back that wait in their carrier's queue when the gate shuts: their phones must not ring any more.
 
 A carrier that takes more calls than it may start lets them wait, for up to a day. At the close of the hours, at a
-campaign's end or pause they are canceled there. That a call is to be taken back is committed before the carrier is
-asked, so that its end gives the attempt back, whichever way it is told: by the reply, an event or a look-up. An attempt
-whose phone is known to have rung is spent as ever.
+campaign's end or pause, and where the gate for numbers has shut (the do-not-call list, the recipient's hours) they are
+canceled there. That a call is to be taken back is committed before the carrier is asked, so that its end gives the
+attempt back, whichever way it is told: by the reply, an event or a look-up. An attempt whose phone is known to have
+rung is spent as ever.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,15 +19,18 @@ import accounts.carriers
 from accounts.carriers import UnknownCarrier
 from accounts.models import CarrierAccount, Trunk
 from campaigns.models import Campaign
+from contacts import zones
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, gate, inbox
+from dialer import carrier_accounts, gate, inbox, number_gate
 from dialer.models import CallAttempt
+from dialer.number_gate import Ring
 
 log = structlog.get_logger(__name__)
 
 # Why the gate may be shut that calls are taken back for. A trunk that rests is no reason: it has taken these.
 REASONS = frozenset(
     {"ended", "past-its-end", "account-inactive", "paused", "caller-id-inactive", "outside-calling-hours"}
+    | {"unknown-rules"}
 )
 # How soon the next sweep may be. A gate that will have shut by then counts as shut.
 AHEAD = timedelta(seconds=5)
@@ -38,12 +43,13 @@ MOST = 200
 def withdraw(now: datetime) -> int:
     """Ask for the calls that wait where the gate is shut. Returns how many were asked for."""
     waiting = _waiting(now)
-    shut = _shut(set(waiting.order_by().values_list("campaign_id", flat=True).distinct()), now)
-    if not shut:
+    campaigns = _campaigns(set(waiting.order_by().values_list("campaign_id", flat=True).distinct()))
+    shut = [pk for pk, campaign in campaigns.items() if any(_is_shut(campaign, at) for at in (now, now + AHEAD))]
+    must_not_ring = Q(campaign__in=shut) | Q(pk__in=_shut_numbers(waiting.exclude(campaign__in=shut), campaigns, now))
+    found = waiting.filter(must_not_ring).select_related("trunk", "carrier_account")
+    attempts = list(found.order_by("heard_at", "pk")[:MOST])
+    if not attempts:
         return 0
-    attempts = list(
-        waiting.filter(campaign__in=shut).select_related("trunk", "carrier_account").order_by("heard_at", "pk")[:MOST]
-    )
     unfinished = CallAttempt.objects.filter(pk__in=[attempt.pk for attempt in attempts], status=_UP, rang_at=None)
     unfinished.update(withdrawn_at=now)
     by_place: dict[tuple[Trunk, CarrierAccount], dict[UUID, str]] = defaultdict(dict)
@@ -66,10 +72,22 @@ def _waiting(now: datetime) -> "QuerySet[CallAttempt]":
     return up.filter(carrier_account__carrier__in=queueing).exclude(carrier_ref="")
 
 
-def _shut(campaign_ids: set[UUID], now: datetime) -> list[UUID]:
+def _campaigns(campaign_ids: set[UUID]) -> dict[UUID, Campaign]:
     loaded = Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health")
-    campaigns = loaded.filter(pk__in=campaign_ids)
-    return [campaign.pk for campaign in campaigns if any(_is_shut(campaign, at) for at in (now, now + AHEAD))]
+    return loaded.in_bulk(campaign_ids)
+
+
+def _shut_numbers(waiting: "QuerySet[CallAttempt]", campaigns: Mapping[UUID, Campaign], now: datetime) -> list[UUID]:
+    """Return the attempts of open campaigns whose numbers must not be rung any more. No more of them than channels."""
+    rows = waiting.order_by().values_list(
+        "pk", "campaign_id", "callee", f"call__variables__{zones.COLUMN}", "call__rule"
+    )
+    rings = [
+        Ring(pk, campaigns[campaign_id], number, row_zone or "", rule)
+        for pk, campaign_id, number, row_zone, rule in rows
+        if campaign_id in campaigns
+    ]
+    return list(number_gate.check(rings, now, until=now + AHEAD))
 
 
 def _is_shut(campaign: Campaign, at: datetime) -> bool:

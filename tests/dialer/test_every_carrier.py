@@ -6,9 +6,10 @@ from itertools import permutations
 import pytest
 from django.utils import timezone
 
-from accounts.models import CallerId
-from campaigns import lifecycle, schedule
+from accounts.models import Account, CallerId
+from campaigns import lifecycle, schedule, taking_out
 from campaigns.models import Call, Campaign
+from contacts import do_not_call
 from dialer import event_signatures, look_ups
 from dialer.models import CallAttempt, Transfer, TrunkHealth
 from tests.conftest import NUMBERS, leases
@@ -182,7 +183,30 @@ def end(rig):
     lifecycle.complete(Campaign.objects.get(), actor=ACTOR)
 
 
-@pytest.mark.parametrize(("shut", "call"), [(close_hours, "created"), (pause, "created"), (end, "failed")])
+def list_number(rig):
+    do_not_call.add(rig.account, [A], source=do_not_call.Source.API, actor=ACTOR)
+
+
+def take_out(rig):
+    campaign = Campaign.objects.get()
+    taking_out.take_out(campaign, [taking_out.Wanted(number=A)], actor=ACTOR, now=timezone.now())
+
+
+def forget_rules(rig):
+    Account.objects.filter(pk=rig.account.pk).update(rules=["taken-away"])
+
+
+@pytest.mark.parametrize(
+    ("shut", "call"),
+    [
+        (close_hours, "created"),
+        (pause, "created"),
+        (end, "failed"),
+        (list_number, "created"),
+        (take_out, "canceled"),
+        (forget_rules, "created"),
+    ],
+)
 def test_a_call_that_still_waits_when_the_gate_shuts_is_taken_back(rig, far, queued, shut, call):
     shut(rig)
     rig.recover()
