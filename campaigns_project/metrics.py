@@ -28,7 +28,7 @@ from campaigns.models import Campaign
 from campaigns_project import redis_memory
 from campaigns_project.idle_campaigns import longest_idle_seconds
 from core import clock_offsets, clocks, liveness
-from dialer import channels, daily_limits, reconciliation, repair_counts
+from dialer import channels, daily_limits, reconciliation, repair_counts, unusual_starts
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
 from dialer.models import CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
@@ -137,6 +137,12 @@ def _daily_limits(now: datetime) -> Iterator[Metric]:
     )
 
 
+def _starts(now: datetime) -> Iterator[Metric]:
+    sids = dict(Account.objects.filter(is_active=True).values_list("pk", "sid"))
+    times = {sids[pk]: given for pk, given in unusual_starts.times_the_usual(sids, now).items()}
+    yield _gauges("starts_times_usual", "Calls placed in the last hour, against a usual hour.", "account", times)
+
+
 def _trunks(_now: datetime) -> Iterator[Metric]:
     down = set(TrunkHealth.objects.filter(down_since__isnull=False).values_list("trunk_id", flat=True))
     resting = CallerIdHealth.objects.filter(down_since__isnull=False)
@@ -205,6 +211,7 @@ PARTS: tuple[Part, ...] = (
     _campaigns,
     _channels,
     _daily_limits,
+    _starts,
     _trunks,
     _inbox,
     _webhooks,

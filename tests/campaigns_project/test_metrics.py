@@ -18,6 +18,7 @@ from campaigns_project import metrics
 from core import liveness
 from dialer import channels, reconciliation, recovery, repair_counts, trunk_health
 from dialer.channels import Scope
+from dialer.models import UsageChange
 from tests.conftest import NUMBERS, Rig, redis_time
 from tests.factories import (
     AccountFactory,
@@ -200,6 +201,23 @@ def test_a_campaign_that_was_just_resumed_is_not_idle(rig: Rig, idle):
 
 
 # What piles up -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("usual", "lately", "times"),
+    [({}, 0, 0), ({2: 100, 50: 300}, 2200, 11), ({2: 100, 100: 90_000}, 1000, 10), ({2: 3}, 90, 1.5), ({}, 900, 15)],
+)
+def test_starts_of_the_last_hour_against_the_hours_in_which_the_account_called(read, usual, lately, times):
+    account, now = AccountFactory(), timezone.now()
+    CampaignFactory(account=account)
+    for hours, calls in usual.items():
+        at = now - timedelta(hours=hours)
+        UsageChange.objects.create(account_id=account.pk, at=at, calls=calls - 1, seconds=9)
+        UsageChange.objects.create(account_id=account.pk, at=at, calls=1, seconds=9, is_sum=True)
+    if lately:
+        UsageChange.objects.create(account_id=account.pk, at=now - timedelta(minutes=59), calls=lately, seconds=0)
+    UsageChange.objects.create(account_id=AccountFactory().pk, at=now, calls=5000, seconds=0)
+    assert read()["starts_times_usual", account.sid] == times
 
 
 def test_the_inbox(read):
