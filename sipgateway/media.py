@@ -57,8 +57,8 @@ class Line:
         self._lock = threading.Lock()
 
     def lead_to(self, remote: Remote) -> None:
-        """Send to this end from now on."""
-        self._remote = remote
+        """Send to this end from now on, and hear it."""
+        self._remote, self._heard_from = remote, None
 
     def play(self, sound: bytes, on_end: Callable[[], None]) -> None:
         """Say a sound (PCMU) instead of what is being said, and tell its end, in the media thread."""
@@ -102,10 +102,17 @@ class Line:
         with suppress(BlockingIOError, OSError):
             for _ in range(PACKETS_AT_ONCE):
                 packet, sender = self.socket.recvfrom(LONGEST_PACKET)
-                # The first one that sends is the callee: nobody presses keys for it later.
-                self._heard_from = self._heard_from or sender
-                if sender == self._heard_from and (key := self._key_of(packet)):
+                if self._is_callee(sender) and (key := self._key_of(packet)):
                     self._on_key(key)
+
+    def _is_callee(self, sender: tuple[str, int]) -> bool:
+        """Tell whether the callee sent it: from where it hears, or, behind NAT, the first one that did since then."""
+        remote = self._remote
+        if remote is None:
+            return False  # what rings may have sound of its own, from elsewhere
+        if sender == (remote.host, remote.port) or self._heard_from is None:
+            self._heard_from = sender
+        return sender == self._heard_from
 
     def _key_of(self, packet: bytes) -> str:
         """Return the key that the packet is the first to tell of; "" for any other."""

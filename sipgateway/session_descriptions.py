@@ -1,5 +1,6 @@
 """Session descriptions (SDP, RFC 4566): what we offer, and what of it a callee has chosen. Pure."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -63,9 +64,18 @@ def read(text: str) -> Remote | None:
             case "a" if media == "audio" and (named := re.match(r"rtpmap:([0-9]+) telephone-event/8000", value)):
                 keys = int(named[1])
     codec = next((payload for payload in payloads if payload in {PCMU, PCMA}), None)
-    if codec is None or not 0 < port < 65536 or not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+    if codec is None or not 0 < port < 65536 or not _is_address(host):
         return None
     return Remote(host, port, codec, keys if keys in payloads else None)
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether sound can be sent there: a name would be looked up for each packet, while all calls wait."""
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def key_of_info(body: str) -> str:

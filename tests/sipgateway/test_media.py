@@ -164,6 +164,26 @@ def test_nobody_else_presses_keys(line, callee):
     assert line.keys == ["1"]
 
 
+def test_what_sent_before_the_answer_takes_no_keys_away_from_the_callee(line, callee):
+    ringing = Callee()
+    ringing.sends(line, event(0, 1, kind=PCMU))
+    line.lead_to(callee.remote())
+    ringing.sends(line, event(0, 2, kind=PCMU))  # what was still on its way
+    ringing.socket.close()
+    callee.sends(line, event(1, 3))
+    assert line.keys == ["1"]
+
+
+def test_keys_are_heard_from_where_the_sound_was_moved_to(line, callee):
+    line.lead_to(callee.remote())
+    callee.sends(line, event(1, 1))
+    moved = Callee()
+    line.lead_to(moved.remote())
+    moved.sends(line, event(2, 2))
+    moved.socket.close()
+    assert line.keys == ["1", "2"]
+
+
 def test_the_thread_serves_lines_until_they_are_closed(callee, monkeypatch):
     monkeypatch.setattr(media, "TICK", 0.001)
     made = Media()

@@ -32,6 +32,10 @@ def test_an_answer_says_where_and_in_which_form():
         (("RTP/AVP", "RTP/SAVP"), None),
         (("c=IN IP4 203.0.113.9\n", ""), None),
         (("203.0.113.9", "fe80::1"), None),
+        # Names: each packet would wait for its look-up, and one that can't be a name would fail it.
+        (("203.0.113.9", "media.example"), None),
+        (("203.0.113.9", "a" * 100), None),
+        (("203.0.113.9", "a..b"), None),
         (("m=audio 40000", "m=audio 999999"), None),
     ],
 )
