@@ -57,6 +57,8 @@ class Conversation:
         self._keys = ""
         self._timer: Any = None
         self._is_over = False
+        # Counts what is said. News of a sound that was hushed since, or followed by another, is old.
+        self._said = 0
         # Some trunks tell a key both within the sound and by INFO: the way of the first key is the way of all.
         self._keys_by_sound: bool | None = None
         prompts.warm(document)
@@ -151,23 +153,29 @@ class Conversation:
     # Sound ---------------------------------------------------------------------------------------------------------
 
     def _say(self, prompt: Prompt) -> None:
+        self._said += 1
         sound = self._prompts.sound_of(prompt)
         if sound.done():
-            self._play(sound)
+            self._play(self._said, sound)
         else:
-            sound.add_done_callback(self._in_loop(self._play))
+            sound.add_done_callback(self._in_loop(partial(self._play, self._said)))
 
-    def _play(self, sound: "Future[bytes]") -> None:
-        if self._is_over:
+    def _play(self, said: int, sound: "Future[bytes]") -> None:
+        if self._is_over or said != self._said:
             return
         made = sound.result()
         if made:
-            self._line.play(made, self._in_loop(self._next))
+            self._line.play(made, self._in_loop(partial(self._is_said, said)))
         else:
+            self._next()
+
+    def _is_said(self, said: int) -> None:
+        if said == self._said:
             self._next()
 
     def _hush(self) -> None:
         """Stop the prompt: an answer was begun."""
+        self._said += 1
         self._to_say.clear()
         self._line.hush()
         self._stop_waiting()

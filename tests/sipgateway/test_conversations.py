@@ -154,6 +154,23 @@ def test_a_key_interrupts_the_prompt(call, talk):
     assert (call.keys, call.line.said) == ("12", ["Press", "Both"])
 
 
+def test_a_prompt_that_is_made_only_after_its_answer_is_not_said(call, talk):
+    talk({"gather": ASK | {"prompt": [{"say": "slow"}]}}, {"say": "Bye"})
+    call.line.key("1")
+    call.pending["slow"].set_result(b"slow")
+    assert call.line.said == ["One"]
+    call.line.end()
+    assert call.line.said == ["One", "Bye"]
+
+
+def test_an_end_that_is_told_as_a_key_comes_skips_nothing_of_the_branch(call, talk):
+    talk({"gather": ASK | {"branches": {"1": [{"say": "One"}, {"say": "Two"}]}}})
+    ended = call.line._on_end
+    call.line.key("1")
+    ended()
+    assert call.line.said == ["Press", "One"]
+
+
 def test_without_a_key_it_is_asked_again_and_then_goes_otherwise(call, talk):
     talk({"gather": ASK | {"attempts": 2, "otherwise": [{"say": "Nobody"}]}})
     call.line.end()
