@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,10 +35,13 @@ Prompt = Say | Play
 SPEAKS_WITHIN = 30.0
 FETCHES_WITHIN = 20.0
 LARGEST_FILE = 20_000_000
-# Ten minutes of sound.
-LONGEST = 600 * sounds.RATE
+# Of a prompt. A small file may hold days of silence.
+LONGEST_SECONDS = 600
 # Prompts in memory. Each minute of sound is half a megabyte.
 IN_MEMORY = 500
+BYTES_IN_MEMORY = 200_000_000
+# Bytes on disk. A campaign may say something else to each of its callees.
+LARGEST_FOLDER = 2_000_000_000
 WORKERS = 2
 
 
@@ -62,8 +66,7 @@ class Prompts:
             if name in self._made:
                 self._made[name] = self._made.pop(name)  # the last ones asked for are kept
                 return self._made[name]
-            while len(self._made) >= IN_MEMORY:
-                self._made.pop(next(iter(self._made)))
+            self._forget_some()
             self._made[name] = self._makers.submit(self._load_or_make, name, prompt)
             return self._made[name]
 
@@ -72,27 +75,66 @@ class Prompts:
         for prompt in prompts_of(document):
             self.sound_of(prompt)
 
+    def tidy(self) -> None:
+        """Delete from disk what was not needed for longest, beyond the size that the folder may have."""
+        files = []
+        for entry in os.scandir(self._folder):
+            with suppress(FileNotFoundError):  # gateways share the folder
+                files.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
+        total = 0
+        for _, size, path in sorted(files, reverse=True):
+            total += size
+            if total > LARGEST_FOLDER:
+                Path(path).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Begin nothing more."""
         self._makers.shutdown(wait=False, cancel_futures=True)
 
+    def _forget_some(self) -> None:
+        """Make room in memory for another sound."""
+        done = [made for made in self._made.values() if made.done() and not made.cancelled()]
+        size = sum(len(made.result()) for made in done)
+        while self._made and (len(self._made) >= IN_MEMORY or size > BYTES_IN_MEMORY):
+            oldest = self._made.pop(next(iter(self._made)))
+            size -= len(oldest.result()) if oldest in done else 0
+
     def _load_or_make(self, name: str, prompt: Prompt) -> bytes:
         file = self._folder / f"{name}.ulaw"
         try:
-            return file.read_bytes()
-        except FileNotFoundError:
-            pass
+            sound = file.read_bytes()
+            os.utime(file)  # the last ones asked for are kept
+        except OSError:
+            sound = b""
+        if sound:
+            return sound
+        kind = type(prompt).__name__.lower()
         try:
-            sound = (spoken(prompt) if isinstance(prompt, Say) else recorded(prompt.url))[:LONGEST]
+            made = spoken(prompt) if isinstance(prompt, Say) else recorded(prompt.url)
         except CantBeMade as error:
-            log.warning("prompt_not_made", kind=type(prompt).__name__.lower(), error=str(error))
+            log.warning("prompt_not_made", kind=kind, error=str(error))
+        except Exception:
+            log.exception("prompt_not_made", kind=kind)
+        else:
+            sound = made[: LONGEST_SECONDS * sounds.RATE]
+        if sound:
+            _keep(file, sound)
+        else:
             with self._lock:
                 self._made.pop(name, None)  # the next call tries again
-            return b""
-        unfinished = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        return sound
+
+
+def _keep(file: Path, sound: bytes) -> None:
+    """Write a sound to disk. A disk that is full costs time, not the prompt."""
+    unfinished = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    try:
         unfinished.write_bytes(sound)
         unfinished.replace(file)
-        return sound
+    except OSError as error:
+        log.warning("prompt_not_kept", error=str(error))
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def name_of(prompt: Prompt) -> str:
@@ -167,9 +209,12 @@ async def _fetched(url: str) -> bytes:
 
 def _converted(file: bytes, reason: str) -> bytes:
     """Return any other sound file (MP3, or WAV in a rarer form) as sound, by ffmpeg or sox."""
-    raw = ["-t", "raw", "-e", "signed", "-b", "16", "-L", "-r", str(sounds.RATE), "-c", "1", "-"]
+    longest = str(LONGEST_SECONDS)
+    raw = ["-t", "raw", "-e", "signed", "-b", "16", "-L", "-r", str(sounds.RATE), "-c", "1", "-", "trim", "0", longest]
+    # What the file itself may name is not opened.
+    read = ["ffmpeg", "-loglevel", "error", "-protocol_whitelist", "pipe", "-i", "pipe:0"]
     commands: Iterable[list[str]] = (
-        ["ffmpeg", "-loglevel", "error", "-i", "pipe:0", "-f", "s16le", "-ac", "1", "-ar", str(sounds.RATE), "pipe:1"],
+        [*read, "-t", longest, "-f", "s16le", "-ac", "1", "-ar", str(sounds.RATE), "pipe:1"],
         ["sox", "-t", "wav" if file[:4] == b"RIFF" else "mp3", "-", *raw],
     )
     for command in commands:

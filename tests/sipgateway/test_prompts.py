@@ -1,5 +1,6 @@
 """Prompts: texts by a program, recordings by their addresses, each made once."""
 
+import os
 import shutil
 import sys
 import threading
@@ -71,6 +72,69 @@ def test_an_engine_that_is_not_there_costs_the_prompt_alone(made, settings):
     assert made.sound_of(Say("Hello")).result() == b""
     with pytest.raises(CantBeMade, match="no-such-program: FileNotFoundError"):
         prompts.spoken(Say("Hello"))
+
+
+def test_a_disk_that_is_full_costs_no_prompt(engine, made, tmp_path):
+    (tmp_path / "prompts").rmdir()
+    assert len(made.sound_of(Say("Hello")).result()) == 5 * 160
+
+
+def test_a_fault_of_this_program_costs_the_prompt_and_is_tried_again(engine, made, settings):
+    command, settings.SIP_SPEECH_COMMAND = settings.SIP_SPEECH_COMMAND, "engine {nonsense}"
+    assert made.sound_of(Say("Hello")).result() == b""
+    settings.SIP_SPEECH_COMMAND = command
+    assert len(made.sound_of(Say("Hello")).result()) == 5 * 160
+    assert not made._made.keys() - {prompts.name_of(Say("Hello"))}
+
+
+def test_the_folder_keeps_what_was_said_last_up_to_a_size(engine, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(prompts, "LARGEST_FOLDER", 700)
+    folder = tmp_path / "prompts"
+    for age, text in enumerate(("cc", "bb", "aa")):
+        made.sound_of(Say(text)).result()
+        os.utime(folder / f"{prompts.name_of(Say(text))}.ulaw", (0, 1000 - age))
+    # It is heard again by a gateway that starts, and so is the last one.
+    again = Prompts(folder)
+    again.sound_of(Say("aa")).result()
+    again.close()
+    made.tidy()
+    assert {file.stem for file in folder.iterdir()} == {prompts.name_of(Say(text)) for text in ("aa", "cc")}
+    made.tidy()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_sounds_in_memory_are_bounded_by_their_size(engine, made, monkeypatch):
+    monkeypatch.setattr(prompts, "BYTES_IN_MEMORY", 1000)
+    for text in ("aaa", "bb", "cc", "d"):
+        made.sound_of(Say(text)).result()
+    assert list(made._made) == [prompts.name_of(Say(text)) for text in ("bb", "cc", "d")]
+
+
+def test_a_small_file_with_hours_of_sound_is_cut_where_it_is_read(monkeypatch):
+    """Or a file of customers' fills the memory of the gateway."""
+    asked: list[list[str]] = []
+
+    def run(command, *_):
+        asked.append(command)
+        return bytes(2)
+
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(prompts, "_output_of", run)
+    prompts._converted(b"ID3", "")
+    [ffmpeg] = asked
+    # Nor may a playlist that is called a recording lead it anywhere else.
+    assert ffmpeg[ffmpeg.index("-protocol_whitelist") + 1] == "pipe"
+    assert ffmpeg[ffmpeg.index("-t") + 1] == "600"
+    monkeypatch.setattr(shutil, "which", lambda name: name == "sox")
+    prompts._converted(b"ID3", "")
+    assert asked[1][-3:] == ["trim", "0", "600"]
+
+
+@pytest.mark.skipif(shutil.which("sox") is None, reason="there is no sox: apt-get install sox")
+def test_sox_reads_what_is_cut(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "sox" else None)
+    monkeypatch.setattr(prompts, "LONGEST_SECONDS", 1)
+    assert len(prompts._converted(wav(tone(8000 * 3)), "")) == 8000
 
 
 def test_the_text_is_no_part_of_the_command(engine, made):
