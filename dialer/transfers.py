@@ -52,8 +52,8 @@ def begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun
     Args:
         attempt: with its account and trunk loaded.
     """
-    if known := Transfer.objects.filter(attempt=attempt, place=place).first():
-        return Begun(may_ring=known.ended_at is None, outcome=known.outcome)
+    if known := _known(attempt, place):
+        return known
     try:
         return _begin(attempt, place, number, now)
     except channels.LeasesLost as lost:
@@ -70,11 +70,20 @@ def _begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begu
     with transaction.atomic():
         channels.hold_shared()
         up = CallAttempt.objects.select_for_update().filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED)
-        if not up.exists() or not channels.lease([request]).holders:
+        is_up = up.exists()
+        if known := _known(attempt, place):
+            return known  # the carrier has asked twice at once
+        if not is_up or not channels.lease([request]).holders:
             log.info("transfer_without_channel", attempt=attempt.pk.hex)
             return NO_CHANNEL
         Transfer.objects.create(pk=request.holder, attempt=attempt, place=place, number=number, started_at=now)
     return Begun(may_ring=True)
+
+
+def _known(attempt: CallAttempt, place: str) -> Begun | None:
+    """Return what to do with a leg that is noted already."""
+    leg = Transfer.objects.filter(attempt=attempt, place=place).first()
+    return Begun(may_ring=leg.ended_at is None, outcome=leg.outcome) if leg else None
 
 
 def scopes_of(account: Account, trunk: Trunk) -> tuple[Scope, ...]:

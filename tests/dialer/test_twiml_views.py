@@ -16,7 +16,7 @@ from twilio.twiml.voice_response import VoiceResponse
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Say
 from contacts.models import DoNotCall
 from core.redis_client import redis_client
-from dialer import event_signatures, links, reconciliation, twiml_documents
+from dialer import event_signatures, links, reconciliation, transfers, twiml_documents
 from dialer.channels import Scope
 from dialer.models import CallAttempt, Transfer
 from tests.conftest import NUMBERS, leases
@@ -248,6 +248,17 @@ def test_a_call_to_another_number_is_a_channel_and_has_a_record(rig, served, lin
     assert (leases(rig.account), held("trunk", line.trunk)) == (1, 1)
     assert legs() == [("1", "no-answer", None, True), ("2", "completed", 12, True)]
     assert [leg.ring_seconds for leg in Transfer.objects.order_by("pk")] == [20, 10]
+
+
+def test_a_leg_that_is_asked_for_twice_at_once_takes_one_channel(rig, served, line):
+    phone = served()
+    phone.next()
+    [leg] = Transfer.objects.all()
+    asked = CallAttempt.objects.select_related("account", "trunk").get()
+    # The other request looked before this one had noted its leg.
+    again = transfers._begin(asked, leg.place, leg.number, leg.started_at)
+    assert (again.may_ring, leases(rig.account), held("trunk", line.trunk)) == (True, 2, 2)
+    assert reconciliation.reconcile() == reconciliation.Discrepancies(0, 0)
 
 
 @pytest.mark.parametrize("scope", ["account", "trunk"])
