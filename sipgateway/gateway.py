@@ -53,6 +53,7 @@ PING_EVERY = 30.0
 TRY_AGAIN = 0.2
 # Seconds for conversations to end at a stop. Supervisors kill after ten.
 STOPS_WITHIN = 6.0
+STOPPED = "the SIP gateway was stopped"
 MOST_NOTES = 500
 TURN_EVERY = 1.0
 # Seconds for which sippy's loop may stand still before the process ends itself: it would claim calls and make none.
@@ -257,18 +258,19 @@ class GatewayProcess:
     def _start(self, plan: Plan | CantBeMade) -> None:
         if isinstance(plan, CantBeMade):
             ours = plan.is_our_fault
-            ending = {
-                "status": SipCall.Status.ENDED,
-                "outcome": Outcome.FAILED.value if ours else Outcome.CANCELED.value,
-                "code": None if ours else codes.NOT_SENT,
-                "reason": plan.reason[:255],
-                "ended_at": clocks.last_known_now(),
-            }
-            self.note(Note(plan.attempt_id, ending))
-            return
-        self._made += 1
-        call = self._calls[plan.attempt_id] = OutboundCall(plan, self)
-        call.start()
+            outcome, code = (Outcome.FAILED, None) if ours else (Outcome.CANCELED, codes.NOT_SENT)
+            self._end_unmade(plan.attempt_id, outcome, code, plan.reason)
+        elif self._is_stopping.is_set():
+            # It was claimed as the stop came: the loop may end before the call does.
+            self._end_unmade(plan.attempt_id, Outcome.CANCELED, None, STOPPED)
+        else:
+            self._made += 1
+            call = self._calls[plan.attempt_id] = OutboundCall(plan, self)
+            call.start()
+
+    def _end_unmade(self, attempt_id: UUID, outcome: Outcome, code: int | None, reason: str) -> None:
+        ending = {"outcome": outcome.value, "code": code, "reason": reason[:255]}
+        self.note(Note(attempt_id, ending | {"status": SipCall.Status.ENDED, "ended_at": clocks.last_known_now()}))
 
     def _hang_up(self, attempt_id: UUID) -> None:
         if call := self._calls.get(attempt_id):
@@ -281,13 +283,13 @@ class GatewayProcess:
         self._is_stopping.set()
         for call in list(self._calls.values()):
             if call.status != SipCall.Status.TALKING:
-                call.hang_up("the SIP gateway was stopped")
+                call.hang_up(STOPPED)
         deadline = time.monotonic() + STOPS_WITHIN
 
         def end_soon() -> None:
             if time.monotonic() > deadline:
                 for call in list(self._calls.values()):
-                    call.abandon("the SIP gateway was stopped")
+                    call.abandon(STOPPED)
             if not self._calls:
                 # Once the last requests have left.
                 Timeout(ED2.breakLoop, 0.3)
