@@ -49,6 +49,7 @@ LOOK_SOON = 0.1
 CLAIMED_AT_ONCE = 20
 BEAT_EVERY = 1.0
 SWEEP_EVERY = 5.0
+TIDY_EVERY = 60.0
 PING_EVERY = 30.0
 TRY_AGAIN = 0.2
 # Seconds for conversations to end at a stop. Supervisors kill after ten.
@@ -131,7 +132,7 @@ class GatewayProcess:
     # The desk ------------------------------------------------------------------------------------------------------
 
     def _desk(self) -> None:
-        due = dict.fromkeys(("beat", "sweep", "warm"), 0.0)
+        due = dict.fromkeys(("beat", "sweep", "tidy", "warm"), 0.0)
         is_listening = False
         while not self._is_stopping.is_set():
             try:
@@ -160,6 +161,8 @@ class GatewayProcess:
             ED2.callFromThread(self._hang_up, attempt_id)
         if _is_due(due, "sweep", SWEEP_EVERY):
             self._sweep()
+        if _is_due(due, "tidy", TIDY_EVERY):
+            self._prompts.tidy()
         if _is_due(due, "warm", SWEEP_EVERY):
             self._warm(now)
         room = min(settings.SIP_CHANNELS - len(self._calls), CLAIMED_AT_ONCE)
