@@ -43,17 +43,22 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     keys = request.GET.get("keys", "")
     if pressed := _keys(request.POST.get("Digits", "")):
         keys = (keys + pressed)[:MOST_KEYS]
-        news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "Keys": keys}
-        inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
+        _tell(attempt, request, Keys=keys)
     if heard := answered_by(request.POST.get("AnsweredBy")):
-        news = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", "AnsweredBy": heard}
-        inbox.append(attempt.trunk.carrier, [(attempt_id, news)])
+        _tell(attempt, request, AnsweredBy=heard)
     actions = _actions(attempt, request, pressed)
     if any(isinstance(action, OptOut) for action in actions):
         opt_outs.store(attempt.account, attempt)
     caller_id = attempt.campaign.caller_id.number
     text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
+
+
+def _tell(attempt: CallAttempt, request: HttpRequest, **news: str) -> None:
+    """Put news into the inbox, as the carrier's that has the call: its trunk may have got another one since."""
+    assert attempt.carrier_account is not None  # it has sent the request
+    told = {"CallSid": request.POST.get("CallSid", "")[:64], "CallStatus": "in-progress", **news}
+    inbox.append(attempt.carrier_account.carrier, [(attempt.pk, told)])
 
 
 def _actions(attempt: CallAttempt, request: HttpRequest, pressed: str) -> Sequence[Action]:

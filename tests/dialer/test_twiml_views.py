@@ -127,6 +127,17 @@ def test_a_call_goes_through_its_flow_and_its_keys_are_kept(rig, call):
     assert attempt().call.status == "completed"
 
 
+def test_keys_of_a_call_are_kept_when_its_trunk_gets_another_carrier_meanwhile(rig, call, line):
+    phone = call()
+    phone.next()
+    trunk = line.trunk
+    trunk.carrier = "exotel"
+    trunk.save()
+    phone.next(Digits="1")
+    rig.settle()
+    assert attempt().digits == "1"
+
+
 SERVICE = {
     "steps": [
         {"connect": {"numbers": ["+912222222221", "+912222222222"], "otherwise": [{"say": "All busy"}]}},
