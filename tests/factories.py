@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from factory import declarations
 from factory.django import DjangoModelFactory
+from uuid_utils.compat import uuid7
 
 from accounts.audit import Actor, Kind, Verb
 from accounts.audit_entry import AuditEntry
@@ -23,6 +24,7 @@ from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, DoNotCall, ListEntry, RejectedRow
 from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, RouteHealth, Transfer, TrunkHealth
+from sipgateway.models import Gateway, SipCall
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
 # mypy: disallow_subclassing_any=False
@@ -545,3 +547,26 @@ class IdempotentRequestFactory(DjangoModelFactory):
     status = 200
     response = "{}"
     created_at = _ago(minutes=1)
+
+
+class GatewayFactory(ModelFactory):
+    class Meta:
+        model = Gateway
+
+    id = LazyFunction(uuid7)
+    address = Sequence(lambda n: f"192.0.2.1:{5060 + n}")
+    started_at = _ago(minutes=5)
+    beat_at = _ago(seconds=1)
+
+
+class SipCallFactory(ModelFactory):
+    class Meta:
+        model = SipCall
+
+    attempt_id = LazyFunction(uuid7)
+    number = "+919810000001"
+    caller_id = "+918012345678"
+    ring_timeout = 30
+    max_seconds = 600
+    created_at = _ago(minutes=1)
+    ask_before = _ago(seconds=55)

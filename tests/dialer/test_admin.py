@@ -17,6 +17,7 @@ from factory.django import DjangoModelFactory
 from accounts.models import Membership, Route
 from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes
 from campaigns.models import CallTally
+from console.models import CallingStop, StoppedCampaign
 from core.admin_kit import CappedPaginator
 from dialer.models import CallAttempt, UsageChange
 from tests import factories
@@ -34,10 +35,11 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api")
+OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api", "sipgateway", "console")
 # A tally is kept by the database, and shown with its campaign. Memberships are on the page of their person, further
-# trunks on that of their caller ID. Second factors are secrets, and a command resets them.
-NOT_SHOWN = {AuthenticatorApp, CallTally, Membership, RecoveryCodes, Route, UsageChange}
+# trunks on that of their caller ID. Second factors are secrets, and a command resets them. Stops of calling, and what
+# they have paused, are on the console's page of them.
+NOT_SHOWN = {AuthenticatorApp, CallingStop, CallTally, Membership, RecoveryCodes, Route, StoppedCampaign, UsageChange}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
 FACTORIES = {
     factory._meta.model: factory
@@ -59,6 +61,8 @@ WRITTEN_BY_THE_PROGRAM = (
     "dialer.attempthistory",
     "dialer.carrierevent",
     "dialer.trunkhealth",
+    "sipgateway.gateway",
+    "sipgateway.sipcall",
     "webhooks.webhookdelivery",
     "webhooks.webhooktry",
     "api.idempotentrequest",
