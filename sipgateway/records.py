@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from campaigns.models import Outcome
 from dialer import inbox
@@ -125,14 +126,15 @@ def store(notes: Sequence[Note]) -> None:
 
 
 def lost(now: datetime, most: int = 100, among: Sequence[UUID] | None = None) -> list[SipCall]:
-    """Return live calls whose gateway has died or has stopped without ending them.
+    """Return live calls whose gateway has died or has stopped without ending them: those first that can end first.
 
     Args:
         among: these attempts; None for all.
     """
     alive = Gateway.objects.filter(stopped_at=None, beat_at__gt=now - DEAD_AFTER).values_list("pk", flat=True)
     live = SipCall.objects.filter(status__in=SipCall.LIVE).exclude(gateway_id__in=list(alive))
-    return list((live if among is None else live.filter(pk__in=among))[:most])
+    lost = live if among is None else live.filter(pk__in=among)
+    return list(lost.order_by(F("answered_at").asc(nulls_last=True), "inviting_at")[:most])
 
 
 def end_of_lost(call: SipCall, now: datetime) -> Note | None:

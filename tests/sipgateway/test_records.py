@@ -156,6 +156,16 @@ def test_calls_of_a_dead_gateway_are_lost(now, columns):
     assert look_up(row) == CantTell("the SIP gateway that had the call has died")
 
 
+def test_of_many_lost_calls_those_come_first_that_somebody_listens_to_and_then_the_oldest(now):
+    """Or calls that may ring for another minute would fill each look, and people would hear silence for as long."""
+    young, old = (call(now, status=Status.RINGING, inviting_at=now - timedelta(seconds=age)) for age in (1, 9))
+    talking = call(now, status=Status.TALKING, answered_at=now)
+    assert [[lost.pk for lost in records.lost(now, most)] for most in (1, 3)] == [
+        [talking.pk],
+        [talking.pk, old.pk, young.pk],
+    ]
+
+
 def test_a_lost_call_that_was_answered_has_reached_a_person(now):
     row = call(now, status=Status.TALKING, answered_at=now, is_taken=True)
     end = records.end_of_lost(row, now)
