@@ -183,7 +183,7 @@ def run(system: System, fault: str, seed: int, at: int) -> Judged:
     numbers = [f"+91981{at:03d}{place:02d}{ENDINGS[place % len(ENDINGS)]}" for place in range(NUMBERS)]
     sid = f"run{at}"
     options = ["--caller-id", f"0801234{at:04d}", "--trunk", "sip", "--channels", str(CHANNELS)]
-    hours = ["--calling-hours", "00:00-24:00", "--starts-per-minute", "6000"]
+    hours = ["--calling-hours", "00:00-24:00", "--starts-per-minute", "6000", "--requests-per-minute", "6000"]
     client: Client = system.stack.create_account(sid, *options, *hours)
     system.stack.create_flow(sid, "1", FLOW)
     began = time.monotonic()
