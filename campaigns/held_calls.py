@@ -41,19 +41,30 @@ def hold(holds: Sequence[Hold]) -> None:
         )
 
 
-def release_soon(account_id: int) -> None:
-    """Let a worker release the account's held calls, after the commit: what they wait for may have changed."""
-    transaction.on_commit(lambda: enqueue(RELEASE, account_id))
+def release_soon(account_id: int, numbers: Sequence[str] | None = None) -> None:
+    """Let a worker release the account's held calls, after the commit: what they wait for may have changed.
+
+    Args:
+        numbers: those to these alone.
+    """
+    given = () if numbers is None else (list(numbers),)
+    transaction.on_commit(lambda: enqueue(RELEASE, account_id, *given))
 
 
-def release(account_id: int, now: datetime) -> int:
-    """Make the account's held calls due, so that the rules are asked again. Returns how many."""
+def release(account_id: int, now: datetime, numbers: Sequence[str] | None = None) -> int:
+    """Make the account's held calls due, or those to these numbers, so that the rules are asked again.
+
+    Returns how many.
+    """
     held = Call.objects.filter(~Q(rule=""), campaign=OuterRef("pk"), next_attempt_at__gt=now)
+    if numbers is not None:
+        held = held.filter(number__in=list(numbers))
     running = Campaign.objects.filter(account=account_id, status__in=Campaign.OPEN)
     released = 0
     for campaign_id in running.filter(Exists(held)).values_list("pk", flat=True):
         with connection.cursor() as cursor:
-            cursor.execute(_RELEASE, {"campaign": campaign_id, "now": now})
+            these = None if numbers is None else list(numbers)
+            cursor.execute(_RELEASE, {"campaign": campaign_id, "now": now, "numbers": these})
             released += cursor.rowcount
         # Only then, and shortly: a look that took them for held has kept that the campaign is idle (campaigns.idle).
         with transaction.atomic():
@@ -68,6 +79,7 @@ _RELEASE = """
     FROM (
         SELECT id FROM campaigns_call
         WHERE campaign_id = %(campaign)s AND rule <> '' AND next_attempt_at > %(now)s
+            AND (%(numbers)s::text[] IS NULL OR number = ANY(%(numbers)s::text[]))
         ORDER BY id FOR UPDATE SKIP LOCKED
     ) AS held WHERE call.id = held.id
 """

@@ -1,6 +1,6 @@
 """Receivers of the signals that the apps below send."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,7 +13,7 @@ from accounts.signals import carrier_changing
 from campaigns import carrier_fit, held_calls, listed_calls, removal
 from campaigns.models import Call, Campaign
 from contacts.models import Contact, ContactList
-from contacts.signals import contact_deleted, list_deletion_requested, numbers_listed
+from contacts.signals import contact_deleted, list_deletion_requested, numbers_listed, rules_of_contacts_changed
 from core import clocks
 from core.errors import Conflict
 from core.ids import wire_id
@@ -51,6 +51,12 @@ def ask_again_of_held_calls(instance: Account, created: bool, **_: Any) -> None:
     """Ask the rules again of all calls that they hold: the account's may have changed."""
     if not created:
         held_calls.release_soon(instance.pk)
+
+
+@receiver(rules_of_contacts_changed)
+def ask_again_of_calls_to_contacts(account_id: int, numbers: Sequence[str], **_: Any) -> None:
+    """Ask the rules again of the held calls to these numbers: they were held by what was known before."""
+    held_calls.release_soon(account_id, numbers)
 
 
 @receiver(carrier_changing)

@@ -1,5 +1,6 @@
 """The periodic tasks of campaigns. Each one calls a function that looks up what is due through an index."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from celery import shared_task
@@ -45,5 +46,5 @@ def compact_tally() -> None:
 
 
 @shared_task(name=held_calls.RELEASE)
-def release_held(account_id: int) -> None:
-    held_calls.release(account_id, clocks.now())
+def release_held(account_id: int, numbers: Sequence[str] | None = None) -> None:
+    held_calls.release(account_id, clocks.now(), numbers)

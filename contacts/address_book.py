@@ -13,7 +13,7 @@ from accounts import audit
 from accounts.audit import Actor, Subject, Verb
 from accounts.models import Account
 from contacts.models import Contact
-from contacts.signals import contact_deleted
+from contacts.signals import contact_deleted, rules_of_contacts_changed
 from core import clocks
 from core.errors import Conflict, Missing
 from core.ids import wire_id
@@ -22,6 +22,8 @@ from core.ids import wire_id
 TEXT_COLUMNS = ("first_name", "last_name", "company_name", "email", "tag")
 # What rules ask of a contact. A CSV file may have these too.
 RULE_COLUMNS = ("time_zone", "consent_date", "consent_source", "consent_scope")
+# With another number it is another person's phone that these are known of.
+_ASKED_BY_RULES = {"number", *RULE_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ def change(
         with transaction.atomic():
             if Contact.objects.bulk_update(rows.values(), columns_of_a_contact, batch_size=500) < len(rows):
                 raise Conflict("one of the contacts was deleted at the same moment, nothing was changed: look again")
+            ruled = [contact for contact, given in changes if given.keys() & _ASKED_BY_RULES]
+            of_rules = {contact.number for contact in ruled if contact.pk in rows}
+            if of_rules:
+                rules_of_contacts_changed.send(Contact, account_id=account.pk, numbers=sorted(of_rules))
             what = ", ".join(sorted({name for _, given in changes for name in given}))
             _record(actor, Verb.CHANGED, account, list(rows.values()), what=what)
     except IntegrityError as error:

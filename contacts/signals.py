@@ -10,5 +10,9 @@ list_deletion_requested = Signal()
 # them on the do-not-call list.
 numbers_listed = Signal()
 
+# Arguments: account_id and numbers. Sent inside the transaction that changes what rules ask of the contacts of these
+# numbers: their time zone and their consent.
+rules_of_contacts_changed = Signal()
+
 # Argument: contact. Sent inside the transaction that is about to delete it.
 contact_deleted = Signal()

@@ -7,11 +7,12 @@ from django.utils import timezone
 
 from campaigns import held_calls, schedule
 from campaigns.models import Call, Campaign
+from contacts import address_book
 from contacts.models import ContactList
 from dialer import channels, diagnosis, number_gate
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, redis_time, states
-from tests.factories import CallAttemptFactory, ContactFactory, ListEntryFactory
+from tests.factories import ACTOR, CallAttemptFactory, ContactFactory, ListEntryFactory
 
 A, B, C = NUMBERS[:3]
 NEW_YORK, LOS_ANGELES = "+12125550123", "+13105550123"
@@ -336,6 +337,26 @@ def test_calls_are_asked_about_again_when_their_account_changes(rig, ruled, monk
     rig.tick()
     assert rig.rings(A) == [A, A, A]
     assert not Call.objects.exclude(rule="").exists()
+
+
+def test_held_calls_to_a_contact_are_asked_about_again_when_its_zone_changes(rig, american, monkeypatch):
+    sent = []
+    monkeypatch.setattr(held_calls, "enqueue", lambda task, *args: sent.append((task, *args)))
+    contact = rig.account.contacts.get(number=LOS_ANGELES)
+    contact.time_zone = "Pacific/Honolulu"
+    contact.save()
+    rig.clock.move_to(datetime(2026, 3, 2, 16, 30, tzinfo=UTC))
+    campaign = rig.campaign([LOS_ANGELES])
+    rig.tick()
+    assert held(LOS_ANGELES)[1] == datetime(2026, 3, 2, 18, tzinfo=UTC)
+    address_book.change(rig.account, [(contact, {"first_name": "Ann"})], actor=ACTOR)
+    assert sent == []
+    address_book.change(rig.account, [(contact, {"time_zone": "America/Los_Angeles"})], actor=ACTOR)
+    assert sent == [("campaigns.release_held", rig.account.pk, [LOS_ANGELES])]
+    assert held_calls.release(rig.account.pk, timezone.now(), [NEW_YORK]) == 0
+    assert held_calls.release(rig.account.pk, timezone.now(), [LOS_ANGELES]) == 1
+    rig.tick()
+    assert states(campaign) == {LOS_ANGELES: "completed"}
 
 
 # What people see -----------------------------------------------------------------------------------------------------
