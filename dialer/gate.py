@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, overload
 
+from accounts import public_holidays
 from accounts.calling_rules import rules_of
 from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
@@ -88,7 +89,9 @@ def check(campaign: Judged, now: datetime) -> Verdict:
 
 def account_may_dial(account: Account, now: datetime) -> bool:
     """Tell what `check` asks of the account alone: where it says no, the gate is shut for all of its campaigns."""
-    return account.is_active and account.calling_hours.is_open(now) and not daily_limits.reached(account, now)
+    if not account.is_active or _unknown_calendars(account):
+        return False
+    return account.calling_hours.is_open(now) and not daily_limits.reached(account, now)
 
 
 def next_open(campaign: Judged, at: datetime) -> "datetime | NotBefore | Never":
@@ -138,11 +141,19 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         reached, tomorrow = limit
         because = f"not before {clock(tomorrow, campaign)}, because the daily limit of {reached} was reached"
         return NotBefore(tomorrow, "daily-limit", because)
+    if unknown := _unknown_calendars(account):
+        because = f"this version knows no public holidays of {', '.join(unknown)}: choose other calendars"
+        return NotBefore(None, "unknown-calendar", because)
     if not account.calling_hours.is_open(now):
         opens = account.calling_hours.next_open(now)
         hours = f"outside the calling hours {account.calling_hours} until {clock(opens, campaign)}"
         return NotBefore(opens, "outside-calling-hours", hours)
     return _check_health(campaign, now)
+
+
+def _unknown_calendars(account: Account) -> list[str]:
+    """Return the account's calendars of public holidays that an update took away: its hours are not known any more."""
+    return [calendar for calendar in account.holidays_of if not public_holidays.is_known(calendar)]
 
 
 def _check_health(campaign: Judged, now: datetime) -> Verdict:

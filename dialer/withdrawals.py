@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 # Why the gate may be shut that calls are taken back for. A trunk that rests is no reason: it has taken these.
 REASONS = frozenset(
     {"ended", "past-its-end", "account-inactive", "paused", "caller-id-inactive", "outside-calling-hours"}
-    | {"unknown-rules"}
+    | {"unknown-rules", "unknown-calendar"}
 )
 # How soon the next sweep may be. A gate that will have shut by then counts as shut.
 AHEAD = timedelta(seconds=5)

@@ -49,6 +49,7 @@ def test_never_from_its_end_on():
         ({"caller_id__is_active": False}, None, "caller-id-inactive", "is inactive"),
         ({"account__rules": ["us", "gone"]}, None, "unknown-rules", "this version has no rule set gone: choose others"),
         ({"rules": ["gone"]}, None, "unknown-rules", "this version has no rule set gone"),
+        ({"account__holidays_of": ["IN", "IN-XX"]}, None, "unknown-calendar", "no public holidays of IN-XX: choose"),
         (
             {"account__opens_at": time(12), "account__closes_at": time(21)},
             datetime(2026, 3, 2, 6, 30, tzinfo=UTC),

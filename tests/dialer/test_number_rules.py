@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import Account
 from campaigns import held_calls, schedule
 from campaigns.models import Call, Campaign
 from contacts import address_book
@@ -263,6 +264,14 @@ def test_rules_that_an_update_has_taken_away_hold_their_campaigns_alone(rig):
     assert rig.rings() == [B]
     assert (states(held_back), states(other)) == ({A: "created"}, {B: "completed"})
     assert "taken-away" in diagnosis.of_campaign(held_back, timezone.now()).summary
+
+
+def test_an_account_whose_calendar_an_update_has_taken_away_waits_and_says_so(rig):
+    campaign = rig.campaign([A])
+    Account.objects.update(holidays_of=["IN-XX"])
+    rig.tick()
+    assert (rig.rings(), states(campaign)) == ([], {A: "created"})
+    assert "IN-XX" in diagnosis.of_campaign(campaign, timezone.now()).summary
 
 
 # Consent -------------------------------------------------------------------------------------------------------------
