@@ -151,9 +151,9 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
     return _check_health(campaign, now)
 
 
-def _unknown_calendars(account: Account) -> list[str]:
+def _unknown_calendars(account: Account) -> tuple[str, ...]:
     """Return the account's calendars of public holidays that an update took away: its hours are not known any more."""
-    return [calendar for calendar in account.holidays_of if not public_holidays.is_known(calendar)]
+    return tuple(calendar for calendar in account.holidays_of if not public_holidays.is_known(calendar))
 
 
 def _check_health(campaign: Judged, now: datetime) -> Verdict:
