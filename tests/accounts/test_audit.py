@@ -147,7 +147,7 @@ def test_every_verb_of_a_campaign_says_who_used_it():
         verb = lifecycle.VERBS[name]
         campaign = verb(CampaignFactory(name="Renewals", **state), actor=key)
         assert campaign.history.get().reason == f"{verb.past} by API key laptop"
-        assert texts()[-1] == f"API key laptop {verb.past} Renewals"
+        assert texts()[-1:] == [f"API key laptop {verb.past} Renewals"]
 
 
 def test_a_refused_verb_leaves_no_entry():
