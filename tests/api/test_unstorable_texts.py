@@ -36,7 +36,7 @@ GOOD: dict[str, Any] = {
     "change_lists": {"lists": [{"sid": "list_sid", "name": "renamed"}]},
     "change_list": {"lists": [{"name": "renamed again"}]},
     "add_contacts_to_a_list": {"contact_references": [{"contact_sid": "contact_sid"}]},
-    "upload_do_not_call": {"note": "by mail"},
+    "upload_do_not_call": {"columns": '{"number": "a"}', "note": "by mail"},
     "upload_csv": {"list_name": "uploaded", "type": "dynamic", "columns": '{"number": "a"}', "ignore_columns": "true"},
 }
 

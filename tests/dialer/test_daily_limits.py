@@ -30,7 +30,7 @@ def test_calls_stop_at_the_limit_and_go_on_after_midnight(limited):
     campaign = rig.campaign(5, status_callback="https://client.example/")
     rig.tick()
     rig.later(minutes=1)
-    assert rig.rings() == NUMBERS[:3]
+    assert sorted(rig.rings()) == NUMBERS[:3]
     campaign.refresh_from_db()
     assert campaign.status == "in-progress"
     assert list(campaign.webhook_deliveries.values_list("kind", flat=True)) == ["campaign-status"], "of its start"
@@ -45,7 +45,7 @@ def test_calls_stop_at_the_limit_and_go_on_after_midnight(limited):
     rig.tick()
     assert len(rig.rings()) == 3
     rig.later(seconds=1)
-    assert rig.rings() == NUMBERS[:5]
+    assert sorted(rig.rings()) == NUMBERS[:5]
 
 
 def test_retries_count_and_attempts_that_are_given_back_do_not(limited):
@@ -86,7 +86,7 @@ def test_minutes_are_those_of_ended_calls(limited):
     CallAttempt.objects.update(duration_seconds=59)
     campaign = rig.campaign([NUMBERS[1]])
     rig.later(seconds=1)
-    assert rig.rings() == NUMBERS[:2]
+    assert sorted(rig.rings()) == NUMBERS[:2]
     CallAttempt.objects.update(duration_seconds=30)
     assert used(rig) == (2, 60)
     campaign = rig.campaign([NUMBERS[2]])
