@@ -204,5 +204,6 @@ def test_the_people_of_a_campaign_from_numbers_are_called_by_the_child(rig):
     rig.tick()
     child = call_again.create(first, Selection(who=("busy",)), actor=ACTOR, now=timezone.now())
     rig.tick()
-    assert rig.rings() == [A, B, A]
+    *first_calls, again = rig.rings()
+    assert (sorted(first_calls), again) == ([A, B], A)
     assert states(child) == {A: "completed"}

@@ -141,7 +141,7 @@ def test_a_million_listed_calls_keep_nobody_waiting_who_may_be_called(rig, monke
         put_on_the_list(rig, number)
     rig.campaign(NUMBERS[:302])
     rig.tick()
-    assert rig.rings() == NUMBERS[300:302]
+    assert sorted(rig.rings()) == NUMBERS[300:302]
 
 
 # Contacts that are deleted --------------------------------------------------------------------------------------------
