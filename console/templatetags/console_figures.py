@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from console import navigation
 from console.now import Minute, Running
 
 register = template.Library()
@@ -31,6 +32,13 @@ def wall(moment: datetime, zone: tzinfo) -> SafeString:
 def page_of(model: str) -> str:
     """Return the address of the admin's list of a model, such as `dialer_callattempt`."""
     return reverse(f"admin:{model}_changelist")
+
+
+@register.simple_tag
+def console_menu() -> SafeString:
+    """Write the links to the console's pages."""
+    entries = ((reverse(f"admin:{entry.page}"), entry.text) for entry in navigation.ENTRIES)
+    return format_html_join("\n", '<a href="{}">{}</a>', entries)
 
 
 @register.simple_tag

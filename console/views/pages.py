@@ -1,0 +1,40 @@
+"""What every page of the console shares: whom it is for, and how it is drawn."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
+
+from accounts.admin_kit import reach
+from accounts.models import Role
+from console.stops import Accounts
+
+
+class Pages:
+    """A group of pages. A subclass lists its addresses in `urls`, each wrapped by `self.site.admin_view`."""
+
+    def __init__(self, site: AdminSite) -> None:
+        self.site = site
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        raise NotImplementedError
+
+    def page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+        return TemplateResponse(request, template, {**self.site.each_context(request), "title": title, **context})
+
+
+def accounts_of(request: HttpRequest, role: Role) -> Accounts:
+    """Return the accounts where the person has the role; None for all. Raises PermissionDenied where there are none."""
+    accounts = reach(request).accounts_with(role)
+    if accounts is not None and not accounts:
+        raise PermissionDenied
+    return accounts
+
+
+def operated(request: HttpRequest) -> Accounts:
+    """Return the accounts that the person operates, which may be none; None for all."""
+    return reach(request).accounts_with(Role.OPERATOR)
