@@ -25,7 +25,7 @@ TICKS = (
     Tick("Make the calls of large campaigns", "campaigns.load_audiences", 5),
     Tick("Check that loaders take tasks", "contacts.loader_tick", 5),
     Tick("Add up the counts of calls", "campaigns.compact_tally", 5),
-    Tick("Add up the calls of each account's day", "dialer.compact_usage", 15),
+    Tick("Add up the calls of each account's days and hours", "dialer.compact_usage", 15),
     Tick("Delete old carrier events", "dialer.purge_inbox", 300),
     Tick("Delete campaigns that ended long ago", "retention.purge", 300),
     Tick("Delete old webhooks", "webhooks.purge", 3600),

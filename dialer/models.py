@@ -240,6 +240,42 @@ class UsageChange(models.Model):
         return f"{self.calls:+} calls, {self.seconds:+} s"
 
 
+class HourTally(models.Model):
+    """A change in the number of attempts that ended, by the hour in which their carriers were asked.
+
+    A trigger adds rows with the differences for each statement that ends attempts, as `UsageChange` does (decision
+    0058), and `hour_tally.compact` replaces them by their sums. They outlive the attempts: no person stands in them.
+    """
+
+    # Not foreign keys, which would be checked for each row.
+    account_id = models.BigIntegerField()
+    campaign_id = models.UUIDField()
+    caller_id_id = models.BigIntegerField()
+    hour = models.DateTimeField(help_text="When the hour began, by the clock of the account.")
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    number = models.PositiveSmallIntegerField("attempt number")
+    digits = models.CharField(max_length=4, blank=True, help_text="The keys pressed, up to three; more: just so.")
+    talk_from = models.PositiveSmallIntegerField(
+        null=True, help_text="The talk lasted so many seconds at least: one of hour_tally.TALK_BOUNDS."
+    )
+    attempts = models.BigIntegerField()
+    seconds = models.BigIntegerField(help_text="Talked in these attempts.")
+    is_sum = models.BooleanField(default=False, db_default=False, help_text="Whether the row replaced others.")
+
+    class Meta:
+        indexes: ClassVar = [
+            # Read by reports over days, and by hour_tally.compact for what is too old.
+            models.Index(fields=["account_id", "hour"], name="hours_of_account"),
+            # Read by a campaign's page.
+            models.Index(fields=["campaign_id", "hour"], name="hours_of_campaign"),
+            # Read by hour_tally.compact: the rows since its last run.
+            models.Index(fields=["id"], name="hours_to_add_up", condition=Q(is_sum=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempts:+} {self.outcome}"
+
+
 class AttemptHistory(History):
     # Written by the statement that moves the attempt. To check that the attempt exists would be a tenth of its cost.
     subject = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="history", db_constraint=False)

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 
 from core import clocks, slices
-from dialer import daily_limits, dialing, dispatch, due_accounts, inbox, messages, old_events, recovery
+from dialer import daily_limits, dialing, dispatch, due_accounts, hour_tally, inbox, messages, old_events, recovery
 
 PURGE_INBOX = "dialer.purge_inbox"
 
@@ -47,6 +47,7 @@ def recover() -> None:
 @shared_task(name="dialer.compact_usage")
 def compact_usage() -> None:
     daily_limits.compact(clocks.now())
+    hour_tally.compact(clocks.now())
 
 
 @shared_task(name=PURGE_INBOX)

@@ -245,6 +245,7 @@ OTHER_COMMANDS = {
     "check_trunk": "reads",
     "passthru_address": "reads",
     "ready": "reads",
+    "recount_hours": "counts again what the program has counted",
     "serve_events": "is a process of the server",
     "sipgateway": "is a process of the server",
     **dict.fromkeys(("stop_calling", "resume_calling"), "pauses and resumes by lifecycle, which records each campaign"),

@@ -19,7 +19,7 @@ from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes
 from campaigns.models import CallTally
 from console.models import CallingStop, StoppedCampaign
 from core.admin_kit import CappedPaginator
-from dialer.models import CallAttempt, UsageChange
+from dialer.models import CallAttempt, HourTally, UsageChange
 from tests import factories
 from tests.factories import (
     AttemptHistoryFactory,
@@ -39,7 +39,10 @@ OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api", "s
 # A tally is kept by the database, and shown with its campaign. Memberships are on the page of their person, further
 # trunks on that of their caller ID. Second factors are secrets, and a command resets them. Stops of calling, and what
 # they have paused, are on the console's page of them.
-NOT_SHOWN = {AuthenticatorApp, CallingStop, CallTally, Membership, RecoveryCodes, Route, StoppedCampaign, UsageChange}
+NOT_SHOWN = {
+    *(AuthenticatorApp, CallingStop, CallTally, HourTally, Membership, RecoveryCodes, Route, StoppedCampaign),
+    UsageChange,
+}
 OUR_MODELS = [model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model not in NOT_SHOWN]
 FACTORIES = {
     factory._meta.model: factory
