@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from accounts.audit import Actor
-from campaigns import audience, lifecycle
-from campaigns.called_again import Selection
+from campaigns import audience, called_again, lifecycle
+from campaigns.called_again import Found, Selection
 from campaigns.models import Campaign, CustomField
 from core.errors import InvalidRequest, WrongState
 
@@ -20,6 +20,24 @@ _LONGEST_NAME = 255
 _AGAIN = " (again)"
 
 
+def refusal(parent: Campaign) -> str:
+    """Return why nobody of a campaign can be called again at this moment; "" where somebody can."""
+    if parent.is_loading or (parent.is_ending and not parent.is_open):
+        return "the campaign's calls are still being made or ended: try again in a minute"
+    return ""
+
+
+def find(parent: Campaign, selection: Selection) -> Found:
+    """Count whom `create` would call, and whom it would skip. Nothing is stored.
+
+    Raises:
+        WrongState: the calls of the parent are still being made or ended.
+    """
+    if because := refusal(parent):
+        raise WrongState(because)
+    return called_again.find(parent, selection)
+
+
 def create(parent: Campaign, selection: Selection, *, actor: Actor, now: datetime, **changes: Any) -> Campaign:
     """Create a campaign of those people of another one. Its calls that have ended count; it may go on.
 
@@ -30,8 +48,8 @@ def create(parent: Campaign, selection: Selection, *, actor: Actor, now: datetim
         InvalidRequest: nobody is left to call, or what `lifecycle.create` raises.
         WrongState: the calls of the parent are still being made or ended.
     """
-    if parent.is_loading or (parent.is_ending and not parent.is_open):
-        raise WrongState("the campaign's calls are still being made or ended: try again in a minute")
+    if because := refusal(parent):
+        raise WrongState(because)
     columns: dict[str, Any] = {name: getattr(parent, name) for name in _COPIED}
     custom_field: CustomField | None = getattr(parent, "custom_field", None)
     columns["custom_field"] = custom_field.value if custom_field else ""

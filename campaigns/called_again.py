@@ -1,20 +1,22 @@
 """The calls of a campaign that calls some people of another one again: its parent.
 
-People who were reached, or wait to be, in another campaign made from the same parent are skipped, and so are those on
-the do-not-call list and those who were taken out. The keys that people pressed are in the attempts. The dialer owns
-that table, above this app: it is read here by its name.
+People are skipped who were reached, or wait to be, in another campaign made from the same parent; who are on the
+do-not-call list; who were taken out; and, where the parent was made from lists, whose number no contact has any more.
+The keys that people pressed are in the attempts. The dialer owns that table, above this app: it is read here by its
+name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
+from campaigns.call_states import DO_NOT_CALL
 from campaigns.models import Call, Campaign, Outcome
 from campaigns.progress import Progress
-from campaigns.removal import REASONS
+from campaigns.removal import CONTACT_DELETED, REASONS, TAKEN_OUT
 
 UNTRIED = "untried"
 # The ends of calls that may be made again.
@@ -60,6 +62,36 @@ class Made(NamedTuple):
     made: int
 
 
+# Why people of the selection are skipped, by a code for programs.
+REACHED = "reached"
+SKIPPED: Mapping[str, str] = {
+    DO_NOT_CALL: "on the do-not-call list",
+    CONTACT_DELETED: "of no contact any more",
+    TAKEN_OUT: "taken out of the campaign",
+    REACHED: "reached or waiting elsewhere",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Whom a selection finds. skipped: how many are not called, by the codes of SKIPPED."""
+
+    calls: int
+    skipped: Mapping[str, int]
+
+    def __str__(self) -> str:
+        told = [f"{self.calls:,} to call"]
+        return ", ".join(told + [f"{count:,} {SKIPPED[code]}" for code, count in self.skipped.items()])
+
+
+def find(parent: Campaign, selection: Selection) -> Found:
+    """Count whom a campaign would call that calls people of this one again. Nothing is stored."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, _params(parent, parent.pk, selection))
+        counted = dict(cursor.fetchall())
+    return Found(counted.pop("", 0), {code: counted[code] for code in SKIPPED if code in counted})
+
+
 def make(campaign: Campaign, *, after: int = 0, most: int | None = None) -> Made:
     """Make the calls of a campaign from the next calls of its parent, in their order. One statement.
 
@@ -67,12 +99,22 @@ def make(campaign: Campaign, *, after: int = 0, most: int | None = None) -> Made
         after: the last call of the parent that was looked at.
         most: how many to look at; None: all.
     """
-    selection = Selection.of(campaign)
-    params: dict[str, Any] = {
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE, _params(campaign, campaign.parent_id, Selection.of(campaign), after, most))
+        [row] = cursor.fetchall()
+    return Made(*row)
+
+
+def _params(
+    campaign: Campaign, parent_id: UUID | None, selection: Selection, after: int = 0, most: int | None = None
+) -> dict[str, Any]:
+    """Return the parameters. campaign: the new one, or its parent, which has the same account and lists."""
+    return {
         "campaign": campaign.pk,
         "account": campaign.account_id,
-        "parent": campaign.parent_id,
-        "family": _family(campaign),
+        "parent": parent_id,
+        "family": _family(campaign, parent_id),
+        "knows_contacts": bool(campaign.list_ids),
         "outcomes": [word for word in selection.who if word != UNTRIED],
         "untried": UNTRIED in selection.who,
         "pressed": list(selection.pressed),
@@ -80,16 +122,12 @@ def make(campaign: Campaign, *, after: int = 0, most: int | None = None) -> Made
         "after": after,
         "most": most,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_MAKE, params)
-        [row] = cursor.fetchall()
-    return Made(*row)
 
 
-def _family(campaign: Campaign) -> Sequence[UUID]:
+def _family(campaign: Campaign, parent_id: UUID | None) -> Sequence[UUID]:
     """Return the other campaigns that call people of the parent again, and those that call people of those."""
     with connection.cursor() as cursor:
-        cursor.execute(_FAMILY, {"campaign": campaign.pk, "parent": campaign.parent_id})
+        cursor.execute(_FAMILY, {"campaign": campaign.pk, "parent": parent_id})
         return [pk for (pk,) in cursor.fetchall()]
 
 
@@ -101,35 +139,49 @@ _FAMILY = """
     SELECT id FROM family WHERE id <> %(campaign)s
 """
 
-# A number that is open or was answered elsewhere is looked for by its index. OFFSET 0 keeps it so.
-_MAKE = """
+# The people of the selection, and why not. A number that is open or was answered elsewhere is looked for by its index;
+# OFFSET 0 keeps it so.
+_CHOSEN = f"""
     WITH slice AS MATERIALIZED (
         SELECT id, number, name, variables, status, attempts_made, last_outcome, rule FROM campaigns_call
         WHERE campaign_id = %(parent)s AND id > %(after)s ORDER BY id LIMIT %(most)s
-    ), made AS (
-        INSERT INTO campaigns_call (campaign_id, number, name, variables)
-        SELECT %(campaign)s, number, name, variables FROM slice
-        WHERE rule <> ALL(%(taken_out)s::text[]) AND (
-            (status = 'failed' AND attempts_made > 0 AND last_outcome = ANY(%(outcomes)s::text[]))
+    ), chosen AS MATERIALIZED (
+        SELECT id, number, name, variables, CASE
+            WHEN rule = ANY(%(taken_out)s::text[]) THEN rule
+            WHEN EXISTS (
+                SELECT FROM contacts_donotcall AS own WHERE own.number = slice.number AND own.account_id = %(account)s
+            ) OR EXISTS (
+                SELECT FROM contacts_donotcall AS of_all
+                WHERE of_all.number = slice.number AND of_all.account_id IS NULL
+            ) THEN '{DO_NOT_CALL}'
+            WHEN %(knows_contacts)s AND NOT EXISTS (
+                SELECT FROM contacts_contact AS contact
+                WHERE contact.account_id = %(account)s AND contact.number = slice.number
+            ) THEN '{CONTACT_DELETED}'
+            WHEN EXISTS (
+                SELECT FROM (
+                    SELECT id, campaign_id FROM campaigns_call
+                    WHERE number = slice.number AND status NOT IN ('failed', 'canceled') OFFSET 0
+                ) AS other
+                WHERE other.campaign_id = ANY(%(family)s::uuid[])
+                    OR (other.campaign_id = %(parent)s AND slice.status <> 'completed')
+            ) THEN '{REACHED}'
+            ELSE '' END AS skipped
+        FROM slice
+        WHERE (status = 'failed' AND attempts_made > 0 AND last_outcome = ANY(%(outcomes)s::text[]))
             OR (%(untried)s AND status IN ('failed', 'canceled') AND attempts_made = 0)
             OR (status = 'completed' AND cardinality(%(pressed)s::text[]) > 0 AND EXISTS (
                 SELECT FROM dialer_callattempt AS attempt
                 WHERE attempt.call_id = slice.id AND attempt.status = 'completed'
                     AND attempt.digits = ANY(%(pressed)s::text[])
             ))
-        ) AND NOT EXISTS (
-            SELECT FROM (
-                SELECT id, campaign_id FROM campaigns_call
-                WHERE number = slice.number AND status NOT IN ('failed', 'canceled') OFFSET 0
-            ) AS other
-            WHERE other.campaign_id = ANY(%(family)s::uuid[])
-                OR (other.campaign_id = %(parent)s AND slice.status <> 'completed')
-        ) AND NOT EXISTS (
-            SELECT FROM contacts_donotcall AS own WHERE own.number = slice.number AND own.account_id = %(account)s
-        ) AND NOT EXISTS (
-            SELECT FROM contacts_donotcall AS of_all WHERE of_all.number = slice.number AND of_all.account_id IS NULL
-        )
-        ORDER BY id RETURNING id
+    )
+"""  # noqa: S608 -- made of constants, and every value is a parameter
+_FIND = f"{_CHOSEN} SELECT skipped, count(*) FROM chosen GROUP BY skipped"  # noqa: S608
+_MAKE = f"""
+    {_CHOSEN}, made AS (
+        INSERT INTO campaigns_call (campaign_id, number, name, variables)
+        SELECT %(campaign)s, number, name, variables FROM chosen WHERE skipped = '' ORDER BY id RETURNING id
     )
     SELECT (SELECT count(*) FROM slice), (SELECT max(id) FROM slice), (SELECT count(*) FROM made)
-"""
+"""  # noqa: S608

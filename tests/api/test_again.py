@@ -9,6 +9,8 @@ from campaigns import again as call_again
 from campaigns import audience, loading
 from campaigns.called_again import Selection
 from campaigns.models import Call, Campaign
+from contacts import address_book
+from core.errors import WrongState
 from tests.api.client import FLOW_URL
 from tests.conftest import NUMBERS, states
 from tests.factories import (
@@ -17,6 +19,7 @@ from tests.factories import (
     CallerIdFactory,
     CallFactory,
     CampaignFactory,
+    ContactFactory,
     ContactListFactory,
     DoNotCallFactory,
     FlowFactory,
@@ -101,6 +104,54 @@ def test_the_listed_the_taken_out_and_those_reached_or_waiting_elsewhere_are_ski
     assert people(again(api, parent, "no-answer")) == [C, NUMBERS[6]]
 
 
+def test_people_of_lists_who_are_contacts_no_more_are_skipped(api, account, parent):
+    """A deleted contact stays deleted, also where its calls had ended before."""
+    parent.list_ids = [ContactListFactory(account=account).pk]
+    parent.save()
+    for number in (A, B, C):
+        ended(parent, number)
+    contacts = [ContactFactory(account=account, number=number) for number in (A, B)]
+    ContactFactory(number=C)  # another account's
+    address_book.delete(contacts[0], actor=ACTOR)
+    assert people(again(api, parent, "no-answer")) == [B]
+
+
+def test_a_contact_that_is_stored_again_is_called_again(api, account, parent):
+    parent.list_ids = [ContactListFactory(account=account).pk]
+    parent.save()
+    ended(parent, A)
+    address_book.delete(ContactFactory(account=account, number=A), actor=ACTOR)
+    assert again(api, parent, "no-answer").is_refused(400, "nobody of them is left")
+    ContactFactory(account=account, number=A)
+    assert people(again(api, parent, "no-answer")) == [A]
+
+
+def test_a_dry_run_counts_those_who_would_be_called_and_skipped(api, account, parent):
+    parent.list_ids = [ContactListFactory(account=account).pk]
+    parent.save()
+    for number in NUMBERS[:7]:
+        ended(parent, number)
+        ContactFactory(account=account, number=number)
+    ended(parent, NUMBERS[7]), untried(parent, NUMBERS[8])
+    DoNotCallFactory(account=account, number=A)
+    Call.objects.filter(number=B).update(rule="taken-out")
+    CallFactory(campaign=CampaignFactory(account=account, running=True, parent=parent), number=C)
+    found = call_again.find(parent, Selection(who=("no-answer",)))
+    assert (found.calls, dict(found.skipped)) == (
+        4,
+        {"do-not-call": 1, "contact-deleted": 1, "taken-out": 1, "reached": 1},
+    )
+    assert str(found).startswith("4 to call, 1 on the do-not-call list, 1 of no contact any more")
+    assert not Campaign.objects.filter(again__isnull=False).exists()
+    assert len(people(again(api, parent, "no-answer"))) == found.calls
+
+
+def test_a_dry_run_refuses_what_a_create_refuses(parent):
+    parent.is_loading = True
+    with pytest.raises(WrongState, match="still being made"):
+        call_again.find(parent, Selection(who=("busy",)))
+
+
 def test_who_pressed_a_key_is_called_again_once(api, parent):
     answered(parent, A, "2")
     first = again(api, parent, pressed=["2"])
@@ -143,6 +194,7 @@ def test_a_dynamic_one_keeps_each_persons_values_also_without_its_list(api, acco
     )
     ended(parent, A, variables={"Name": "Asha", "Fee": "5"})
     contact_list.delete()
+    ContactFactory(account=account, number=A)
     child = again(api, parent, "no-answer")
     assert Call.objects.get(campaign=child.data["id"]).variables == {"Name": "Asha", "Fee": "5"}
     changed = api.put(f"/campaigns/{child.data['id']}", {"name": "renamed"})
