@@ -17,10 +17,10 @@ from api.http import openapi, queries
 from api.http.envelope import Item, WrittenEnvelope
 from api.http.fields import WordField
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
-from campaigns import audience, lifecycle
+from campaigns import lifecycle
 from campaigns.models import Campaign
 from core import clocks
-from core.errors import InvalidRequest, WrongState
+from core.errors import InvalidRequest
 from dialer import rehearsal
 from dialer.rehearsal import Callees, Forecast, Rehearsal
 from webhooks.addresses import LookUps
@@ -147,11 +147,8 @@ class ForecastView(_RehearsalsView):
     )
     def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:
         campaign = self.campaign(campaign_id)
-        callees = self.callees(request)
-        if not campaign.is_open:
-            raise WrongState(f"the campaign is {campaign.status}: there is nothing left to expect of it")
-        setting = rehearsal.of_campaign(campaign, clocks.now(), most=MOST_PEOPLE)
-        return self.respond(ForecastRead, [ForecastOf(campaign, rehearsal.forecast(setting, callees))])
+        found = rehearsal.forecast_campaign(campaign, clocks.now(), self.callees(request))
+        return self.respond(ForecastRead, [ForecastOf(campaign, found)])
 
 
 class RehearsalView(_RehearsalsView):
@@ -173,12 +170,8 @@ class RehearsalView(_RehearsalsView):
         serializer = CampaignRequestSerializer(data=given[0], context=context)
         serializer.is_valid(raise_exception=True)
         columns = dict(serializer.validated_data)
-        numbers, now = columns.pop("numbers", None), clocks.now()
+        numbers, now = columns.pop("numbers", None) or (), clocks.now()
         columns.pop("custom_field", None)
         campaign = lifecycle.draft(self.account, now=now, **columns)
-        if numbers is None:
-            setting = rehearsal.of_lists(campaign, now, most=MOST_PEOPLE)
-        else:
-            setting = rehearsal.of_numbers(campaign, audience.numbers_to_call(campaign, numbers), now)
-        found = rehearsal.rehearse(setting.thinned(MOST_PEOPLE), callees)
+        found = rehearsal.rehearse(rehearsal.of_draft(campaign, numbers, now, most=MOST_PEOPLE), callees)
         return self.respond(RehearsalRead, [RehearsalOf(found)])

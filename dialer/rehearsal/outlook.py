@@ -137,15 +137,15 @@ def _hours(course: Course, every: int) -> tuple[InAnHour, ...]:
 
 
 def _forecast(setting: Setting, course: Course, never: "Counter[str]", shown: Mapping[str, list[str]]) -> Forecast:
-    every, ends_at = setting.every, setting.campaign.expires_at
-    total = len(setting.waiting) * every
+    total, ends_at = setting.people, setting.campaign.expires_at
+    scale = total / max(len(setting.waiting), 1)
     tried = sum(1 for at in course.first_tries if at < ends_at.timestamp())
     waiting = sum(1 for one in setting.waiting if one.attempts)
-    fits = min(total, (tried + waiting) * every)
+    fits = min(total, round((tried + waiting) * scale))
     kept = never + course.left
     numbers = {code: tuple((shown.get(code) or course.left_numbers.get(code, []))[:20]) for code in kept}
     finishes = _finish(course)
-    rules = tuple(Kept(code, many * every, numbers[code]) for code, many in kept.most_common())
+    rules = tuple(Kept(code, round(many * scale), numbers[code]) for code, many in kept.most_common())
     return Forecast(total, fits, ends_at, finishes, rules, _sentence(setting, total, fits, finishes, rules))
 
 

@@ -52,7 +52,7 @@ class Setting:
         campaign: the one that is rehearsed.
         waiting: who is left to call.
         others: how many calls are left in the account's other campaigns that dial.
-        every: of how many people one is taken.
+        every: of how many people one is taken. total: how many there are; None: the counted ones, so many times.
     """
 
     account: Account
@@ -61,13 +61,19 @@ class Setting:
     now: datetime
     others: Mapping[Campaign, int] = field(default_factory=dict)
     every: int = 1
+    total: int | None = None
+
+    @property
+    def people(self) -> int:
+        """Return how many people are left to call."""
+        return len(self.waiting) * self.every if self.total is None else self.total
 
     def thinned(self, most: int) -> "Setting":
         """Return it with one of so many people that about `most` are left."""
         every = _every(len(self.waiting), most) if self.every == 1 else 1
         if every == 1:
             return self
-        return replace(self, waiting=self.waiting[::every], every=every)
+        return replace(self, waiting=self.waiting[::every], every=every, total=self.people)
 
     def staged(self) -> tuple[Account, list[Staged], "Counter[str]", dict[str, list[str]]]:
         """Return the account and the campaigns to rehearse with, and who is never called, by the rule."""
@@ -94,7 +100,8 @@ def of_campaign(campaign: Campaign, now: datetime, *, most: int | None = None) -
     if every > 1:
         calls = calls.annotate(turn=Mod(F("id"), every)).filter(turn=0)
     daily_limits.load([campaign.account], now)
-    return Setting(campaign.account, campaign, list(_waiting(calls)), now, _others(campaign), every)
+    waiting = list(_waiting(calls))
+    return Setting(campaign.account, campaign, waiting, now, _others(campaign), every, left if every > 1 else None)
 
 
 def of_numbers(draft: Campaign, numbers: Iterable[str], now: datetime) -> Setting:
@@ -104,20 +111,25 @@ def of_numbers(draft: Campaign, numbers: Iterable[str], now: datetime) -> Settin
 
 def of_lists(draft: Campaign, now: datetime, *, most: int) -> Setting:
     """Return the setting of a campaign that is not stored, which would call its lists. most: as for `of_campaign`."""
-    every = _every(sum(lists.sizes(draft.list_ids).values()), most)
-    entries = ListEntry.objects.filter(contact_list__in=draft.list_ids)
+    size = sum(lists.sizes(draft.list_ids).values())
+    every = _every(size, most)
+    entries = ListEntry.objects.filter(contact_list__in=draft.list_ids, contact_list__account=draft.account)
     if every > 1:
         entries = entries.annotate(turn=Mod(F("id"), every)).filter(turn=0)
     zone = KeyTextTransform(zones.COLUMN, "values")
-    rows = entries.order_by("id").values_list("contact__number", zone)
-    found = {number: Waiting(number, row_zone=row_zone or "") for number, row_zone in rows.iterator(chunk_size=BATCH)}
-    return _of_draft(draft, list(found.values()), now, every)
+    rows = entries.order_by("id").values_list("contact__number", zone).iterator(chunk_size=BATCH)
+    found = [Waiting(number, row_zone=row_zone or "") for number, row_zone in rows]
+    called = found if draft.call_duplicate_numbers else list({one.number: one for one in found}.values())
+    total = round(size * len(called) / len(found)) if every > 1 and found else None
+    return _of_draft(draft, called, now, every, total)
 
 
-def _of_draft(draft: Campaign, waiting: Sequence[Waiting], now: datetime, every: int = 1) -> Setting:
+def _of_draft(
+    draft: Campaign, waiting: Sequence[Waiting], now: datetime, every: int = 1, total: int | None = None
+) -> Setting:
     draft.caller_id = CallerId.objects.select_related("trunk__health", "health").get(pk=draft.caller_id_id)
     daily_limits.load([draft.account], now)
-    return Setting(draft.account, draft, waiting, now, _others(draft), every)
+    return Setting(draft.account, draft, waiting, now, _others(draft), every, total)
 
 
 def _every(people: int, most: int | None) -> int:
@@ -172,7 +184,7 @@ def _lanes(
     home = _home(campaign.account)
     for begin in range(0, len(waiting), BATCH):
         batch = waiting[begin : begin + BATCH]
-        shut = number_gate.check([Ring(at, campaign, one.number) for at, one in enumerate(batch)], now)
+        shut = number_gate.check([Ring(at, campaign, one.number, one.row_zone) for at, one in enumerate(batch)], now)
         places = _places(campaign, batch) if rules.rules else {}
         for at, one in enumerate(batch):
             verdict = shut.get(at)
