@@ -27,6 +27,11 @@ def refusal(parent: Campaign) -> str:
     return ""
 
 
+def name_of_child(parent: Campaign) -> str:
+    """Return the name of a campaign that calls people of this one again, unless another is given."""
+    return f"{parent.name[: _LONGEST_NAME - len(_AGAIN)]}{_AGAIN}"
+
+
 def find(parent: Campaign, selection: Selection) -> Found:
     """Count whom `create` would call, and whom it would skip. Nothing is stored.
 
@@ -53,7 +58,7 @@ def create(parent: Campaign, selection: Selection, *, actor: Actor, now: datetim
     columns: dict[str, Any] = {name: getattr(parent, name) for name in _COPIED}
     custom_field: CustomField | None = getattr(parent, "custom_field", None)
     columns["custom_field"] = custom_field.value if custom_field else ""
-    columns["name"] = f"{parent.name[: _LONGEST_NAME - len(_AGAIN)]}{_AGAIN}"
+    columns["name"] = name_of_child(parent)
     columns |= changes
     if not columns["caller_id"].is_active:
         raise InvalidRequest(f"'caller_id': {columns['caller_id'].number} is not active any more: give another one")

@@ -80,8 +80,8 @@ class Found:
     skipped: Mapping[str, int]
 
     def __str__(self) -> str:
-        told = [f"{self.calls:,} to call"]
-        return ", ".join(told + [f"{count:,} {SKIPPED[code]}" for code, count in self.skipped.items()])
+        skipped = [f"{count:,} {SKIPPED[code]}" for code, count in self.skipped.items()]
+        return ", ".join([f"{self.calls:,} to call", *skipped])
 
 
 def find(parent: Campaign, selection: Selection) -> Found:

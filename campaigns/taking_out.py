@@ -12,8 +12,9 @@ from django.db.models import Q
 
 from accounts import audit
 from accounts.audit import Actor
-from campaigns import lifecycle, removal
+from campaigns import campaign_lock, lifecycle, removal
 from campaigns.models import Call, Campaign
+from core.errors import WrongState
 
 Status = Call.Status
 
@@ -91,3 +92,39 @@ def _told(calls: Sequence[Call]) -> TakenOut:
     under_way = sum(call.status == Status.IN_PROGRESS for call in calls)
     over = sum(call.status in Call.ENDED for call in calls)
     return TakenOut(calls[0].number, len(calls) - under_way - over, under_way, over)
+
+
+@dataclass(frozen=True)
+class TakenOutOfMany:
+    """What became of calls of several campaigns: see TakenOut. refusals: why not, by campaign."""
+
+    waiting: int
+    under_way: int
+    over: int
+    refusals: list[tuple[Campaign, str]]
+
+
+def take_out_calls(calls: Sequence[Call], *, actor: Actor, reason: str, now: datetime) -> TakenOutOfMany:
+    """Take these calls, which may be of several campaigns, out of those of them that go on.
+
+    Args:
+        calls: with their campaigns loaded.
+    """
+    chosen: dict[Campaign, list[Wanted]] = defaultdict(list)
+    for call in calls:
+        chosen[call.campaign].append(Wanted(call_id=call.pk))
+    told: list[TakenOut] = []
+    refusals = []
+    with transaction.atomic():
+        campaign_lock.hold([campaign.pk for campaign in chosen])  # all at once, in the one order
+        for campaign, wanted in chosen.items():
+            try:
+                told += filter(None, take_out(campaign, wanted, actor=actor, reason=reason, now=now))
+            except WrongState as refusal:
+                refusals.append((campaign, str(refusal)))
+    return TakenOutOfMany(
+        sum(one.waiting for one in told),
+        sum(one.under_way for one in told),
+        sum(one.over for one in told),
+        refusals,
+    )

@@ -18,6 +18,7 @@ from accounts.admin_kit import PageAdmin, ReadOnlyInline
 from accounts.audited_pages import actor
 from accounts.models import Role
 from campaigns import lifecycle, progress
+from campaigns.admin.again_page import AgainPage
 from campaigns.admin.verb_actions import VerbActions
 from campaigns.models import Call, Campaign, CampaignHistory, CustomField
 from contacts.models import ContactList
@@ -40,7 +41,7 @@ class CampaignHistoryInline(ReadOnlyInline):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
+class CampaignAdmin(VerbActions, AgainPage, WordSearch, PageAdmin):
     """Shows campaigns, and lets people pause, resume and end them. Only the API creates them.
 
     The callbacks, and before the start the name, can be edited. Both edits go through `lifecycle`, which may refuse.
@@ -147,6 +148,7 @@ class CampaignAdmin(VerbActions, WordSearch, PageAdmin):
         obj: Campaign | None = None,
     ) -> Any:
         context["verbs"] = self.allowed_verbs(request, obj)
+        context["may_call_again"] = self.may_call_again(request, obj)
         if not _editable(obj):
             context |= {"show_save": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, add, change, form_url, obj)

@@ -23,10 +23,12 @@ from tests.factories import (
     ACTOR,
     AccountFactory,
     AuditEntryFactory,
+    CallAttemptFactory,
     CallFactory,
     CampaignFactory,
     CampaignHistoryFactory,
     CustomFieldFactory,
+    DoNotCallFactory,
     FlowFactory,
 )
 
@@ -489,3 +491,116 @@ def test_a_flow_that_campaigns_use_cannot_be_deleted_and_keeps_its_id(admin_clie
     assert (changed.flow_id, changed.account) == (flow.flow_id, flow.account)
     assert changed.document == {"steps": [{"hangup": True}]}
     assert admin_client.post(reverse("admin:campaigns_flow_delete", args=[flow.pk]), {"post": "yes"}).status_code == 403
+
+
+# People taken out, and called again -----------------------------------------------------------------------------------
+
+
+def _take_out(client: Client, *calls: Call, confirmed: bool = True, **given: str) -> str:
+    chosen = {"action": "take_out_calls", "_selected_action": [call.pk for call in calls], **given}
+    chosen |= {"confirmed": "take_out_calls"} if confirmed else {}
+    return _text(client.post(reverse("admin:campaigns_call_changelist"), chosen, follow=True))
+
+
+def test_calls_are_taken_out_of_their_campaigns_after_a_question(admin_client):
+    waiting, retrying = CallFactory(campaign__running=True), CallFactory(retrying=True)
+    under_way, over = CallFactory(in_progress=True), CallFactory(completed=True)
+    page = _take_out(admin_client, waiting, retrying, under_way, over, confirmed=False)
+    assert "Take 4 calls out?" in page
+    assert waiting.number in page
+    assert "have ended already, and stay as they are: 1." in page
+    assert set(Call.objects.values_list("status", flat=True)) == {"created", "retrying", "in-progress", "completed"}
+    told = _take_out(admin_client, waiting, retrying, under_way, over, reason="have paid")
+    assert "2 calls ended. 1 under way go on, and are not tried again. 1 had ended before." in told
+    ended = dict(Call.objects.values_list("pk", "status"))
+    assert [ended[call.pk] for call in (waiting, retrying, under_way)] == ["canceled", "failed", "in-progress"]
+    entry = AuditEntry.objects.get(object_id=str(waiting.campaign_id))
+    assert (entry.actor_name, entry.what) == ("admin", "took out 1 calls that waited and 0 under way: have paid")
+
+
+def test_calls_of_a_campaign_that_has_ended_stay_and_the_message_says_why(admin_client):
+    gone, waiting = CallFactory(canceled=True), CallFactory(campaign__running=True)
+    page = _take_out(admin_client, gone, waiting)
+    assert "1 call ended." in page
+    assert f"“{gone.campaign.name}”: the campaign is completed: none of its numbers is called any more." in page
+
+
+def test_more_calls_than_a_person_can_judge_are_refused(admin_client, monkeypatch):
+    monkeypatch.setattr("campaigns.admin.calls.MOST_CAMPAIGNS", 1)
+    calls = CallFactory.create_batch(2, campaign__running=True)
+    assert "Nothing was done: select at most 500 calls of at most 1 campaigns." in _take_out(admin_client, *calls)
+    assert set(Call.objects.values_list("status", flat=True)) == {"created"}
+
+
+def _again(client: Client, campaign: Campaign, **given: Any) -> str:
+    return _text(client.post(reverse("admin:campaigns_campaign_again", args=[campaign.pk]), given, follow=True))
+
+
+@pytest.fixture
+def ended():
+    campaign = CampaignFactory(completed=True, name="renewals")
+    for outcome in ("busy", "no-answer", "no-answer"):
+        CallFactory(campaign=campaign, failed=True, last_outcome=outcome)
+    CallFactory(campaign=campaign, canceled=True)
+    answered = CallFactory(campaign=campaign, completed=True)
+    CallAttemptFactory(call=answered, completed=True, digits="2")
+    return campaign
+
+
+def test_people_of_an_ended_campaign_are_counted_and_then_called_again(admin_client, ended):
+    listed = ended.calls.filter(last_outcome="no-answer").first()
+    DoNotCallFactory(account=ended.account, number=listed.number)
+    assert "Call again" in _page(admin_client, ended)
+    chosen = {"who": ["no-answer", "untried"], "pressed": "2, 3", "name": "second round"}
+    page = _again(admin_client, ended, **chosen)
+    assert "3 to call, 1 on the do-not-call list." in page
+    assert not Campaign.objects.filter(parent=ended).exists()
+    page = _again(admin_client, ended, **chosen, confirmed="again", send_at="2040-03-02T10:30")
+    assert "“second round” was created: it calls people of “renewals” again." in page
+    child = Campaign.objects.get(parent=ended)
+    assert (child.calls.count(), child.again) == (3, {"who": ["no-answer", "untried"], "pressed": ["2", "3"]})
+    assert child.send_at == datetime(2040, 3, 2, 5, tzinfo=UTC), "by the account's clock"
+    entry = AuditEntry.objects.get(object_id=str(child.pk))
+    assert (entry.actor_name, entry.verb) == ("admin", "created")
+    assert entry.what == "again of renewals: no-answer, untried, pressed 2, pressed 3"
+
+
+def test_a_form_sent_twice_makes_one_campaign(admin_client, ended):
+    for _ in range(2):
+        page = _again(admin_client, ended, who=["busy"], confirmed="again")
+    assert "nobody of them is left to call" in page
+    assert Campaign.objects.filter(parent=ended).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, ""),
+        ({"name": "nobody"}, "Say whom to call again"),
+        ({"pressed": "two"}, "two is not a row of keys"),
+        ({"who": ["failed"]}, "nobody of them is left to call"),
+        ({"who": ["answered"]}, "is not one of the available choices"),
+        ({"who": ["busy"], "send_at": "soon"}, "Enter a valid date/time."),
+    ],
+)
+def test_a_form_that_says_nothing_sensible_makes_none(admin_client, ended, given, problem):
+    assert problem in _again(admin_client, ended, **given, confirmed="again")
+    assert not Campaign.objects.filter(parent=ended).exists()
+
+
+def test_where_nobody_is_left_there_is_nothing_to_confirm(admin_client, ended):
+    page = _again(admin_client, ended, who=["failed"])
+    assert "0 to call." in page
+    address = reverse("admin:campaigns_campaign_again", args=[ended.pk])
+    assert "confirmed" not in admin_client.post(address, {"who": ["failed"]}).content.decode()
+    assert "confirmed" in admin_client.post(address, {"who": ["busy"]}).content.decode()
+
+
+def test_of_a_large_campaign_it_is_said_how_many_they_are_at_most(admin_client, ended, monkeypatch):
+    monkeypatch.setattr("campaigns.admin.again_page.MOST_COUNTED", 4)
+    assert "At most 4 to call." in _again(admin_client, ended, who=["busy"])
+
+
+def test_people_of_a_campaign_that_runs_or_never_started_are_not_offered(admin_client):
+    for campaign in (CampaignFactory(running=True), CampaignFactory(deleted=True)):
+        assert "Call again" not in _page(admin_client, campaign)
