@@ -29,9 +29,9 @@ from dialer import (
     channels,
     instant_failures,
     messages,
-    opt_outs,
     signals,
     transfers,
+    wishes,
 )
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
@@ -134,7 +134,7 @@ def _end(by_attempt: Mapping[UUID, Ended], attempts: Sequence[CallAttempt], now:
     _note_instant_failures(attempts, by_attempt, now)
     transfers.end_with(attempts, now)
     _tell_of_attempts(attempts)
-    opt_outs.store_ended(attempts)
+    wishes.store_ended(attempts)
     waits = _waits([attempt for attempt in attempts if not by_attempt[attempt.pk].is_resting], now)
     call_moves = [
         attempt_ends.call_move(attempt, by_attempt[attempt.pk], now, waits.get(attempt.call_id, timedelta()))

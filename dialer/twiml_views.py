@@ -17,7 +17,7 @@ from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace, Opt
 from campaigns.models import Call, Campaign, Outcome
 from core import clocks, signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, number_gate, opt_outs, transfers, twiml_documents, views
+from dialer import carrier_accounts, carriers, inbox, links, number_gate, transfers, twiml_documents, views, wishes
 from dialer.carriers.http_carrier import whole_seconds
 from dialer.carriers.twiml import TwimlCarrier, answered_by
 from dialer.models import CallAttempt
@@ -48,7 +48,7 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
         _tell(attempt, request, AnsweredBy=heard)
     actions = _actions(attempt, request, pressed)
     if any(isinstance(action, OptOut) for action in actions):
-        opt_outs.store(attempt.account, attempt)
+        wishes.store(attempt.account, attempt)
     caller_id = attempt.campaign.caller_id.number
     text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")

@@ -28,7 +28,7 @@ from uuid_utils.compat import uuid7
 
 from campaigns.models import Outcome
 from core import batches, clocks, failpoints
-from dialer import opt_outs, trunk_health
+from dialer import trunk_health, wishes
 from dialer.models import CallAttempt
 from sipgateway import codes, pings, plans, records
 from sipgateway.conversations import Conversation
@@ -332,7 +332,7 @@ def _store_each(notes: list[Note]) -> None:
 
 def _opt_out(attempt_id: UUID) -> None:
     attempt = CallAttempt.objects.select_related("call", "campaign__account").get(pk=attempt_id)
-    opt_outs.store(attempt.campaign.account, attempt)
+    wishes.store(attempt.campaign.account, attempt)
 
 
 def _run(act: Callable[[], None]) -> None:

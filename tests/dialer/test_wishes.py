@@ -4,7 +4,7 @@ import pytest
 
 from accounts.audit_entry import AuditEntry
 from contacts.models import DoNotCall
-from dialer import opt_outs
+from dialer import wishes
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS
 from tests.dialer.test_outcomes import tell, up
@@ -53,7 +53,7 @@ def test_calls_without_keys_cost_no_query(rig, flow, django_assert_num_queries):
     [attempt] = up(rig)
     attempt.status = "completed"
     with django_assert_num_queries(0):
-        opt_outs.store_ended([attempt])
+        wishes.store_ended([attempt])
 
 
 def test_over_twiml_it_is_stored_before_the_next_words_are_read(rig, call):  # noqa: F811

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts import audit
 from accounts.models import Account
-from campaigns import flow_opt_outs
+from campaigns import flow_wishes
 from campaigns.models import Flow, Outcome
 from contacts import do_not_call
 from dialer.models import CallAttempt
@@ -40,7 +40,7 @@ def store_ended(attempts: Sequence[CallAttempt]) -> None:
     documents: dict[int | None, Any] = dict(flows.values_list("pk", "document"))
     asking: dict[int, list[CallAttempt]] = defaultdict(list)
     for attempt in answered:
-        if flow_opt_outs.asked_for(documents[attempt.campaign.flow_id], attempt.digits):
+        if flow_wishes.asked_for(documents[attempt.campaign.flow_id], attempt.digits):
             asking[attempt.campaign.account_id].append(attempt)
     for account in Account.objects.filter(pk__in=asking):
         for attempt in asking[account.pk]:

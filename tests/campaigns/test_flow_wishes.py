@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.flow_interpreter import Ask, OptOut, pressed, start
-from campaigns.flow_opt_outs import asked_for
+from campaigns.flow_wishes import asked_for
 from campaigns.flow_schema import validate_flow
 
 MENU = {
