@@ -167,7 +167,9 @@ def _add_again(campaign: Campaign, allowance: Allowance) -> None:
         return
     made = called_again.make(campaign).made
     if not made:
-        raise InvalidRequest("'who': nobody of them is left to call: they were reached, are listed, deleted or called already")
+        raise InvalidRequest(
+            "'who': nobody of them is left to call: they were reached, are listed, deleted or called already"
+        )
     allowance.take(made)
     allowance.at_once -= made
 

@@ -42,6 +42,11 @@ class OptOut:
 
 
 @dataclass(frozen=True)
+class Refuse:
+    """Note that the person called refuses further calls of this kind. Nothing is heard of it."""
+
+
+@dataclass(frozen=True)
 class HangUp:
     """End the call."""
 
@@ -88,7 +93,7 @@ class Ask:
     finish_key: str = ""
 
 
-Action = Say | Play | Connect | OptOut | HangUp | Ask
+Action = Say | Play | Connect | OptOut | Refuse | HangUp | Ask
 
 
 class NoSuchPlace(ValueError):
@@ -246,5 +251,6 @@ _ACTIONS: Mapping[str, Any] = {
     "say": _say,
     "play": Play,
     "opt_out": lambda _: OptOut(),
+    "refuse": lambda _: Refuse(),
     "hangup": lambda _: HangUp(),
 }

@@ -1,4 +1,4 @@
-"""Whether the keys of a call have led through an `opt_out` step of its flow.
+"""What the keys of a call have asked for: whether they led through an `opt_out` or a `refuse` step of its flow.
 
 Carriers that run the flow themselves tell the keys alone. The steps are followed as far as keys were pressed: what
 follows a question that nobody answered is left out, as the call may have ended there.
@@ -7,9 +7,18 @@ follows a question that nobody answered is left out, as the call may have ended 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accounts.calling_rules import OPT_OUT, REFUSAL
 
-def asked_for(document: Mapping[str, Any], keys: str) -> bool:
-    """Tell whether a person who pressed these keys, in order, has come through an `opt_out`."""
+_STEPS = {"opt_out": OPT_OUT, "refuse": REFUSAL}
+
+
+def stronger(*wishes: str) -> str:
+    """Return the wish that counts: an opt-out is a refusal, too."""
+    return OPT_OUT if OPT_OUT in wishes else REFUSAL if REFUSAL in wishes else ""
+
+
+def asked_for(document: Mapping[str, Any], keys: str) -> str:
+    """Return what a person asked for who pressed these keys, in order: `opt-out`, `refusal` or ""."""
     walk = _Walk(keys)
     walk.through(document["steps"])
     return walk.found
@@ -18,14 +27,13 @@ def asked_for(document: Mapping[str, Any], keys: str) -> bool:
 class _Walk:
     def __init__(self, keys: str) -> None:
         self.keys = keys
-        self.found = False
+        self.found = ""
 
     def through(self, steps: Sequence[Mapping[str, Any]]) -> bool:
         """Go through steps. Returns whether the call goes on after them, as far as is known."""
         for step in steps:
             [(verb, value)] = step.items()
-            if verb == "opt_out":
-                self.found = True
+            self.found = stronger(self.found, _STEPS.get(verb, ""))
             if verb == "hangup" or (verb == "gather" and not self._gather(value)):
                 return False
         return True

@@ -11,10 +11,12 @@ from uuid import UUID
 from django.conf import settings
 
 from campaigns import call_states, removal
+from campaigns.flow_wishes import stronger
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import Move
 from dialer import call_times, retry_policy
 from dialer.call_times import CallEnd
+from dialer.carriers import refusals
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt
 from dialer.retry_policy import RetryPolicy
@@ -40,6 +42,8 @@ class Ended:
         taken_back: out of the carrier's queue. Only so is an attempt given back that is known to be up.
         held_until, rule: of an attempt that is given back: until when that rule for its number holds the call. With
             final: the rule that ends the call.
+        wish: of the person called, by the carrier: see Event. With final or refused, it decides the rule that ends the
+            call.
         is_resting: what gave the attempt back (a trunk) rests by itself, so its calls need not slow down.
     """
 
@@ -54,6 +58,7 @@ class Ended:
     taken_back: bool = False
     held_until: datetime | None = None
     rule: str = ""
+    wish: str = ""
     is_resting: bool = False
 
     def with_digits(self, digits: str) -> "Ended":
@@ -99,6 +104,7 @@ def attempt_move(attempt: CallAttempt, ended: Ended, now: datetime) -> Move:
             "duration_seconds": event.duration_seconds,
             "digits": event.digits or attempt.digits,
             "answered_by": event.answered_by or attempt.answered_by,
+            "wish": stronger(attempt.wish, ended.wish),
             "recording_url": event.recording_url,
             "carrier_ref": event.carrier_ref or attempt.carrier_ref,
             "ref_is_guess": event.is_guess if event.carrier_ref else attempt.ref_is_guess,
@@ -149,7 +155,7 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) ->
     if ended.outcome == Outcome.COMPLETED:
         return Fate(Call.Status.COMPLETED, "answered")
     if (ended.refused or ended.final) and not attempt.call.rule:
-        return Fate(Call.Status.FAILED, ended.reason, rule=ended.rule)
+        return Fate(Call.Status.FAILED, ended.reason, rule=ended.rule or refusals.RULES.get(ended.wish, ""))
     over = _why_over(attempt.call, campaign, now)
     if ended.outcome == Outcome.CANCELED:
         waits = ended.retry_at is not None or bool(wait)

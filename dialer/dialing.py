@@ -336,8 +336,8 @@ def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
 
 def _end(attempt_id: UUID, reply: Reply) -> Ended | None:
     match reply:
-        case Refused(reason, http_status, names_number=True):
-            return Ended(attempt_id, Outcome.FAILED, http_status=http_status, reason=reason, refused=True)
+        case Refused(reason, http_status, names_number=True, wish=wish):
+            return Ended(attempt_id, Outcome.FAILED, http_status=http_status, reason=reason, refused=True, wish=wish)
         case Unavailable(reason, http_status):
             return Ended(attempt_id, Outcome.CANCELED, http_status=http_status, reason=reason, is_resting=True)
         case TooLate():

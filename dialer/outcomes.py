@@ -50,7 +50,9 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
     for attempt_id, event in news:
         if event.status != Status.IN_PROGRESS:
             # The first end counts. What a carrier says after it changes nothing.
-            end = Ended(attempt_id, event.status, event, reason=event.reason, final=event.names_number)
+            end = Ended(
+                attempt_id, event.status, event, reason=event.reason, final=event.names_number, wish=event.wish
+            )
             ended.setdefault(attempt_id, end)
     keys = {attempt_id: event.digits for attempt_id, event in news if event.digits}
     heard = {attempt_id: event.answered_by for attempt_id, event in news if event.answered_by}
@@ -257,7 +259,7 @@ def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
 # moments and texts that are not read here.
 _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
-    *("status", "digits", "answered_by", "rang_at", "withdrawn_at"),
+    *("status", "digits", "answered_by", "rang_at", "withdrawn_at", "wish"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
     "call__rule",
     "call__number",  # for the receivers of the signals, so that they need no query of their own

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree as ET
 
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Say
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Refuse, Say
 
 # What XML 1.0 can't hold, however it is escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -25,7 +25,7 @@ def write(actions: Sequence[Action], after: Callable[[Place], str], caller_id: s
                 _speak(response, action)
             case Connect():
                 _connect(response, action, after(action.place), caller_id)
-            case OptOut():
+            case OptOut() | Refuse():
                 pass  # the view stores it
             case HangUp():
                 ET.SubElement(response, "Hangup")

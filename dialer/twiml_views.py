@@ -47,8 +47,8 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     if heard := answered_by(request.POST.get("AnsweredBy")):
         _tell(attempt, request, AnsweredBy=heard)
     actions = _actions(attempt, request, pressed)
-    if any(isinstance(action, OptOut) for action in actions):
-        wishes.store(attempt.account, attempt)
+    if wish := wishes.in_actions(actions):
+        wishes.store(attempt.account, attempt, wish)
     caller_id = attempt.campaign.caller_id.number
     text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")

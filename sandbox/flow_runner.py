@@ -23,7 +23,7 @@ class NotAFlow(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """say and play: the line is in use for so many seconds; opt_out: for none."""
+    """say and play: the line is in use for so many seconds; opt_out and refuse: for none."""
 
     seconds: float
 
@@ -172,7 +172,7 @@ def _parse_step(where: str, document: object, depth: int) -> Step:
         return Talk(PLAY_SECONDS)
     if verb == "connect" and isinstance(value, str | dict):
         return _parse_connect(f"{where}.connect", value, depth)
-    if verb == "opt_out" and value is True:
+    if verb in {"opt_out", "refuse"} and value is True:
         return Talk(0)
     if verb == "hangup" and value is True:
         return HangUp()

@@ -52,6 +52,7 @@ MEANINGS: Mapping[int, Meaning] = {
     603: _BUSY,  # 21.6.2 Decline: a person has pressed the red button
     604: _NO_SUCH_NUMBER,  # 21.6.3 Does Not Exist Anywhere
     607: _NO_SUCH_NUMBER,  # RFC 8197 Unwanted: this person wants no such calls
+    608: _REFUSED,  # RFC 8688 Rejected: an intermediary rejects our caller ID, and nobody has asked the callee
     NOT_SENT: _UNAVAILABLE,
 }
 

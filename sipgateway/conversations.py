@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import structlog
 
+from accounts.calling_rules import OPT_OUT, REFUSAL
 from campaigns import flow_interpreter
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Play, Say
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Play, Refuse, Say
 from sipgateway.media import Line, Media
 from sipgateway.prompts import Prompt, Prompts
 from sipgateway.session_descriptions import Remote
@@ -30,8 +31,8 @@ class Caller(Protocol):
     def noted_keys(self, keys: str) -> None:
         """Take all keys that were pressed in answer to a question so far."""
 
-    def opt_out(self) -> None:
-        """Put the callee on the do-not-call list."""
+    def wishes(self, wish: str) -> None:
+        """Store what the callee asks for about further calls: `opt-out`, or `refusal`."""
 
     def flow_ended(self) -> None:
         """Hang up."""
@@ -124,7 +125,9 @@ class Conversation:
                 self._asks, self._pressed = action, ""
                 self._to_say.extend(prompt)
             case OptOut():
-                self._call.opt_out()
+                self._call.wishes(OPT_OUT)
+            case Refuse():
+                self._call.wishes(REFUSAL)
             case Connect():
                 # Refused where the campaign is made; a flow may be changed since.
                 self._to_do = deque(flow_interpreter.connected(self._document, action.place, was_taken=False))

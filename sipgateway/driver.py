@@ -33,6 +33,7 @@ from dialer.carriers.base import (
     TooLate,
     Unavailable,
 )
+from dialer.carriers.refusals import wish_of
 from sipgateway import records, snapshots, trunk_addresses
 from sipgateway.codes import Concerns
 from sipgateway.models import SipCall
@@ -152,7 +153,7 @@ def _reply(call: SipCall) -> Reply:
 def _reply_of_ended(call: SipCall) -> Reply:
     match snapshots.concerns(call):
         case Concerns.NUMBER:
-            return Refused(call.reason, names_number=True)
+            return Refused(call.reason, names_number=True, wish=wish_of(call.code))
         case Concerns.OUR_SIDE:
             return Refused(call.reason)
         case Concerns.TRUNK:

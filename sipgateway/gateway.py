@@ -120,8 +120,8 @@ class GatewayProcess:
     def converse(self, call: OutboundCall) -> Conversation:
         return Conversation(call, call.plan.document, self._host, self._media, self._prompts)
 
-    def opt_out(self, attempt_id: UUID) -> None:
-        self.in_writer(lambda: _opt_out(attempt_id))
+    def wishes(self, attempt_id: UUID, wish: str) -> None:
+        self.in_writer(lambda: _store_wish(attempt_id, wish))
 
     def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
         self.in_writer(lambda: trunk_health.took_no_call(trunk_id, reason, clocks.now()))
@@ -330,9 +330,9 @@ def _store_each(notes: list[Note]) -> None:
     )
 
 
-def _opt_out(attempt_id: UUID) -> None:
+def _store_wish(attempt_id: UUID, wish: str) -> None:
     attempt = CallAttempt.objects.select_related("call", "campaign__account").get(pk=attempt_id)
-    wishes.store(attempt.campaign.account, attempt)
+    wishes.store(attempt.campaign.account, attempt, wish)
 
 
 def _run(act: Callable[[], None]) -> None:

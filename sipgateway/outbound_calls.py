@@ -63,8 +63,8 @@ class Surroundings(Protocol):
     def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
         """Count a silence against the trunk."""
 
-    def opt_out(self, attempt_id: UUID) -> None:
-        """Put the callee of an attempt on the do-not-call list, soon."""
+    def wishes(self, attempt_id: UUID, wish: str) -> None:
+        """Store what the callee of an attempt asks for about further calls, soon."""
 
     def is_over(self, call: "OutboundCall") -> None:
         """Forget a call that has ended."""
@@ -145,9 +145,9 @@ class OutboundCall:
         """Note all keys that were pressed so far."""
         self._note(digits=keys)
 
-    def opt_out(self) -> None:
-        """Put the callee on the do-not-call list."""
-        self._gateway.opt_out(self.plan.attempt_id)
+    def wishes(self, wish: str) -> None:
+        """Store what the callee asks for about further calls."""
+        self._gateway.wishes(self.plan.attempt_id, wish)
 
     def fail(self, fault: Exception) -> None:
         """End the call for a fault of this program."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from campaigns.models import Outcome
 from dialer.carriers.base import Event, UnreadableEvent
+from dialer.carriers.refusals import wish_of
 from sipgateway import codes
 from sipgateway.codes import Concerns
 from sipgateway.models import SipCall
@@ -43,6 +44,7 @@ def read(payload: Mapping[str, Any]) -> Event:
     if status != UP and status not in Outcome.values:
         raise UnreadableEvent(f"status {status!r} is not one of a SIP call")
     answered_at, ended_at = _moment(payload.get("answered_at")), _moment(payload.get("ended_at"))
+    code = payload.get("code")
     talked = int((ended_at - answered_at).total_seconds()) if answered_at and ended_at else None
     return Event(
         status=str(status),
@@ -55,6 +57,7 @@ def read(payload: Mapping[str, Any]) -> Event:
         digits=str(payload.get("digits") or "")[:255],
         reason=str(payload.get("reason") or "")[:255],
         names_number=payload.get("concerns_number") is True,
+        wish=wish_of(code if isinstance(code, int) and status != UP else None),
     )
 
 

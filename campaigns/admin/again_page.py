@@ -32,7 +32,7 @@ WHO = (
     (Outcome.FAILED.value, "could not be reached"),
     (UNTRIED, "were never tried"),
 )
-# Calls of a campaign whose people are counted one by one: a second. Of a larger one it is said how many they are at most.
+# Calls of a campaign whose people are counted one by one: a second. Of a larger one it is said how many they may be.
 MOST_COUNTED = 100_000
 _KEYS = re.compile(r"[0-9*#]{1,32}")
 

@@ -111,7 +111,7 @@ class CallAdmin(NumberSearch, LargeTableAdmin):
 
     @admin.action(description="Take the selected calls out of their campaigns", permissions=["take_out"])
     def take_out_calls(self, request: HttpRequest, queryset: QuerySet[Call]) -> HttpResponseBase | None:
-        """Ask first, on a page that names the calls: nobody is called again by a campaign that they were taken out of."""
+        """Ask first, on a page that names the calls."""
         calls = list(queryset.select_related("campaign__account")[: MOST_TAKEN_OUT + 1])
         if len(calls) > MOST_TAKEN_OUT or len({call.campaign_id for call in calls}) > MOST_CAMPAIGNS:
             most = f"{MOST_TAKEN_OUT:,} calls of at most {MOST_CAMPAIGNS} campaigns"

@@ -102,11 +102,13 @@ class Refused:
     Attributes:
         names_number: the reply says that this number is at fault, so that the call has failed for good. Otherwise our
             account, caller ID or flow at the carrier may be, and the next number would be refused as well.
+        wish: of the person called, where the reply tells of it: `opt-out`, by a register of the carrier's.
     """
 
     reason: str
     http_status: int | None = None
     names_number: bool = False
+    wish: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Event:
         rang_at: when the phone began to ring, by news of that alone.
         was_withdrawn: it was canceled before anybody answered, perhaps before the phone rang.
         names_number: of a failed call: this number is at fault, so that the call has failed for good.
+        wish: what the person called asks for about further calls, by the carrier: `refusal`, `opt-out` or "".
         is_guess: of a look-up: found by the number alone, so that it may be another attempt's call.
         caller_id: of a look-up by number: the number that the call comes from, "" where the carrier shows none.
     """
@@ -163,6 +166,7 @@ class Event:
     rang_at: datetime | None = None
     was_withdrawn: bool = False
     names_number: bool = False
+    wish: str = ""
     is_guess: bool = False
     caller_id: str = ""
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from accounts.calling_rules import OPT_OUT
 from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
 from contacts.numbers import to_e164
@@ -136,7 +137,8 @@ class ExotelCarrier(HttpCarrier):
             return Unavailable(_message(body, status), status)
         if 400 <= status < 500:
             message = _message(body, status)
-            return Refused(message, status, names_number=_names_number(message, request.number))
+            wish = OPT_OUT if DO_NOT_CALL.search(message) else ""
+            return Refused(message, status, names_number=_names_number(message, request.number), wish=wish)
         call = body.get("Call")
         sid = call.get("Sid") if status == 200 and isinstance(call, dict) else None
         return Accepted(str(sid)[:64]) if sid else Ambiguous(_message(body, status))

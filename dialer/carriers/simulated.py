@@ -1,8 +1,8 @@
 """A carrier inside the process: scripted, instant, calls no phone. For tests and benchmarks.
 
 Its events come with its reply and go through the real inbox. `script` holds, by number, what happens at each attempt in
-turn (the last repeats): an outcome, or one of this driver's own words for a problem: `refused` (this number),
-`account-refused` (whatever is asked for), `unavailable`,
+turn (the last repeats): an outcome, or one of this driver's own words for a problem: `refused` (this number), `listed`
+(in a register of people who want no calls), `account-refused` (whatever is asked for), `unavailable`,
 `lost-before-ring`, `lost-after-ring`, `silent` (accepted, without an event ever).
 """
 
@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from accounts.calling_rules import OPT_OUT
 from accounts.carriers import CarrierKind
 from campaigns.models import Outcome
 from core import clocks
@@ -63,7 +64,7 @@ class SimulatedCarrier(Carrier):
             entry = entries[min(self._asked[request.number], len(entries) - 1)]
             replies[request.attempt_id] = self._reply(request, entry)
             self._asked[request.number] += 1
-            if entry not in {"refused", "account-refused", "unavailable", "lost-before-ring"}:
+            if entry not in {"refused", "listed", "account-refused", "unavailable", "lost-before-ring"}:
                 self.rings.append(request)
         if len(self.rings) > 2 * REMEMBERED:
             del self.rings[:-REMEMBERED]
@@ -89,6 +90,9 @@ class SimulatedCarrier(Carrier):
             ended_at=now,
             duration_seconds=int(TALK.total_seconds()) if answered else None,
             digits=payload.get("digits", ""),
+            reason=payload.get("reason", ""),
+            names_number=payload.get("names_number", False),
+            wish=payload.get("wish", ""),
         )
 
     @staticmethod
@@ -96,6 +100,8 @@ class SimulatedCarrier(Carrier):
         match entry:
             case "refused":
                 return Refused("the script refuses this number", 403, names_number=True)
+            case "listed":
+                return Refused("HTTP 403: in NDNC", 403, names_number=True, wish=OPT_OUT)
             case "account-refused":
                 return Refused("HTTP 403: not yet KYC compliant", 403)
             case "unavailable":

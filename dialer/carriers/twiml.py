@@ -18,10 +18,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from accounts.calling_rules import OPT_OUT
 from accounts.carriers import CarrierKind, FlowFormat
 from campaigns.models import Outcome
 from core import clocks
-from dialer.carriers import signatures
+from dialer.carriers import refusals, signatures
 from dialer.carriers.base import (
     Accepted,
     Access,
@@ -76,6 +77,7 @@ class Preset:
         names_call: the reply to a request for a call has its id; otherwise the first event brings it.
         unavailable: error codes that say that no call is taken now.
         numbers_own: error codes that say that the number called is at fault.
+        opted_out: those of them that say that the person called wants none of our calls.
         no_such_call: the error code of a call that the carrier does not know.
         page: the name of the field that asks for a list's size, and the most calls on one page.
     """
@@ -89,7 +91,8 @@ class Preset:
     # By Twilio's dictionary: too many requests; too many calls at once of the account, and of a trial account.
     unavailable: frozenset[int] = frozenset({20429, 10004, 86008})
     # By the same: the number called is invalid, can't be reached, or is one that the carrier never calls.
-    numbers_own: frozenset[int] = frozenset({13223, 13224, 13225, 21211, 21214, 21217})
+    numbers_own: frozenset[int] = frozenset({13223, 13224, 13225, 21211, 21214, 21217, 21610})
+    opted_out: frozenset[int] = frozenset({21610})
     no_such_call: int = 20404
     page: tuple[str, int] = ("PageSize", 1000)
 
@@ -128,7 +131,7 @@ class TwimlCarrier(HttpCarrier):
         at = _moment(payload.get("Timestamp"))
         event = _event(status, payload.get("CallSid"), at, whole_seconds(payload.get("CallDuration")))
         return replace(
-            event,
+            _with_refusal(event, payload),
             answered_at=at if status == "in-progress" else event.answered_at,
             rang_at=(at or clocks.last_known_now()) if status == "ringing" else None,
             digits=str(payload.get("Keys") or "")[:255],
@@ -142,7 +145,8 @@ class TwimlCarrier(HttpCarrier):
         if status in UNAVAILABLE or 300 <= status < 400 or code in self.preset.unavailable:
             return Unavailable(_message(response), status)
         if 400 <= status < 500:
-            return Refused(_message(response), status, names_number=code in self.preset.numbers_own)
+            wish = OPT_OUT if code in self.preset.opted_out else ""
+            return Refused(_message(response), status, names_number=code in self.preset.numbers_own, wish=wish)
         sid = body.get("sid") or body.get("call_sid") if status in {200, 201} else None
         if sid or (status in {200, 201} and not self.preset.names_call and body.get("status") in NOT_ENDED):
             return Accepted(str(sid or "")[:64])
@@ -303,6 +307,16 @@ def _event(status: str, sid: Any, ended_at: datetime | None, duration: int | Non
         duration_seconds=duration if answered else None,
         was_withdrawn=status == "canceled",
     )
+
+
+def _with_refusal(event: Event, payload: Mapping[str, Any]) -> Event:
+    """Read the SIP response that ended a call which nobody answered: Twilio and SignalWire name it differently."""
+    code = whole_seconds(payload.get("SipResponseCode") or payload.get("SipResultCode"))
+    refusal = refusals.BY_SIP_CODE.get(code or 0)
+    if refusal is None or event.status not in {Outcome.BUSY, Outcome.FAILED, Outcome.NO_ANSWER}:
+        return event
+    reason = f"{refusal.words} (SIP {code})"
+    return replace(event, reason=reason, names_number=refusal.is_final, wish=refusals.wish_of(code))
 
 
 def _created(call: Mapping[str, Any], default: datetime) -> datetime:

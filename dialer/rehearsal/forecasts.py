@@ -46,7 +46,7 @@ def forecast_draft(account: Account, *, now: datetime, numbers: Sequence[str] = 
 
 
 def of_draft(draft: Campaign, numbers: Sequence[str], now: datetime, *, most: int) -> Setting:
-    """Return the setting of a draft, which would call its lists or else these numbers. most: people; of more, a part."""
+    """Return the setting of a draft, which would call its lists, or else these numbers. most: as for `of_campaign`."""
     if draft.list_ids:
         return of_lists(draft, now, most=most)
     return of_numbers(draft, audience.numbers_to_call(draft, numbers), now).thinned(most)

@@ -1,11 +1,11 @@
-"""Whether keys alone tell that somebody came through an opt_out: as the interpreter would have it, and no further."""
+"""What keys alone tell that somebody asked for: as the interpreter would have it, and no further."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.flow_interpreter import Ask, OptOut, pressed, start
-from campaigns.flow_wishes import asked_for
+from campaigns.flow_interpreter import Ask, OptOut, Refuse, pressed, start
+from campaigns.flow_wishes import asked_for, stronger
 from campaigns.flow_schema import validate_flow
 
 MENU = {
@@ -15,6 +15,7 @@ MENU = {
                 "attempts": 2,
                 "branches": {
                     "1": [{"say": "Thank you"}],
+                    "8": [{"refuse": True}, {"say": "Goodbye"}],
                     "9": [{"opt_out": True}, {"say": "You will not be called again"}],
                     "0": [{"gather": {"branches": {"1": [{"opt_out": True}], "2": [{"hangup": True}]}}}],
                 },
@@ -28,21 +29,22 @@ MENU = {
 @pytest.mark.parametrize(
     ("keys", "asked"),
     [
-        ("9", True),
-        ("1", False),
-        ("59", True),  # at the second attempt
-        ("55", True),  # otherwise
-        ("5", False),  # hung up at the second question, perhaps
-        ("", False),
-        ("01", True),
-        ("02", False),
-        ("0", False),
-        ("19", False),  # the 9 was pressed after the menu
+        ("9", "opt-out"),
+        ("8", "refusal"),
+        ("1", ""),
+        ("59", "opt-out"),  # at the second attempt
+        ("55", "opt-out"),  # otherwise
+        ("5", ""),  # hung up at the second question, perhaps
+        ("", ""),
+        ("01", "opt-out"),
+        ("02", ""),
+        ("0", ""),
+        ("19", ""),  # the 9 was pressed after the menu
     ],
 )
 def test_keys_are_followed_as_far_as_they_go(keys, asked):
     validate_flow(MENU)
-    assert asked_for(MENU, keys) is asked
+    assert asked_for(MENU, keys) == asked
 
 
 def test_a_finish_key_ends_a_question_before_all_its_keys():
@@ -55,12 +57,17 @@ def test_a_finish_key_ends_a_question_before_all_its_keys():
 
 def test_what_comes_behind_a_hangup_is_not_reached():
     assert not asked_for({"steps": [{"hangup": True}, {"opt_out": True}]}, "1")
-    assert asked_for({"steps": [{"opt_out": True}, {"hangup": True}]}, "")
+    assert asked_for({"steps": [{"opt_out": True}, {"hangup": True}]}, "") == "opt-out"
+
+
+@pytest.mark.parametrize("steps", [["opt_out", "refuse"], ["refuse", "opt_out"]])
+def test_an_opt_out_is_stronger_than_a_refusal(steps):
+    assert asked_for({"steps": [{step: True} for step in steps]}, "") == "opt-out"
 
 
 steps: st.SearchStrategy[list[object]] = st.deferred(lambda: st.lists(step, min_size=1, max_size=3))
 step: st.SearchStrategy[object] = st.one_of(
-    st.sampled_from([{"say": "text"}, {"opt_out": True}, {"hangup": True}]),
+    st.sampled_from([{"say": "text"}, {"opt_out": True}, {"refuse": True}, {"hangup": True}]),
     st.fixed_dictionaries(
         {
             "gather": st.fixed_dictionaries(
@@ -80,4 +87,5 @@ def test_it_is_what_the_interpreter_does_with_these_keys(listed, keys):
     while isinstance(ask := actions[-1], Ask) and left:
         actions, left = pressed(document, ask.place, left[0]), left[1:]
         done += actions
-    assert asked_for(document, keys) is any(isinstance(action, OptOut) for action in done)
+    told = {OptOut: "opt-out", Refuse: "refusal"}
+    assert asked_for(document, keys) == stronger(*(told.get(type(action), "") for action in done))

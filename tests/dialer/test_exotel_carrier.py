@@ -310,6 +310,7 @@ def test_whom_a_refusal_is_about(stub, monkeypatch, status, text, is_the_numbers
     answer = place(stub, asked)
     assert isinstance(answer, Refused)
     assert answer.names_number == is_the_numbers_own
+    assert answer.wish == ("opt-out" if "NDNC" in text or "DND" in text else "")
 
 
 JUNK = [b"", b"<html>maintenance</html>", b"[]", b"null", b'{"Call": null, "Calls": null}', b'{"Call": 7, "Calls": 7}']

@@ -262,6 +262,33 @@ def test_what_an_event_says(fields, event):
     assert TwilioCarrier.read_event({"CallSid": "CA1", "Timestamp": format_datetime(NOW), **fields}) == event
 
 
+@pytest.mark.parametrize("name", ["SipResponseCode", "SipResultCode"])
+@pytest.mark.parametrize(
+    ("status", "code", "wish", "is_final"),
+    [
+        ("busy", "603", "refusal", False),
+        ("failed", "607", "refusal", True),
+        ("failed", "608", "", False),
+        ("busy", "486", "", False),
+        ("failed", "", "", False),
+        ("completed", "603", "", False),
+        ("ringing", "603", "", False),
+    ],
+)
+def test_the_response_of_the_phone_tells_the_wish_of_the_person_called(name, status, code, wish, is_final):
+    """Twilio names it SipResponseCode, SignalWire SipResultCode."""
+    event = TwilioCarrier.read_event({"CallSid": "CA1", "CallStatus": status, name: code})
+    assert (event.wish, event.names_number) == (wish, is_final)
+    assert event.reason == (f"{'unwanted' if is_final else 'declined'} by the person called (SIP {code})" if wish else "")
+
+
+def test_who_has_opted_out_at_the_carrier_is_said_to_have(carrier, carrier_api):
+    carrier_api.reply = (400, {"code": 21610, "message": "unsubscribed recipient"})
+    reply = place(carrier, request())
+    assert isinstance(reply, Refused)
+    assert (reply.names_number, reply.wish) == (True, "opt-out")
+
+
 @pytest.mark.parametrize("moment", [None, "", "yesterday", "2026-13-02T12:00:00Z", "Mon, 99 Foo 2026"])
 def test_an_event_without_a_time_that_can_be_read_still_counts(moment):
     event = TwilioCarrier.read_event({"CallSid": "CA1", "CallStatus": "completed", "Timestamp": moment})

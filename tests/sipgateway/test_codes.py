@@ -75,6 +75,15 @@ def test_only_a_response_about_the_number_fails_a_call_for_good():
     assert not snapshots.read(snapshots.snapshot(call(outcome="failed"))).names_number
 
 
+@pytest.mark.parametrize(
+    ("code", "outcome", "wish"),
+    [(603, "busy", "refusal"), (607, "failed", "refusal"), (608, "failed", ""), (486, "busy", ""), (None, "busy", "")],
+)
+def test_a_response_of_the_person_called_tells_the_wish(code, outcome, wish):
+    assert snapshots.read(snapshots.snapshot(call(outcome=outcome, code=code))).wish == wish
+    assert snapshots.read({"status": "in-progress", "code": code}).wish == ""
+
+
 @pytest.mark.parametrize("payload", [{}, {"status": "ringing"}, {"status": None}, {"status": "claimed"}])
 def test_what_is_no_snapshot_is_refused(payload):
     with pytest.raises(UnreadableEvent, match="is not one of a SIP call"):

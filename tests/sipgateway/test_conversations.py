@@ -74,8 +74,8 @@ class Call:
     def noted_keys(self, keys):
         self.keys = keys
 
-    def opt_out(self):
-        self.opted_out = True
+    def wishes(self, wish):
+        self.wish = wish
 
     def flow_ended(self):
         self.has_ended = True
@@ -213,10 +213,11 @@ def test_a_key_that_is_told_in_two_ways_counts_once(call, talk, first):
     assert call.keys == "12"
 
 
-def test_a_person_who_asks_for_it_is_put_on_the_list(call, talk):
-    talk({"gather": ASK | {"branches": {"1": [{"opt_out": True}, {"say": "Done"}]}}})
+@pytest.mark.parametrize(("step", "wish"), [("opt_out", "opt-out"), ("refuse", "refusal")])
+def test_what_a_person_asks_for_is_stored(call, talk, step, wish):
+    talk({"gather": ASK | {"branches": {"1": [{step: True}, {"say": "Done"}]}}})
     call.line.key("1")
-    assert call.opted_out
+    assert call.wish == wish
     assert call.line.said == ["Press", "Done"]
 
 
