@@ -65,10 +65,15 @@ def places_of(
     }
 
 
-@lru_cache(maxsize=65_536)
 def place(number: str, account_zone: str, own_zone: str = "", of_rows: tuple[str, ...] = ()) -> Place:
     """Return the place of a number, as these zones say and the number itself does."""
-    country, region, by_number = _of_number(number)
+    return _together(*_of_number(number), account_zone, own_zone, of_rows)
+
+
+@lru_cache(maxsize=16_384)
+def _together(
+    country: str, region: str, by_number: tuple[str, ...], account_zone: str, own_zone: str, of_rows: tuple[str, ...]
+) -> Place:
     said = {CONTACT: (own_zone,), LIST: of_rows, NUMBER: by_number}
     found: dict[str, list[str]] = {}
     for source, names in said.items():
@@ -97,11 +102,22 @@ def _of_number(number: str) -> tuple[str, str, tuple[str, ...]]:
     if digits[0] == "1":
         # By area code, also for mobiles: on islands of the Caribbean it is the country.
         return *_north_american(digits[:4]), _zones(_longest_prefix(digits))
-    code = next((digits[:length] for length in (1, 2, 3) if int(digits[:length]) in _REGIONS), "")
-    regions = _REGIONS.get(int(code), ()) if code else ()
-    country = regions[0] if len(regions) == 1 else _shared(number)
-    zones = _all_zones(code)
+    code = _country_code(digits[:3])
+    country, zones = _whole_country(code)
+    country = country or _shared(number)
     return ("" if country == _NO_COUNTRY else country), "", zones if len(zones) < 2 else _by_parsing(number)
+
+
+@lru_cache(maxsize=1024)
+def _country_code(start: str) -> str:
+    return next((start[:length] for length in (1, 2, 3) if int(start[:length]) in _REGIONS), "")
+
+
+@lru_cache(maxsize=256)
+def _whole_country(code: str) -> tuple[str, tuple[str, ...]]:
+    """Return the country of a code, "" where several share it, and all zones of it."""
+    regions = _REGIONS.get(int(code), ()) if code else ()
+    return regions[0] if len(regions) == 1 else "", _all_zones(code)
 
 
 def _longest_prefix(digits: str) -> str:
@@ -116,13 +132,13 @@ def _zones(prefix: str) -> tuple[str, ...]:
     return _preferred(TIMEZONE_DATA.get(prefix, ()))
 
 
-@lru_cache(maxsize=1024)
 def _all_zones(code: str) -> tuple[str, ...]:
     """Return all zones of a country code; () for no country."""
     found = [zone for prefix, zones in TIMEZONE_DATA.items() if code and prefix.startswith(code) for zone in zones]
     return _preferred(found)
 
 
+@lru_cache(maxsize=65_536)
 def _by_parsing(number: str) -> tuple[str, ...]:
     """Return the zones of a number of a country that has several: a mobile may be in all of them."""
     try:

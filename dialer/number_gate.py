@@ -5,10 +5,11 @@ constant number of statements, however many numbers there are; where accounts as
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from accounts import calling_rules
@@ -18,11 +19,11 @@ from accounts.models import Account, CallerId, NumberKind
 from campaigns import removal
 from campaigns.call_states import DO_NOT_CALL
 from contacts import callees, destinations, do_not_call, zones
-from contacts.callees import UNKNOWN, Callee
+from contacts.callees import UNKNOWN
 from contacts.zones import Place
 from dialer import past_calls
 from dialer.gate import Never, NotBefore
-from dialer.past_calls import Counts, Limit
+from dialer.past_calls import Counts, Limit, Question
 
 # The rules that hold calls, as the diagnosis and the rows of calls name them.
 HOURS, CAP, QUIET, GAP = "outside-recipients-hours", "number-cap", "quiet-time", "number-gap"
@@ -140,103 +141,116 @@ QUIET_AFTER: Mapping[str, Counts] = {
     "opt-out": "opt-outs",
 }
 
+
 # By the rules of the account and the campaign ------------------------------------------------------------------------
 
 
-class _Ruled(NamedTuple, Generic[Key]):
-    """A ring that rules ask something of: they, and what is known of the number and its place."""
+@dataclass(eq=False)
+class _Group(Generic[Key]):
+    """Rings of an account to numbers at one place, of which the same rules ask the same. A batch has few of them."""
 
-    ring: Ring[Key]
+    account: Account
     rules: Rules
     place: Place
-    callee: Callee
+    rings: list[Ring[Key]] = field(default_factory=list)
+
+    @property
+    def limits(self) -> Mapping[Limit, tuple[str, str]]:
+        """Return what the rules say of the past, each with code and words."""
+        return _limits(self.rules)
 
 
 def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dict[Key, Shut]:
-    found: dict[Key, Shut] = {}
-    open_so_far = []
-    for ruled in _ruled(rings, now):
-        today = now.astimezone(ruled.ring.campaign.account.zone).date()
-        if ruled.rules.needs_consent and not ruled.callee.consents_to(ruled.rules.needs_consent, today):
-            found[ruled.ring.key] = Never("no-consent", f"no consent to {ruled.rules.needs_consent} calls is recorded")
-        else:
-            open_so_far.append(ruled)
-    moments = _limited(open_so_far, now)
-    for ruled in open_so_far:
-        if verdict := _not_before(ruled, moments.get(ruled.ring.key), now, until):
-            found[ruled.ring.key] = verdict
+    groups, shut = _grouped(rings, now)
+    limited = past_calls.held(
+        [
+            Question(group.account.pk, tuple(group.limits), {ring.key: ring.number for ring in group.rings})
+            for group in groups
+        ],
+        now,
+    )
+    for group in groups:
+        closed = _closed(group, now, until)
+        for ring in group.rings:
+            if held := limited.get(ring.key):
+                shut[ring.key] = _not_before(group, held.until, *group.limits[held.limit], now)
+            elif closed:
+                shut[ring.key] = closed
+    return shut
+
+
+def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key]], dict[Key, Shut]]:
+    """Group the rings that rules ask something of. One query, where any are by the place of the number.
+
+    Returns:
+        The groups, and the rings that are missing in them for want of consent.
+    """
+    of_campaigns: dict[UUID, Rules] = {}
+    for ring in rings:
+        if ring.campaign.pk not in of_campaigns:
+            of_campaigns[ring.campaign.pk] = calling_rules.rules_of(ring.campaign.account, ring.campaign)
+    asked = [(ring, rules) for ring in rings if (rules := of_campaigns[ring.campaign.pk]) is not NO_RULES]
+    known = callees.known({(ring.campaign.account.pk, ring.number) for ring, rules in asked if rules.rules})
+    groups: dict[Hashable, _Group[Key]] = {}
+    without_consent: dict[Key, Shut] = {}
+    for ring, rules in asked:
+        account = ring.campaign.account
+        callee = known.get((account.pk, ring.number), UNKNOWN)
+        place = zones.place(ring.number, account.time_zone, callee.time_zone, (ring.row_zone,))
+        # Each of them is kept while the rules and the place are the same: identity says so.
+        of_group = (account.pk, id(rules), id(place))
+        if of_group not in groups:
+            groups[of_group] = _Group(account, rules.to(place, now), place)
+        group = groups[of_group]
+        if scope := group.rules.needs_consent:
+            today = now.astimezone(account.zone).date()
+            if not callee.consents_to(scope, today):
+                without_consent[ring.key] = Never("no-consent", f"no consent to {scope} calls is recorded")
+                continue
+        group.rings.append(ring)
+    return [group for group in groups.values() if group.rules and group.rings], without_consent
+
+
+@lru_cache(maxsize=4096)
+def _limits(rules: Rules) -> Mapping[Limit, tuple[str, str]]:
+    found: dict[Limit, tuple[str, str]] = {}
+    for cap in rules.caps:
+        found[Limit(cap.most, cap.within, cap.counts)] = CAP, f"the number has had {cap}"
+    for what, time in rules.quiet_after.items():
+        found[Limit(1, time, QUIET_AFTER[what])] = QUIET, f"no call for {time_text(time)} after a {what}"
+    if rules.gap:
+        found[Limit(1, rules.gap, "ends")] = GAP, f"two calls to a number are {rules.gap} apart"
     return found
 
 
-def _ruled(rings: Sequence[Ring[Key]], now: datetime) -> list[_Ruled[Key]]:
-    """Return the rings that rules ask something of. One query, where any are by the place of the number."""
-    by_campaign: dict[UUID, Rules] = {}
-    for ring in rings:
-        if ring.campaign.pk not in by_campaign:
-            by_campaign[ring.campaign.pk] = calling_rules.rules_of(ring.campaign.account, ring.campaign)
-    asked = [(ring, rules) for ring in rings if (rules := by_campaign[ring.campaign.pk]) is not NO_RULES]
-    known = callees.known({(ring.campaign.account.pk, ring.number) for ring, rules in asked if rules.rules})
-    ruled = []
-    for ring, rules in asked:
-        account = ring.campaign.account
-        of_number = known.get((account.pk, ring.number), UNKNOWN)
-        place = zones.place(ring.number, account.time_zone, of_number.time_zone, (ring.row_zone,))
-        if here := rules.to(place, now):
-            ruled.append(_Ruled(ring, here, place, of_number))
-    return ruled
+def _closed(group: _Group[Any], now: datetime, until: datetime) -> Shut | None:
+    """Return until when nobody of a group is called, where the recipients' hours are shut; None where they are open.
+
+    The hours of the account are the campaign's gate's.
+    """
+    is_open = group.rules.is_open(group.place, now)
+    if is_open and (until == now or group.rules.is_open(group.place, until)):
+        return None
+    return _not_before(group, until if is_open else now, HOURS, "", now)
 
 
-def _limited(rings: Sequence[_Ruled[Key]], now: datetime) -> Mapping[Key, tuple[datetime, str, str]]:
-    """Return the moment until which the past keeps numbers from being rung, its code and what it says."""
-    named = {ruled.ring.key: dict(_limits(ruled.rules)) for ruled in rings}
-    asked = [
-        (ruled.ring.key, ruled.ring.campaign.account.pk, ruled.ring.number, limit)
-        for ruled in rings
-        for limit in named[ruled.ring.key]
-    ]
-    latest: dict[Key, tuple[datetime, str, str]] = {}
-    for (key, limit), moment in past_calls.next_allowed(asked, now).items():
-        latest[key] = max(latest.get(key, (moment, "", "")), (moment, *named[key][limit]))
-    return latest
-
-
-def _limits(rules: Rules) -> Iterator[tuple[Limit, tuple[str, str]]]:
-    """Yield what the rules say of the past, with code and words."""
-    for cap in rules.caps:
-        yield Limit(cap.most, cap.within, cap.counts), (CAP, f"the number has had {cap}")
-    for what, time in rules.quiet_after.items():
-        yield (
-            Limit(1, time, QUIET_AFTER[what]),
-            (QUIET, f"no call for {time_text(time)} after a {what}"),
-        )
-    if rules.gap:
-        yield Limit(1, rules.gap, "ends"), (GAP, f"two calls to a number are {rules.gap} apart")
-
-
-def _not_before(
-    ruled: _Ruled[Key], limited: tuple[datetime, str, str] | None, now: datetime, until: datetime
-) -> Shut | None:
-    """Return until when the number must not be rung: not only the limit's end, but open hours after it."""
-    account = ruled.ring.campaign.account
-    is_open = ruled.rules.is_open(ruled.place, now)
-    if not limited and is_open and (until == now or ruled.rules.is_open(ruled.place, until)):
-        return None  # the hours of the account are the campaign's gate's
-    earliest, code, because = limited or (until if is_open else now, HOURS, "")
+def _not_before(group: _Group[Any], earliest: datetime, code: str, because: str, now: datetime) -> Shut:
+    """Return until when a number must not be rung: not only the limit's end, but open hours after it."""
     if earliest > now + FOR_EVER:
         return Never(code, because)
-    moment = _both_open(ruled, earliest)
-    hours = f"{ruled.rules.hours_text(ruled.place)}"
+    moment = _both_open(group, earliest)
+    hours, account = group.rules.hours_text(group.place), group.account
     if moment is None:
         return Never("no-common-hours", f"the recipient's hours {hours} never meet {account.calling_hours}")
     because = because or f"outside the recipient's hours {hours}"
     return NotBefore(moment, code, f"{because}: not before {moment.astimezone(account.zone):%Y-%m-%d %H:%M %Z}")
 
 
-def _both_open(ruled: _Ruled[Key], at: datetime) -> datetime | None:
+def _both_open(group: _Group[Any], at: datetime) -> datetime | None:
     """Return the first moment from `at` on inside the hours of the recipient and of the account, where there is one."""
-    hours = ruled.ring.campaign.account.calling_hours
+    hours = group.account.calling_hours
     for _ in range(OPENINGS):
-        moment = ruled.rules.next_open(ruled.place, at)
+        moment = group.rules.next_open(group.place, at)
         if moment is None or (hours.is_open(moment)):
             return moment
         at = hours.next_open(moment)

@@ -4,10 +4,10 @@ Over all campaigns of an account, and from ended attempts alone: another one und
 dialed anyway (decision 0022). So the answer is exact for the call that is about to be made.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from django.db import connection
 
@@ -32,49 +32,81 @@ class Limit:
     counts: Counts
 
 
-def next_allowed(asked: Iterable[tuple[Key, int, str, Limit]], now: datetime) -> dict[tuple[Key, Limit], datetime]:
-    """Return the moment from which on each limit allows a call, of those that do not allow one now.
+class Question(NamedTuple, Generic[Key]):
+    """Numbers of an account, by a key of the caller's, and the limits that hold for each of them."""
 
-    Args:
-        asked: a key of the caller's, the account's id, the number, and a limit for it.
-    """
-    questions = list(asked)
-    if not questions:
+    account_id: int
+    limits: Sequence[Limit]
+    numbers: Mapping[Key, str]
+
+
+class Held(NamedTuple):
+    """Until when a number must not be called, and the limit that says so."""
+
+    until: datetime
+    limit: Limit
+
+
+def held(questions: Sequence[Question[Key]], now: datetime) -> dict[Key, Held]:
+    """Return the numbers that a limit keeps from being called now, by their keys, with the limit that ends last."""
+    asked = [question for question in questions if question.limits and question.numbers]
+    if not asked:
         return {}
+    keys = [key for question in asked for key in question.numbers]
+    limits = [(group, limit) for group, question in enumerate(asked, start=1) for limit in question.limits]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _NTH_LATEST,
-            {
-                "accounts": [account_id for _, account_id, _, _ in questions],
-                "numbers": [number for _, _, number, _ in questions],
-                "counts": [limit.counts for _, _, _, limit in questions],
-                "skipped": [limit.most - 1 for _, _, _, limit in questions],
-                "since": [now - limit.within - LONGEST_CALL for _, _, _, limit in questions],
-            },
-        )
-        found: Mapping[int, datetime] = dict(cursor.fetchall())
-    allowed = {}
-    for position, at in found.items():
-        key, _, _, limit = questions[position - 1]
+        cursor.execute(_NTH_LATEST, _params(asked, limits, now))
+        rows = cursor.fetchall()
+    found: dict[Key, Held] = {}
+    for position, of_limit, at in rows:
+        key, limit = keys[position - 1], limits[of_limit - 1][1]
         if at + limit.within > now:
-            allowed[key, limit] = at + limit.within
-    return allowed
+            found[key] = max(found.get(key, Held(at + limit.within, limit)), Held(at + limit.within, limit), key=_until)
+    return found
+
+
+def _until(held: Held) -> datetime:
+    return held.until
+
+
+def _params(asked: Sequence[Question[Any]], limits: Sequence[tuple[int, Limit]], now: datetime) -> dict[str, Any]:
+    longest = [max(limit.within for limit in question.limits) for question in asked]
+    return {
+        "numbers": [number for question in asked for number in question.numbers.values()],
+        "groups": [group for group, question in enumerate(asked, start=1) for _ in question.numbers],
+        "accounts": [question.account_id for question in asked],
+        "earliest": [now - within - LONGEST_CALL for within in longest],
+        "limits_of": [group for group, _ in limits],
+        "counts": [limit.counts for _, limit in limits],
+        "skipped": [limit.most - 1 for _, limit in limits],
+        "since": [now - limit.within - LONGEST_CALL for _, limit in limits],
+    }
 
 
 # The number's own entries of the index `attempt_to_number`, the latest first, so that a number that was called a
-# thousand times costs no more than one that was called twice.
+# thousand times costs no more than one that was called twice. One that was not called lately costs a single look.
 _NTH_LATEST = """
-    SELECT asked.position, past.at
-    FROM unnest(%(accounts)s::bigint[], %(numbers)s::text[], %(counts)s::text[], %(skipped)s::int[],
-            %(since)s::timestamptz[])
-        WITH ORDINALITY AS asked(account_id, number, counts, skipped, since, position)
+    SELECT asked.position, each_limit.position, past.at
+    FROM unnest(%(numbers)s::text[], %(groups)s::int[]) WITH ORDINALITY AS asked(number, of_group, position)
+    JOIN unnest(%(accounts)s::bigint[], %(earliest)s::timestamptz[])
+        WITH ORDINALITY AS one_group(account_id, earliest, id) ON one_group.id = asked.of_group
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN asked.counts = 'attempts' THEN attempt.placing_at ELSE attempt.ended_at END AS at
+        SELECT FROM dialer_callattempt AS attempt
+        WHERE attempt.account_id = one_group.account_id AND attempt.callee = asked.number
+            AND attempt.status IN ('completed', 'busy', 'no-answer', 'failed')
+            AND attempt.placing_at > one_group.earliest
+        ORDER BY attempt.placing_at DESC LIMIT 1
+    ) AS lately
+    JOIN unnest(%(limits_of)s::int[], %(counts)s::text[], %(skipped)s::int[], %(since)s::timestamptz[])
+        WITH ORDINALITY AS each_limit(of_group, counts, skipped, since, position)
+        ON each_limit.of_group = asked.of_group
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN each_limit.counts = 'attempts' THEN attempt.placing_at ELSE attempt.ended_at END AS at
         FROM dialer_callattempt AS attempt
-        WHERE attempt.account_id = asked.account_id AND attempt.callee = asked.number
-            AND attempt.status IN ('completed', 'busy', 'no-answer', 'failed') AND attempt.placing_at > asked.since
-            AND CASE asked.counts WHEN 'conversations' THEN attempt.status = 'completed'
+        WHERE attempt.account_id = one_group.account_id AND attempt.callee = asked.number
+            AND attempt.status IN ('completed', 'busy', 'no-answer', 'failed') AND attempt.placing_at > each_limit.since
+            AND CASE each_limit.counts WHEN 'conversations' THEN attempt.status = 'completed'
                 WHEN 'refusals' THEN attempt.wish <> '' WHEN 'opt-outs' THEN attempt.wish = 'opt-out' ELSE true END
-        ORDER BY attempt.placing_at DESC OFFSET asked.skipped LIMIT 1
+        ORDER BY attempt.placing_at DESC OFFSET each_limit.skipped LIMIT 1
     ) AS past
 """

@@ -7,7 +7,7 @@ be exceeded.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -65,11 +65,11 @@ class Rules:
         """Write the hours of all rules at this place, for sentences."""
         return " and ".join(map(str, _hours(self, place.zones, place.country, place.region)))
 
-    @property
+    @cached_property
     def caps(self) -> tuple[Cap, ...]:
         return tuple(dict.fromkeys((*self.own_caps, *(cap for rule in self.rules for cap in rule.caps))))
 
-    @property
+    @cached_property
     def quiet_after(self) -> Mapping[str, timedelta]:
         """Return the longest quiet time after each: conversation, refusal, opt-out."""
         longest: dict[str, timedelta] = {}
@@ -78,7 +78,7 @@ class Rules:
                 longest[what] = max(time, longest.get(what, time))
         return longest
 
-    @property
+    @cached_property
     def needs_consent(self) -> str:
         """Return the scope of consent that is demanded; `all` where rules demand different ones, "" where none does."""
         scopes = {rule.needs_consent for rule in self.rules} - {""}
