@@ -50,9 +50,7 @@ def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
     for attempt_id, event in news:
         if event.status != Status.IN_PROGRESS:
             # The first end counts. What a carrier says after it changes nothing.
-            end = Ended(
-                attempt_id, event.status, event, reason=event.reason, final=event.names_number, wish=event.wish
-            )
+            end = Ended(attempt_id, event.status, event, reason=event.reason, final=event.names_number, wish=event.wish)
             ended.setdefault(attempt_id, end)
     keys = {attempt_id: event.digits for attempt_id, event in news if event.digits}
     heard = {attempt_id: event.answered_by for attempt_id, event in news if event.answered_by}

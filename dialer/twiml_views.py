@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from campaigns import flow_interpreter, spoken_text
-from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace, OptOut
+from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace
 from campaigns.models import Call, Campaign, Outcome
 from core import clocks, signed_addresses
 from core.encryption import UnreadableSecret

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.flow_interpreter import Ask, OptOut, Refuse, pressed, start
-from campaigns.flow_wishes import asked_for, stronger
 from campaigns.flow_schema import validate_flow
+from campaigns.flow_wishes import asked_for, stronger
 
 MENU = {
     "steps": [

@@ -1,4 +1,4 @@
-"""Forecasts of campaigns that are stored or only drafted: the same numbers, from as many queries however many people."""
+"""Forecasts of campaigns that are stored or only drafted: the same, from as many queries however many people."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -33,7 +33,7 @@ def numbers(count: int) -> list[str]:
 
 @pytest.fixture
 def account():
-    return AccountFactory(channels=5, opens_at=time(10, 30), closes_at=time(21), rules=["in-service"])
+    return AccountFactory(channels=3, opens_at=time(10, 30), closes_at=time(21), rules=["in-service"])
 
 
 @pytest.fixture
@@ -132,11 +132,15 @@ def test_one_that_has_ended_or_is_loading_has_none(clock):
 
 
 def test_a_zone_in_the_row_of_a_list_counts(clock, caller_id):
-    """Half past one in the morning in New York, half an hour later than in Chicago: the row says the second."""
+    """It ends at half past eight in New York, half past seven in Chicago: the hours begin at eight in both."""
     account = AccountFactory(opens_at=time(0), closes_at=time(0), rules=["us-live"], allowed_countries=["US"])
-    made = CampaignFactory(running=True, account=account, type="dynamic", end_at=datetime.combine(
-        date(2026, 3, 2), time(13, 30), START.tzinfo
-    ))
+    made = CampaignFactory(
+        running=True,
+        account=account,
+        type="dynamic",
+        list_ids=[ContactListFactory(account=account, dynamic=True).pk],
+        end_at=datetime.combine(date(2026, 3, 2), time(13, 30), START.tzinfo),
+    )
     CallFactory(campaign=made, number="+12125550123", variables={"time_zone": "America/Chicago"})
     assert rehearsal.forecast_campaign(made, START).fits == 0
     Call.objects.update(variables={"time_zone": "America/New_York"})

@@ -16,6 +16,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from accounts import public_holidays
 from campaigns import schedule
 from campaigns.models import Call
 from contacts.models import DoNotCall
@@ -23,14 +24,21 @@ from dialer import dialing, dispatch, inbox
 from dialer.carriers.base import CallRequest
 from dialer.models import CallAttempt
 from tests.conftest import START, Rig
-from tests.factories import AccountFactory, CallerIdFactory, FlowFactory
+from tests.factories import AccountFactory, CallerIdFactory, ContactFactory, FlowFactory
 
+DAYS = [(2026, 3, 8, 5), (2026, 11, 1, 4), (2026, 1, 26, 3), (2026, 1, 25, 20), (2028, 2, 29, 12)]
+NEW_YORK = "+12125550123"
 ZONES = {
-    "+12125550123": "America/New_York",
+    NEW_YORK: "America/New_York",
     "+13105550123": "America/Los_Angeles",
     "+919810000000": "Asia/Kolkata",
 }
 OPENS, CLOSES = time(8), time(21)  # of the rule set us-live
+# Hours of the account by weekday, in words and as the spans of Monday to Friday and of Saturday.
+WEEK = "Mon-Fri 18:30-03:30; Sat 10:00-12:00"
+WORKDAYS, SATURDAY = (time(18, 30), time(3, 30)), (time(10), time(12))
+# A Monday; days on which clocks change in New York; a holiday in India, and a leap day.
+STARTS = [START, *(datetime(*day, tzinfo=UTC) for day in DAYS)]
 MOST_STEPS = 7
 
 
@@ -44,13 +52,22 @@ class Cap(NamedTuple):
 
 
 class Ruled(NamedTuple):
-    """What an account demands. quiet: whether the rule set us-live holds."""
+    """What an account demands.
+
+    Attributes:
+        american_hours: whether the rule set us-live holds.
+        by_weekday: the hours are those of WEEK. no_holidays: nobody is called on holidays of India.
+        lives_in_denver: the contact in New York says so.
+    """
 
     opens: time
     closes: time
     american_hours: bool
     caps: tuple[Cap, ...]
     gap: timedelta
+    by_weekday: bool = False
+    no_holidays: bool = False
+    lives_in_denver: bool = False
 
 
 class Rung(NamedTuple):
@@ -78,6 +95,26 @@ def is_inside(at: datetime, zone: str, opens: time, closes: time) -> bool:
     return opens <= wall < closes if opens < closes else wall >= opens or wall < closes
 
 
+def is_inside_the_accounts(at: datetime, ruled: Ruled) -> bool:
+    """Tell whether the account calls: hours after midnight are those of the day before."""
+    wall = at.astimezone(ZoneInfo("Asia/Kolkata"))
+    if ruled.no_holidays and public_holidays.is_holiday(wall.date(), "IN"):
+        return False
+    for day in (wall.date(), wall.date() - timedelta(days=1)):
+        if ruled.no_holidays and public_holidays.is_holiday(day, "IN"):
+            continue
+        spans = [(ruled.opens, ruled.closes)]
+        if ruled.by_weekday:
+            spans = [WORKDAYS] if day.weekday() < 5 else [SATURDAY] if day.weekday() == 5 else []
+        for opens, closes in spans:
+            crosses = closes <= opens
+            if day == wall.date() and wall.time() >= opens and (crosses or wall.time() < closes):
+                return True
+            if day < wall.date() and crosses and wall.time() < closes:
+                return True
+    return False
+
+
 def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed: dict[str, int]) -> bool:
     """Tell whether the number may be rung, given all rings before, read rule by rule.
 
@@ -87,10 +124,12 @@ def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed
     own = [ring for ring in before if ring.number == number]
     if number in listed and listed[number] <= len(before):
         return False
-    if not is_inside(at, "Asia/Kolkata", ruled.opens, ruled.closes):
+    if not is_inside_the_accounts(at, ruled):
         return False
-    if ruled.american_hours and number.startswith("+1") and not is_inside(at, ZONES[number], OPENS, CLOSES):
-        return False
+    if ruled.american_hours and number.startswith("+1"):
+        zones = [ZONES[number], *["America/Denver"] * (ruled.lives_in_denver and number == NEW_YORK)]
+        if not all(is_inside(at, zone, OPENS, CLOSES) for zone in zones):
+            return False
     for cap in ruled.caps:
         counted = [ring for ring in own if cap.counts == "attempts" or ring.was_answered]
         if len([ring for ring in counted if at - ring.at < cap.within]) >= cap.most:
@@ -111,6 +150,9 @@ RULED = st.builds(
     st.booleans(),
     st.lists(CAPS, max_size=2).map(tuple),
     st.sampled_from([timedelta(), timedelta(minutes=5)]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
 )
 STEPS = st.lists(
     st.one_of(
@@ -133,6 +175,8 @@ class World:
             starts_per_minute=10_000_000,
             opens_at=ruled.opens,
             closes_at=ruled.closes,
+            weekly_hours=WEEK if ruled.by_weekday else "",
+            holidays_of=["IN"] if ruled.no_holidays else [],
             allowed_countries=["US", "IN"],
             rules=["us-live"] if ruled.american_hours else [],
             number_caps=[str(cap) for cap in ruled.caps],
@@ -140,6 +184,8 @@ class World:
         )
         rig.caller_id = CallerIdFactory(account=rig.account, trunk=rig.trunk)
         rig.flow = FlowFactory(account=rig.account)
+        if ruled.lives_in_denver:
+            ContactFactory(account=rig.account, number=NEW_YORK, time_zone="America/Denver")
         rig.carrier.script = dict(zip(ZONES, scripts, strict=True))
         rig.carrier._asked.clear()
         self.log = RingLog()
@@ -222,12 +268,13 @@ def lockless(monkeypatch: pytest.MonkeyPatch) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
+    start=st.sampled_from(STARTS),
     ruled=RULED,
     steps=STEPS,
     scripts=st.lists(st.lists(st.sampled_from(["completed", "busy"]), min_size=1, max_size=3), min_size=3, max_size=3),
 )
-def test_nobody_is_rung_outside_of_all_rules_and_nobody_is_held_inside(rig, lockless, ruled, steps, scripts):
-    rig.clock.move_to(START)
+def test_nobody_is_rung_outside_of_all_rules_and_nobody_is_held_inside(rig, lockless, start, ruled, steps, scripts):
+    rig.clock.move_to(start)
     world = World(rig, ruled, scripts)
     ways: dict[str, Callable[..., None]] = {
         "campaign": world.campaign,
@@ -254,3 +301,15 @@ def test_the_judge_sees_each_rule_broken():
     assert not may_ring(number, at, free, [Rung(number, at - timedelta(minutes=4), False)], {})
     assert not may_ring(number, datetime.combine(date(2026, 3, 2), time(12, 59), UTC), free, [], {})
     assert not may_ring(number, at, free._replace(opens=time(10), closes=time(20)), [], {})
+    early = at.replace(hour=14, minute=30)
+    assert may_ring(number, early, free, [], {})
+    assert not may_ring(number, early, free._replace(lives_in_denver=True), [], {})
+    night = free._replace(by_weekday=True, american_hours=False)
+    for day, wall, opens in ((2, 3, False), (3, 3, True), (7, 3, True), (7, 4, False), (7, 11, True), (8, 3, False)):
+        at = datetime(2026, 3, day, wall, 29, tzinfo=ZoneInfo("Asia/Kolkata"))
+        assert may_ring(number, at, night, [], {}) is opens, at
+    republic_day = datetime(2026, 1, 26, 19, tzinfo=ZoneInfo("Asia/Kolkata"))
+    assert may_ring(number, republic_day, night, [], {})
+    assert not may_ring(number, republic_day, night._replace(no_holidays=True), [], {})
+    next_night = republic_day + timedelta(hours=7)
+    assert not may_ring(number, next_night, night._replace(no_holidays=True), [], {})

@@ -279,7 +279,9 @@ def test_the_response_of_the_phone_tells_the_wish_of_the_person_called(name, sta
     """Twilio names it SipResponseCode, SignalWire SipResultCode."""
     event = TwilioCarrier.read_event({"CallSid": "CA1", "CallStatus": status, name: code})
     assert (event.wish, event.names_number) == (wish, is_final)
-    assert event.reason == (f"{'unwanted' if is_final else 'declined'} by the person called (SIP {code})" if wish else "")
+    assert event.reason == (
+        f"{'unwanted' if is_final else 'declined'} by the person called (SIP {code})" if wish else ""
+    )
 
 
 def test_who_has_opted_out_at_the_carrier_is_said_to_have(carrier, carrier_api):

@@ -167,9 +167,9 @@ def test_an_unwanted_call_fails_for_good_and_says_who_refused(rig):
     [attempt] = up(rig, retries=1)
     tell(attempt, "failed", wish="refusal", names_number=True, reason="607 Unwanted")
     rig.settle()
-    call = Call.objects.get()
-    assert (call.status, call.rule, call.end_reason) == ("failed", "callee-refused", "607 Unwanted")
-    assert told(call.campaign) == {"failed": 1}
+    refused = Call.objects.get()
+    assert (refused.status, refused.rule, refused.end_reason) == ("failed", "callee-refused", "607 Unwanted")
+    assert told(refused.campaign) == {"failed": 1}
 
 
 def test_a_number_on_a_register_of_the_carriers_fails_as_a_listed_one(rig):
@@ -177,9 +177,9 @@ def test_a_number_on_a_register_of_the_carriers_fails_as_a_listed_one(rig):
     campaign = rig.campaign(2, retries=2)
     rig.tick()
     assert rig.rings() == [NUMBERS[1]]
-    call = Call.objects.get(number=NUMBERS[0])
-    assert (call.status, call.rule, call.end_reason) == ("failed", "do-not-call", "HTTP 403: in NDNC")
-    assert (call.attempts_made, call.was_placed) == (1, False)
+    listed = Call.objects.get(number=NUMBERS[0])
+    assert (listed.status, listed.rule, listed.end_reason) == ("failed", "do-not-call", "HTTP 403: in NDNC")
+    assert (listed.attempts_made, listed.was_placed) == (1, False)
     assert told(campaign) == {"completed": 1, "failed-dnd": 1}
     assert sorted(wishes()) == ["", "opt-out"]
     assert not DoNotCall.objects.exists()
