@@ -3,16 +3,19 @@
 from typing import Any, cast
 
 from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 
 from accounts import audit
-from accounts.admin_kit import AccountPage, ForeignPage
+from accounts.admin_kit import AccountPage, ForeignPage, reach
 from accounts.audit import Verb
 from accounts.audited_pages import actor
+from accounts.models import Role
 from campaigns_project import readiness, second_factor
 from campaigns_project.sign_in import LimitedSignIn
 from console.views import Console
@@ -20,6 +23,9 @@ from console.views import Console
 
 class Site(AdminSite):
     login_form = LimitedSignIn
+    # The menu of the console stands on every page, and its engine room lists all tables.
+    enable_nav_sidebar = False
+    site_url = "/docs/"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let nobody in without the second factor, where one is needed."""
@@ -30,8 +36,21 @@ class Site(AdminSite):
             path("second-factor/", second_factor.enter, name="second_factor"),
             path("second-factor/set-up/", second_factor.set_up, name="second_factor_set_up"),
             *Console(self, readiness.problems).urls,
+            path("engine-room/", self.admin_view(self.engine_room), name="engine_room"),
             *super().get_urls(),
         ]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to "Now", or say that the person has no role yet."""
+        if reach(request).may_anywhere(Role.VIEWER):
+            return redirect("admin:now")
+        return super().index(request, {"title": "You have no role yet", **(extra_context or {})})
+
+    def engine_room(self, request: HttpRequest) -> HttpResponse:
+        """List the tables that the person may see."""
+        if not reach(request).may_anywhere(Role.VIEWER):
+            raise PermissionDenied
+        return super().index(request, {"title": "Engine room"})
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Ask for the second factor after the password. Too many wrong passwords are responded to with 429."""

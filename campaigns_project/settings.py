@@ -118,6 +118,7 @@ SECRET_KEY = _secret_key(DATA_DIR)
 
 WEB_PORT = env.int("WEB_PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8010)
+FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
 # Where a carrier reaches this server: it is part of every callback address that a carrier is given.
 _public_url = env.str("PUBLIC_URL", default="")
 PUBLIC_URL = (_public_url or f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
@@ -323,6 +324,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["campaigns_project.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"

@@ -1,18 +1,43 @@
-"""The console's pages in the order of its menu."""
+"""The console's menu: its entries in their order, for whom each is, and which pages belong to it."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from accounts.memberships import Reach
+from accounts.models import Role
 
 
 class Entry(NamedTuple):
-    """A line of the menu: its text, and the name of its page within the admin."""
+    """A line of the menu.
+
+    Attributes:
+        text: what stands there.
+        page: the name of its page within the admin.
+        role: who sees it: people with this role in any account.
+        is_of_the_server: whether only administrators of all accounts see it.
+        within: beginnings of the names of other pages at which the entry is marked as the present one.
+    """
 
     text: str
     page: str
+    role: Role = Role.VIEWER
+    is_of_the_server: bool = False
+    within: tuple[str, ...] = ()
+
+    def is_for(self, reach: Reach) -> bool:
+        return reach.is_over_the_server if self.is_of_the_server else reach.may_anywhere(self.role)
+
+    def contains(self, page: str) -> bool:
+        return page == self.page or page.startswith(self.within)
 
 
 ENTRIES = (
-    Entry("Now", "now"),
-    Entry("Campaigns", "campaigns_campaign_changelist"),
+    Entry("Now", "now", within=("now", "stop_calling", "resume_calling")),
+    Entry("Campaigns", "campaigns_campaign_changelist", within=("campaigns_campaign",)),
     Entry("Find a number", "find_number"),
-    Entry("Set up", "index"),
 )
+
+
+def entries_for(reach: Reach) -> Iterator[Entry]:
+    """Yield the entries that the person may open."""
+    return (entry for entry in ENTRIES if entry.is_for(reach))

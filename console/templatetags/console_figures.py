@@ -1,14 +1,13 @@
 """Figures as the console draws them: SVG from the server, which needs neither a script nor a style of its own."""
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from django import template
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from console import navigation
 from console.now import Minute, Running
 
 register = template.Library()
@@ -22,7 +21,7 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
-def wall(moment: datetime, zone: tzinfo) -> SafeString:
+def wall(moment: datetime, zone: tzinfo = UTC) -> SafeString:
     """Write a moment by the clock of a zone, with its abbreviation."""
     local = moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
     return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), local)
@@ -32,13 +31,6 @@ def wall(moment: datetime, zone: tzinfo) -> SafeString:
 def page_of(model: str) -> str:
     """Return the address of the admin's list of a model, such as `dialer_callattempt`."""
     return reverse(f"admin:{model}_changelist")
-
-
-@register.simple_tag
-def console_menu() -> SafeString:
-    """Write the links to the console's pages."""
-    entries = ((reverse(f"admin:{entry.page}"), entry.text) for entry in navigation.ENTRIES)
-    return format_html_join("\n", '<a href="{}">{}</a>', entries)
 
 
 @register.simple_tag
@@ -56,14 +48,21 @@ def three_parts(row: Running) -> SafeString:
     )
 
 
+@register.filter
+def clock(moment: datetime, zone: tzinfo = UTC) -> SafeString:
+    """Write the time of a moment, to the second, by the clock of a zone."""
+    local = moment.astimezone(zone).strftime("%H:%M:%S %Z")
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), local)
+
+
 @register.simple_tag
-def outcomes_chart(minutes: Sequence[Minute]) -> SafeString:
+def outcomes_chart(minutes: Sequence[Minute], zone: tzinfo = UTC) -> SafeString:
     """Draw a bar for each minute: reached below, not reached on top."""
     most = max((minute.reached + minute.not_reached for minute in minutes), default=0)
     if not most:
         return SafeString("")
     width = len(minutes) * (BAR_WIDTH + GAP)
-    bars = format_html_join("", "{}", ((_bar(minute, number, most),) for number, minute in enumerate(minutes)))
+    bars = format_html_join("", "{}", ((_bar(minute, number, most, zone),) for number, minute in enumerate(minutes)))
     return format_html(
         '<figure><svg class="outcomes" viewBox="0 0 {} {}" role="img" aria-label="Ended calls by minute, at most {}">{}'
         "</svg><figcaption>Ended calls by minute, the last ten minutes; at most {}</figcaption></figure>",
@@ -75,14 +74,14 @@ def outcomes_chart(minutes: Sequence[Minute]) -> SafeString:
     )
 
 
-def _bar(minute: Minute, number: int, most: int) -> SafeString:
+def _bar(minute: Minute, number: int, most: int, zone: tzinfo) -> SafeString:
     reached, not_reached = (round(CHART_HEIGHT * calls / most, 1) for calls in (minute.reached, minute.not_reached))
     x = number * (BAR_WIDTH + GAP)
     return format_html(
-        "<g><title>{} UTC: {} reached, {} not</title>"
+        "<g><title>{}: {} reached, {} not</title>"
         '<rect class="reached" x="{}" y="{}" width="{}" height="{}"/>'
         '<rect class="not-reached" x="{}" y="{}" width="{}" height="{}"/></g>',
-        minute.at.strftime("%H:%M"),
+        minute.at.astimezone(zone).strftime("%H:%M %Z"),
         minute.reached,
         minute.not_reached,
         x,

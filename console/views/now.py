@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.admin_kit import reach
 from accounts.audited_pages import actor
 from accounts.models import Role
-from console import now, stops
+from console import now, stops, zones
 from console.models import CallingStop
 from console.stops import Stopped
 from console.views.pages import Pages, accounts_of, operated
@@ -53,6 +53,7 @@ class NowPages(Pages):
         may_stop = may_operate is None or bool(may_operate)
         return {
             "now": now.look(accounts, at, problems),
+            "zone": zones.zone_of(accounts),
             "stops": stops.offered(may_operate, at) if may_stop else [],
             "may_stop": may_stop,
         }

@@ -38,3 +38,8 @@ def accounts_of(request: HttpRequest, role: Role) -> Accounts:
 def operated(request: HttpRequest) -> Accounts:
     """Return the accounts that the person operates, which may be none; None for all."""
     return reach(request).accounts_with(Role.OPERATOR)
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text that a client sent can be the key of a row."""
+    return text.isascii() and text.isdecimal() and len(text) < 19

@@ -347,5 +347,5 @@ def test_a_password_chosen_by_a_link_is_recorded(admin_client, meera):
 
 
 def test_the_start_page_shows_no_log_of_django_s(admin_client):
-    assert "Recent actions" not in admin_client.get(reverse("admin:index")).content.decode()
+    assert "Recent actions" not in admin_client.get(reverse("admin:engine_room")).content.decode()
     assert admin.site.is_registered(AuditEntry)

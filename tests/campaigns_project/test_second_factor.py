@@ -20,7 +20,7 @@ from tests.factories import AccountFactory
 
 pytestmark = pytest.mark.django_db
 
-INDEX, LOGIN = "/admin/", "/admin/login/"
+INDEX, PAGE, LOGIN = "/admin/", "/admin/now/", "/admin/login/"
 ENTER, SET_UP = "/admin/second-factor/", "/admin/second-factor/set-up/"
 PASSWORD = "a long enough password"
 
@@ -62,7 +62,7 @@ def sign_in_again(client) -> None:
 
 
 def test_without_one_the_password_is_enough(client, person):
-    assert client.get(INDEX).status_code == 200
+    assert client.get(PAGE).status_code == 200
 
 
 def test_the_picture_and_the_secret_are_on_the_page_and_on_no_other_host(client, person):
@@ -70,14 +70,14 @@ def test_the_picture_and_the_secret_are_on_the_page_and_on_no_other_host(client,
     assert 'src="data:image/svg+xml' in page
     assert not AuthenticatorApp.objects.exists(), "none is stored before its first code"
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", page)
-    assert client.get(INDEX).status_code == 200, "one that is not set up yet is not asked for"
+    assert client.get(PAGE).status_code == 200, "one that is not set up yet is not asked for"
 
 
 def test_once_set_up_each_sign_in_asks_for_a_code_that_works_once(client, person):
     codes = set_up(client)
     assert len(codes) == len(set(codes)) == 10
     assert min(map(len, codes)) >= 16
-    assert client.get(INDEX).status_code == 200
+    assert client.get(PAGE).status_code == 200
     sign_in_again(client)
     assert client.get("/admin/accounts/account/", follow=True).redirect_chain[-1][0].startswith(ENTER)
     used = AuthenticatorApp.objects.get()
@@ -85,7 +85,7 @@ def test_once_set_up_each_sign_in_asks_for_a_code_that_works_once(client, person
     let_wrong_codes_be_forgotten()
     response = client.post(f"{ENTER}?next=/admin/accounts/account/", {"code": code_of(used, 1)})
     assert response.headers["Location"] == "/admin/accounts/account/"
-    assert client.get(INDEX).status_code == 200
+    assert client.get(PAGE).status_code == 200
 
 
 def test_a_recovery_code_works_once(client, person):
@@ -100,7 +100,7 @@ def test_a_recovery_code_works_once(client, person):
         sign_in_again(client)
         let_wrong_codes_be_forgotten()
         client.post(ENTER, {"code": tries})
-        assert (client.get(INDEX).status_code == 200) is passes, tries
+        assert (client.get(PAGE).status_code == 200) is passes, tries
 
 
 def test_wrong_codes_wait_longer_and_longer(client, person):
@@ -110,7 +110,7 @@ def test_wrong_codes_wait_longer_and_longer(client, person):
     right = code_of(AuthenticatorApp.objects.get(), 1)
     page = client.post(ENTER, {"code": right})
     assert "has to wait longer" in page.content.decode()
-    assert client.get(INDEX).status_code == 302
+    assert client.get(PAGE).status_code == 302
     assert AuthenticatorApp.objects.get().throttling_failure_timestamp.timestamp() <= time.time()
 
 
@@ -132,7 +132,7 @@ def test_a_new_one_replaces_the_old_one_and_its_recovery_codes(client, person):
         sign_in_again(client)
         let_wrong_codes_be_forgotten()
         client.post(ENTER, {"code": code})
-        assert (client.get(INDEX).status_code == 200) is passes
+        assert (client.get(PAGE).status_code == 200) is passes
 
 
 @pytest.mark.parametrize("code", ["", "000000", "abcdef", "1", "0" * 99, "\u0660" * 6])
@@ -172,16 +172,16 @@ def test_roles_of_the_setting_must_set_one_up(client, settings, required, role, 
     person = get_user_model().objects.create_user("ravi", password=PASSWORD, is_staff=True)
     Membership.objects.create(user=person, account=AccountFactory(), role=role)
     client.post(LOGIN, {"username": "ravi", "password": PASSWORD})
-    assert client.get(INDEX).status_code == (302 if must else 200)
+    assert client.get(PAGE).status_code == (302 if must else 200)
     if must:
-        assert client.get(INDEX, follow=True).redirect_chain[-1][0] == SET_UP
+        assert client.get(PAGE, follow=True).redirect_chain[-1][0] == SET_UP
         set_up(client)
-        assert client.get(INDEX).status_code == 200
+        assert client.get(PAGE).status_code == 200
 
 
 def test_a_superuser_counts_as_administrator(client, settings, person):
     settings.SECOND_FACTOR_ROLES = ["administrator"]
-    assert client.get(INDEX).status_code == 302
+    assert client.get(PAGE).status_code == 302
 
 
 def test_an_administrator_resets_that_of_a_lost_phone(client, person, admin_client):
@@ -191,7 +191,7 @@ def test_an_administrator_resets_that_of_a_lost_phone(client, person, admin_clie
     assert not AuthenticatorApp.objects.exists()
     assert not RecoveryCodes.objects.exists()
     sign_in_again(client)
-    assert client.get(INDEX).status_code == 200
+    assert client.get(PAGE).status_code == 200
 
 
 def stored_texts() -> str:
@@ -220,7 +220,7 @@ def test_a_key_of_another_secret_key_is_told_and_recovery_codes_work_still(clien
     sign_in_again(client)
     assert "SECRET_KEY has changed" in client.post(ENTER, {"code": shown}).content.decode()
     client.post(ENTER, {"code": codes[0]})
-    assert client.get(INDEX).status_code == 200
+    assert client.get(PAGE).status_code == 200
     assert len(set_up(client)) == 10
 
 
@@ -262,7 +262,7 @@ def test_an_entry_that_can_not_be_stored_leaves_everything_as_it_was(client, per
     with pytest.raises(RuntimeError):
         client.post(ENTER, {"code": codes[0]})
     assert len(RecoveryCodes.objects.get().digests) == 10
-    assert client.get(INDEX).status_code == 302
+    assert client.get(PAGE).status_code == 302
 
 
 def test_a_command_resets_that_of_the_only_administrator(client, person, capsys):

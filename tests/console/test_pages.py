@@ -1,11 +1,9 @@
 """The console's pages, as people of several roles."""
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from accounts.audit_entry import AuditEntry
-from accounts.models import Membership
 from campaigns.models import Campaign
 from console.models import CallingStop
 from contacts.models import DoNotCall
@@ -15,18 +13,6 @@ pytestmark = pytest.mark.django_db
 
 NUMBER = "+919810077777"
 PAGES = ("now", "now_live", "stop_calling", "find_number")
-
-
-@pytest.fixture
-def person(django_user_model):
-    def make(role: str, account=None, name: str = "meera") -> Client:
-        user = django_user_model.objects.create_user(name, is_staff=True)
-        Membership.objects.create(user=user, account=account, role=role)
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return make
 
 
 def text(response) -> str:
