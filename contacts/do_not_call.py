@@ -133,7 +133,7 @@ def add(
     with transaction.atomic():
         # Again, where somebody removes one of them at this moment.
         while missing := sorted(set(numbers) - stored.keys()):
-            new |= _insert(account, missing, source, notes or {}, now)
+            new |= _insert(account, missing, source, notes or {}, now, by=str(actor)[:255])
             stored |= {entry.number: entry for entry in _locked(account, missing)}
         if new:
             audit.record(actor, Verb.CREATED, _subject(account, sorted(new)), what=str(Source(source).label))
@@ -173,19 +173,26 @@ def remove(entries: Sequence[DoNotCall], *, reason: str, actor: Actor) -> None:
 
 
 def _insert(
-    account: Account | None, numbers: Sequence[str], source: str, notes: Mapping[str, str], now: datetime
+    account: Account | None,
+    numbers: Sequence[str],
+    source: str,
+    notes: Mapping[str, str],
+    now: datetime,
+    *,
+    by: str = "",
 ) -> set[str]:
     """Insert the numbers that the list lacks, and return those. Two requests take them in the same order."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO contacts_donotcall (account_id, number, source, registry, note, added_at)
-            SELECT %s, number, %s, '', note, %s FROM unnest(%s::text[], %s::text[]) AS given (number, note)
+            INSERT INTO contacts_donotcall (account_id, number, source, registry, note, added_by, added_at)
+            SELECT %s, number, %s, '', note, %s, %s FROM unnest(%s::text[], %s::text[]) AS given (number, note)
             ON CONFLICT DO NOTHING RETURNING number
             """,
             [
                 account.pk if account else None,
                 source,
+                by,
                 now,
                 list(numbers),
                 [notes.get(number, "") for number in numbers],

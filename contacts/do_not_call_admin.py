@@ -1,6 +1,5 @@
 """The admin page of the do-not-call list: look a number up in any spelling, add many, remove some with a reason."""
 
-import re
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -14,7 +13,7 @@ from django.template.response import TemplateResponse
 from accounts.admin_kit import PageAdmin, reach
 from accounts.audited_pages import actor
 from accounts.models import Account, Role
-from contacts import do_not_call, numbers
+from contacts import do_not_call, numbers, pasted_numbers
 from contacts.models import DoNotCall
 from core.admin_kit import CappedPaginator
 
@@ -30,27 +29,8 @@ MOST = 5_000
 MOST_REMOVED = 500
 # Numbers that a message about mistakes names.
 MOST_NAMED = 10
-# Between numbers. Blanks and hyphens stand in them, too.
-_SEPARATORS = re.compile(r"[\n\r\t,;|]+")
 # Where several accounts have several regions, a number for all of them needs its country code.
 _NO_REGION = "ZZ"
-
-
-def read_pasted(text: str, region: str) -> tuple[list[str], list[str]]:
-    """Return the numbers of a text with any separators, in E.164, and what in it is no number.
-
-    A blank separates only where what it is in is no number: `98100 12345` is one.
-    """
-    found: list[str] = []
-    wrong: list[str] = []
-    for part in filter(None, map(str.strip, _SEPARATORS.split(text))):
-        words = [part] if numbers.to_e164(part, region) else part.split()
-        read = [(word, numbers.to_e164(word, region)) for word in words]
-        if all(number for _, number in read):
-            found += [number for _, number in read if number]
-        else:
-            wrong.append(part)
-    return list(dict.fromkeys(found)), wrong
 
 
 class NumbersForm(_ModelForm):
@@ -79,7 +59,8 @@ class NumbersForm(_ModelForm):
         if "account" in cleaned and "numbers" in cleaned:
             account = cleaned["account"]
             region = account.region if account else _region_of_all()
-            found, wrong = read_pasted(cleaned["numbers"], region)
+            pasted = pasted_numbers.read(cleaned["numbers"], region)
+            found, wrong = pasted.numbers, [refused.text for refused in pasted.refused]
             if wrong:
                 named = ", ".join(wrong[:MOST_NAMED]) + (" and more" if len(wrong) > MOST_NAMED else "")
                 self.add_error(
@@ -113,7 +94,7 @@ class DoNotCallAdmin(PageAdmin):
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-pk",)
     sortable_by = ()
-    list_display = ("number", "whose", "source", "registry", "registry_date", "note", "added_at")
+    list_display = ("number", "whose", "source", "registry", "registry_date", "note", "added_by", "added_at")
     list_display_links = ("number",)
     list_filter = ("account",)
     list_select_related = ("account",)
@@ -157,7 +138,7 @@ class DoNotCallAdmin(PageAdmin):
     # Adding ------------------------------------------------------------------------------------------------------
 
     def get_fieldsets(self, request: HttpRequest, obj: DoNotCall | None = None) -> Any:
-        shown = ("number", "whose", "source", "registry", "registry_date", "note", "added_at")
+        shown = ("number", "whose", "source", "registry", "registry_date", "note", "added_by", "added_at")
         return [(None, {"fields": shown if obj else ("account", "numbers", "note")})]
 
     def get_form(self, request: HttpRequest, obj: DoNotCall | None = None, change: bool = False, **options: Any) -> Any:

@@ -108,6 +108,13 @@ class DoNotCall(models.Model):
     registry = models.CharField(max_length=64, blank=True, help_text="Of a number from a registry: which one.")
     registry_date = models.DateField(null=True, blank=True, help_text="Of a number from a registry: its as-of date.")
     note = models.CharField(max_length=255, blank=True)
+    added_by = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who did it, where a person or a program asked.",
+    )
     added_at = models.DateTimeField()
 
     class Meta:

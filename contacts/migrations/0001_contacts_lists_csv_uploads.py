@@ -153,6 +153,7 @@ class Migration(migrations.Migration):
                 ('registry', models.CharField(blank=True, help_text='Of a number from a registry: which one.', max_length=64)),
                 ('registry_date', models.DateField(blank=True, help_text='Of a number from a registry: its as-of date.', null=True)),
                 ('note', models.CharField(blank=True, max_length=255)),
+                ('added_by', models.CharField(blank=True, db_default='', default='', help_text='Who did it, where a person or a program asked.', max_length=255)),
                 ('added_at', models.DateTimeField()),
                 ('account', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='do_not_call', to='accounts.account')),
             ],

@@ -8,29 +8,11 @@ from django.urls import reverse
 
 from accounts.audit_entry import AuditEntry
 from accounts.models import Membership
-from contacts.do_not_call_admin import read_pasted
 from contacts.models import DoNotCall
 from tests.factories import AccountFactory, DoNotCallFactory
 
 A, B, C = (f"+9198100123{n}" for n in (45, 46, 47))
 LIST, ADD = reverse("admin:contacts_donotcall_changelist"), reverse("admin:contacts_donotcall_add")
-
-
-@pytest.mark.parametrize(
-    ("text", "found", "wrong"),
-    [
-        (f"{A},{B};{C}", [A, B, C], []),
-        (f"{A}\r\n{B}\t{C}|{A}", [A, B, C], []),
-        ("98100 12345\n098100-12346", [A, B], []),
-        (f"{A} {B}  {C}", [A, B, C], []),
-        ("9810012345 9810012346", [A, B], []),
-        (f"{A}, hello, {B}", [A, B], ["hello"]),
-        (f"{A} 12", [], [f"{A} 12"]),
-        (" \n, ;", [], []),
-    ],
-)
-def test_any_separator_is_read(text, found, wrong):
-    assert read_pasted(text, "IN") == (found, wrong)
 
 
 @pytest.fixture
