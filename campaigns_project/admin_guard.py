@@ -33,7 +33,7 @@ class AdminGuard:
             raise Http404
         response = self._next(request)
         if is_admin:
-            response.headers["Content-Security-Policy"] = POLICY
+            response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
 

@@ -16,7 +16,7 @@ from accounts.admin_kit import AccountPage, ForeignPage, reach
 from accounts.audit import Verb
 from accounts.audited_pages import actor
 from accounts.models import Role
-from campaigns_project import readiness, second_factor
+from campaigns_project import flower_page, readiness, second_factor
 from campaigns_project.sign_in import LimitedSignIn
 from console.views import Console
 
@@ -35,7 +35,9 @@ class Site(AdminSite):
         return [
             path("second-factor/", second_factor.enter, name="second_factor"),
             path("second-factor/set-up/", second_factor.set_up, name="second_factor_set_up"),
-            *Console(self, readiness.problems).urls,
+            *Console(self, readiness).urls,
+            path("flower/", self.admin_view(flower_page.flower), name="flower"),
+            path("flower/<path:rest>", self.admin_view(flower_page.flower)),
             path("engine-room/", self.admin_view(self.engine_room), name="engine_room"),
             *super().get_urls(),
         ]

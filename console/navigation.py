@@ -35,6 +35,14 @@ ENTRIES = (
     Entry("Now", "now", within=("now", "stop_calling", "resume_calling")),
     Entry("Campaigns", "campaigns_campaign_changelist", within=("campaigns_campaign",)),
     Entry("Find a number", "find_number"),
+    Entry("Do not call", "do_not_call", within=("do_not_call",)),
+    Entry("People and audit", "people", within=("auth_user", "accounts_auditentry")),
+    Entry(
+        "System",
+        "system",
+        is_of_the_server=True,
+        within=("system", "engine_room", "accounts_trunk", "django_celery_beat"),
+    ),
 )
 
 

@@ -17,6 +17,8 @@ from dialer.models import CallAttempt
 MOST_CALLS = 200
 # Numbers that one text may mean, in the countries of as many accounts.
 MOST_READINGS = 10
+# Where nothing says the country, numbers need its code.
+NO_REGION = "ZZ"
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,17 @@ class Found:
         return self.rings[0] if self.rings else None
 
 
+def regions_of(accounts: Accounts) -> list[str]:
+    """Return the countries of the accounts, at most MOST_READINGS."""
+    own = of_accounts(Account.objects.exclude(region=""), accounts, "pk")
+    return list(own.order_by("region").values_list("region", flat=True).distinct()[:MOST_READINGS])
+
+
 def readings(text: str, accounts: Accounts) -> list[str]:
     """Return the numbers in E.164 that the text may mean, by the countries of the person's accounts."""
-    own = of_accounts(Account.objects.all(), accounts, "pk")
-    regions = list(own.exclude(region="").values_list("region", flat=True).distinct()[:MOST_READINGS])
     spelled = [text, f"+{text.strip().removeprefix('00')}"]
-    found = [to_e164(spelling, region) for region in regions or ["ZZ"] for spelling in spelled]
+    regions = regions_of(accounts) or [NO_REGION]
+    found = [to_e164(spelling, region) for region in regions for spelling in spelled]
     return list(dict.fromkeys(number for number in found if number))[:MOST_READINGS]
 
 

@@ -66,6 +66,13 @@ def count_worker(queue: str, worker: str) -> int:
     return int(redis_client().eval(_COUNT, 1, f"workers:{queue}", worker, WORKER_LIFETIME))
 
 
+def workers(queue: str) -> list[str]:
+    """Return the names of the queue's workers that were counted lately. Raises RedisError."""
+    redis = redis_client()
+    now, _ = redis.time()
+    return [str(name) for name in redis.zrangebyscore(f"workers:{queue}", now - WORKER_LIFETIME, "+inf")]
+
+
 def note(who: str) -> None:
     """Note progress, at most once a second in each process. An absent Redis is logged, never raised."""
     now = time.monotonic()

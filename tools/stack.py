@@ -34,7 +34,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{web}"
         self.events_url = f"http://127.0.0.1:{events}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox}"
-        self.flower_url = f"http://127.0.0.1:{flower}"
+        self.flower_url = f"http://127.0.0.1:{flower}/admin/flower"
         ports = {"WEB_PORT": web, "EVENTS_PORT": events, "SANDBOX_PORT": sandbox, "FLOWER_PORT": flower}
         self.environment = own_environment(
             data_dir, {name: str(port) for name, port in ports.items()} | dict(settings or {})

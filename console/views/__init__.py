@@ -1,23 +1,31 @@
 """The console's pages. They show what the person's memberships allow, and change things as the API does."""
 
-from collections.abc import Callable, Collection
-
 from django.contrib.admin import AdminSite
 from django.urls import URLPattern
 
+from console.server_figures import Readiness
+from console.views.do_not_call import DoNotCallPages
 from console.views.now import NowPages
 from console.views.number import NumberPages
+from console.views.people import PeoplePages
+from console.views.system import SystemPages
 
 
 class Console:
     """All pages of the console, within the admin's site and behind its sign-in.
 
     Args:
-        server_problems: what is wrong with the server itself, in sentences for its administrators.
+        readiness: says what is wrong with the server itself, to its administrators.
     """
 
-    def __init__(self, site: AdminSite, server_problems: Callable[[], Collection[str]]) -> None:
-        self._groups = (NowPages(site, server_problems), NumberPages(site))
+    def __init__(self, site: AdminSite, readiness: Readiness) -> None:
+        self._groups = (
+            NowPages(site, readiness.problems),
+            NumberPages(site),
+            DoNotCallPages(site),
+            PeoplePages(site),
+            SystemPages(site, readiness),
+        )
 
     @property
     def urls(self) -> list[URLPattern]:

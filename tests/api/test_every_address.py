@@ -375,6 +375,8 @@ def admin_values(address: str, acme: Tenant) -> dict[str, str]:
         "content_type_id": "1",
         "app_label": "campaigns",
         "url": "x",
+        "rest": "tasks",
+        "table": "caller-ids",
         "uidb64": "MQ",
         "token": "forged",
     }

@@ -51,12 +51,13 @@ class Address:
     port_variable: str
     default_port: int
     host_variable: str = ""
+    path: str = ""
 
 
 ADDRESSES = {
     "web": Address("API and admin", "WEB_PORT", 8000, "WEB_HOST"),
     "events": Address("Carriers' events", "EVENTS_PORT", 8001, "EVENTS_HOST"),
-    "flower": Address("Tasks (Flower)", "FLOWER_PORT", 5555),
+    "flower": Address("Tasks (Flower)", "FLOWER_PORT", 5555, path="/admin/flower/"),
     "sandbox": Address("Sandbox carrier", "SANDBOX_PORT", 8010),
 }
 
@@ -224,7 +225,10 @@ def _port(address: Address, environment: Mapping[str, str]) -> int:
 
 def _announce(addresses: HostsAndPorts, logs: Path | None) -> None:
     lines = ["Trunkline is up; Ctrl-C stops it."]
-    lines += [f"  {ADDRESSES[name].title:<16} http://{host}:{port}" for name, (host, port) in addresses.items()]
+    lines += [
+        f"  {ADDRESSES[name].title:<16} http://{host}:{port}{ADDRESSES[name].path}"
+        for name, (host, port) in addresses.items()
+    ]
     if logs is not None:
         lines.append(f"  {'Logs':<16} {logs}")
     _say("\n".join(lines))

@@ -1,0 +1,70 @@
+"""Each thing that the console changes leaves an entry that names the person. It goes by the registry of addresses."""
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from accounts.audit_entry import AuditEntry
+from console.models import CallingStop
+from tests.console.test_walk import PATTERNS, addresses
+from tests.database_writes import AUDIT, written_tables
+from tests.factories import AccountFactory, CampaignFactory, DoNotCallFactory, TrunkFactory
+
+pytestmark = pytest.mark.django_db
+
+NUMBER = "+919810077777"
+
+
+def _resumed(client: Any) -> tuple[list[Any], dict[str, Any]]:
+    CampaignFactory(running=True)
+    client.post(reverse("admin:stop_calling"))
+    return [CallingStop.objects.get().pk], {}
+
+
+def _stopped(_: Any) -> tuple[list[Any], dict[str, Any]]:
+    CampaignFactory(running=True)
+    return [], {}
+
+
+# By address: what must stand for it to change something, the arguments of its address, and the form.
+CHANGES: dict[str, Any] = {
+    "stop_calling": _stopped,
+    "resume_calling": _resumed,
+    "never_call": lambda _: ([], {"account": AccountFactory().sid, "number": NUMBER}),
+    "do_not_call_add": lambda _: ([], {"account": AccountFactory().sid, "numbers": NUMBER}),
+    "do_not_call_upload": lambda _: (
+        [],
+        {"account": AccountFactory().sid, "file": SimpleUploadedFile("dnc.csv", f"number\n{NUMBER}\n".encode())},
+    ),
+    "do_not_call_remove": lambda _: ([], {"entry": DoNotCallFactory().pk, "reason": "asked for calls again"}),
+    "system_test_trunk": lambda _: ([TrunkFactory().pk], {}),
+}
+# Writes nothing of ours, however it is posted to.
+CHANGES_NOTHING: set[str] = set()
+
+
+def test_the_walk_knows_every_address_that_takes_a_form(admin_client, monkeypatch):
+    monkeypatch.setattr("console.views.system.trunk_check.check", lambda _trunk: iter(()))
+    posted = {
+        pattern.name
+        for pattern in PATTERNS
+        for address in addresses(pattern, [AccountFactory(), CampaignFactory()])[:1]
+        if admin_client.post(address).status_code != 405
+    }
+    assert posted == set(CHANGES) | CHANGES_NOTHING
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_recorded(admin_client, name, monkeypatch):
+    monkeypatch.setattr("console.views.system.trunk_check.check", lambda _trunk: iter(()))
+    args, form = CHANGES[name](admin_client)
+    last = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    with written_tables() as tables:
+        response = admin_client.post(reverse(f"admin:{name}", args=args), form)
+    assert response.status_code in {200, 302}
+    assert AUDIT in tables, tables
+    entries = AuditEntry.objects.filter(pk__gt=last)
+    assert entries
+    assert {entry.actor for entry in entries} == {"admin"}
