@@ -17,7 +17,7 @@ UV ?= uv
 UV_LOCK := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick chaos mutants bench check audit lock format clean
+.PHONY: help setup demo up test test-quick chaos mutants bench browser check audit lock format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: $(DEV_STAMP) ## run all tests in several processes, against real servers, 
 
 test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in a few minutes
 	@exec $(PY) -m pytest -n auto -m "not system"
+
+browser: $(DEV_STAMP) ## run the tests of the pages in Chromium, which are part of make test
+	@exec $(PY) -m pytest tests/acceptance -k in_a_browser
 
 chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= CARRIER= RANDOM=seconds)
 	@exec $(PY) -m tools.chaos$(if $(filter sip,$(CARRIER)),.sip) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(filter-out sip,$(CARRIER)),--carrier $(CARRIER)) $(if $(RANDOM),--random $(RANDOM))

@@ -4,31 +4,13 @@ Needs Debian's `chromium` (`.ci/run` installs it); skipped where it is absent.
 """
 
 import json
-import shutil
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-CHROMIUM = shutil.which("chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-# Without these the browser asks its vendor's servers for updates.
-OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+from tests.acceptance.browser import NEEDS_CHROMIUM, chromium, make_person, sign_in, watched
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def operator(stack):
-    stack.environment["DJANGO_SUPERUSER_PASSWORD"] = "a long enough password"
-    stack.manage("createsuperuser", "--noinput", "--username", "operator", "--email", "o@example.org")
-
-
-@pytest.fixture
-def page(operator):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + OFFLINE)
-        yield browser.new_page()
-        browser.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +24,18 @@ def campaign(stack, tmp_path_factory):
     url = "http://my.exotel.com/browsed/exoml/start_voice/1"
     body = {"name": "In the browser", "caller_id": "08012340000", "url": url, "from": ["+919870000001"]}
     created = client.post_campaign(body)
+    make_person(stack, "operator", "administrator")
     return lambda: client.campaign(created["id"])
 
 
-def sign_in(page: Page, stack) -> None:
-    page.goto(f"{stack.url}/admin/")
-    page.get_by_label("Username").fill("operator")
-    page.get_by_label("Password").fill("a long enough password")
-    page.get_by_role("button", name="Log in").click()
+@pytest.fixture(scope="module")
+def page(stack, campaign):
+    with chromium() as browser:
+        yield sign_in(browser, stack, "operator")
 
 
-def test_an_operator_pauses_and_resumes_a_campaign(page, stack, campaign):
-    sign_in(page, stack)
-    page.get_by_role("link", name="Campaigns", exact=True).last.click()
+def test_an_operator_pauses_and_resumes_a_campaign(page: Page, campaign):
+    page.goto("/admin/campaigns/campaign/")
     row = page.get_by_role("row").filter(has_text="In the browser")
     expect(row).to_contain_text("0 of 1")
     row.get_by_role("link", name="In the browser").click()
@@ -66,25 +47,15 @@ def test_an_operator_pauses_and_resumes_a_campaign(page, stack, campaign):
     assert campaign()["status"] == "InProgress"
 
 
-def test_an_operator_finds_a_call_by_its_number(page, stack, campaign):
-    sign_in(page, stack)
-    page.goto(f"{stack.url}/admin/campaigns/call/?q=%2B919870000001")
+def test_an_operator_finds_a_call_by_its_number(page: Page):
+    page.goto("/admin/campaigns/call/?q=%2B919870000001")
     expect(page.get_by_role("row").filter(has_text="+919870000001").first).to_contain_text("In the browser")
 
 
-def test_every_page_loads_its_styles_and_scripts_without_an_error(page, stack, campaign):
-    errors: list[str] = []
-    page.on("response", lambda response: errors.append(response.url) if response.status >= 400 else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    # What the page's policy refuses is an error of the console.
-    page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
-    page.route("**/favicon.ico", lambda route: route.abort())
-    sign_in(page, stack)
-    lists = ("", "campaigns/campaign/", "campaigns/call/", "dialer/callattempt/", "accounts/account/", "auth/user/add/")
-    forms = ("accounts/apikey/add/", "campaigns/flow/add/", "django_celery_beat/periodictask/1/change/")
-    for address in (*lists, *forms, "second-factor/set-up/"):
-        page.goto(f"{stack.url}/admin/{address}")
-    page.goto(f"{stack.url}/admin/accounts/apikey/add/")
+def test_a_list_that_is_searched_by_typing_offers_its_rows(page: Page, stack):
+    """The forms of every page are walked elsewhere; this one asks the server while somebody types."""
+    errors = watched(page, stack.url)
+    page.goto("/admin/accounts/apikey/add/")
     page.locator(".select2-selection").first.click()
     expect(page.locator(".select2-results__option").first).to_be_visible()
     assert errors == []

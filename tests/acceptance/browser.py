@@ -1,0 +1,128 @@
+"""A real Chromium for the tests of pages: one for each file, somebody signed in, clicks counted, pages judged."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+# Without these the browser asks its vendor's servers for updates.
+OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+Scheme = Literal["light", "dark"]
+PASSWORD = "a long enough password"
+
+_PERSON = """
+from django.contrib.auth import get_user_model
+from accounts.models import Account, Membership
+user = get_user_model().objects.create_user({name!r}, password={password!r}, is_staff=True)
+account = Account.objects.get(sid={sid!r}) if {sid!r} else None
+Membership.objects.create(user=user, account=account, role={role!r})
+"""
+
+# Colors change slowly, and axe would judge those between.
+_AT_ONCE = "document.styleSheets[0].insertRule('* { transition: none !important; }')"
+_SCROLLS = "() => document.documentElement.scrollWidth > window.innerWidth"
+_WIDE = """() => [...document.querySelectorAll(".results, .wide, table")]
+    .filter(each => each.scrollWidth > each.clientWidth + 1 && each.clientWidth)
+    .map(each => `${each.tagName}.${each.className}: ${each.scrollWidth} in ${each.clientWidth}`)"""
+# Links within text and in cells of tables are no targets of their own; what is not seen can't be touched.
+_SMALL = """() => [...document.querySelectorAll(
+        "button, summary, select, input:not([type=hidden]), textarea, nav a, .object-tools a, a.button, a.stop, "
+        + "label:has(> input)")]
+    .filter(each => each.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})
+        && !each.closest(".selector, .inline-related, .breadcrumbs")
+        && !each.matches("label > input, td > input, th input")
+        && !["checkbox", "radio", "image"].includes(each.type))
+    .filter(each => { const box = each.getBoundingClientRect(); return box.height && box.height < 43.5; })
+    .map(each => `${Math.round(each.getBoundingClientRect().height)} px: ${each.outerHTML.slice(0, 160)}`)"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + OFFLINE)
+        yield browser
+        browser.close()
+
+
+def make_person(stack: Any, name: str, role: str, sid: str = "") -> None:
+    """Make a person with a role in an account, or in all."""
+    stack.manage("shell", "-v", "0", "-c", _PERSON.format(name=name, password=PASSWORD, role=role, sid=sid))
+
+
+def sign_in(browser: Browser, stack: Any, name: str, size: ViewportSize = DESK, scheme: Scheme = "light") -> Page:
+    """Return a page of somebody who has signed in, which stands at the first page."""
+    page = browser.new_context(viewport=size, color_scheme=scheme, base_url=stack.url).new_page()
+    page.goto("/admin/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/now/")
+    return page
+
+
+class Hand:
+    """Clicks, and counts them. On a phone the menu is opened first."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.clicks = 0
+
+    def click(self, target: Locator) -> None:
+        target.click()
+        self.clicks += 1
+
+    def choose(self, target: Locator, label: str) -> None:
+        target.select_option(label=label)
+        self.clicks += 1
+
+    def menu(self, entry: str) -> None:
+        menu = self.page.get_by_role("navigation", name="Console")
+        if self.page.viewport_size == PHONE:
+            self.click(menu.locator("summary"))
+        self.click(menu.get_by_role("link", name=entry, exact=True))
+
+
+def faults(page: Page, address: str) -> list[str]:
+    """Open a page, and return what is wrong with it on a desk and on a phone, in light and in dark."""
+    axe = Axe()
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    page.goto(address)
+    page.evaluate(_AT_ONCE)
+    found = _judged(page, axe, "light", ["wcag2a", "wcag2aa"], "tag")
+    if page.evaluate(_SCROLLS):
+        found.append("scrolls sideways on a desk")
+    found += [f"a table scrolls sideways on a desk: {told}" for told in page.evaluate(_WIDE)]
+    page.emulate_media(color_scheme="dark")
+    found += _judged(page, axe, "dark", ["color-contrast"], "rule")
+    page.set_viewport_size(PHONE)
+    found += _judged(page, axe, "phone", ["color-contrast", "label", "link-name", "button-name"], "rule")
+    if page.evaluate(_SCROLLS):
+        found.append("scrolls sideways on a phone")
+    found += [f"too small to touch: {told}" for told in page.evaluate(_SMALL)]
+    return [f"{address}: {told}" for told in found]
+
+
+def _judged(page: Page, axe: Axe, what: str, values: list[str], kind: str) -> list[str]:
+    options = {"runOnly": {"type": kind, "values": values}, "resultTypes": ["violations"]}
+    violations = axe.run(page, options=options).response["violations"]
+    return [f"{what}: {one['id']}: {[node['html'][:160] for node in one['nodes'][:5]]}" for one in violations]
+
+
+def watched(page: Page, own: str) -> list[str]:
+    """Return a list that fills with errors of scripts, refusals of the policy, and requests to other hosts."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
+    page.on("request", lambda sent: None if sent.url.startswith((own, "data:")) else errors.append(sent.url))
+    return errors
