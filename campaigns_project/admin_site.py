@@ -42,7 +42,7 @@ class Site(AdminSite):
             *super().get_urls(),
         ]
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Lead to "Now", or say that the person has no role yet."""
         if reach(request).may_anywhere(Role.VIEWER):
             return redirect("admin:now")

@@ -100,11 +100,12 @@ def _trunk(trunk: Trunk) -> TrunkState:
 
 
 def periodic_tasks() -> QuerySet[PeriodicTask]:
-    return (
+    rows: QuerySet[PeriodicTask] = (
         PeriodicTask.objects.exclude(task="celery.backend_cleanup")
         .select_related("interval", "crontab", "solar", "clocked")
         .order_by("name")
     )
+    return rows
 
 
 def figures() -> list[tuple[str, str]]:

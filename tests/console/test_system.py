@@ -61,9 +61,9 @@ def test_the_page_opens_while_redis_is_away(person, monkeypatch):
     def away(*_: object, **__: object) -> None:
         raise RedisAway
 
-    monkeypatch.setattr(server_figures.liveness, "seconds_since", away)
+    monkeypatch.setattr("console.server_figures.liveness.seconds_since", away)
     monkeypatch.setattr(server_figures, "redis_client", away)
-    monkeypatch.setattr(server_figures.clock_offsets, "read", away)
+    monkeypatch.setattr("console.server_figures.clock_offsets.read", away)
     page = text(person("administrator").get(PAGE))
     assert "Redis does not respond" in page
     assert "can&#x27;t be read" in page

@@ -90,7 +90,7 @@ def test_a_stranger_sees_and_changes_nothing_of_others(person, role):
     stranger: Client = person(role, own)
     stranger.raise_request_exception = False
     forged, before = given(rows), everything()
-    queries = [{}, *({key: value} for key, values in forged.items() for value in values[:3]), forged]
+    queries: list[Any] = [{}, *({key: value} for key, values in forged.items() for value in values[:3]), forged]
     for pattern in PATTERNS:
         for address in addresses(pattern, rows):
             for query in queries if "<" not in str(pattern.pattern) else [{}, forged]:
