@@ -28,6 +28,7 @@ from campaigns.models import Campaign
 from campaigns_project import redis_memory
 from campaigns_project.idle_campaigns import longest_idle_seconds
 from core import clock_offsets, clocks, liveness
+from core.version import VERSION
 from dialer import channels, daily_limits, reconciliation, repair_counts, unusual_starts
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
@@ -92,6 +93,10 @@ class Trunkline(Collector):
             else:
                 readable.add_metric([name], 1)
         yield readable
+
+
+def _version(_now: datetime) -> Iterator[Metric]:
+    yield _gauges("version_info", "The version that this process runs.", "version", {VERSION: 1})
 
 
 def _leases(_now: datetime) -> Iterator[Metric]:
@@ -206,6 +211,7 @@ def _redis(_now: datetime) -> Iterator[Metric]:
 
 Part = Callable[[datetime], Iterable[Metric]]
 PARTS: tuple[Part, ...] = (
+    _version,
     _leases,
     _attempts,
     _campaigns,
