@@ -19,7 +19,7 @@ NAME = re.compile(
     r"`((?:accounts|api|campaigns|campaigns_project|contacts|core|dialer|reports|sipgateway|webhooks)(?:\.\w+)+)`"
 )
 # Written by programs, or not there yet: examples in the how-to pages.
-EXAMPLES = {".data/", ".data/demo/report.csv", ".hypothesis/", ".venv/"}
+EXAMPLES = {"deploy/.env", ".data/", ".data/demo/report.csv", ".hypothesis/", ".venv/"}
 
 
 @cache
