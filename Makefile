@@ -17,12 +17,14 @@ UV ?= uv
 UV_LOCK := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-quick chaos mutants bench browser check audit lock format clean
+.PHONY: help setup runtime demo up test test-quick chaos mutants bench browser release-check check audit lock format clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV_STAMP) ## make .venv with everything to run, test and check
+
+runtime: $(RUNTIME_STAMP) ## make .venv with what a server needs to run, and nothing else
 
 demo: $(RUNTIME_STAMP) ## run a campaign of N=200 calls against the sandbox carrier, from nothing to the report (CARRIER=twilio or sip)
 	@exec $(PY) -m tools.demo --numbers $(N) $(if $(CARRIER),--carrier $(CARRIER))
@@ -48,6 +50,9 @@ mutants: $(DEV_STAMP) ## break the code in every known way, to see a test or cha
 
 bench: $(DEV_STAMP) ## measure beside the limits; writes docs/operator/performance (25 minutes; ROWS= SCALE= FORCE=1 only show)
 	@exec $(PY) -m tools.bench $(if $(ROWS),--only $(ROWS)) $(if $(SCALE),--scale $(SCALE)) $(if $(FORCE),--force)
+
+release-check: $(RUNTIME_STAMP) ## install this commit as an operator would, upgrade, go back and restore (FROM=TAG; some minutes)
+	@exec $(PY) -m tools.release_check $(if $(FROM),--from $(FROM))
 
 check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import rules
 	$(PY) -m ruff format --check .

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,24 @@ class StackFailed(RuntimeError):
 
 
 class Stack:
-    """`make up` with its data in data_dir and on free ports. settings are environment variables."""
+    """`make up` with its data in data_dir and on free ports.
 
-    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+    Args:
+        settings: environment variables.
+        project: the folder of the code, with its `.venv`; this one's own by default.
+        as_user: words that run a command as another user, put before each.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        project: Path | None = None,
+        as_user: Sequence[str] = (),
+    ) -> None:
+        self._project = project or PROJECT
+        self._python = [*as_user, str(project / ".venv/bin/python") if project else sys.executable]
         web, events, sandbox, flower = free_ports(4)
         self.data_dir = data_dir
         self.url = f"http://127.0.0.1:{web}"
@@ -46,8 +61,8 @@ class Stack:
         """Start the processes; their output goes to data_dir/logs. `wait_until_ready` tells when they are up."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "up.log").open("wb") as log:
-            command = [sys.executable, "-m", "tools.local.up", "--quiet"]
-            self._up = process_groups.spawn(command, self.environment, stdout=log)
+            command = [*self._python, "-m", "tools.local.up", "--quiet"]
+            self._up = process_groups.spawn(command, self.environment, cwd=self._project, stdout=log)
 
     def wait_until_ready(self) -> None:
         """Return when /readyz says so. Raises StackFailed when `up` ended, or after START_SECONDS."""
@@ -75,9 +90,9 @@ class Stack:
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
         """Run a `manage.py` command beside the running server; returns its output. Raises StackFailed."""
-        command = [sys.executable, "manage.py", *arguments]
+        command = [*self._python, "manage.py", *arguments]
         done = subprocess.run(
-            command, cwd=PROJECT, env=self.environment, input=stdin, capture_output=True, text=True, check=False
+            command, cwd=self._project, env=self.environment, input=stdin, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise StackFailed(f"manage.py {arguments[0]} failed: {done.stderr.strip()}")

@@ -1,0 +1,280 @@
+"""`make release-check`: what an operator will do with this version, done here before anybody else does it.
+
+    python -m tools.release_check [--from TAG] [--numbers N]
+
+Packs the last commit as it is published, and installs it as a fresh user with an empty home and nothing but Python and
+make. Then runs its first campaign; upgrades from the version before with a campaign half way, and goes back to that
+version half way through another one; restores the backup that was made before. The sandbox carrier's ring log judges
+each: nobody is rung twice, and everybody is rung. Without an earlier tag the version before is this one.
+
+Takes some minutes. Everything is on loopback and in a temporary folder, and ended and removed afterwards.
+"""
+
+import argparse
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from rich.console import Console
+
+from core.version import VERSION
+from tools.local import process_groups
+from tools.local.ports import free_ports
+from tools.local.project import PROJECT
+from tools.local.signals import interrupt_on_stop_signals
+from tools.stack import Client, Stack, StackFailed
+
+USER = "trunkline-release"
+INSTALL_SECONDS = 600
+PATIENCE_SECONDS = 300
+SID, FLOW_ID, CALLER_ID, CHANNELS = "acme", "1", "08012345678", 20
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+# Two seconds a call, so that a campaign of 300 takes half a minute over 20 channels.
+SCRIPT = {"default": [{"outcome": "completed", "ring": 0.5, "talk": 1.5}]}
+
+console = Console()
+
+
+class ReleaseFailed(RuntimeError):
+    """A step did not go as an operator must be able to rely on; the message says which."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A version, unpacked and installed in a folder of its own, and the user that runs it."""
+
+    folder: Path
+    home: Path
+    as_user: tuple[str, ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of this shell's: an operator's has none of it."""
+        return {"PATH": f"{self.folder}/.venv/bin:{SYSTEM_PATH}", "HOME": str(self.home), "LANG": "C.UTF-8"} | {
+            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_CERT"))
+        }
+
+    def make(self, *arguments: str) -> None:
+        """Run a command of the Makefile. Raises ReleaseFailed with the end of its output."""
+        command = [*self.as_user, "make", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise ReleaseFailed(f"make {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+class Server(Stack):
+    """A stack of an installed version, dialing over a carrier that outlives it."""
+
+    def __init__(self, installed: Installed, data_dir: Path, carrier_url: str, ports: Mapping[str, str]) -> None:
+        settings = dict(ports) | {"SANDBOX_URL": carrier_url, "LOG_LEVEL": "WARNING"}
+        super().__init__(data_dir, settings, project=installed.folder, as_user=installed.as_user)
+        self.environment = installed.environment | settings | {"DATA_DIR": str(data_dir)}
+        self.url = f"http://127.0.0.1:{settings['WEB_PORT']}"
+        self.sandbox_url = carrier_url
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make release-check", description="Install, upgrade, go back and restore.")
+    parser.add_argument("--from", dest="before", metavar="TAG", help="the version before (default: the last tag)")
+    parser.add_argument("--numbers", type=int, default=300, help="people of each campaign (%(default)s)")
+    options = parser.parse_args()
+    interrupt_on_stop_signals()
+    try:
+        with tempfile.TemporaryDirectory(prefix="trunkline-release-", ignore_cleanup_errors=True) as folder:
+            _check(Path(folder), options.before or _last_tag(), options.numbers)
+    except KeyboardInterrupt:
+        console.print("[yellow]stopped before its end")
+        return 130
+    except (ReleaseFailed, StackFailed, subprocess.SubprocessError, requests.RequestException) as error:
+        console.print(f"not fit to be released: {error}", style="red", markup=False, highlight=False)
+        return 1
+    console.print(f"[green]{VERSION} is fit to be released")
+    return 0
+
+
+def _check(folder: Path, before: str, numbers: int) -> None:
+    folder.chmod(0o755)
+    with _fresh_user(folder / "home") as as_user:
+        new = _install("HEAD", folder / f"trunkline-{VERSION}", folder / "home", as_user)
+        with _step("a first campaign, from nothing to its report"):
+            new.make("demo", "N=50")
+        is_same = not before
+        if is_same:
+            console.print("there is no earlier tag: this version stands in for the one before")
+        old = new if is_same else _install(before, folder / f"trunkline-{before}", folder / "home", as_user)
+        data_dir = folder / "data"
+        data_dir.mkdir()
+        if as_user:
+            shutil.chown(data_dir, USER)
+        with _carrier(new) as carrier:
+            _check_upgrade(_Trial(old, new, data_dir, carrier, numbers))
+
+
+@dataclass
+class _Trial:
+    """One set of data, taken from the old version to the new one and back, beside a carrier that goes on."""
+
+    old: Installed
+    new: Installed
+    data_dir: Path
+    carrier: str
+    numbers: int
+
+    def __post_init__(self) -> None:
+        web, events, sandbox, flower = map(str, free_ports(4))
+        self._ports = {"WEB_PORT": web, "EVENTS_PORT": events, "SANDBOX_PORT": sandbox, "FLOWER_PORT": flower}
+        self.client: Client
+        self._first_number = 10_000_000
+
+    @contextmanager
+    def running(self, installed: Installed) -> Iterator[Server]:
+        server = Server(installed, self.data_dir, self.carrier, self._ports)
+        try:
+            server.start()
+            server.wait_until_ready()
+            yield server
+        finally:
+            server.stop()
+
+    def set_up(self, server: Server) -> None:
+        server.script(SCRIPT)
+        options = ["--caller-id", CALLER_ID, "--calling-hours", "00:00-24:00", "--channels", str(CHANNELS)]
+        self.client = server.create_account(SID, *options, "--starts-per-minute", "6000")
+        server.create_flow(SID, FLOW_ID, {"steps": [{"say": "There is no class tomorrow."}]})
+
+    def start_campaign(self) -> str:
+        """Start a campaign over numbers that no other one has; returns its id."""
+        first, self._first_number = self._first_number, self._first_number + self.numbers
+        made = self.client.post_campaign(
+            {
+                "name": "No class tomorrow",
+                "caller_id": CALLER_ID,
+                "url": f"http://my.exotel.com/{SID}/exoml/start_voice/{FLOW_ID}",
+                "from": [f"+9198{number:08d}" for number in range(first, first + self.numbers)],
+            }
+        )
+        return str(made["id"])
+
+    def wait_until(self, campaign: str, what: str, is_so: Callable[[Mapping[str, Any]], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            now = self.client.campaign(campaign)
+            if is_so(now):
+                return
+            time.sleep(0.3)
+        raise ReleaseFailed(f"the campaign is not {what} after {PATIENCE_SECONDS} s: {now['status']}, {now['stats']}")
+
+    def wait_until_half_way(self, campaign: str) -> None:
+        self.wait_until(campaign, "half way", lambda now: now["stats"]["pending"] < self.numbers / 2)
+
+    def wait_until_ended(self, campaign: str) -> None:
+        self.wait_until(campaign, "ended", lambda now: bool(now["report_url"]))
+
+    def judge(self, server: Server) -> None:
+        """Everybody of all campaigns so far was rung, and nobody twice."""
+        people = self._first_number - 10_000_000
+        rings = server.rings()
+        numbers = [ring["number"] for ring in rings["rings"]]
+        if len(numbers) != len(set(numbers)):
+            raise ReleaseFailed(f"{len(numbers) - len(set(numbers))} people were rung twice")
+        if len(numbers) != people:
+            raise ReleaseFailed(f"{people - len(numbers)} of {people} people were not rung")
+
+
+def _check_upgrade(trial: _Trial) -> None:
+    with _step("the version before, with a campaign half way"), trial.running(trial.old) as server:
+        trial.set_up(server)
+        campaign = trial.start_campaign()
+        trial.wait_until_half_way(campaign)
+    with _step("the upgrade: the campaign goes on to its end"), trial.running(trial.new) as server:
+        trial.wait_until_ended(campaign)
+        trial.judge(server)
+        campaign = trial.start_campaign()
+        trial.wait_until_half_way(campaign)
+    with _step("back to the version before: the next campaign goes on to its end"), trial.running(trial.old) as server:
+        trial.wait_until_ended(campaign)
+        trial.judge(server)
+
+
+# What an operator has ------------------------------------------------------------------------------------------------
+
+
+def _install(commit: str, folder: Path, home: Path, as_user: tuple[str, ...]) -> Installed:
+    """Unpack a commit as it is published, and install what it needs to run."""
+    with _step(f"installing {commit}"):
+        folder.mkdir()
+        archive = subprocess.run(["git", "archive", commit], cwd=PROJECT, capture_output=True, check=True)
+        subprocess.run(["tar", "--extract", "--directory", folder], input=archive.stdout, check=True)
+        if as_user:
+            subprocess.run(["chown", "--recursive", USER, folder], check=True)
+        installed = Installed(folder, home, as_user)
+        installed.make("runtime")
+        return installed
+
+
+@contextmanager
+def _fresh_user(home: Path) -> Iterator[tuple[str, ...]]:
+    """Make a user with an empty home, which is removed at the end; yields the words that run a command as that user.
+
+    Only root can. Somebody else runs everything as themselves, with an empty home.
+    """
+    if os.geteuid() != 0:
+        home.mkdir()
+        yield ()
+        return
+    with contextlib.suppress(KeyError):  # of a run that was killed
+        pwd.getpwnam(USER)
+        subprocess.run(["userdel", USER], check=True)
+    subprocess.run(["useradd", "--system", "--create-home", "--home-dir", home, USER], check=True, capture_output=True)
+    try:
+        yield "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"
+    finally:
+        subprocess.run(["userdel", USER], check=False, capture_output=True)
+
+
+@contextmanager
+def _carrier(installed: Installed) -> Iterator[str]:
+    """Run the sandbox carrier, whose ring log judges all versions; yields its address."""
+    (port,) = free_ports(1)
+    command = [*installed.as_user, "python", "-m", "sandbox", "--port", str(port)]
+    process = process_groups.spawn(command, installed.environment, cwd=installed.folder)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process_groups.stop([process])
+
+
+def _last_tag() -> str:
+    command = ["git", "describe", "--tags", "--abbrev=0", "HEAD^"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    began = time.monotonic()
+    with console.status(what):
+        yield
+    console.print(f"[green]✓[/green] {what} ({time.monotonic() - began:.0f} s)", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
