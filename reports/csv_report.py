@@ -17,7 +17,7 @@ from core.csv_formulas import neutral_sql
 
 COLUMNS = (
     *("number", "name", "status", "last_outcome", "attempts", "call_sids", "digits", "duration", "start_time"),
-    *("end_time", "caller_id", "custom_field", "recording_url", "reason"),
+    *("end_time", "caller_id", "custom_field", "recording_url", "reason", "transfers", "transfer_duration"),
 )
 # What is sent at once. PostgreSQL gives line after line, and each piece costs the web process a chunk and a send.
 _PIECE_BYTES = 64 * 1024
@@ -84,7 +84,7 @@ def _query(written_as: Format) -> str:
                 {ids("made.call_sids")}, {text("made.digits")}, made.duration,
                 {_local_time("made.start_time")}, {_local_time("made.end_time")},
                 {ids("%(caller_id)s::text")}, {text("%(custom_field)s::text")}, {neutral_sql("made.recording_url")},
-                {neutral_sql("call.end_reason")}
+                {neutral_sql("call.end_reason")}, {text("other.legs")}, other.duration
             FROM campaigns_call AS call
             LEFT JOIN LATERAL (
                 SELECT string_agg(replace(id::text, '-', ''), ' ' ORDER BY id) AS call_sids,
@@ -94,6 +94,14 @@ def _query(written_as: Format) -> str:
                     (array_agg(recording_url ORDER BY id DESC) FILTER (WHERE recording_url <> ''))[1] AS recording_url
                 FROM dialer_callattempt WHERE call_id = call.id AND status <> 'canceled'
             ) AS made ON true
+            LEFT JOIN LATERAL (
+                SELECT string_agg(
+                        coalesce(nullif(leg.outcome, ''), 'in-progress') || ':' || leg.number, ' ' ORDER BY leg.id
+                    ) AS legs, coalesce(sum(leg.talk_seconds), 0) AS duration
+                FROM dialer_callattempt AS attempt JOIN dialer_transfer AS leg ON leg.attempt_id = attempt.id
+                -- Where nobody is connected to anybody, as on most servers, nothing is looked for.
+                WHERE attempt.call_id = call.id AND (SELECT EXISTS (SELECT FROM dialer_transfer))
+            ) AS other ON true
             WHERE call.campaign_id = %(campaign)s ORDER BY call.id
         ) TO STDOUT WITH (FORMAT csv, DELIMITER '{written_as.delimiter}')
     """  # noqa: S608 -- made of constants; every value is a parameter

@@ -10,12 +10,13 @@ from django.conf import settings
 
 from campaigns.models import Call, Campaign
 from core.times import rfc3339
+from dialer.models import Transfer
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, CustomFieldFactory
 
 AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 COLUMNS = [
     *("number", "name", "status", "last_outcome", "attempts", "call_sids", "digits", "duration", "start_time"),
-    *("end_time", "caller_id", "custom_field", "recording_url", "reason"),
+    *("end_time", "caller_id", "custom_field", "recording_url", "reason", "transfers", "transfer_duration"),
 ]
 
 
@@ -121,8 +122,31 @@ def test_several_attempts_of_a_call_share_its_line(api, ended):
         "custom_field": "",
         "recording_url": "https://carrier.example/r.mp3",
         "reason": "answered",
+        "transfers": "",
+        "transfer_duration": "0",
     }
     assert given_back.pk.hex not in line["call_sids"]
+
+
+def test_calls_to_other_numbers_share_the_line_of_the_call_that_was_connected_to_them(api, ended):
+    call = CallFactory(campaign=ended, completed=True)
+    attempts = [CallAttemptFactory(call=call, completed=True, number=n, claimed_at=AT) for n in (1, 2)]
+    CallAttemptFactory(call=CallFactory(campaign=ended, completed=True), completed=True)
+    ends = [("busy", None), ("completed", 40), ("completed", 2)]
+    for at, (attempt, (outcome, talked)) in enumerate(zip([*attempts, attempts[1]], ends, strict=True)):
+        Transfer.objects.create(
+            attempt=attempt,
+            place=f"{at}.1",
+            number=f"+91801234567{at}",
+            started_at=AT,
+            ended_at=AT + timedelta(minutes=1),
+            outcome=outcome,
+            talk_seconds=talked,
+        )
+    told = "busy:+918012345670 completed:+918012345671 completed:+918012345672"
+    assert [(line["transfers"], line["transfer_duration"]) for line in report(api, ended)] == [(told, "42"), ("", "0")]
+    excel = written(api, ended, "&format=excel").decode()
+    assert f'"=""{told}"""' in excel
 
 
 def test_the_calls_of_another_campaign_are_not_in_it(api, account, ended):
