@@ -32,7 +32,7 @@ class CarrierKind:
             at the carrier, which a campaign names by their address.
         flow_format: how it reads them.
         calls_back: it reaches this server over HTTP, with news and for flows.
-        connects: a call can be connected to another number.
+        lacks: steps of flows, by their names, that its calls can't do.
         signs_requests: the carrier signs what it sends to this server, and its driver can check that.
         queues_calls: a call that it took may wait there before the phone rings, and can be withdrawn until then.
         detects_machines: it can tell an answering machine from a person before the flow begins.
@@ -48,7 +48,7 @@ class CarrierKind:
     runs_our_flows: bool = True
     flow_format: FlowFormat = FlowFormat.DOCUMENT
     calls_back: bool = True
-    connects: bool = True
+    lacks: frozenset[str] = frozenset()
     signs_requests: bool = False
     queues_calls: bool = False
     detects_machines: bool = False

@@ -40,10 +40,8 @@ def _misfit_over(trunk: Trunk, campaign: Campaign, custom_field: str) -> Misfit 
         return Misfit(
             "read_via_text", "calls from this caller_id run flows of the carrier's own account only", "give url"
         )
-    if not kind.connects and campaign.flow and flow_interpreter.connects(campaign.flow.document):
-        return Misfit(
-            "url", "its flow connects calls to other numbers, which this caller_id can't", "give another flow"
-        )
+    if campaign.flow and (steps := kind.lacks & flow_interpreter.steps_of(campaign.flow.document)):
+        return Misfit("url", f"its flow has the step {min(steps)}, which this caller_id can't do", "give another flow")
     if campaign.machine_detection != Campaign.MachineDetection.OFF and not kind.detects_machines:
         reason = "a carrier of this caller_id can't tell machines from people"
         return Misfit("machine_detection", reason, "leave it out")
@@ -64,10 +62,10 @@ def obstacle(campaigns: "QuerySet[Campaign]", kind: CarrierKind) -> str:
     still_open = campaigns.filter(status__in=Campaign.OPEN).order_by("created_at")
     if not kind.runs_our_flows and (reads := still_open.exclude(text="").first()):
         return f"the campaign {reads} reads a text, and {kind.label} runs flows of its own account only"
-    if not kind.connects:
+    if kind.lacks:
         for flow in Flow.objects.filter(pk__in=still_open.order_by().values("flow")):
-            if flow_interpreter.connects(flow.document):
-                return f"the flow {flow} of an open campaign connects calls, which {kind.label} can't"
+            if steps := kind.lacks & flow_interpreter.steps_of(flow.document):
+                return f"the flow {flow} of an open campaign has the step {min(steps)}, which {kind.label} can't do"
     detecting = still_open.exclude(machine_detection=Campaign.MachineDetection.OFF)
     if not kind.detects_machines and (detects := detecting.first()):
         return f"the campaign {detects} tells machines from people, which {kind.label} can't"

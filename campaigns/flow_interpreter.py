@@ -130,11 +130,14 @@ def pressed(document: Mapping[str, Any], place: Place, keys: str) -> list[Action
     return _run(document, _At((*place.path, branch), _branch(gather, branch), 0))
 
 
-def connects(document: Any) -> bool:
-    """Tell whether a flow connects calls to other numbers anywhere."""
-    if isinstance(document, Mapping):
-        return "connect" in document or any(map(connects, document.values()))
-    return isinstance(document, list) and any(map(connects, document))
+def steps_of(document: Any) -> set[str]:
+    """Return the names of the steps that a flow has anywhere, and of what they have."""
+    match document:
+        case Mapping():
+            return set(document).union(*map(steps_of, document.values()))
+        case list():
+            return set().union(*map(steps_of, document))
+    return set()
 
 
 def connects_at(document: Mapping[str, Any], place: Place) -> bool:

@@ -57,7 +57,6 @@ class SipCarrier(Carrier):
         needs_credentials=False,
         needs_address=True,
         calls_back=False,
-        connects=False,
         read_address=trunk_addresses.canonical,
     )
 

@@ -1,5 +1,6 @@
 """What a carrier can't do is refused when it is asked for, not call by call."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -80,17 +81,19 @@ def test_an_open_campaign_keeps_its_caller_id_from_moving_to_a_carrier_that_can_
 CONNECT = {"gather": {"branches": {"1": [{"connect": "+918012345678"}]}}}
 
 
-def test_a_flow_that_connects_calls_is_refused_where_the_carrier_can_t(rig):
+def test_a_flow_is_refused_where_the_carrier_lacks_one_of_its_steps(rig, monkeypatch):
+    lacking = replace(carriers.get("sip"), lacks=frozenset({"connect"}))
+    monkeypatch.setitem(carriers._kinds, "sip", lacking)
     over_sip = CallerIdFactory(account=rig.account, trunk=TrunkFactory(carrier="sip", base_url="sip:trunk.example"))
     connecting = FlowFactory(account=rig.account, document={"steps": [CONNECT]})
-    with pytest.raises(InvalidRequest, match=r"'url': its flow connects calls to other numbers"):
+    with pytest.raises(InvalidRequest, match=r"'url': its flow has the step connect, .* can't do: give another flow"):
         rig.campaign(caller_id=over_sip, flow=connecting)
     assert not Campaign.objects.exists()
     assert rig.campaign(caller_id=over_sip, **LATER).pk
-    sip, every = carriers.get("sip"), Campaign.objects.all()
-    assert carrier_fit.obstacle(every, sip) == ""
+    every = Campaign.objects.all()
+    assert carrier_fit.obstacle(every, lacking) == ""
     rig.campaign(flow=connecting, **LATER)
-    assert "connects calls, which SIP trunk can't" in carrier_fit.obstacle(every, sip)
+    assert "has the step connect, which SIP trunk can't do" in carrier_fit.obstacle(every, lacking)
 
 
 def test_machines_are_told_from_people_where_the_carrier_can(rig, over_exotel):
