@@ -6,6 +6,7 @@ response. One that rests for another reason, such as wrong credentials, is not.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -13,8 +14,9 @@ from accounts.models import Trunk
 from core import clocks
 from dialer import trunk_health
 from dialer.models import TrunkHealth
-from sipgateway import plans, records, trunk_addresses
-from sipgateway.sip_stack import Stack
+from sipgateway import records, trunk_addresses
+from sipgateway.names import Names
+from sipgateway.sip_stack import ED2, Stack
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +32,7 @@ class Target:
     """A trunk to ping."""
 
     trunk_id: int
-    ip: str
+    host: str
     port: int
     domain: str
 
@@ -43,23 +45,27 @@ def trunks() -> list[Target]:
             address = trunk_addresses.parse(trunk.base_url)
         except ValueError:
             continue  # its calls say so
-        if ip := plans.resolve(address.host):
-            found.append(Target(trunk.pk, ip, address.port, address.domain or address.host))
+        found.append(Target(trunk.pk, address.host, address.port, address.domain or address.host))
     return found
 
 
 class Pings:
     """What the last pings of each trunk came to."""
 
-    def __init__(self, stack: Stack, in_writer: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, stack: Stack, names: Names, in_writer: Callable[[Callable[[], None]], None]) -> None:
         self._stack = stack
+        self._names = names
         self._in_writer = in_writer
         self._lost: dict[int, int] = {}
 
     def send(self, targets: Sequence[Target]) -> None:
-        """Ping each of them, in the thread of sippy's loop."""
+        """Ping each of them, once its name is resolved."""
         for target in targets:
-            self._stack.ping(target.ip, target.port, target.domain, self._hear(target.trunk_id))
+            self._names.resolve(target.host, partial(ED2.callFromThread, self._ping, target))
+
+    def _ping(self, target: Target, ip: str) -> None:
+        if ip:
+            self._stack.ping(ip, target.port, target.domain, self._hear(target.trunk_id))
 
     def _hear(self, trunk_id: int) -> Callable[[int], None]:
         def hear(code: int) -> None:

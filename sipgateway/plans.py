@@ -1,12 +1,8 @@
 """What a gateway has to know to make a call, read from the rows of its attempt."""
 
-import socket
-import time
 from collections.abc import Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -24,17 +20,19 @@ from sipgateway.trunk_addresses import TrunkAddress
 
 log = structlog.get_logger(__name__)
 
-# How long a name may take to resolve, and how long what it resolved to is kept, in seconds.
-RESOLVES_WITHIN = 2.0
-RESOLVED_FOR = 60.0
 # How long before a campaign begins what it says is made.
 WARMED_BEFORE = timedelta(minutes=2)
-_resolvers = ThreadPoolExecutor(2, "sip-names")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A call to make. `document` is its flow."""
+    """A call to make.
+
+    Attributes:
+        ip: of the trunk; "" until its name is resolved.
+        document: its flow.
+        leg_of: the attempt that it is a second leg of, where it is one; then attempt_id is that of the leg.
+    """
 
     attempt_id: UUID
     number: str
@@ -42,11 +40,13 @@ class Plan:
     ring_timeout: int
     max_seconds: int
     ask_before: datetime
+    account_id: int
     trunk_id: int
     address: TrunkAddress
-    ip: str
     credentials: tuple[str, str] | None
     document: Mapping[str, Any]
+    ip: str = ""
+    leg_of: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,6 @@ def _plan(call: SipCall, attempt: CallAttempt | None) -> Plan | CantBeMade:
         return CantBeMade(call.pk, f"the trunk's password can't be read: {error}")
     except ValueError as error:
         return CantBeMade(call.pk, f"the trunk's address {error}")
-    ip = resolve(address.host)
-    if not ip:
-        return CantBeMade(call.pk, f"the host name {address.host} can't be resolved")
     return Plan(
         attempt_id=call.pk,
         number=call.number,
@@ -96,9 +93,9 @@ def _plan(call: SipCall, attempt: CallAttempt | None) -> Plan | CantBeMade:
         ring_timeout=call.ring_timeout,
         max_seconds=call.max_seconds,
         ask_before=call.ask_before,
+        account_id=attempt.account_id,
         trunk_id=attempt.trunk_id,
         address=address,
-        ip=ip,
         credentials=(access.api_key, access.api_token) if access.api_key else None,
         document=_document(attempt.call),
     )
@@ -119,27 +116,15 @@ def begun(now: datetime) -> set[UUID]:
     return set(of_sip.exclude(text__gt="", type=Campaign.Type.DYNAMIC).values_list("pk", flat=True))
 
 
-def documents_of(campaign_ids: Set[UUID]) -> list[Mapping[str, Any]]:
-    """Return the flows of these campaigns."""
+def documents_of(campaign_ids: Set[UUID]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return the flows of these campaigns, each with its account."""
     campaigns = Campaign.objects.filter(pk__in=campaign_ids).select_related("flow")
     documents = []
     for campaign in campaigns:
         try:
-            documents.append(campaign.flow.document if campaign.flow else spoken_text.document(campaign))
+            document = campaign.flow.document if campaign.flow else spoken_text.document(campaign)
         except ValueError:
             log.exception("sip_campaign_not_warmed", campaign=campaign.pk.hex)
+        else:
+            documents.append((campaign.account_id, document))
     return documents
-
-
-def resolve(host: str) -> str:
-    """Return the IPv4 address of a host; "" where it has none, or none in time."""
-    return _resolve(host, int(time.monotonic() / RESOLVED_FOR))
-
-
-@lru_cache(maxsize=1000)
-def _resolve(host: str, _minute: int) -> str:
-    looked_up = _resolvers.submit(socket.getaddrinfo, host, None, socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        return str(looked_up.result(RESOLVES_WITHIN)[0][4][0])
-    except (OSError, UnicodeError, TimeoutError):
-        return ""
