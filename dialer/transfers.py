@@ -9,6 +9,7 @@ ring it again afterwards.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -18,7 +19,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import Account, Trunk
 from campaigns.models import Outcome
-from dialer import channels, reconciliation
+from dialer import channels, number_gate, reconciliation
 from dialer.channels import LeaseRequest, Scope
 from dialer.models import CallAttempt, Transfer
 
@@ -37,13 +38,41 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class Begun:
-    """What to do with a leg. may_ring: the carrier is told to ring the number; otherwise the leg's outcome counts."""
+    """What to do with a leg.
+
+    Attributes:
+        may_ring: the carrier is told to ring the number; otherwise the outcome of the leg counts.
+        leg_id: where there is a leg.
+    """
 
     may_ring: bool
     outcome: str = ""
+    leg_id: UUID | None = None
+
+    @property
+    def was_taken(self) -> bool:
+        """Whether somebody has answered it, and the call is over."""
+        return self.outcome == Outcome.COMPLETED
+
+    @property
+    def may_try_others(self) -> bool:
+        """Whether the numbers after it may be rung. Without a channel for this one, they would find none either."""
+        return bool(self.outcome)
 
 
 NO_CHANNEL = Begun(may_ring=False)
+
+
+def ask(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
+    """Begin a leg. One whose number must not be rung counts as one where nobody answers.
+
+    Args:
+        attempt: with its account and trunk loaded.
+    """
+    if why_not := number_gate.why_no_transfer(attempt.account, number):
+        log.warning("transfer_refused", attempt=attempt.pk.hex, reason=why_not)
+        return Begun(may_ring=False, outcome=Outcome.FAILED)
+    return begin(attempt, place, number, now)
 
 
 def begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
@@ -77,13 +106,13 @@ def _begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begu
             log.info("transfer_without_channel", attempt=attempt.pk.hex)
             return NO_CHANNEL
         Transfer.objects.create(pk=request.holder, attempt=attempt, place=place, number=number, started_at=now)
-    return Begun(may_ring=True)
+    return Begun(may_ring=True, leg_id=request.holder)
 
 
 def _known(attempt: CallAttempt, place: str) -> Begun | None:
     """Return what to do with a leg that is noted already."""
     leg = Transfer.objects.filter(attempt=attempt, place=place).first()
-    return Begun(may_ring=leg.ended_at is None, outcome=leg.outcome) if leg else None
+    return Begun(leg.ended_at is None, leg.outcome, leg.pk) if leg else None
 
 
 def scopes_of(account: Account, trunk: Trunk) -> tuple[Scope, ...]:
@@ -100,6 +129,25 @@ def end(attempt: CallAttempt, place: str, outcome: str, talk_seconds: int | None
         closed = list(still_open.values_list("pk", flat=True))
         still_open.update(ended_at=now, outcome=ended, talk_seconds=talked)
         transaction.on_commit(lambda: _release([(pk, attempt.account_id, attempt.trunk_id) for pk in closed]))
+
+
+@dataclass(frozen=True)
+class LegEnd:
+    """How a leg ended that this server itself has rung."""
+
+    leg_id: UUID
+    outcome: str
+    talk_seconds: int | None
+    ended_at: datetime
+
+
+def end_legs(ends: Sequence[LegEnd]) -> None:
+    """End these legs, unless they have ended. Within the caller's transaction."""
+    for end in ends:
+        still_open = Transfer.objects.filter(pk=end.leg_id, ended_at=None)
+        keys = list(still_open.values_list("pk", "attempt__account_id", "attempt__trunk_id"))
+        if still_open.update(ended_at=end.ended_at, outcome=end.outcome, talk_seconds=end.talk_seconds):
+            transaction.on_commit(partial(_release, keys))
 
 
 def end_with(attempts: Sequence[CallAttempt], now: datetime) -> None:

@@ -17,7 +17,7 @@ from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace
 from campaigns.models import Call, Campaign, Outcome
 from core import clocks, signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, number_gate, transfers, twiml_documents, views, wishes
+from dialer import carrier_accounts, carriers, inbox, links, transfers, twiml_documents, views, wishes
 from dialer.carriers.http_carrier import whole_seconds
 from dialer.carriers.twiml import TwimlCarrier, answered_by
 from dialer.models import CallAttempt
@@ -76,24 +76,14 @@ def _up_to_a_leg(
 ) -> list[Action]:
     """Return the actions, with what follows instead of calls to other numbers that can't be made."""
     while isinstance(connect := actions[-1], Connect):
-        leg = _leg(attempt, connect, now)
+        leg = transfers.ask(attempt, str(connect.place), connect.number, now)
         if leg.may_ring:
             return actions
-        # The numbers after it would find no channel either.
-        was_taken, may_try_others = leg.outcome == Outcome.COMPLETED, bool(leg.outcome)
         following = flow_interpreter.connected(
-            document, connect.place, was_taken=was_taken, may_try_others=may_try_others
+            document, connect.place, was_taken=leg.was_taken, may_try_others=leg.may_try_others
         )
         actions = [*actions[:-1], *following]
     return actions
-
-
-def _leg(attempt: CallAttempt, connect: Connect, now: datetime) -> transfers.Begun:
-    """Begin a call to another number. One that must not be rung counts as one where nobody answers."""
-    if why_not := number_gate.why_no_transfer(attempt.account, connect.number):
-        log.warning("transfer_refused", attempt=attempt.pk.hex, reason=why_not)
-        return transfers.Begun(may_ring=False, outcome=Outcome.FAILED)
-    return transfers.begin(attempt, str(connect.place), connect.number, now)
 
 
 def _after(

@@ -30,7 +30,7 @@ class SipCallAdmin(LargeTableAdmin):
     search_fields = ("attempt_id",)
     search_help_text = "The attempt's ID."
     fieldsets = (
-        (None, {"fields": ("attempt_id", "gateway_id", "number", "caller_id", "state", "code", "reason")}),
+        (None, {"fields": ("attempt_id", "leg_of", "gateway_id", "number", "caller_id", "state", "code", "reason")}),
         ("Limits", {"fields": ("ring_timeout", "max_seconds", "ask_before", "is_taken", "to_hang_up")}),
         (
             "Times",

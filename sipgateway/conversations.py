@@ -14,6 +14,7 @@ import structlog
 from accounts.calling_rules import OPT_OUT, REFUSAL
 from campaigns import flow_interpreter
 from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Play, Refuse, Say
+from sipgateway import sounds
 from sipgateway.media import Line, Media
 from sipgateway.prompts import Prompt, Prompts
 from sipgateway.session_descriptions import Remote
@@ -34,6 +35,9 @@ class Caller(Protocol):
     def wishes(self, wish: str) -> None:
         """Store what the callee asks for about further calls: `opt-out`, or `refusal`."""
 
+    def connect(self, connect: Connect) -> None:
+        """Ring another number. The conversation is told what comes of it."""
+
     def flow_ended(self) -> None:
         """Hang up."""
 
@@ -44,7 +48,15 @@ class Caller(Protocol):
 class Conversation:
     """The flow of one call. Between two actions it waits: for sound to be made, to be said, or for keys."""
 
-    def __init__(self, call: Caller, document: Mapping[str, Any], host: str, media: Media, prompts: Prompts) -> None:
+    def __init__(
+        self,
+        call: Caller,
+        document: Mapping[str, Any],
+        host: str,
+        media: Media,
+        prompts: Prompts,
+        account_id: int,
+    ) -> None:
         self._call = call
         self._document = document
         self._media = media
@@ -60,9 +72,11 @@ class Conversation:
         self._is_over = False
         # Counts what is said. News of a sound that was hushed since, or followed by another, is old.
         self._said = 0
-        # Some trunks tell a key both within the sound and by INFO: the way of the first key is the way of all.
-        self._keys_by_sound: bool | None = None
-        prompts.warm(document)
+        self._keys_once = KeysOnce()
+        self._connects: Connect | None = None
+        self._other: Line | None = None
+        self._account_id = account_id
+        prompts.warm(document, account_id)
 
     def begin(self, remote: Remote) -> None:
         """Start the flow: a person has picked up."""
@@ -75,9 +89,11 @@ class Conversation:
 
     def press(self, key: str, *, by_sound: bool = False) -> None:
         """Take a key. One that is pressed while nothing was asked says nothing."""
-        if self._keys_by_sound is None:
-            self._keys_by_sound = by_sound
-        if self._is_over or self._asks is None or by_sound != self._keys_by_sound:
+        if self._is_over or not self._keys_once.take(by_sound=by_sound):
+            return
+        if self._other is not None:
+            self._other.press(key)
+        if self._asks is None:
             return
         self._hush()
         if key == self._asks.finish_key:
@@ -96,6 +112,7 @@ class Conversation:
         if not self._is_over:
             self._is_over = True
             self._stop_waiting()
+            self._part()
             self._media.close(self._line)
 
     # The flow ------------------------------------------------------------------------------------------------------
@@ -110,6 +127,8 @@ class Conversation:
             return
         if self._to_say:
             self._say(self._to_say.popleft())
+        elif self._connects is not None:
+            pass  # it goes on when that call is over
         elif self._asks is not None:
             self._wait_for_key()
         elif not self._to_do:
@@ -129,8 +148,9 @@ class Conversation:
             case Refuse():
                 self._call.wishes(REFUSAL)
             case Connect():
-                # Refused where the campaign is made; a flow may be changed since.
-                self._to_do = deque(flow_interpreter.connected(self._document, action.place, was_taken=False))
+                self._connects = action
+                self._ring_back()
+                self._call.connect(action)
             case HangUp():
                 self._call.flow_ended()
                 return
@@ -153,11 +173,54 @@ class Conversation:
             self._timer.cancel()
             self._timer = None
 
+    # Another call -----------------------------------------------------------------------------------------------------
+
+    def connected_to(self, other: Line) -> None:
+        """Let the callee talk to somebody else, who has just picked up."""
+        if not self._is_over and self._connects is not None:
+            self._said += 1
+            self._line.hush()
+            self._other = other
+            self._media.connect(self._line, other)
+
+    def press_for(self, other: Line, key: str) -> None:
+        """Let the callee hear a key of the one who talks to it."""
+        if other is self._other:
+            self._line.press(key)
+
+    def connection_over(self, *, was_taken: bool, may_try_others: bool = True) -> None:
+        """Go on with the flow: the other call has ended, or could not be made."""
+        connect, self._connects = self._connects, None
+        if self._is_over or connect is None:
+            return
+        self._said += 1
+        self._line.hush()
+        self._part()
+        self._go_on(
+            flow_interpreter.connected(
+                self._document, connect.place, was_taken=was_taken, may_try_others=may_try_others
+            )
+        )
+
+    def _part(self) -> None:
+        if self._other is not None:
+            self._media.part(self._line, self._other)
+            self._other = None
+
+    def _ring_back(self) -> None:
+        """Let the callee hear that another phone rings."""
+        self._said += 1
+        self._line.play(sounds.ring_back(), self._in_loop(partial(self._is_rung_back, self._said)))
+
+    def _is_rung_back(self, said: int) -> None:
+        if said == self._said:
+            self._ring_back()
+
     # Sound ---------------------------------------------------------------------------------------------------------
 
     def _say(self, prompt: Prompt) -> None:
         self._said += 1
-        sound = self._prompts.sound_of(prompt)
+        sound = self._prompts.sound_of(prompt, self._account_id)
         if sound.done():
             self._play(self._said, sound)
         else:
@@ -200,3 +263,16 @@ class Conversation:
         """Return a function that another thread may call: it runs in sippy's loop."""
         guarded = self._guarded(act)
         return lambda *args: ED2.callFromThread(guarded, *args)
+
+
+class KeysOnce:
+    """Some trunks tell a key both within the sound and by INFO: the way of the first key is the way of all."""
+
+    def __init__(self) -> None:
+        self._by_sound: bool | None = None
+
+    def take(self, *, by_sound: bool) -> bool:
+        """Tell whether a key that comes in this way counts."""
+        if self._by_sound is None:
+            self._by_sound = by_sound
+        return by_sound == self._by_sound

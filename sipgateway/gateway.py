@@ -16,7 +16,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,14 +29,19 @@ from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from campaigns.flow_interpreter import Connect
 from campaigns.models import Outcome
 from core import batches, clocks, failpoints
 from dialer import trunk_health, wishes
 from dialer.models import CallAttempt
-from sipgateway import codes, pings, plans, records
+from dialer.transfers import NO_CHANNEL, Begun
+from sipgateway import codes, legs, pings, plans, records
 from sipgateway.conversations import Conversation
+from sipgateway.lost_calls import LostCalls
 from sipgateway.media import Media
 from sipgateway.models import Gateway, SipCall
+from sipgateway.names import Names
+from sipgateway.other_ends import OtherEnd
 from sipgateway.outbound_calls import OutboundCall
 from sipgateway.plans import CantBeMade, Plan
 from sipgateway.prompts import Prompts
@@ -57,6 +65,8 @@ STOPS_WITHIN = 6.0
 STOPPED = "the SIP gateway was stopped"
 MOST_NOTES = 500
 TURN_EVERY = 1.0
+# Threads that ask the record whether another number may be rung.
+LEG_THREADS = 4
 # Seconds for which sippy's loop may stand still before the process ends itself: it would claim calls and make none.
 MAX_STANDSTILL = 10.0
 
@@ -83,7 +93,12 @@ class GatewayProcess:
         self._at_work_since: float | None = None
         self._warmed: set[UUID] = set()
         self._turned_at = time.monotonic()
-        self._pings = pings.Pings(self.stack, self.in_writer)
+        self._names = Names()
+        self._legs = ThreadPoolExecutor(LEG_THREADS, "sip-legs")
+        self._pings = pings.Pings(self.stack, self._names, self.in_writer)
+        self._lost = LostCalls(self.stack)
+        # Calls that wait for the name of their trunk.
+        self._unresolved: dict[UUID, Plan] = {}
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM, then end the calls that are up."""
@@ -104,6 +119,7 @@ class GatewayProcess:
         self._media.stop()
         media.join()
         self._prompts.close()
+        self._legs.shutdown()
         records.stop(self.gateway, clocks.now())
         self.stack.shutdown()
         log.info("sip_gateway_stopped", calls=self._made, late_ms_p99=round(1000 * self._media.lateness_p99(), 2))
@@ -117,8 +133,15 @@ class GatewayProcess:
         """Run a function that asks the database, soon, in the thread that may."""
         self._notes.put(act)
 
-    def converse(self, call: OutboundCall) -> Conversation:
-        return Conversation(call, call.plan.document, self._host, self._media, self._prompts)
+    def converse(self, call: OutboundCall) -> Conversation | OtherEnd:
+        if call.leg_of is not None:
+            assert isinstance(call.leg_of.conversation, Conversation)  # a leg has none of its own
+            return OtherEnd(call.leg_of.conversation, self._host, self._media)
+        return Conversation(call, call.plan.document, self._host, self._media, self._prompts, call.plan.account_id)
+
+    def ring_other(self, call: OutboundCall, connect: Connect) -> None:
+        begun = self._legs.submit(_begin_leg, call.plan, connect, self.gateway.pk)
+        begun.add_done_callback(lambda done: ED2.callFromThread(self._ring, call, done.result()))
 
     def wishes(self, attempt_id: UUID, wish: str) -> None:
         self.in_writer(lambda: _store_wish(attempt_id, wish))
@@ -128,6 +151,8 @@ class GatewayProcess:
 
     def is_over(self, call: OutboundCall) -> None:
         self._calls.pop(call.plan.attempt_id, None)
+        if call.leg_of is not None:
+            call.leg_of.leg_over(call)
 
     # The desk ------------------------------------------------------------------------------------------------------
 
@@ -165,7 +190,7 @@ class GatewayProcess:
             self._prompts.tidy()
         if _is_due(due, "warm", SWEEP_EVERY):
             self._warm(now)
-        room = min(settings.SIP_CHANNELS - len(self._calls), CLAIMED_AT_ONCE)
+        room = min(settings.SIP_CHANNELS - len(self._calls) - len(self._unresolved), CLAIMED_AT_ONCE)
         claimed = records.claim(self.gateway.pk, room, now) if room > 0 else []
         failpoints.reached("sip-claimed")
         for plan in plans.plans_of(claimed):
@@ -177,13 +202,7 @@ class GatewayProcess:
         if self._at_work_since is None or time.monotonic() - self._at_work_since < records.DEAD_AFTER.total_seconds():
             return
         now = clocks.now()
-        for call in records.lost(now):
-            note = records.end_of_lost(call, now)
-            if note is None:
-                continue
-            log.warning("sip_call_lost", attempt=call.pk.hex, status=call.status)
-            if call.dialog:
-                ED2.callFromThread(self.stack.hang_up, call.pk.hex, call.dialog)
+        for note in self._lost.ends(now):
             self.note(note)
         for attempt_id in records.forgotten(self.gateway.pk, list(self._calls), now):
             self.note(records.end_of_forgotten(attempt_id, now))
@@ -192,8 +211,8 @@ class GatewayProcess:
     def _warm(self, now: datetime) -> None:
         """Make what campaigns say that begin soon or have begun, before a person hears silence."""
         begun = plans.begun(now)
-        for document in plans.documents_of(begun - self._warmed):
-            self._prompts.warm(document)
+        for account_id, document in plans.documents_of(begun - self._warmed):
+            self._prompts.warm(document, account_id)
         self._warmed = begun
 
     @staticmethod
@@ -213,10 +232,10 @@ class GatewayProcess:
     # Pings ---------------------------------------------------------------------------------------------------------
 
     def _ping(self) -> None:
-        """Ping the trunks, in a thread of its own: their names may take long to resolve, or never."""
+        """Ping the trunks, in a thread of its own, which asks for them."""
         while not self._is_stopping.is_set():
             try:
-                ED2.callFromThread(self._pings.send, pings.trunks())
+                self._pings.send(pings.trunks())
             except Exception:
                 log.exception("sip_pings_not_sent")
                 connection.close()
@@ -267,9 +286,32 @@ class GatewayProcess:
             # It was claimed as the stop came: the loop may end before the call does.
             self._end_unmade(plan.attempt_id, Outcome.CANCELED, None, STOPPED)
         else:
-            self._made += 1
-            call = self._calls[plan.attempt_id] = OutboundCall(plan, self)
-            call.start()
+            self._unresolved[plan.attempt_id] = plan
+            self._names.resolve(plan.address.host, partial(ED2.callFromThread, self._make, plan))
+
+    def _make(self, plan: Plan, ip: str) -> None:
+        if self._unresolved.pop(plan.attempt_id, None) is None:
+            return  # given back at the stop
+        if not ip:
+            reason = f"the host name {plan.address.host} can't be resolved"
+            self._end_unmade(plan.attempt_id, Outcome.CANCELED, codes.NOT_SENT, reason)
+            return
+        self._made += 1
+        call = self._calls[plan.attempt_id] = OutboundCall(replace(plan, ip=ip), self)
+        call.start()
+
+    def _ring(self, call: OutboundCall, begun: Plan | Begun) -> None:
+        """Ring another number for a call, or let its flow go on without."""
+        if isinstance(begun, Begun):
+            assert isinstance(call.conversation, Conversation)
+            call.conversation.connection_over(was_taken=begun.was_taken, may_try_others=begun.may_try_others)
+            return
+        leg = OutboundCall(begun, self, leg_of=call)
+        if self._is_stopping.is_set() or not call.adopt(leg):
+            self._end_unmade(begun.attempt_id, Outcome.CANCELED, None, "the call that it was for is over")
+            return
+        self._calls[begun.attempt_id] = leg
+        leg.start()
 
     def _end_unmade(self, attempt_id: UUID, outcome: Outcome, code: int | None, reason: str) -> None:
         ending = {"outcome": outcome.value, "code": code, "reason": reason[:255]}
@@ -284,6 +326,9 @@ class GatewayProcess:
         if self._is_stopping.is_set():
             return
         self._is_stopping.set()
+        for attempt_id in self._unresolved:
+            self._end_unmade(attempt_id, Outcome.CANCELED, None, STOPPED)
+        self._unresolved.clear()
         for call in list(self._calls.values()):
             if call.status != SipCall.Status.TALKING:
                 call.hang_up(STOPPED)
@@ -292,7 +337,7 @@ class GatewayProcess:
         def end_soon() -> None:
             if time.monotonic() > deadline:
                 for call in list(self._calls.values()):
-                    call.abandon(STOPPED)
+                    call.let_go(STOPPED)
             if not self._calls:
                 # Once the last requests have left.
                 Timeout(ED2.breakLoop, 0.3)
@@ -333,6 +378,16 @@ def _store_each(notes: list[Note]) -> None:
 def _store_wish(attempt_id: UUID, wish: str) -> None:
     attempt = CallAttempt.objects.select_related("call", "campaign__account").get(pk=attempt_id)
     wishes.store(attempt.campaign.account, attempt, wish)
+
+
+def _begin_leg(plan: Plan, connect: Connect, gateway_id: UUID) -> Plan | Begun:
+    """Begin a second leg. One that this program fails on counts as one for which there is no channel."""
+    try:
+        return legs.begin(plan, connect, gateway_id, clocks.now())
+    except Exception:
+        log.exception("sip_leg_not_begun", attempt=plan.attempt_id.hex)
+        connection.close()
+        return NO_CHANNEL
 
 
 def _run(act: Callable[[], None]) -> None:

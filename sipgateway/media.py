@@ -17,6 +17,7 @@ from contextlib import suppress
 import structlog
 
 from sipgateway import session_descriptions, sounds
+from sipgateway.bridges import Keys, Passage
 from sipgateway.session_descriptions import PCMA, Remote
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,12 @@ class Line:
         self._begins = True
         self._events: deque[int] = deque(maxlen=REMEMBERED)
         self._heard_from: tuple[str, int] | None = None
+        # The line that hears what this one does, and what is on its way here from there.
+        self._other: Line | None = None
+        self._passage: Passage | None = None
+        self._keys = Keys()
+        self._key_stamp = 0
+        self._tones = bytearray()
         self._lock = threading.Lock()
 
     def lead_to(self, remote: Remote) -> None:
@@ -70,31 +77,58 @@ class Line:
         with self._lock:
             self._sound, self._at, self._on_end = b"", 0, None
 
+    def connect_to(self, other: "Line | None") -> None:
+        """Say from now on what another line hears, instead of sounds, and let it hear this one; None: no more."""
+        self._passage = Passage() if other else None
+        self._other = other
+
+    def press(self, key: str) -> None:
+        """Press a key: as the far end wants to be told, or by its tone."""
+        remote = self._remote
+        if remote is not None and remote.keys is not None:
+            self._keys.press(KEYS.index(key))
+        elif remote is not None:
+            with self._lock:
+                self._tones += sounds.key_tone(key)
+
     def tick(self) -> None:
         """Send the packet of these 20 ms."""
         remote = self._remote
         if remote is None:
             return
         frame, ended = self._next_frame()
-        if remote.codec == PCMA:
-            frame = sounds.alaw_of_ulaw(frame)
-        marker = 0x80 if self._begins else 0
-        self._begins = False
-        header = _HEADER.pack(0x80, marker | remote.codec, self._sequence, self._stamp, self._source)
-        self._sequence = (self._sequence + 1) & 0xFFFF
+        if self._keys and remote.keys is not None:
+            begins = self._keys.begins
+            self._key_stamp = self._stamp if begins else self._key_stamp
+            self._send(remote, remote.keys, self._key_stamp, self._keys.event(), marker=begins)
+        else:
+            sound = sounds.alaw_of_ulaw(frame) if remote.codec == PCMA else frame
+            self._send(remote, remote.codec, self._stamp, sound, marker=self._begins)
+            self._begins = False
         self._stamp = (self._stamp + sounds.FRAME) & 0xFFFFFFFF
-        with suppress(OSError):  # a port that nobody has, a full buffer: the next packet is 20 ms away
-            self.socket.sendto(header + frame, (remote.host, remote.port))
         if ended is not None:
             ended()
 
+    def _send(self, remote: Remote, kind: int, stamp: int, payload: bytes, *, marker: bool) -> None:
+        header = _HEADER.pack(0x80, (0x80 if marker else 0) | kind, self._sequence, stamp, self._source)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        with suppress(OSError):  # a port that nobody has, a full buffer: the next packet is 20 ms away
+            self.socket.sendto(header + payload, (remote.host, remote.port))
+
     def _next_frame(self) -> tuple[bytes, Callable[[], None] | None]:
+        ended = None
+        passage = self._passage
         with self._lock:
-            frame = self._sound[self._at : self._at + sounds.FRAME]
-            self._at += len(frame)
-            ended = self._on_end if self._at >= len(self._sound) else None
-            if ended is not None:
-                self._on_end = None
+            if passage is not None:
+                frame = passage.frame()
+                if self._tones:
+                    frame = bytes(self._tones[: sounds.FRAME])
+                    del self._tones[: sounds.FRAME]
+            else:
+                frame = self._sound[self._at : self._at + sounds.FRAME]
+                self._at += len(frame)
+                if self._at >= len(self._sound):
+                    ended, self._on_end = self._on_end, None
         return frame.ljust(sounds.FRAME, sounds.SILENCE), ended
 
     def hear(self) -> None:
@@ -102,8 +136,12 @@ class Line:
         with suppress(BlockingIOError, OSError):
             for _ in range(PACKETS_AT_ONCE):
                 packet, sender = self.socket.recvfrom(LONGEST_PACKET)
-                if self._is_callee(sender) and (key := self._key_of(packet)):
+                if not self._is_callee(sender):
+                    continue
+                if key := self._key_of(packet):
                     self._on_key(key)
+                elif (other := self._other) and (passage := other._passage):
+                    passage.put(packet)
 
     def _is_callee(self, sender: tuple[str, int]) -> bool:
         """Tell whether the callee sent it: from where it hears, or, behind NAT, the first one that did since then."""
@@ -155,6 +193,16 @@ class Media:
         """Take a line away."""
         line.close()
         self._closing.append(line)
+
+    def connect(self, one: Line, other: Line) -> None:
+        """Let both ends hear each other."""
+        one.connect_to(other)
+        other.connect_to(one)
+
+    def part(self, *lines: Line) -> None:
+        """Let these ends hear nobody."""
+        for line in lines:
+            line.connect_to(None)
 
     def lateness_p99(self) -> float:
         """Return by how many seconds the last packets of one in a hundred ticks of the last minute left late."""

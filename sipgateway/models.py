@@ -40,6 +40,11 @@ class SipCall(models.Model):
 
     # No foreign keys: rows of attempts are locked by others, and a check would wait for them.
     attempt_id = models.UUIDField(primary_key=True, editable=False)
+    leg_of = models.UUIDField(
+        null=True,
+        blank=True,
+        help_text="The attempt whose flow rings the number; the key is then that of the transfer.",
+    )
     gateway_id = models.UUIDField(null=True, blank=True)
     number = models.CharField(max_length=16)
     caller_id = models.CharField(max_length=16)

@@ -11,11 +11,13 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
+from campaigns.flow_interpreter import Connect
 from campaigns.models import Outcome
 from core import clocks, failpoints
 from sipgateway import codes, session_descriptions
 from sipgateway.conversations import Conversation
 from sipgateway.models import SipCall
+from sipgateway.other_ends import OtherEnd
 from sipgateway.plans import Plan
 from sipgateway.records import Note
 from sipgateway.sip_stack import (
@@ -39,11 +41,15 @@ log = structlog.get_logger(__name__)
 
 Status = SipCall.Status
 
-# Seconds that a trunk may take to end a call that we have cancelled, before the call counts as ended anyway.
-CANCELS_WITHIN = 5.0
+# Seconds that a trunk may take to end a call that we have cancelled (RFC 3261 9.1), before the call counts as ended.
+CANCELS_WITHIN = 32.0
+# Those that it may take to respond to our BYE: its transaction (17.1.2.2, timer F), and some spare.
+LEAVES_WITHIN = 35.0
 # Seconds from the silence of a trunk to the moment at which nothing can come any more: the INVITE's transaction, which
 # began before it (RFC 3261 17.1.1.2, timer B), and some spare.
 SILENT_FOR = 32.0
+# What a call that is over may still wait for, beside other calls.
+BYE = object()
 # Seconds beyond the ring time for which the INVITE is valid (RFC 3261 13.3.1.1): the trunk ends a call of a dead
 # gateway then.
 EXPIRES_AFTER = 10
@@ -57,8 +63,11 @@ class Surroundings(Protocol):
     def note(self, note: Note) -> None:
         """Store news of a call, soon."""
 
-    def converse(self, call: "OutboundCall") -> Conversation:
+    def converse(self, call: "OutboundCall") -> Conversation | OtherEnd:
         """Return the sound of a call."""
+
+    def ring_other(self, call: "OutboundCall", connect: Connect) -> None:
+        """Ring another number for a call."""
 
     def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
         """Count a silence against the trunk."""
@@ -85,18 +94,26 @@ def _guarded(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class OutboundCall:
-    """The call of one attempt. It ends once, whatever is told of it later."""
+    """The call of one attempt. It ends once, whatever is told of it later.
 
-    def __init__(self, plan: Plan, gateway: Surroundings) -> None:
+    What became of it is decided first. The record says that it has ended, and so frees its channel, once the trunk has
+    ended it as well, or no response can come any more.
+    """
+
+    def __init__(self, plan: Plan, gateway: Surroundings, leg_of: "OutboundCall | None" = None) -> None:
         self.plan = plan
+        self.leg_of = leg_of
+        self.conversation: Conversation | OtherEnd | None = None
         self.status = Status.INVITING
-        self.has_ended = False
         self._gateway = gateway
         self._timers: dict[str, Any] = {}
         self._given_up: tuple[str, str] | None = None
         self._has_rung = False
-        self._conversation: Conversation | None = None
         self._ua: Any = None
+        # What the record is told of the end, and what is still up then.
+        self._ending: dict[str, Any] | None = None
+        self._awaits: set[object] = set()
+        self._is_over = False
 
     # What is done ---------------------------------------------------------------------------------------------------
 
@@ -105,14 +122,15 @@ class OutboundCall:
         """Send the INVITE, unless its time is over."""
         plan = self.plan
         if clocks.last_known_now() > plan.ask_before:
-            self._end(Outcome.CANCELED.value, reason="no SIP gateway took it in time")
+            self._end(self._not_rung, reason="no SIP gateway took it in time")
             return
         failpoints.reached("sip-before-invite")
-        self._conversation = self._gateway.converse(self)
+        self.conversation = self._gateway.converse(self)
         self._ua = TrunkCall(
             self._gateway.stack.settings,
             on_event=self._on_event,
             on_response=self._on_response,
+            on_left=self._on_left,
             address=(plan.ip, plan.address.port),
             credentials=plan.credentials,
             expires=plan.ring_timeout + EXPIRES_AFTER,
@@ -127,19 +145,18 @@ class OutboundCall:
     @_guarded
     def hang_up(self, reason: str = "hung up by this server") -> None:
         """End the call: by a CANCEL, or a BYE once it is answered."""
-        if self.has_ended or self._given_up:
+        if self._ending or self._given_up:
             return
         if self.status == Status.TALKING:
-            self._end(Outcome.COMPLETED.value, reason=reason)
-            self._ua.disconnect()
+            self._leave(reason)
         else:
-            self._give_up(Outcome.FAILED.value, reason)
+            self._give_up((Outcome.CANCELED if self.leg_of else Outcome.FAILED).value, reason)
 
     @_guarded
     def press(self, key: str) -> None:
         """Take a key of the callee."""
-        if self._conversation and not self.has_ended:
-            self._conversation.press(key)
+        if self.conversation and not self._ending:
+            self.conversation.press(key)
 
     def noted_keys(self, keys: str) -> None:
         """Note all keys that were pressed so far."""
@@ -148,6 +165,22 @@ class OutboundCall:
     def wishes(self, wish: str) -> None:
         """Store what the callee asks for about further calls."""
         self._gateway.wishes(self.plan.attempt_id, wish)
+
+    def connect(self, connect: Connect) -> None:
+        """Ring another number, and connect the callee to it."""
+        self._gateway.ring_other(self, connect)
+
+    def adopt(self, leg: "OutboundCall") -> bool:
+        """Take a second leg as a part of this call, which ends with it. False where this one is over."""
+        if self._ending or self._given_up:
+            return False
+        self._awaits.add(leg)
+        return True
+
+    def leg_over(self, leg: "OutboundCall") -> None:
+        """Take that nothing of a second leg is up any more."""
+        self._awaits.discard(leg)
+        self._close_if_free()
 
     def fail(self, fault: Exception) -> None:
         """End the call for a fault of this program."""
@@ -160,11 +193,23 @@ class OutboundCall:
     def abandon(self, reason: str) -> None:
         """End the call as well as that can be done, where anything may fail."""
         try:
-            self._end(Outcome.COMPLETED.value if self.status == Status.TALKING else Outcome.FAILED.value, reason=reason)
-            if self._ua is not None:
-                self._ua.disconnect()
+            if self.status == Status.TALKING:
+                self._leave(reason)
+            elif self._ua is None:
+                self._end(Outcome.FAILED.value, reason=reason)
+            elif not self._given_up or self.status == Status.SILENT:
+                self._give_up(Outcome.FAILED.value, reason)
         except Exception:
             log.exception("sip_call_not_abandoned", attempt=self.plan.attempt_id.hex)
+            self._end(Outcome.FAILED.value, reason=reason)
+            self._close()
+
+    def let_go(self, reason: str) -> None:
+        """End the call without waiting for the trunk: this gateway stops."""
+        self.abandon(reason)
+        if self._given_up:
+            self._end_given_up()
+        self._close()
 
     # What is told ---------------------------------------------------------------------------------------------------
 
@@ -186,12 +231,20 @@ class OutboundCall:
             if meaning is None or code == 487:
                 # It took the call after all, and sippy cancels it: a phone may have rung.
                 self._given_up = Outcome.FAILED.value, "the trunk responded only after it had been given up"
+        if 200 <= code < 300:
+            self._awaits.add(BYE)  # which sippy sends now
         if code >= 200:
             self._end_given_up()
 
     @_guarded
+    def _on_left(self) -> None:
+        """Take that the trunk has responded to our BYE, or will not any more."""
+        self._awaits.discard(BYE)
+        self._close_if_free()
+
+    @_guarded
     def _on_event(self, event: Any) -> None:
-        if self.has_ended:
+        if self._ending:
             return
         match event:
             case CCEventRing():
@@ -201,7 +254,8 @@ class OutboundCall:
             case CCEventFail() | CCEventRedirect():
                 code, words, *_ = event.getData()
                 meaning = codes.meaning_of(int(code), has_rung=self._has_rung)
-                self._end(meaning.outcome, code=int(code), reason=f"{code} {words}")
+                outcome = self._not_rung if meaning.outcome == Outcome.CANCELED else meaning.outcome
+                self._end(outcome, code=int(code), reason=f"{code} {words}")
             case CCEventDisconnect() if not self._given_up:
                 self._end(Outcome.COMPLETED.value, reason="the callee hung up")
             case CCEventInfo():
@@ -235,14 +289,14 @@ class OutboundCall:
 
     @_guarded
     def _begin(self, remote: session_descriptions.Remote) -> None:
-        assert self._conversation is not None
-        self._conversation.begin(remote)
+        assert self.conversation is not None
+        self.conversation.begin(remote)
 
     def _on_new_description(self, event: Any) -> None:
         """Take a re-INVITE: the sound goes elsewhere, or is held."""
         remote = session_descriptions.read(str(event.getData() or ""))
-        if remote is not None and self._conversation is not None:
-            self._conversation.move(remote)
+        if remote is not None and self.conversation is not None:
+            self.conversation.move(remote)
         answer = CCEventConnect((200, "OK", self._ua.lSDP.getCopy()), rtime=event.rtime)
         self._ua.recvEvent(answer)
 
@@ -263,7 +317,8 @@ class OutboundCall:
         self._note(status=Status.SILENT)
         self._gateway.trunk_is_silent(self.plan.trunk_id, reason)
         self._ua.stop_retransmitting()
-        self._given_up = Outcome.CANCELED.value, reason
+        self._given_up = self._not_rung, reason
+        self._hush()
         self._after("cancel", SILENT_FOR, self._end_given_up)
         self._ua.disconnect()
 
@@ -278,6 +333,7 @@ class OutboundCall:
         self._stop("silence")
         self._stop("ring")
         self._given_up = outcome, reason
+        self._hush()
         self._after("cancel", CANCELS_WITHIN, self._end_given_up)
         self._ua.disconnect()
 
@@ -286,21 +342,41 @@ class OutboundCall:
         outcome, reason = self._given_up
         self._end(outcome, reason=reason)
 
+    def _leave(self, reason: str) -> None:
+        """Hang up. The call ends with the trunk's response to the BYE, so that its channel is free by then."""
+        if not self._ending:
+            self._awaits.add(BYE)
+            self._end(Outcome.COMPLETED.value, reason=reason)
+            self._ua.disconnect()
+
     def _end(self, outcome: str, code: int | None = None, reason: str = "") -> None:
-        if self.has_ended:
+        """Decide what became of the call."""
+        if self._ending:
             return
-        self.has_ended = True
-        for name in list(self._timers):
-            self._stop(name)
-        if self._conversation is not None:
-            self._conversation.close()
-        self._note(
-            status=Status.ENDED,
-            outcome=outcome,
-            code=code,
-            reason=reason[:255],
-            ended_at=clocks.last_known_now(),
-        )
+        self._ending = {"status": Status.ENDED, "outcome": outcome, "code": code, "reason": reason[:255]}
+        self._ending["ended_at"] = clocks.last_known_now()
+        self._stop_all()
+        self._hush()
+        for leg in [awaited for awaited in self._awaits if isinstance(awaited, OutboundCall)]:
+            leg.hang_up("the call that it was connected to is over")
+        self._after("close", LEAVES_WITHIN, self._close)
+        self._close_if_free()
+
+    def _hush(self) -> None:
+        if self.conversation is not None:
+            self.conversation.close()
+
+    def _close_if_free(self) -> None:
+        if self._ending and not self._awaits:
+            self._close()
+
+    def _close(self) -> None:
+        """Write down the end: nothing of the call is up any more, as far as can be told."""
+        if self._is_over or self._ending is None:
+            return
+        self._is_over = True
+        self._stop_all()
+        self._note(**self._ending)
         self._gateway.is_over(self)
 
     def _note(self, **columns: Any) -> None:
@@ -309,6 +385,10 @@ class OutboundCall:
     def _after(self, name: str, seconds: float, act: Callable[..., None], *args: Any) -> None:
         self._stop(name)
         self._timers[name] = Timeout(act, seconds, 1, *args)
+
+    def _stop_all(self) -> None:
+        for name in list(self._timers):
+            self._stop(name)
 
     def _stop(self, name: str) -> None:
         if timer := self._timers.pop(name, None):
@@ -321,15 +401,20 @@ class OutboundCall:
         return [asserted_identity(address.written(self.plan.caller_id), self._domain)]
 
     @property
+    def _not_rung(self) -> str:
+        """The outcome where no phone rang: an attempt is given back, and the flow of a leg goes on without it."""
+        return (Outcome.FAILED if self.leg_of else Outcome.CANCELED).value
+
+    @property
     def _domain(self) -> str:
         return self.plan.address.domain or self.plan.address.host
 
     def _invitation(self) -> Any:
         """Return the event that makes sippy send the INVITE."""
         plan, address = self.plan, self.plan.address
-        assert self._conversation is not None
+        assert self.conversation is not None
         host = self._gateway.stack.public_host
-        description = session_descriptions.offer(host, self._conversation.port, plan.attempt_id.int % 2**31)
+        description = session_descriptions.offer(host, self.conversation.port, plan.attempt_id.int % 2**31)
         user = address.user or address.written(plan.caller_id)
 
         class Invitation(CCEventTry):  # type: ignore[misc]

@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from campaigns.models import Outcome
-from dialer import inbox
+from dialer import inbox, transfers
+from dialer.transfers import LegEnd
 from sipgateway.models import Gateway, SipCall
 from sipgateway.snapshots import snapshot
 
@@ -107,6 +108,7 @@ def store(notes: Sequence[Note]) -> None:
             news[note.attempt_id] = None
     with transaction.atomic():
         rows = SipCall.objects.select_for_update().order_by("pk").in_bulk(list(columns))
+        ended_legs = []
         for attempt_id, row in rows.items():
             if row.status == Status.ENDED:
                 news.pop(attempt_id, None)
@@ -114,6 +116,9 @@ def store(notes: Sequence[Note]) -> None:
             for name, value in columns[attempt_id].items():
                 setattr(row, name, value)
             row.save(update_fields=list(columns[attempt_id]))
+            if row.leg_of and row.status == Status.ENDED:
+                ended_legs.append(_leg_end(row))
+        transfers.end_legs(ended_legs)
         incoming = [
             inbox.Incoming(KIND, attempt_id, snapshot(rows[attempt_id]))
             for attempt_id in news
@@ -123,6 +128,12 @@ def store(notes: Sequence[Note]) -> None:
             inbox.store(incoming)
     if incoming:
         inbox.enqueue_settle(incoming)
+
+
+def _leg_end(row: SipCall) -> LegEnd:
+    assert row.ended_at is not None  # the database says so of every call that has ended
+    talked = int((row.ended_at - row.answered_at).total_seconds()) if row.answered_at else None
+    return LegEnd(row.pk, row.outcome, None if talked is None else max(talked, 0), row.ended_at)
 
 
 def lost(now: datetime, most: int = 100, among: Sequence[UUID] | None = None) -> list[SipCall]:

@@ -7,16 +7,15 @@ sippy is a callback machine with one loop (`ED2`) for a process. What is worked 
 - the INVITE's Expires is five minutes, whatever the ring time.
 """
 
-import ipaddress
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any
 
 import structlog
 
-from sipgateway import plans
+from sipgateway.names import Names, is_address
 
 log = structlog.get_logger(__name__)
 
@@ -80,9 +79,12 @@ __all__ = [
 ]
 
 NAME = "Trunkline"
+# Responses that ask for a password, and the header that says how.
+CHALLENGES = {401: "www-authenticate", 407: "proxy-authenticate"}
 # How far beyond the numbers that a dead gateway has used a request of another one counts.
 CSEQ_GAP = 100
-_resolvers = ThreadPoolExecutor(1, "sip-contacts")
+# Names in the Contacts of callees, which anybody may write there.
+CONTACT_LOOK_UPS = 16
 _messages = logging.getLogger(f"{__name__}.messages")
 
 
@@ -102,6 +104,7 @@ class Stack:
 
     def __init__(self, host: str, port: int, public_host: str) -> None:
         self.public_host = public_host
+        contacts = Names(CONTACT_LOOK_UPS)
         self.settings: dict[str, Any] = {"_sip_address": host, "_sip_port": port, "_sip_logger": _MessageLog()}
 
         class Server(Udp_server):  # type: ignore[misc]
@@ -116,11 +119,11 @@ class Stack:
                     super().send_to(data, address, delayed)
                 else:
                     # The one thread that sends must not wait for a name.
-                    _resolvers.submit(self._send_to_name, data, address)
+                    contacts.resolve(address[0], partial(self._send_to_ip, data, address[1]))
 
-            def _send_to_name(self, data: Any, address: tuple[str, int]) -> None:
-                if ip := plans.resolve(address[0]):
-                    super().send_to(data, (ip, address[1]))
+            def _send_to_ip(self, data: Any, port: int, ip: str) -> None:
+                if ip:
+                    super().send_to(data, (ip, port))
 
         class Options(Udp_server_opts):  # type: ignore[misc]
             """Sends and takes messages in their order, and shares the port with no other gateway."""
@@ -135,8 +138,8 @@ class Stack:
         [server] = self._transactions.l4r.cache_l2s.values()
         self.port = int(server.uopts.laddress[1])
 
-    def hang_up(self, call_id: str, dialog: Mapping[str, Any]) -> None:
-        """Send the BYE of a call that another gateway has left."""
+    def hang_up(self, call_id: str, dialog: Mapping[str, Any], on_left: Callable[[], None]) -> None:
+        """Send the BYE of a call that another gateway has left, and tell of its response, or that there is none."""
         host, port = dialog["address"]
         request = SipRequest(
             method="BYE",
@@ -149,7 +152,9 @@ class Stack:
             target=((host, int(port)), "udp"),
             user_agent=NAME,
         )
-        self._transactions.newTransaction(request)
+        self._transactions.newTransaction(
+            request, lambda response: on_left() if response.getSCode()[0] >= 200 else None
+        )
 
     def ping(self, host: str, port: int, domain: str, on_response: Callable[[int], None]) -> None:
         """Send an OPTIONS (RFC 3261 section 11), and pass on its final response: 408 where none came."""
@@ -195,12 +200,18 @@ class TrunkCall(UA):  # type: ignore[misc]
         *,
         on_event: Callable[[Any], None],
         on_response: Callable[[int, bool, bool], None],
+        on_left: Callable[[], None],
         address: tuple[str, int],
         credentials: tuple[str, str] | None,
         expires: int,
         headers: list[Any],
     ) -> None:
-        """on_response: gets the code, whether sippy itself made the response up, and whether the call was given up."""
+        """Prepare the end of a call. The INVITE leaves with its CCEventTry.
+
+        Args:
+            on_response: gets the code, whether sippy itself made the response up, and whether the call was given up.
+            on_left: is called once our BYE has got its response, or will get none any more.
+        """
         user, password = credentials or (None, None)
         super().__init__(
             settings,
@@ -211,6 +222,8 @@ class TrunkCall(UA):  # type: ignore[misc]
             extra_headers=headers or None,
         )
         self._on_response = on_response
+        self._on_left = on_left
+        self._has_signed_bye = False
         self._expires = expires
 
     def recvResponse(self, resp: Any, tr: Any) -> None:  # noqa: N802 -- sippy's name
@@ -231,6 +244,28 @@ class TrunkCall(UA):  # type: ignore[misc]
         if method == "INVITE":
             request.getHFBody("expires").number = self._expires
         return request
+
+    def newTransaction(self, req: Any, req_extra_headers: Any = None, **options: Any) -> Any:  # noqa: N802 -- sippy's
+        if req.getMethod() == "BYE":
+            options["resp_cb"] = self._on_bye_response
+        return super().newTransaction(req, req_extra_headers, **options)
+
+    def _on_bye_response(self, response: Any) -> None:
+        """Take a response to our BYE: 408 where none came. A trunk may ask for the password for it as well."""
+        code = response.getSCode()[0]
+        if code >= 200 and not (code in CHALLENGES and self._send_bye_with_password(response, CHALLENGES[code])):
+            self._on_left()
+
+    def _send_bye_with_password(self, response: Any, header: str) -> bool:
+        if self.username is None or self._has_signed_bye:
+            return False
+        self._has_signed_bye = True
+        for challenge in response.getHFBodys(header):
+            is_supported, protection = challenge.supportedAlgorithm()
+            if is_supported:
+                self.newTransaction(self.genRequest("BYE", None, (challenge, protection)))
+                return True
+        return False
 
     def stop_retransmitting(self) -> None:
         """Send the INVITE no more. A response to those that were sent is still heard."""
@@ -254,12 +289,3 @@ def asserted_identity(user: str, host: str) -> Any:
     """Return the header P-Asserted-Identity (RFC 3325)."""
     address = SipAddress(url=SipURL(username=user, host=host), hadbrace=True)
     return SipHeader(name="p-asserted-identity", body=SipPAssertedIdentity(address=address))
-
-
-def is_address(host: str) -> bool:
-    """Tell whether a host is an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

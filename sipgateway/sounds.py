@@ -2,6 +2,7 @@
 
 import array
 import io
+import math
 import sys
 import wave
 from functools import cache
@@ -101,3 +102,52 @@ def _alaw_of_linear(sample: int) -> int:
 @cache
 def _alaw_by_ulaw() -> bytes:
     return bytes([_alaw_of_linear(_linear_of_ulaw(byte)) for byte in range(256)])
+
+
+def ulaw_of_alaw(sound: bytes) -> bytes:
+    """Return PCMA as PCMU."""
+    return sound.translate(_ulaw_by_alaw())
+
+
+@cache
+def _ulaw_by_alaw() -> bytes:
+    return bytes([_ulaw_of_linear(_linear_of_alaw(byte)) for byte in range(256)])
+
+
+def _linear_of_alaw(byte: int) -> int:
+    byte ^= 0x55
+    exponent = byte >> 4 & 7
+    magnitude = ((byte & 0x0F) << 4) + 8
+    if exponent:
+        magnitude = magnitude + 0x100 << exponent - 1
+    return magnitude if byte & 0x80 else -magnitude
+
+
+# What is made here ----------------------------------------------------------------------------------------------------
+
+# Hertz by row and column of the keys (ITU-T Q.23).
+_ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477)
+_KEYS = ("123", "456", "789", "*0#")
+_KEY_SECONDS, _KEY_PAUSE = 0.1, 0.06
+# Of 32,767, for each frequency.
+_LOUDNESS = 6000
+
+
+@cache
+def key_tone(key: str) -> bytes:
+    """Return the tone of a key, and a pause, as PCMU."""
+    [(row, column)] = [(row, keys.index(key)) for row, keys in enumerate(_KEYS) if key in keys]
+    return _tone(_KEY_SECONDS, _ROWS[row], _COLUMNS[column]) + SILENCE * int(RATE * _KEY_PAUSE)
+
+
+@cache
+def ring_back() -> bytes:
+    """Return what a caller hears while a phone rings, once, as PCMU: as exchanges of India and Britain do it."""
+    ring = _tone(0.4, 400)
+    return ring + SILENCE * int(RATE * 0.2) + ring + SILENCE * int(RATE * 2.0)
+
+
+def _tone(seconds: float, *frequencies: int) -> bytes:
+    turns = [2 * math.pi * frequency / RATE for frequency in frequencies]
+    samples = (int(sum(_LOUDNESS * math.sin(turn * at) for turn in turns)) for at in range(int(RATE * seconds)))
+    return ulaw_of_samples(array.array("h", samples))

@@ -4,51 +4,124 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Gateway',
+            name="Gateway",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('address', models.CharField(help_text='Where it listens: host:port.', max_length=64)),
-                ('started_at', models.DateTimeField()),
-                ('beat_at', models.DateTimeField(help_text='When it last said that it is at work.')),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("address", models.CharField(help_text="Where it listens: host:port.", max_length=64)),
+                ("started_at", models.DateTimeField()),
+                ("beat_at", models.DateTimeField(help_text="When it last said that it is at work.")),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='SipCall',
+            name="SipCall",
             fields=[
-                ('attempt_id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('gateway_id', models.UUIDField(blank=True, null=True)),
-                ('number', models.CharField(max_length=16)),
-                ('caller_id', models.CharField(max_length=16)),
-                ('ring_timeout', models.PositiveIntegerField(help_text='In seconds.')),
-                ('max_seconds', models.PositiveIntegerField(help_text='The longest conversation, in seconds.')),
-                ('ask_before', models.DateTimeField(help_text='No INVITE is sent after it.')),
-                ('status', models.CharField(choices=[('queued', 'queued'), ('inviting', 'inviting: from here on a phone may ring'), ('trying', 'trying: the trunk has the call'), ('ringing', 'ringing'), ('talking', 'talking'), ('silent', 'silent: the trunk does not respond'), ('ended', 'ended')], default='queued', editable=False, max_length=16)),
-                ('created_at', models.DateTimeField()),
-                ('inviting_at', models.DateTimeField(blank=True, null=True)),
-                ('trying_at', models.DateTimeField(blank=True, null=True)),
-                ('ringing_at', models.DateTimeField(blank=True, null=True)),
-                ('answered_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, choices=[('completed', 'completed'), ('busy', 'busy'), ('no-answer', 'no-answer'), ('failed', 'failed'), ('canceled', 'canceled')], max_length=16)),
-                ('code', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='SIP status')),
-                ('reason', models.CharField(blank=True, max_length=255)),
-                ('digits', models.CharField(blank=True, max_length=255)),
-                ('dialog', models.JSONField(blank=True, null=True)),
-                ('is_taken', models.BooleanField(db_default=False, default=False, help_text='The dialer was told that the trunk has it: news goes to the inbox.')),
-                ('to_hang_up', models.BooleanField(db_default=False, default=False)),
+                ("attempt_id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "leg_of",
+                    models.UUIDField(
+                        blank=True,
+                        help_text="The attempt whose flow rings the number; the key is then that of the transfer.",
+                        null=True,
+                    ),
+                ),
+                ("gateway_id", models.UUIDField(blank=True, null=True)),
+                ("number", models.CharField(max_length=16)),
+                ("caller_id", models.CharField(max_length=16)),
+                ("ring_timeout", models.PositiveIntegerField(help_text="In seconds.")),
+                ("max_seconds", models.PositiveIntegerField(help_text="The longest conversation, in seconds.")),
+                ("ask_before", models.DateTimeField(help_text="No INVITE is sent after it.")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("inviting", "inviting: from here on a phone may ring"),
+                            ("trying", "trying: the trunk has the call"),
+                            ("ringing", "ringing"),
+                            ("talking", "talking"),
+                            ("silent", "silent: the trunk does not respond"),
+                            ("ended", "ended"),
+                        ],
+                        default="queued",
+                        editable=False,
+                        max_length=16,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("inviting_at", models.DateTimeField(blank=True, null=True)),
+                ("trying_at", models.DateTimeField(blank=True, null=True)),
+                ("ringing_at", models.DateTimeField(blank=True, null=True)),
+                ("answered_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("completed", "completed"),
+                            ("busy", "busy"),
+                            ("no-answer", "no-answer"),
+                            ("failed", "failed"),
+                            ("canceled", "canceled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("code", models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="SIP status")),
+                ("reason", models.CharField(blank=True, max_length=255)),
+                ("digits", models.CharField(blank=True, max_length=255)),
+                ("dialog", models.JSONField(blank=True, null=True)),
+                (
+                    "is_taken",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="The dialer was told that the trunk has it: news goes to the inbox.",
+                    ),
+                ),
+                ("to_hang_up", models.BooleanField(db_default=False, default=False)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'queued')), fields=['created_at'], name='sip_call_queued'), models.Index(condition=models.Q(('status__in', ['queued', 'ended']), _negated=True), fields=['gateway_id'], name='sip_call_live'), models.Index(condition=models.Q(('status', 'ended')), fields=['ended_at'], name='sip_call_ended')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('status', 'ended'), models.Q(('outcome', ''), _negated=True)), models.Q(models.Q(('status', 'ended'), _negated=True), ('ended_at', None), ('outcome', '')), _connector='OR'), name='sip_call_has_an_end_exactly_when_ended'), models.CheckConstraint(condition=models.Q(('status__in', ['queued', 'ended']), models.Q(('gateway_id__isnull', False), ('inviting_at__isnull', False)), _connector='OR'), name='sip_call_that_is_live_has_a_gateway')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "queued")), fields=["created_at"], name="sip_call_queued"
+                    ),
+                    models.Index(
+                        condition=models.Q(("status__in", ["queued", "ended"]), _negated=True),
+                        fields=["gateway_id"],
+                        name="sip_call_live",
+                    ),
+                    models.Index(condition=models.Q(("status", "ended")), fields=["ended_at"], name="sip_call_ended"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("ended_at__isnull", False),
+                                ("status", "ended"),
+                                models.Q(("outcome", ""), _negated=True),
+                            ),
+                            models.Q(models.Q(("status", "ended"), _negated=True), ("ended_at", None), ("outcome", "")),
+                            _connector="OR",
+                        ),
+                        name="sip_call_has_an_end_exactly_when_ended",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["queued", "ended"]),
+                            models.Q(("gateway_id__isnull", False), ("inviting_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="sip_call_that_is_live_has_a_gateway",
+                    ),
+                ],
             },
         ),
     ]

@@ -9,8 +9,11 @@ from uuid import uuid4
 from django.test import Client
 from django.utils import timezone
 
-from sipgateway import codes, records
+from campaigns import flow_interpreter
+from campaigns.flow_interpreter import Action, Connect
+from sipgateway import codes, legs, plans, records
 from sipgateway.models import Gateway, SipCall
+from sipgateway.plans import Plan
 from sipgateway.records import Note
 from tests.dialer.far_ends import TALK_SECONDS, FarCall, FarEnd, News, Reply
 
@@ -22,10 +25,12 @@ class SipFarEnd(FarEnd):
     carrier = "sip"
     # What a gateway that died has heard is in the row, or nothing was heard.
     can_lose_replies = False
+    connects = True
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
         self.gateway = uuid4()
+        self._other: tuple[Plan, Connect] | None = None
 
     @classmethod
     def start(cls, client: Client, stack: ExitStack) -> "SipFarEnd":
@@ -64,6 +69,36 @@ class SipFarEnd(FarEnd):
 
     def press(self, call: FarCall, keys: str) -> None:
         self._note(call.attempt_id, digits=keys)
+
+    def ring_other(self, call: FarCall) -> str:
+        return self._go_on(call, flow_interpreter.start(self._plan(call).document))
+
+    def end_other(self, call: FarCall, outcome: News) -> None:
+        assert self._other is not None
+        leg, connect = self._other
+        self._note(leg.attempt_id, **_end(outcome))
+        was_taken = outcome == News.COMPLETED
+        self._go_on(call, flow_interpreter.connected(self._plan(call).document, connect.place, was_taken=was_taken))
+
+    def _go_on(self, call: FarCall, actions: list[Action]) -> str:
+        """Do what the gateway does when its conversation comes to a connect. Returns the number that it rings."""
+        connect, plan = actions[-1], self._plan(call)
+        if not isinstance(connect, Connect):
+            return ""
+        leg = legs.begin(plan, connect, self.gateway, timezone.now())
+        if isinstance(leg, Plan):
+            self._other = leg, connect
+            return leg.number
+        following = flow_interpreter.connected(
+            plan.document, connect.place, was_taken=leg.was_taken, may_try_others=leg.may_try_others
+        )
+        return self._go_on(call, following)
+
+    @staticmethod
+    def _plan(call: FarCall) -> Plan:
+        [plan] = plans.plans_of([SipCall.objects.get(pk=call.attempt_id)])
+        assert isinstance(plan, Plan)
+        return plan
 
     def end(self, call: FarCall, outcome: News) -> None:
         SipCall.objects.filter(pk=call.attempt_id).update(**_end(outcome))

@@ -9,13 +9,15 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from dialer import inbox
+from accounts.models import Account
+from dialer import inbox, reconciliation
 from dialer.carriers.base import Accepted, Ambiguous, CallRequest, CantTell, Event, Placed, Refused
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Transfer
 from sipgateway import driver, records, sounds
 from sipgateway.driver import SipCarrier
 from sipgateway.models import Gateway, SipCall
 from sipgateway.session_descriptions import PCMA, PCMU
+from tests.conftest import leases
 from tests.factories import CallAttemptFactory, TrunkFactory
 from tests.sipgateway import speech_engine
 from tests.sipgateway.sip_parties import (
@@ -60,6 +62,9 @@ def trunk_of(tmp_path):
     yield make
     for party in parties:
         party.stop()
+
+
+MENU = {"gather": {"prompt": [{"say": "Press"}], "digits": 3, "branches": {"15#": [{"say": "Thank you"}]}}}
 
 
 @dataclass
@@ -237,9 +242,111 @@ def test_a_gateway_that_is_stopped_cancels_what_rings(gateway, trunk_of):
     assert Gateway.objects.get().stopped_at
 
 
+@pytest.mark.parametrize(
+    ("scenario", "up", "outcome"),
+    [("answer", SipCall.Status.TALKING, "completed"), ("no_answer", SipCall.Status.RINGING, "failed")],
+)
+def test_a_call_ends_only_when_its_trunk_has_ended_it(gateway, trunk_of, scenario, up, outcome):
+    """Or the trunk would have more calls than channels for as long as it stands still."""
+    line, other = trunk_of(scenario, "-m", "1"), trunk_of("answer", "-m", "1")
+    request, later = line.request(steps=[{"gather": MENU["gather"] | {"timeout": 50}}]), other.request()
+    line.place(request)
+    wait_until(SipCall.objects.filter(status=up).exists, "it did not get up")
+    line.party.process.send_signal(signal.SIGSTOP)
+    SipCarrier().hang_up([request.attempt_id.hex])
+    # What becomes of a call is stored in its order: were the first one over, its end would be known by now.
+    other.place(later)
+    ended(later.attempt_id)
+    assert SipCall.objects.get(pk=request.attempt_id).status == up
+    thawed_at = timezone.now()
+    line.party.process.send_signal(signal.SIGCONT)
+    event = told(request.attempt_id)
+    assert (event.status, event.reason) == (outcome, "hung up by this server")
+    # A conversation was as long as its callee heard it.
+    assert outcome == "failed" or (event.ended_at and event.ended_at < thawed_at)
+    assert line.party.exit_code() == 0
+
+
+def test_a_trunk_that_asks_for_the_password_of_a_bye_gets_it(gateway, trunk_of):
+    line = trunk_of("answer_bye_asks", "-m", "1", api_key="campaign", api_token="s3cret")
+    request = line.request()
+    line.place(request)
+    assert told(request.attempt_id).status == "completed"
+    assert line.party.exit_code() == 0
+
+
 def row_of(request: CallRequest) -> SipCall:
     """What `place` inserts, without waiting for the trunk: its process is about to lose the gateway."""
     return driver._row(request)
+
+
+# Calls to other numbers ----------------------------------------------------------------------------------------------
+
+BUSY, ANSWERS, HANGS_UP, RINGS = ("+9180123456" + ending for ending in ("11", "10", "19", "15"))
+
+
+@pytest.fixture
+def connecting(redis, gateway, trunk_of):
+    """Dials a number whose flow connects it to others: so many calls for sipp. Returns the line and the request."""
+
+    def dial(calls, *numbers, channels=5, **fields):
+        line = trunk_of("trunk", "-m", str(calls))
+        steps = [{"connect": {"numbers": list(numbers), "otherwise": [{"say": "Nobody"}], **fields}}, {"say": "Bye"}]
+        request = line.request(steps=steps)
+        Account.objects.update(channels=channels)
+        reconciliation.rebuild()  # the call has its channel
+        line.place(request)
+        return line, request
+
+    return dial
+
+
+def legs():
+    return list(Transfer.objects.order_by("pk").values_list("number", "outcome"))
+
+
+def channels_in_use():
+    return leases(Account.objects.get())
+
+
+def test_a_callee_is_connected_to_the_first_number_that_takes_the_call_and_the_flow_goes_on(connecting):
+    line, request = connecting(3, BUSY, HANGS_UP, ANSWERS)
+    event = told(request.attempt_id)
+    assert (event.status, event.reason) == ("completed", "the flow ended")
+    assert legs() == [(BUSY, "busy"), (HANGS_UP, "completed")]
+    assert [leg.talk_seconds is None for leg in Transfer.objects.order_by("pk")] == [True, False]
+    assert line.party.exit_code() == 0
+    rings = line.party.rings()
+    assert [ring.number for ring in rings] == [request.number, BUSY, HANGS_UP]
+    assert {UUID(ring.call_id) for ring in rings[1:]} == set(Transfer.objects.values_list("pk", flat=True))
+    assert channels_in_use() == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "up", "outcome"), [(ANSWERS, "talking", "completed"), (RINGS, "ringing", "canceled")]
+)
+def test_the_other_call_is_a_channel_and_ends_with_its_own(gateway, connecting, number, up, outcome):
+    line, request = connecting(2, number)
+    wait_until(SipCall.objects.filter(leg_of=request.attempt_id, status=up).exists, gateway.log.read_text)
+    assert channels_in_use() == 2
+    SipCarrier().hang_up([request.attempt_id.hex])
+    event = told(request.attempt_id)
+    # The leg is over before its call: the end of that would say that nobody took it.
+    assert (event.status, legs(), channels_in_use()) == ("completed", [(number, outcome)], 1)
+    assert line.party.exit_code() == 0
+
+
+def test_where_no_channel_is_free_nobody_else_is_rung(connecting):
+    line, request = connecting(1, ANSWERS, channels=1)
+    assert told(request.attempt_id).reason == "the flow ended"
+    assert (legs(), line.party.exit_code()) == ([], 0)
+
+
+def test_a_number_that_rings_for_too_long_is_given_up(connecting):
+    line, request = connecting(2, RINGS, ring=1)
+    assert told(request.attempt_id).reason == "the flow ended"
+    assert line.party.exit_code() == 0
+    wait_until(lambda: legs() == [(RINGS, "no-answer")], legs)
 
 
 # Sound and keys -------------------------------------------------------------------------------------------------------
@@ -271,9 +378,6 @@ def test_a_callee_hears_the_prompts_whole_and_in_their_order(gateway, trunk_of, 
     said = [sounds.ulaw_of_samples(array.array("h", speech_engine.samples_of(text))) for text in texts]
     expected = [sounds.alaw_of_ulaw(text) if codec == PCMA else text for text in said]
     assert 0 <= sound.find(expected[0]) < sound.find(expected[1])
-
-
-MENU = {"gather": {"prompt": [{"say": "Press"}], "digits": 3, "branches": {"15#": [{"say": "Thank you"}]}}}
 
 
 def test_keys_within_the_sound_lead_through_the_flow(gateway, trunk_of):

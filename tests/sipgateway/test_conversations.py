@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from sipgateway import sounds
 from sipgateway.conversations import Conversation
 from sipgateway.session_descriptions import PCMU, Remote
 
 REMOTE = Remote("127.0.0.1", 4000, PCMU, 101)
+# What a callee hears while another phone rings.
+RINGS = "rings"
 ASK = {"prompt": [{"say": "Press"}], "digits": 1, "timeout": 5, "branches": {"1": [{"say": "One"}]}}
 
 
@@ -20,6 +23,7 @@ class Line:
     def __init__(self, on_key):
         self.key = on_key
         self.said = []
+        self.pressed = []
         self.is_hushed = False
         self.remote = None
         self._on_end: Any = None
@@ -28,11 +32,14 @@ class Line:
         self.remote = remote
 
     def play(self, sound, on_end):
-        self.said.append(sound.decode())
+        self.said.append(RINGS if sound == sounds.ring_back() else sound.decode())
         self._on_end = on_end
 
     def hush(self):
         self.is_hushed, self._on_end = True, None
+
+    def press(self, key):
+        self.pressed.append(key)
 
     def end(self):
         """The sound is over."""
@@ -54,6 +61,7 @@ class Call:
     def __init__(self):
         self.keys, self.opted_out, self.has_ended, self.fault = "", False, False, None
         self.timers, self.closed, self.pending = [], [], {}
+        self.rung, self.together = [], set()
 
     def open(self, host, on_key):
         self.line = Line(on_key)
@@ -62,10 +70,21 @@ class Call:
     def close(self, line):
         self.closed.append(line)
 
-    def warm(self, document):
+    def connect(self, *given):
+        """Of a call: ring another number. Of the media: let two lines hear each other."""
+        if len(given) == 1:
+            self.rung.extend(given)
+        else:
+            self.together = set(given)
+
+    def part(self, *lines):
+        assert set(lines) == self.together
+        self.together = set()
+
+    def warm(self, document, account_id):
         pass
 
-    def sound_of(self, prompt):
+    def sound_of(self, prompt, account_id):
         made = self.pending.setdefault(prompt.text, Future())
         if prompt.text != "slow" and not made.done():
             made.set_result(b"" if prompt.text == "can't be made" else prompt.text.encode())
@@ -106,7 +125,7 @@ def call(monkeypatch):
 @pytest.fixture
 def talk(call):
     def begin(*steps):
-        conversation = Conversation(call, {"steps": list(steps)}, "127.0.0.1", call, call)
+        conversation = Conversation(call, {"steps": list(steps)}, "127.0.0.1", call, call, 1)
         conversation.begin(REMOTE)
         return conversation
 
@@ -221,9 +240,73 @@ def test_what_a_person_asks_for_is_stored(call, talk, step, wish):
     assert call.line.said == ["Press", "Done"]
 
 
-def test_a_flow_that_was_given_a_connect_meanwhile_goes_on_as_if_nobody_took_it(call, talk):
-    talk({"connect": {"numbers": ["+918012345678"], "otherwise": [{"say": "Nobody"}]}})
-    assert call.line.said == ["Nobody"]
+SERVICE = {"connect": {"numbers": ["+918012345678", "+918012345679"], "ring": 20, "otherwise": [{"say": "Nobody"}]}}
+
+
+class Other:
+    """The line of somebody who is connected to the callee."""
+
+    def __init__(self):
+        self.pressed = []
+
+    def press(self, key):
+        self.pressed.append(key)
+
+
+def test_another_number_rings_and_the_callee_hears_that_until_somebody_picks_up(call, talk):
+    conversation = talk({"say": "Wait"}, SERVICE, {"say": "Bye"})
+    assert call.rung == []
+    call.line.end()
+    assert [(connect.number, connect.ring) for connect in call.rung] == [("+918012345678", 20)]
+    assert call.line.said == ["Wait", RINGS]
+    call.line.end()
+    assert call.line.said == ["Wait", RINGS, RINGS]
+    other = Other()
+    conversation.connected_to(other)
+    assert (call.line.is_hushed, call.together) == (True, {call.line, other})
+    conversation.connection_over(was_taken=True)
+    assert (call.line.said[3:], call.together) == (["Bye"], set())
+
+
+def test_a_number_that_nobody_takes_is_followed_by_the_next_and_then_by_what_else_there_is(call, talk):
+    conversation = talk(SERVICE)
+    conversation.connection_over(was_taken=False)
+    assert [connect.number for connect in call.rung] == ["+918012345678", "+918012345679"]
+    conversation.connection_over(was_taken=False)
+    assert call.line.said == [RINGS, RINGS, "Nobody"]
+
+
+def test_without_a_channel_no_other_number_is_tried(call, talk):
+    conversation = talk(SERVICE)
+    conversation.connection_over(was_taken=False, may_try_others=False)
+    assert (len(call.rung), call.line.said) == (1, [RINGS, "Nobody"])
+
+
+def test_keys_pass_in_both_directions_and_are_no_answers(call, talk):
+    conversation = talk(SERVICE)
+    other = Other()
+    call.line.key("1")
+    conversation.connected_to(other)
+    call.line.key("2")
+    conversation.press("2")  # told twice
+    conversation.press_for(other, "3")
+    conversation.press_for(Other(), "4")
+    assert (other.pressed, call.line.pressed, call.keys) == (["2"], ["3"], "")
+
+
+def test_a_callee_who_hangs_up_is_parted_and_nobody_else_is_rung(call, talk):
+    conversation = talk(SERVICE)
+    conversation.connected_to(Other())
+    conversation.close()
+    conversation.connection_over(was_taken=True)
+    assert (call.together, len(call.rung), call.has_ended) == (set(), 1, False)
+
+
+def test_somebody_who_picks_up_too_late_is_not_connected(call, talk):
+    conversation = talk(SERVICE)
+    conversation.close()
+    conversation.connected_to(Other())
+    assert call.together == set()
 
 
 def test_after_its_end_nothing_is_said_or_heard(call, talk):

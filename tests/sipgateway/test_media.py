@@ -184,6 +184,84 @@ def test_keys_are_heard_from_where_the_sound_was_moved_to(line, callee):
     assert line.keys == ["1", "2"]
 
 
+class Pair:
+    """Two lines that hear each other, and who is at their far ends."""
+
+    def __init__(self, *remotes):
+        self.lines = [HeardLine(), HeardLine()]
+        self.callees = [Callee(), Callee()]
+        for line, callee, remote in zip(self.lines, self.callees, remotes, strict=True):
+            line.lead_to(callee.remote(**remote))
+        Media().connect(*self.lines)
+
+    def close(self):
+        for line, callee in zip(self.lines, self.callees, strict=True):
+            line.socket.close()
+            callee.socket.close()
+
+
+@pytest.fixture
+def pair():
+    made = []
+
+    def make(one, other):
+        made.append(Pair(one, other))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def sound_packet(sequence, sound, kind):
+    return struct.pack("!BBHII", 0x80, kind, sequence, 160 * sequence, 7) + sound
+
+
+@pytest.mark.parametrize(("said", "heard"), [(PCMU, PCMU), (PCMU, PCMA), (PCMA, PCMU), (PCMA, PCMA)])
+def test_two_lines_that_are_connected_hear_each_other_each_in_its_code(pair, said, heard):
+    both = pair({"codec": said}, {"codec": heard})
+    loud = b"\x80\x00" * 80
+    spoken = sounds.alaw_of_ulaw(loud) if said == PCMA else loud
+    expected = sounds.alaw_of_ulaw(loud) if heard == PCMA else loud
+    one, other = both.lines
+    for sequence in range(2):
+        both.callees[0].sends(one, sound_packet(sequence, spoken, said))
+    other.tick()
+    one.tick()
+    kind, _, _, _, sound = both.callees[1].hears()
+    assert (kind & 0x7F, sound) == (heard, expected)
+    assert set(both.callees[0].hears()[4]) == {0xD5 if said == PCMA else 0xFF}
+    Media().part(one, other)
+    both.callees[0].sends(one, sound_packet(3, spoken, said))
+    other.tick()
+    assert set(both.callees[1].hears()[4]) == {0xD5 if heard == PCMA else 0xFF}
+
+
+def test_a_key_is_passed_on_as_an_event_with_one_time_stamp(pair):
+    both = pair({}, {"keys": 99})
+    line, callee = both.lines[1], both.callees[1]
+    line.press("#")
+    for _ in range(10):
+        line.tick()
+    packets = [callee.hears() for _ in range(10)]
+    assert [kind & 0x7F for kind, *_ in packets] == [99] * 8 + [PCMU] * 2
+    assert [kind >> 7 for kind, *_ in packets] == [1] + [0] * 7 + [1, 0]
+    first = packets[0]
+    assert {stamp for kind, _, stamp, _, _ in packets[:8]} == {first[2]}
+    assert [packet[1] for packet in packets] == [(first[1] + at) % 2**16 for at in range(10)]
+    assert packets[8][2] == (first[2] + 8 * 160) % 2**32
+    assert packets[0][4][0] == media.KEYS.index("#")
+
+
+def test_a_far_end_that_takes_no_events_hears_the_tone_of_a_key(pair):
+    both = pair({}, {"keys": None})
+    line, callee = both.lines[1], both.callees[1]
+    line.press("5")
+    for _ in range(5):
+        line.tick()
+    assert b"".join(callee.hears()[4] for _ in range(5)) == sounds.key_tone("5")[:800]
+
+
 def test_the_thread_serves_lines_until_they_are_closed(callee, monkeypatch):
     monkeypatch.setattr(media, "TICK", 0.001)
     made = Media()

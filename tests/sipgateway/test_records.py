@@ -228,4 +228,4 @@ def test_a_call_that_this_program_fails_on_holds_up_no_other(now):
     assert isinstance(faulty, CantBeMade)
     assert faulty.is_our_fault
     assert isinstance(plan, Plan)
-    assert (plan.ip, plan.credentials) == ("127.0.0.1", None)
+    assert (plan.address.host, plan.credentials) == ("127.0.0.1", None)

@@ -50,7 +50,9 @@ SETTINGS = {
 # Calls of a dead gateway are settled within 4 + 32 + 8 s, once another one has been at work for 15 s.
 PATIENCE_SECONDS = 180
 RESTART_SECONDS = 0.5
-FLOW = {"steps": [{"say": "There is no class tomorrow."}]}
+SAY = {"say": "There is no class tomorrow."}
+# What the numbers do that a callee is connected to: the first is busy, the second takes the call and hangs up later.
+LEG_ENDINGS = ("11", "17")
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 
@@ -137,10 +139,10 @@ def _at(point: str) -> Fault:
     return fault
 
 
-def _while(status: str) -> Fault:
+def _while(status: str, *, of_leg: bool = False) -> Fault:
     def fault(system: System, chance: random.Random) -> None:
-        statement = "SELECT count(*) FROM sipgateway_sipcall WHERE status = %s"
-        system.wait_until(lambda: system.ask(statement, status) != [(0,)], f"no call is {status}")
+        statement = "SELECT count(*) FROM sipgateway_sipcall WHERE status = %s AND (leg_of IS NOT NULL) = %s"
+        system.wait_until(lambda: system.ask(statement, status, of_leg) != [(0,)], f"no call is {status}")
         time.sleep(chance.uniform(0, 0.5))
         system.kill_gateway()
 
@@ -161,10 +163,12 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "12c": ("kill -9 of the SIP gateway while a phone rings", _while("ringing")),
     "12d": ("kill -9 of the SIP gateway while a person talks", _while("talking")),
     "12e": ("the SIP trunk silent for 12 s, and back", _later(lambda system: system.silence(12))),
-    "12f": ("the SIP trunk slow by 6 s", _later(lambda system: system.freeze(6))),
+    "12f": ("the SIP trunk stands still for 6 s", _later(lambda system: system.freeze(6))),
+    "12g": ("kill -9 of the SIP gateway while another number rings", _while("ringing", of_leg=True)),
+    "12h": ("kill -9 of the SIP gateway while callees talk to another number", _while("talking", of_leg=True)),
 }
-# Where the far end stands still it learns late that calls have ended, and counts them beside the next ones.
-COUNTS_ENDED_CALLS = {"12f"}
+# Rows whose callees are connected to other numbers. They start slowly, or no channel is left for those.
+CONNECTING = {"12g", "12h"}
 
 
 @dataclass(frozen=True)
@@ -185,9 +189,12 @@ def run(system: System, fault: str, seed: int, at: int) -> Judged:
     numbers = [f"+91981{at:03d}{place:02d}{ENDINGS[place % len(ENDINGS)]}" for place in range(NUMBERS)]
     sid = f"run{at}"
     options = ["--caller-id", f"0801234{at:04d}", "--trunk", "sip", "--channels", str(CHANNELS)]
-    hours = ["--calling-hours", "00:00-24:00", "--starts-per-minute", "6000", "--requests-per-minute", "6000"]
+    pace = "120" if fault in CONNECTING else "6000"
+    hours = ["--calling-hours", "00:00-24:00", "--starts-per-minute", pace, "--requests-per-minute", "6000"]
+    others = [f"+9180{at:06d}{ending}" for ending in LEG_ENDINGS] if fault in CONNECTING else []
     client: Client = system.stack.create_account(sid, *options, *hours)
-    system.stack.create_flow(sid, "1", FLOW)
+    connect = [{"connect": {"numbers": others, "ring": 5}}] if others else []
+    system.stack.create_flow(sid, "1", {"steps": [*connect, SAY]})
     began = time.monotonic()
     campaign = client.post_campaign(
         {
@@ -205,10 +212,10 @@ def run(system: System, fault: str, seed: int, at: int) -> Judged:
         system.wait_until(done, "the campaign has not ended", PATIENCE_SECONDS)
     except TimeoutError as error:
         violations.append(str(error))
-    rings = [ring for ring in system.rings() if ring.number in set(numbers)]
+    rings = [ring for ring in system.rings() if ring.number in {*numbers, *others}]
     violations += _violations(system, campaign["id"], rings)
     double, most = sipp_party.double_rings(rings), sipp_party.most_at_once(rings)
-    if most > CHANNELS and fault not in COUNTS_ENDED_CALLS:
+    if most > CHANNELS:
         violations.append(f"{most} calls were up at once")
     return Judged(fault, len(rings), double, most, time.monotonic() - began, violations)
 
@@ -217,15 +224,27 @@ def _violations(system: System, campaign_id: str, rings: list[Ring]) -> list[str
     attempts = system.ask(
         "SELECT replace(id::text, '-', ''), status, callee FROM dialer_callattempt WHERE campaign_id = %s", campaign_id
     )
+    legs = system.ask(
+        "SELECT replace(id::text, '-', ''), outcome FROM dialer_transfer WHERE attempt_id = ANY(%s::uuid[])",
+        [attempt_id for attempt_id, *_ in attempts],
+    )
     statuses = {attempt_id: status for attempt_id, status, _ in attempts}
-    found = [f"{ring.number} was rung for no attempt" for ring in rings if ring.call_id not in statuses]
+    outcomes = dict(legs)
+    found = [
+        f"{ring.number} was rung for no attempt, and no leg of one"
+        for ring in rings
+        if ring.call_id not in statuses and ring.call_id not in outcomes
+    ]
+    found += ["a leg has not ended" for outcome in outcomes.values() if not outcome]
     found += [
         f"{ring.number} was rung by an attempt that was given back"
         for ring in rings
         if statuses.get(ring.call_id) == "canceled"
     ]
     found += [
-        f"{number} was rung {times} times" for number, times in Counter(r.number for r in rings).items() if times > 2
+        f"{number} was rung {times} times"
+        for number, times in Counter(ring.number for ring in rings if ring.call_id not in outcomes).items()
+        if times > 2
     ]
     found += [f"an attempt is still {status}" for status in statuses.values() if status in ("placing", "unknown")]
     if double := sipp_party.double_rings(rings):
