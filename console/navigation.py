@@ -36,6 +36,7 @@ ENTRIES = (
     Entry("Campaigns", "campaigns_campaign_changelist", within=("campaigns_campaign",)),
     Entry("Find a number", "find_number"),
     Entry("Do not call", "do_not_call", within=("do_not_call",)),
+    Entry("Reports", "reports"),
     Entry("People and audit", "people", within=("auth_user", "accounts_auditentry")),
     Entry(
         "System",

@@ -8,6 +8,7 @@ from console.views.do_not_call import DoNotCallPages
 from console.views.now import NowPages
 from console.views.number import NumberPages
 from console.views.people import PeoplePages
+from console.views.reports import ReportPages
 from console.views.system import SystemPages
 
 
@@ -23,6 +24,7 @@ class Console:
             NowPages(site, readiness.problems),
             NumberPages(site),
             DoNotCallPages(site),
+            ReportPages(site),
             PeoplePages(site),
             SystemPages(site, readiness),
         )

@@ -81,8 +81,8 @@ class Hand:
         target.click()
         self.clicks += 1
 
-    def choose(self, target: Locator, label: str) -> None:
-        target.select_option(label=label)
+    def choose(self, target: Locator, choice: str) -> None:
+        target.select_option(choice)
         self.clicks += 1
 
     def menu(self, entry: str) -> None:

@@ -13,7 +13,7 @@ from tests.acceptance.browser import NEEDS_CHROMIUM, chromium, faults, make_pers
 pytestmark = NEEDS_CHROMIUM
 
 NUMBER = "+919870000066"
-CONSOLE = ("now/", "now/stop/", "number/", "number/?q=98700+00066", "number/?q=nothing", "do-not-call/")
+CONSOLE = ("now/", "now/stop/", "number/", "number/?q=98700+00066", "number/?q=nothing", "do-not-call/", "reports/")
 MORE = ("people/", "system/", "engine-room/", "password_change/", "second-factor/set-up/", "nonsense/")
 
 

@@ -12,7 +12,7 @@ from tests.factories import AccountFactory, CallAttemptFactory, CallFactory, Cam
 pytestmark = pytest.mark.django_db
 
 NUMBER = "+919810077777"
-PAGES = ("now", "now_live", "stop_calling", "find_number", "do_not_call", "people", "system")
+PAGES = ("now", "now_live", "stop_calling", "find_number", "do_not_call", "reports", "people", "system")
 
 
 def text(response) -> str:
