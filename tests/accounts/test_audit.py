@@ -249,7 +249,7 @@ OTHER_COMMANDS = {
     "serve_events": "is a process of the server",
     "sipgateway": "is a process of the server",
     **dict.fromkeys(("stop_calling", "resume_calling"), "pauses and resumes by lifecycle, which records each campaign"),
-    "sync_periodic_tasks": "runs at every start, and adds the ticks of the program",
+    **dict.fromkeys(("prepare", "sync_periodic_tasks"), "runs at every start, and adds the ticks of the program"),
 }
 
 

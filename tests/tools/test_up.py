@@ -17,11 +17,12 @@ import psycopg
 import pytest
 import redis
 
-from tools.local import process_groups, up
+from tools.local import process_groups
 from tools.local.restarts import Restarts
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds, for what takes one or two
+HEALTHY_AFTER = 5.0  # seconds, half of the default; a process that is killed at once must not live for so long
 
 # Writes its pid, then sleeps: a process to look for afterwards.
 SLEEPER = "exec python -c \"import os, time; open('{name}.pid', 'w').write(str(os.getpid())); time.sleep(600)\""
@@ -158,8 +159,8 @@ def test_the_database_and_static_files_are_prepared_before_the_processes_start(p
     project.up()
 
     seen = project.folder / "seen"
-    wait_until(lambda: seen.exists() and seen.read_text().count("\n") == 3, "the start")
-    assert project.steps() == ["migrate", "sync_periodic_tasks", "collectstatic"]
+    wait_until(lambda: seen.exists() and seen.read_text().count("\n") == 1, "the start")
+    assert project.steps() == ["prepare"]
 
 
 def test_the_processes_get_the_addresses_of_the_embedded_servers(project_alone: Project) -> None:
@@ -196,9 +197,9 @@ def test_a_process_that_ends_without_an_error_is_a_failure_too(project: Project)
 
 def test_a_process_that_ends_long_after_its_start_is_started_again(project: Project) -> None:
     project.has(control=SLEEPER, beat=SLEEPER)
-    run = project.up()
+    run = project.up("--healthy-after", str(HEALTHY_AFTER))
     first, other = project.pid("control"), project.pid("beat")
-    time.sleep(up.HEALTHY_AFTER + 0.5)
+    time.sleep(HEALTHY_AFTER + 0.5)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: project.pid("control") != first, "the second start of control")
     assert run.poll() is None
@@ -208,9 +209,9 @@ def test_a_process_that_ends_long_after_its_start_is_started_again(project: Proj
 
 def test_a_process_that_was_healthy_is_started_again_however_often_it_ends(project: Project) -> None:
     project.has(control=SLEEPER, beat=SLEEPER)
-    run = project.up()
+    run = project.up("--healthy-after", str(HEALTHY_AFTER))
     pid, other = project.pid("control"), project.pid("beat")
-    time.sleep(up.HEALTHY_AFTER + 0.5)
+    time.sleep(HEALTHY_AFTER + 0.5)
     for _ in range(3):
         last = pid
         os.kill(last, signal.SIGKILL)
@@ -224,9 +225,9 @@ def test_a_process_that_was_healthy_is_started_again_however_often_it_ends(proje
 
 def test_a_process_that_waits_for_its_start_is_not_started_while_all_stops(project: Project) -> None:
     project.has(control=SLEEPER)
-    run = project.up()
+    run = project.up("--healthy-after", str(HEALTHY_AFTER))
     pid = project.pid("control")
-    time.sleep(up.HEALTHY_AFTER + 0.5)
+    time.sleep(HEALTHY_AFTER + 0.5)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: project.pid("control") != pid, "the second start of control")
     second = project.pid("control")
@@ -304,10 +305,10 @@ def kept(servers: Mapping[str, Any]) -> list[str]:
 
 def test_a_failed_step_stops_everything(project_alone: Project) -> None:
     project = project_alone
-    project.has("print('no such table')\nsys.exit(3 if step == 'sync_periodic_tasks' else 0)\n", one=SLEEPER)
+    project.has("print('no such table')\nsys.exit(3)\n", one=SLEEPER)
 
     assert project.up().wait(timeout=PATIENCE) == 3
-    assert "`manage.py sync_periodic_tasks` failed (exit code 3)" in project.output()
+    assert "`manage.py prepare --verbosity 0` failed (exit code 3)" in project.output()
     assert "no such table" in project.output()
     assert not (project.folder / "one.pid").exists()
     assert not (project.data_dir / "services.json").exists()
@@ -322,7 +323,7 @@ def test_a_signal_during_the_start_stops_everything(project_alone: Project) -> N
     run.terminate()
 
     assert run.wait(timeout=PATIENCE) == 0, project.output()
-    assert project.steps() == ["migrate"]
+    assert project.steps() == ["prepare"]
     assert not (project.data_dir / "services.json").exists()
 
 
@@ -450,7 +451,7 @@ def test_quiet_writes_the_output_to_log_files_and_shows_the_end_of_a_failed_one(
     assert project.up("--quiet").wait(timeout=PATIENCE) == 4
     assert "something happened" in (project.data_dir / "logs" / "one.log").read_text()
     setup = (project.data_dir / "logs" / "setup.log").read_text()
-    assert setup.split("\n") == ["step migrate", "step sync_periodic_tasks", "step collectstatic", ""]
+    assert setup.split("\n") == ["step prepare", ""]
     assert "one ended (exit code 4)" in project.output()
     assert "  something happened" in project.output()
 

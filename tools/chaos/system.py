@@ -105,8 +105,7 @@ class System(Stack):
     def start(self) -> None:
         _replace(self._clock, "0")
         self.start_servers()
-        for step in SETUP:
-            self._supervisor.run(step, self.environment)
+        self._supervisor.run(SETUP, self.environment)
         database_clock.install(self.environment["DATABASE_URL"])
         for name in self._commands:
             self.spawn(name)
@@ -114,6 +113,7 @@ class System(Stack):
 
     def stop(self) -> None:
         self._stopping.set()
+        self._end_commands()
         try:
             self._supervisor.stop(seconds=STOP_SECONDS)
         finally:

@@ -12,12 +12,8 @@ from honcho.environ import parse_procfile
 PROJECT = Path(__file__).resolve().parents[2]
 PROCFILE = PROJECT / "Procfile"
 
-SETUP = (
-    ("manage.py", "migrate", "--noinput", "--verbosity", "0"),
-    ("manage.py", "sync_periodic_tasks"),
-    ("manage.py", "collectstatic", "--noinput", "--verbosity", "0"),
-)
-"""What makes the database and the static files ready, run in the project's folder. Each may be repeated at will."""
+SETUP = ("manage.py", "prepare", "--verbosity", "0")
+"""What makes the database and the static files ready, run in the project's folder. It may be repeated at will."""
 
 OF_ANOTHER_SYSTEM = frozenset(
     {

@@ -1,6 +1,6 @@
 """`make up`: a whole Trunkline on one machine, started together and stopped together.
 
-    python -m tools.local.up [--only web,control] [--quiet] [--procfile PATH]
+    python -m tools.local.up [--only web,control] [--quiet] [--healthy-after SECONDS] [--procfile PATH]
 
 Starts the embedded servers that no environment variable replaces, prepares the database and the static files, and then
 runs the Procfile's processes until it is told to stop (SIGINT, SIGTERM, SIGHUP). A process or server that was healthy
@@ -91,6 +91,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,NAME", help="run only these processes of the Procfile")
     parser.add_argument("--quiet", action="store_true", help="write the output to DATA_DIR/logs/NAME.log instead")
     parser.add_argument(
+        "--healthy-after",
+        type=float,
+        default=HEALTHY_AFTER,
+        metavar="SECONDS",
+        help="start a process again that lived for so long once (default: %(default)g)",
+    )
+    parser.add_argument(
         "--procfile",
         type=Path,
         default=PROCFILE,
@@ -119,14 +126,13 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
             environment.update(urls)
             environment.setdefault("CELERY_BROKER_URL", environment["REDIS_URL"])
             stop.check()
-            for step in SETUP:
-                supervisor.run(step, environment, stop.check)
+            supervisor.run(SETUP, environment, stop.check)
             wanted = commands if options.only else _without_idle_gateway(commands, urls["DATABASE_URL"])
             for name, command in wanted.items():
                 stop.check()
                 supervisor.start(name, command, environment)
             guard.start()
-            _watch(supervisor, addresses, output, stop)
+            _watch(supervisor, addresses, output, stop, options.healthy_after)
         finally:
             _stop(supervisor, guard, data_dir, stop)
 
@@ -165,13 +171,15 @@ def _without_idle_gateway(commands: Mapping[str, str], database_url: str) -> dic
     return {name: command for name, command in commands.items() if has_trunk or name != SIP_GATEWAY}
 
 
-def _watch(supervisor: Supervisor, addresses: HostsAndPorts, output: Output, stop: StopSignal) -> None:
+def _watch(
+    supervisor: Supervisor, addresses: HostsAndPorts, output: Output, stop: StopSignal, healthy_after: float
+) -> None:
     """Keep the processes running until a signal comes or one fails to start; say so once all addresses answer."""
     waiting: set[tuple[str, int]] | None = set(addresses.values())
     while True:
         stop.check()
         # A signal to every process of the machine ends ours first: then `check` makes it a requested stop.
-        for ended in supervisor.restart_ended(HEALTHY_AFTER, check=stop.check):
+        for ended in supervisor.restart_ended(healthy_after, check=stop.check):
             when = f" in {ended.wait:.0f} s" if ended.wait else ""
             words = output.last_lines(ended.name)
             _say(f"{ended.name} ended (exit code {ended.code}) and is started again{when}.{words}")
