@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tools.local import services
+from tools.local import postgres, services
 
 RUN_FOLDER = "TRUNKLINE_TESTS_FOLDER"
 """The environment variable with the run's temporary folder. Every process that the run starts inherits it."""
@@ -56,6 +56,9 @@ def _start() -> ExitStack:
         os.environ[RUN_FOLDER] = str(folder)
         # Two runs of root that share /tmp/pytest-of-root, as the default is, close it to each other's PostgreSQL.
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+        if "DATABASE_URL" not in _GIVEN:
+            os.environ[postgres.TEMPLATE] = str(folder / "initdb")
+            postgres.make_template(folder / "initdb")
         stack.callback(_end_processes_of, folder)
         os.environ.update(_start_servers(stack, folder, _GIVEN))
     except BaseException:

@@ -36,6 +36,12 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 LONGEST_SOCKET_PATH = 103
 """Bytes: macOS's limit, four fewer than Linux's."""
 
+TEMPLATE = "INITDB_TEMPLATE"
+"""The environment variable with a folder of `make_template`: new servers copy it, where each would run initdb.
+
+For test runs, which start dozens of servers. PostgreSQL's own tests have the same variable.
+"""
+
 SETTINGS = """\
 # Trunkline's settings for the embedded PostgreSQL, written when the data folder was made. Yours to edit afterwards.
 
@@ -125,10 +131,7 @@ class Postgres(EmbeddedServer):
             path.unlink(missing_ok=True)
 
     def _initialise(self, *, durable: bool) -> None:
-        """Make the data folder with our settings in it, unless it exists.
-
-        The built-in locale C.UTF-8 knows upper and lower case of all scripts, on machines without any locale too.
-        """
+        """Make the data folder with our settings in it, unless it exists."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             _open_to_server_user(self.folder)
@@ -136,19 +139,11 @@ class Postgres(EmbeddedServer):
             return
         self._unfinished_mark.touch()
         self._give_away(self.folder)
-        locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        access = ["--auth=trust", "--username", SUPERUSER]
-        command = [
-            str(_programs() / "initdb"),
-            "-D",
-            str(self.folder),
-            *access,
-            *locale,
-            *([] if durable else ["--no-sync"]),
-        ]
-        subprocess.run(
-            command, check=True, cwd=self.folder, capture_output=True, text=True, start_new_session=True, **_as_user()
-        )
+        if template := os.environ.get(TEMPLATE):
+            command = ["/bin/cp", "-a", f"{template}/.", self.folder]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        else:
+            _initdb(self.folder, durable=durable)
         settings = self.folder / "trunkline.conf"
         settings.write_text(SETTINGS + ("" if durable else THROWAWAY_SETTINGS))
         self._give_away(settings)
@@ -207,6 +202,25 @@ class Postgres(EmbeddedServer):
         if os.geteuid() == 0:
             account = _server_account()
             os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def make_template(folder: Path) -> None:
+    """Run initdb in a new folder, once for all servers of a test run."""
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        _open_to_server_user(folder)
+        os.chown(folder, _server_account().pw_uid, _server_account().pw_gid)
+    _initdb(folder, durable=False)
+
+
+def _initdb(folder: Path, *, durable: bool) -> None:
+    """Fill a data folder. The built-in locale C.UTF-8 knows upper and lower case of all scripts, on every machine."""
+    locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    access = ["--auth=trust", "--username", SUPERUSER]
+    command = [_programs() / "initdb", "-D", folder, *access, *locale, *([] if durable else ["--no-sync"])]
+    subprocess.run(
+        command, check=True, cwd=folder, capture_output=True, text=True, start_new_session=True, **_as_user()
+    )
 
 
 def _programs() -> Path:
