@@ -131,9 +131,11 @@ class Stack:
 
 
 @contextmanager
-def running(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+def running(
+    data_dir: Path, settings: Mapping[str, str] | None = None, kind: type[Stack] = Stack
+) -> Iterator[Stack]:
     """Run a stack for the length of a `with` block; it is ready at the start."""
-    stack = Stack(data_dir, settings)
+    stack = kind(data_dir, settings)
     try:
         stack.start()
         stack.wait_until_ready()
