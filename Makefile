@@ -2,7 +2,9 @@
 #
 # The last program of a recipe replaces the shell (exec), so that Ctrl-C reaches it once and make reports its exit code.
 
-PYTHON ?= python3
+# The distribution's Python before another one on the path: it is built with optimizations (docs/decisions/0060).
+PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
+	$$python -c "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV := .venv
 PY := $(VENV)/bin/python
 N ?= 200

@@ -131,9 +131,7 @@ class Stack:
 
 
 @contextmanager
-def running(
-    data_dir: Path, settings: Mapping[str, str] | None = None, kind: type[Stack] = Stack
-) -> Iterator[Stack]:
+def running(data_dir: Path, settings: Mapping[str, str] | None = None, kind: type[Stack] = Stack) -> Iterator[Stack]:
     """Run a stack for the length of a `with` block; it is ready at the start."""
     stack = kind(data_dir, settings)
     try:

@@ -1,4 +1,4 @@
-"""`manage.py` commands of a stack, run by a process that has loaded the program once (`tests.acceptance.forked_commands`)."""
+"""`manage.py` commands of a stack, run by a process that has loaded the program once (`forked_commands`)."""
 
 import json
 import subprocess

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.acceptance.commands import StackWithCommands
 from tools.stack import running
 
 
@@ -9,5 +10,5 @@ from tools.stack import running
 def stack(tmp_path_factory):
     """Start the system. The minutes of a retry wait last two seconds each, and webhooks may go to loopback."""
     settings = {"RETRY_MINUTE_SECONDS": "2", "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "True"}
-    with running(tmp_path_factory.mktemp("stack") / "data", settings) as up:
+    with running(tmp_path_factory.mktemp("stack") / "data", settings, StackWithCommands) as up:
         yield up

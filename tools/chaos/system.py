@@ -113,7 +113,6 @@ class System(Stack):
 
     def stop(self) -> None:
         self._stopping.set()
-        self._end_commands()
         try:
             self._supervisor.stop(seconds=STOP_SECONDS)
         finally:

@@ -140,7 +140,7 @@ class Postgres(EmbeddedServer):
         self._unfinished_mark.touch()
         self._give_away(self.folder)
         if template := os.environ.get(TEMPLATE):
-            command = ["/bin/cp", "-a", f"{template}/.", self.folder]
+            command = ["/bin/cp", "-a", f"{template}/.", str(self.folder)]
             subprocess.run(command, check=True, capture_output=True, text=True)
         else:
             _initdb(self.folder, durable=durable)
@@ -217,7 +217,7 @@ def _initdb(folder: Path, *, durable: bool) -> None:
     """Fill a data folder. The built-in locale C.UTF-8 knows upper and lower case of all scripts, on every machine."""
     locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     access = ["--auth=trust", "--username", SUPERUSER]
-    command = [_programs() / "initdb", "-D", folder, *access, *locale, *([] if durable else ["--no-sync"])]
+    command = [str(_programs() / "initdb"), "-D", str(folder), *access, *locale, *([] if durable else ["--no-sync"])]
     subprocess.run(
         command, check=True, cwd=folder, capture_output=True, text=True, start_new_session=True, **_as_user()
     )

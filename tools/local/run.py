@@ -29,10 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare(environment: dict[str, str]) -> int:
-    for step in SETUP:
-        if code := subprocess.run([sys.executable, *step], env=environment, check=False).returncode:
-            return code
-    return 0
+    return subprocess.run([sys.executable, *SETUP], env=environment, check=False).returncode
 
 
 def _become(command: str, environment: dict[str, str]) -> NoReturn:
