@@ -24,7 +24,7 @@ PATIENCE = 10.0  # seconds
 # What its pages ask for by POST, though it is only read: the list of tasks.
 READ_BY_POST = "tasks/datatable"
 # The only script within its pages, of workers.html.
-_SCRIPT = b"\n  var autorefresh = 1;\n"
+_SCRIPT = b"\nvar autorefresh = 1;\n"
 _HASH = b64encode(hashlib.sha256(_SCRIPT).digest()).decode()
 # As the admin's, but for that script and for styles within the page.
 POLICY = (

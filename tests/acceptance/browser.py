@@ -30,7 +30,10 @@ Membership.objects.create(user=user, account=account, role={role!r})
 
 # Colors change slowly, and axe would judge those between.
 _AT_ONCE = "document.styleSheets[0].insertRule('* { transition: none !important; }')"
-_SCROLLS = "() => document.documentElement.scrollWidth > window.innerWidth"
+_SCROLLS = """() => document.documentElement.scrollWidth <= window.innerWidth ? []
+    : [...document.body.querySelectorAll("*")]
+    .filter(each => each.getBoundingClientRect().right > window.innerWidth + 0.5 && !each.closest(".results, .wide"))
+    .slice(0, 4).map(each => `${Math.round(each.getBoundingClientRect().right)} px: ${each.outerHTML.slice(0, 100)}`)"""
 _WIDE = """() => [...document.querySelectorAll(".results, .wide, table")]
     .filter(each => each.scrollWidth > each.clientWidth + 1 && each.clientWidth)
     .map(each => `${each.tagName}.${each.className}: ${each.scrollWidth} in ${each.clientWidth}`)"""
@@ -39,7 +42,8 @@ _SMALL = """() => [...document.querySelectorAll(
         "button, summary, select, input:not([type=hidden]), textarea, nav a, .object-tools a, a.button, a.stop, "
         + "label:has(> input)")]
     .filter(each => each.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})
-        && !each.closest(".selector, .inline-related, .breadcrumbs")
+        && !each.matches(".select2-hidden-accessible")
+        && !each.closest(".selector, .inline-related, .breadcrumbs, .select2-container")
         && !each.matches("label > input, td > input, th input")
         && !["checkbox", "radio", "image"].includes(each.type))
     .filter(each => { const box = each.getBoundingClientRect(); return box.height && box.height < 43.5; })
@@ -100,15 +104,13 @@ def faults(page: Page, address: str) -> list[str]:
     page.goto(address)
     page.evaluate(_AT_ONCE)
     found = _judged(page, axe, "light", ["wcag2a", "wcag2aa"], "tag")
-    if page.evaluate(_SCROLLS):
-        found.append("scrolls sideways on a desk")
+    found += [f"scrolls sideways on a desk: {told}" for told in page.evaluate(_SCROLLS)]
     found += [f"a table scrolls sideways on a desk: {told}" for told in page.evaluate(_WIDE)]
     page.emulate_media(color_scheme="dark")
     found += _judged(page, axe, "dark", ["color-contrast"], "rule")
     page.set_viewport_size(PHONE)
     found += _judged(page, axe, "phone", ["color-contrast", "label", "link-name", "button-name"], "rule")
-    if page.evaluate(_SCROLLS):
-        found.append("scrolls sideways on a phone")
+    found += [f"scrolls sideways on a phone: {told}" for told in page.evaluate(_SCROLLS)]
     found += [f"too small to touch: {told}" for told in page.evaluate(_SMALL)]
     return [f"{address}: {told}" for told in found]
 

@@ -56,7 +56,7 @@ def test_every_page_has_the_frame(person, name):
     page = person("viewer", AccountFactory()).get(reverse(name)).content.decode()
     assert "Now" in menu(page)
     assert 'id="find-number"' in page
-    assert 'src="/static/console/keys.js"' in page
+    assert 'src="/static/console/frame.js"' in page
     assert "<strong>meera</strong>" in page
     assert 'href="#content-start"' in page
     assert 'class="sticky toggle-nav-sidebar"' not in page

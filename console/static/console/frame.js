@@ -1,0 +1,45 @@
+/* On every page: the key "/" leads to the box that finds a number, and fields of Django's forms get the names that
+   readers of screens miss. */
+"use strict";
+{
+  const typesText = (element) => element.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(element.tagName);
+
+  document.addEventListener("keydown", (event) => {
+    const box = document.getElementById("find-number");
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !box || typesText(event.target)) {
+      return;
+    }
+    event.preventDefault();
+    box.focus();
+    box.select();
+  });
+
+  /* The words beside a field, or at the head of its column. */
+  const nameOf = (field) => {
+    const cell = field.closest("td");
+    const words =
+      document.querySelector(`label[for="${field.id}"]`) ??
+      (cell ? cell.closest("table").querySelectorAll("thead th")[cell.cellIndex] : null) ??
+      field.closest(".form-row, fieldset")?.querySelector("label, legend");
+    return words ? words.textContent.trim().replace(/:$/, "") : "";
+  };
+
+  const nameFields = () => {
+    for (const field of document.querySelectorAll("#content :is(input, select, textarea)")) {
+      if (field.type !== "hidden" && !field.labels.length && !field.hasAttribute("aria-label") && !field.hasAttribute("aria-labelledby")) {
+        field.setAttribute("aria-label", field.name.endsWith("-DELETE") ? "Delete" : nameOf(field));
+      }
+    }
+    for (const field of document.querySelectorAll("select.select2-hidden-accessible")) {
+      for (const part of field.parentElement.querySelectorAll(".select2-selection, .select2-selection [role=textbox]")) {
+        part.removeAttribute("aria-labelledby");
+        part.setAttribute("aria-label", nameOf(field));
+      }
+    }
+  };
+
+  /* Django's scripts make some of the fields, one by one. */
+  const content = document.getElementById("content");
+  nameFields();
+  new MutationObserver(nameFields).observe(content, { childList: true, subtree: true });
+}
