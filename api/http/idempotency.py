@@ -52,20 +52,34 @@ def idempotent(handler: Handler) -> Handler:
     """Decorate a method of an AccountView, whose request has a JSON body, so that it obeys the header."""
 
     @wraps(handler)
-    def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def handled(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         key = _key(request)
         if key is None:
             return handler(view, request, *args, **kwargs)
         digest = _digest(request)  # reads the body, which may take long, before anything is locked
-        now = clocks.now()
-        with transaction.atomic():
-            if not _claim(view.account.pk, key, digest, now):
-                return _first_response(view.account.pk, key, digest)
-            response = handler(view, request, *args, **kwargs)
-            _store(view.account.pk, key, response)
-        return response
+        return once(view.account.pk, key, digest, lambda: handler(view, request, *args, **kwargs))
 
-    return once
+    return handled
+
+
+def once(account_id: int, key: str, digest: str, work: Callable[[], Response]) -> Response:
+    """Do the work of a request and store its response, or return the first response to the key.
+
+    Args:
+        digest: of the request, which another one with the same key does not have.
+        work: all in one transaction with the claim of the key.
+
+    Raises:
+        StillRunning: the first request is at work.
+        AnotherRequest: the key was used for another one.
+    """
+    now = clocks.now()
+    with transaction.atomic():
+        if not _claim(account_id, key, digest, now):
+            return _first_response(account_id, key, digest)
+        response = work()
+        _store(account_id, key, response)
+    return response
 
 
 def purge(now: datetime) -> int:
