@@ -10,7 +10,7 @@ from campaigns.models import Campaign, CustomField
 from core.errors import InvalidRequest, WrongState
 
 # What a child has of its parent. A rule that was waived for the parent holds for the child.
-_COPIED = (
+COPIED = (
     *("caller_id", "caller_id_given", "type", "list_ids", "flow", "flow_url", "flow_type", "text"),
     *("repeat_menu_attempts", "call_duplicate_numbers", "number_of_retries", "retry_interval_mins", "retry_mechanism"),
     *("retry_on_status", "mode", "throttle", "call_status_callback", "call_schedule_callback", "status_callback"),
@@ -55,7 +55,7 @@ def create(parent: Campaign, selection: Selection, *, actor: Actor, now: datetim
     """
     if because := refusal(parent):
         raise WrongState(because)
-    columns: dict[str, Any] = {name: getattr(parent, name) for name in _COPIED}
+    columns: dict[str, Any] = {name: getattr(parent, name) for name in COPIED}
     custom_field: CustomField | None = getattr(parent, "custom_field", None)
     columns["custom_field"] = custom_field.value if custom_field else ""
     columns["name"] = name_of_child(parent)

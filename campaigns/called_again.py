@@ -92,6 +92,13 @@ def find(parent: Campaign, selection: Selection) -> Found:
     return Found(counted.pop("", 0), {code: counted[code] for code in SKIPPED if code in counted})
 
 
+def numbers(parent: Campaign, selection: Selection) -> list[str]:
+    """Return the numbers that a campaign would call that calls people of this one again, in their order."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBERS, _params(parent, parent.pk, selection))
+        return [number for (number,) in cursor.fetchall()]
+
+
 def make(campaign: Campaign, *, after: int = 0, most: int | None = None) -> Made:
     """Make the calls of a campaign from the next calls of its parent, in their order. One statement.
 
@@ -178,6 +185,7 @@ _CHOSEN = f"""
     )
 """  # noqa: S608 -- made of constants, and every value is a parameter
 _FIND = f"{_CHOSEN} SELECT skipped, count(*) FROM chosen GROUP BY skipped"  # noqa: S608
+_NUMBERS = f"{_CHOSEN} SELECT number FROM chosen WHERE skipped = '' ORDER BY id"  # noqa: S608
 _MAKE = f"""
     {_CHOSEN}, made AS (
         INSERT INTO campaigns_call (campaign_id, number, name, variables)

@@ -67,9 +67,7 @@ def create(
     """
     with transaction.atomic():
         campaign = draft(account, now=now, **columns)
-        _check_text(campaign)
-        _check_message(campaign)
-        carrier_fit.require(campaign, custom_field)
+        require_possible(campaign, custom_field)
         campaign.save(force_insert=True)
         _set_custom_field(campaign, custom_field)
         audience.add_calls(campaign, numbers, allowance or audience.Allowance.of(account))
@@ -90,6 +88,13 @@ def draft(account: Account, *, now: datetime, **columns: Any) -> Campaign:
     campaign = Campaign(account=account, **columns)
     _set_end(campaign, now)
     return campaign
+
+
+def require_possible(campaign: Campaign, custom_field: str) -> None:
+    """Raise InvalidRequest where such calls can't be made, whoever they are to: see `create`."""
+    _check_text(campaign)
+    _check_message(campaign)
+    carrier_fit.require(campaign, custom_field)
 
 
 def change(
