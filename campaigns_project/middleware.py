@@ -16,6 +16,8 @@ from core.client_address import client_address
 from dialer.urls import CARRIERS_PATHS
 
 API = ("/v2/accounts/", "/v2_beta/Accounts/")
+# Files from pages. The views look at the person before they read anything, and read no more than the API takes.
+UPLOADS = "/admin/upload/"
 
 
 class RequestLog(RequestMiddleware):
@@ -39,7 +41,7 @@ class BodyLimit:
 
     Django would store the files of any form on the disk before a token or a user is looked at. A body in chunks says no
     length: it is read here, in memory, up to the limit. Views of the API read theirs with limits of their own, after
-    the credentials, so that a client with good ones reads what was wrong.
+    the credentials, so that a client with good ones reads what was wrong. So do pages that take files.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -49,7 +51,8 @@ class BodyLimit:
         if request.path_info.startswith(API):
             return self._next(request)
         try:
-            parsers.require_bounded(request)
+            if not request.path_info.startswith(UPLOADS):
+                parsers.require_bounded(request)
             parsers.take_chunked_body(request)
         except APIException as error:
             failed = envelope.failed(request.method, error.status_code, str(error.detail))

@@ -34,9 +34,11 @@ class Entry(NamedTuple):
 ENTRIES = (
     Entry("Now", "now", within=("now", "stop_calling", "resume_calling")),
     Entry("Campaigns", "campaigns_campaign_changelist", within=("campaigns_campaign",)),
+    Entry("New campaign", "new_campaign", role=Role.OPERATOR, within=("new_campaign", "upload_for_campaign")),
     Entry("Find a number", "find_number"),
     Entry("Do not call", "do_not_call", within=("do_not_call",)),
     Entry("Reports", "reports"),
+    Entry("Set up", "set_up", within=("set_up", "accounts_account", "accounts_apikey", "contacts_contactlist")),
     Entry("People and audit", "people", within=("auth_user", "accounts_auditentry")),
     Entry(
         "System",

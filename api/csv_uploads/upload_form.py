@@ -31,7 +31,7 @@ class Form:
     file: "UploadedFile[Any] | None"
 
 
-class _ToDisk(TemporaryFileUploadHandler):
+class ToDisk(TemporaryFileUploadHandler):
     """Count the bytes written, because a body in chunks does not say beforehand how large it is."""
 
     is_too_large = False
@@ -60,7 +60,7 @@ def receive(request: HttpRequest) -> Form:
             f"send the file as multipart/form-data, not as {printable(request.content_type or 'nothing')}"
         )
     meta, stream = _body(request)
-    handler = _ToDisk(request)
+    handler = ToDisk(request)
     try:
         fields, files = _Parser(meta, stream, [handler], request.encoding).parse()
     except InvalidRequest:

@@ -5,11 +5,14 @@ from django.urls import URLPattern
 
 from console.server_figures import Readiness
 from console.views.do_not_call import DoNotCallPages
+from console.views.new_campaign import NewCampaignPages
 from console.views.now import NowPages
 from console.views.number import NumberPages
 from console.views.people import PeoplePages
 from console.views.reports import ReportPages
+from console.views.set_up import SetUpPages
 from console.views.system import SystemPages
+from console.views.uploads import UploadPages
 
 
 class Console:
@@ -22,9 +25,12 @@ class Console:
     def __init__(self, site: AdminSite, readiness: Readiness) -> None:
         self._groups = (
             NowPages(site, readiness.problems),
+            NewCampaignPages(site),
             NumberPages(site),
             DoNotCallPages(site),
             ReportPages(site),
+            SetUpPages(site),
+            UploadPages(site),
             PeoplePages(site),
             SystemPages(site, readiness),
         )

@@ -128,3 +128,14 @@ def watched(page: Page, own: str) -> list[str]:
     page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
     page.on("request", lambda sent: None if sent.url.startswith((own, "data:")) else errors.append(sent.url))
     return errors
+
+
+def judged(page: Page) -> list[str]:
+    """Return what is wrong with a page as it stands, after what somebody has done on it."""
+    page.evaluate(_AT_ONCE)
+    found = _judged(page, Axe(), "as it stands", ["wcag2a", "wcag2aa"], "tag")
+    if page.evaluate(_SCROLLS):
+        found.append("scrolls sideways")
+    if page.viewport_size == PHONE:
+        found += [f"too small to touch: {told}" for told in page.evaluate(_SMALL)]
+    return found

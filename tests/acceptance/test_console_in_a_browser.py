@@ -7,9 +7,9 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
-from tests.acceptance.browser import DESK, NEEDS_CHROMIUM, PHONE, Hand, chromium, make_person, sign_in
+from tests.acceptance.browser import DESK, NEEDS_CHROMIUM, PHONE, Hand, chromium, judged, make_person, sign_in
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -121,3 +121,52 @@ def test_the_keyboard_alone_gets_past_the_menu(page: Page):
     expect(skip).to_be_focused()
     skip.press("Enter")
     expect(page.locator("#content-start")).to_be_focused()
+
+
+def test_a_new_campaign_takes_eight_clicks(page: Page, look):
+    hand, numbers = Hand(page), f"98700 0008{1 if look[0] == DESK else 2}; 98700-00083, 12"
+    hand.menu("New campaign")
+    page.get_by_label("Numbers, with anything between them").fill(numbers)
+    page.get_by_label("Text that is read aloud").fill("There is no class tomorrow.")
+    expect(page.get_by_text("line 1: 12")).to_be_visible()
+    hand.click(page.get_by_label("Go on without it"))
+    expect(page.get_by_text("2 people, about")).to_be_visible()
+    assert judged(page) == []
+    hand.click(page.get_by_role("button", name="Call 2 people"))
+    expect(page.get_by_text("is there.")).to_be_visible()
+    assert hand.clicks <= 8
+
+
+def test_the_preview_follows_and_tells_at_the_field(page: Page):
+    page.goto("/admin/new-campaign/console/")
+    page.get_by_label("Numbers, with anything between them").fill("98700 00083")
+    page.get_by_label("Text that is read aloud").fill("Dear @@Name")
+    expect(page.locator("#told-text")).to_contain_text("can't be filled")
+    expect(page.get_by_role("button", name="Call 1 person")).to_have_count(0)
+    page.get_by_label("Text that is read aloud").fill("Hello")
+    expect(page.locator("#told-text")).to_be_empty()
+    expect(page.get_by_role("button", name="Call 1 person")).to_be_visible()
+
+
+def test_a_file_is_uploaded_loaded_and_can_be_called(page: Page):
+    page.goto("/admin/new-campaign/console/")
+    page.get_by_label("Text that is read aloud").fill("Hello")
+    page.get_by_text("A file: CSV or .xlsx").click()
+    file: FilePayload = {"name": "parents.csv", "mimeType": "text/csv", "buffer": b"number\n98700 00084\n12\n"}
+    page.get_by_label("File", exact=True).set_input_files(files=[file])
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("button", name="Call 1 person")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("line 3: 12")).to_be_visible()
+    expect(page.get_by_label("Text that is read aloud")).to_have_value("Hello")
+
+
+def test_a_flow_is_drawn_while_it_is_written(page: Page):
+    hand = Hand(page)
+    hand.menu("Set up")
+    hand.click(page.get_by_role("link", name="Write a flow"))
+    document = page.get_by_label("What an answered call does, as JSON")
+    document.fill('{"steps": [{"say": "Hello"}, {"gather": {"branches": {"x": []}}}]}')
+    expect(page.locator("#told-document")).to_contain_text("flow.steps[1].gather.branches")
+    document.fill('{"steps": [{"say": "Good morning"}]}')
+    expect(page.locator("svg.flow")).to_contain_text("Say: Good morning")
+    assert judged(page) == []

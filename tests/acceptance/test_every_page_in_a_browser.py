@@ -14,6 +14,7 @@ pytestmark = NEEDS_CHROMIUM
 
 NUMBER = "+919870000066"
 CONSOLE = ("now/", "now/stop/", "number/", "number/?q=98700+00066", "number/?q=nothing", "do-not-call/", "reports/")
+SET_UP = ("new-campaign/", "new-campaign/walked/", "set-up/", "set-up/walked/", "set-up/walked/flow/1/")
 MORE = ("people/", "system/", "engine-room/", "password_change/", "second-factor/set-up/", "nonsense/")
 
 
@@ -44,7 +45,7 @@ def _links(page: Page, address: str, pattern: str) -> list[str]:
 def _addresses(page: Page) -> list[str]:
     """Return every list of the admin, its form for a new row, and the page of its first row."""
     lists = _links(page, "/admin/engine-room/", r"/admin/\w+/\w+/")
-    addresses = [f"/admin/{name}" for name in (*CONSOLE, *MORE)]
+    addresses = [f"/admin/{name}" for name in (*CONSOLE, *SET_UP, *MORE)]
     for one in lists:
         addresses += [one, *_links(page, one, rf"{one}add/")[:1], *_links(page, one, rf"{one}[^/]+/change/[^\"]*")[:1]]
     return addresses

@@ -371,6 +371,8 @@ def admin_values(address: str, acme: Tenant) -> dict[str, str]:
         "object_id": pk,
         "id": pk,
         "pk": pk,
+        "sid": acme.account.sid,
+        "flow_id": acme.account.flows.earliest("pk").flow_id,
         "verb": "pause",
         "content_type_id": "1",
         "app_label": "campaigns",

@@ -8,9 +8,17 @@ from django.urls import reverse
 
 from accounts.audit_entry import AuditEntry
 from console.models import CallingStop
+from console.new_campaign import form as forms
 from tests.console.test_walk import PATTERNS, addresses
 from tests.database_writes import AUDIT, written_tables
-from tests.factories import AccountFactory, CampaignFactory, DoNotCallFactory, TrunkFactory
+from tests.factories import (
+    AccountFactory,
+    CallerIdFactory,
+    CampaignFactory,
+    DoNotCallFactory,
+    FlowFactory,
+    TrunkFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +36,36 @@ def _stopped(_: Any) -> tuple[list[Any], dict[str, Any]]:
     return [], {}
 
 
+def _page(**fields: Any) -> Any:
+    """Return what the page "New campaign" sends."""
+
+    def made(_: Any) -> tuple[list[Any], dict[str, Any]]:
+        line = CallerIdFactory(account__sid="acme", trunk__carrier="sandbox")
+        fresh = forms.fresh()
+        words = {"numbers": NUMBER, "text": "Hello", "caller_id": line.number, "count": "1", "do": "create"}
+        return ["acme"], {**fresh.texts, **fresh.several, **words, **fields}
+
+    return made
+
+
+def _flow(*more: str, **fields: Any) -> Any:
+    def made(_: Any) -> tuple[list[Any], dict[str, Any]]:
+        line = CallerIdFactory(account__sid="acme", trunk__carrier="sandbox")
+        FlowFactory(account=line.account, flow_id="fees")
+        document = '{"steps": [{"say": "Once more."}]}'
+        return ["acme", *more], {"document": document, "flow_id": "new", "do": "save", "number": NUMBER, **fields}
+
+    return made
+
+
+def _file(**fields: Any) -> Any:
+    def made(_: Any) -> tuple[list[Any], dict[str, Any]]:
+        file = SimpleUploadedFile("parents.csv", f"number\n{NUMBER}\n".encode())
+        return [AccountFactory().sid], {"file": file, "list_name": "parents", **fields}
+
+    return made
+
+
 # By address: what must stand for it to change something, the arguments of its address, and the form.
 CHANGES: dict[str, Any] = {
     "stop_calling": _stopped,
@@ -39,10 +77,16 @@ CHANGES: dict[str, Any] = {
         {"account": AccountFactory().sid, "file": SimpleUploadedFile("dnc.csv", f"number\n{NUMBER}\n".encode())},
     ),
     "do_not_call_remove": lambda _: ([], {"entry": DoNotCallFactory().pk, "reason": "asked for calls again"}),
+    "new_campaign_of": _page(),
+    "upload_for_campaign": _file(),
+    "upload_list": _file(),
+    "set_up_new_flow": _flow(),
+    "set_up_flow": _flow("fees"),
+    "set_up_ring_flow": _flow("fees"),
     "system_test_trunk": lambda _: ([TrunkFactory().pk], {}),
 }
 # Writes nothing of ours, however it is posted to.
-CHANGES_NOTHING: set[str] = set()
+CHANGES_NOTHING: set[str] = {"new_campaign_preview", "set_up_flow_preview"}
 
 
 def test_the_walk_knows_every_address_that_takes_a_form(admin_client, monkeypatch):

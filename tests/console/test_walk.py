@@ -35,10 +35,14 @@ def addresses(pattern: URLPattern, rows: list[Any]) -> list[str]:
     for row in rows:
         kind = "IntConverter" if isinstance(row.pk, int) else "UUIDConverter"
         keys[kind].add(row.pk)
+    named = {
+        "sid": {row.account.sid for row in rows if row._meta.model_name in {"campaign", "flow", "contactlist"}},
+        "flow_id": {row.flow_id for row in rows if row._meta.model_name == "flow"},
+    }
     converters = pattern.pattern.converters
     choices = [
-        keys.get(type(converter).__name__) or {"pause", "resume", "answers-by-hour", "campaigns"}
-        for converter in converters.values()
+        named.get(name) or keys.get(type(converter).__name__) or {"pause", "resume", "answers-by-hour", "campaigns"}
+        for name, converter in converters.items()
     ]
     combined = [dict(zip(converters, values, strict=True)) for values in product(*choices)]
     return [reverse(f"admin:{pattern.name}", kwargs=values) for values in combined]

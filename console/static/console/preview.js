@@ -1,0 +1,71 @@
+/* Keep the preview beside a form up to date: send the form when it changes, put the answer into the place of the old
+   one, and each sentence about a field to that field. Without this script the button "Preview" does it. */
+"use strict";
+
+const WAIT = 500;
+const form = document.querySelector("form[data-preview]");
+const preview = document.getElementById("preview");
+let timer;
+let turn = 0;
+
+function fields() {
+  const sent = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) {
+    if (typeof value === "string") {
+      sent.append(name, value);
+    }
+  }
+  return sent;
+}
+
+function tell() {
+  const told = new Map();
+  for (const item of preview.querySelectorAll(".all-told [data-field]")) {
+    told.set(item.dataset.field, item.textContent);
+  }
+  for (const place of form.querySelectorAll("p.told[data-field]")) {
+    const sentence = told.get(place.dataset.field) || "";
+    if (place.textContent !== sentence) {
+      place.textContent = sentence;
+    }
+    if (sentence && place.closest("details")) {
+      place.closest("details").open = true;
+    }
+  }
+}
+
+async function refresh() {
+  const mine = ++turn;
+  try {
+    const response = await fetch(form.dataset.preview, {
+      method: "POST",
+      body: fields(),
+      credentials: "same-origin",
+      redirect: "error",
+    });
+    if (mine === turn && response.ok) {
+      const focused = preview.contains(document.activeElement) ? document.activeElement.name : "";
+      preview.innerHTML = await response.text();
+      tell();
+      if (focused && preview.querySelector(`[name="${focused}"]`)) {
+        preview.querySelector(`[name="${focused}"]`).focus();
+      }
+      const again = preview.querySelector("[data-again]");
+      if (again) {
+        soon(again.dataset.again * 1000);
+      }
+    }
+  } catch {
+    // The server is away, or the session has ended: the buttons of the form say so.
+  }
+}
+
+function soon(wait) {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, wait);
+}
+
+form.addEventListener("input", () => soon(WAIT));
+if (preview.querySelector("[data-again]")) {
+  soon(1000);
+}
