@@ -3,11 +3,11 @@
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from honcho.environ import parse as parse_env
 from honcho.environ import parse_procfile
+
+from core import dotenv
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROCFILE = PROJECT / "Procfile"
@@ -36,10 +36,13 @@ def read_procfile(path: Path = PROCFILE) -> dict[str, str]:
 
 
 def operator_environment(project: Path) -> dict[str, str]:
-    """Return this process's environment above the project's `.env`, with an absolute DATA_DIR."""
+    """Return this process's environment above the project's `.env`, with an absolute DATA_DIR.
+
+    Raises:
+        DotenvError
+    """
     environment = dict(os.environ)
-    with suppress(FileNotFoundError):
-        environment = parse_env((project / ".env").read_text()) | environment
+    dotenv.load(project / ".env", environment)
     environment["DATA_DIR"] = str(Path(environment.get("DATA_DIR") or project / ".data").resolve())
     return with_programs(environment)
 
