@@ -21,6 +21,7 @@ from accounts.calling_hours import CallingHours, parse_week
 from accounts.carriers import CarrierKind
 from accounts.public_holidays import validate_calendar
 from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes  # noqa: F401 -- as above
+from accounts.secret_key_check import SecretKeyCheck  # noqa: F401 -- as above
 from accounts.webhook_secrets import new_secret
 from core.encryption import SecretField
 

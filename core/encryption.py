@@ -1,13 +1,15 @@
 """Encrypt stored secrets that must be read back, such as the token of another service's API.
 
-The key is derived from SECRET_KEY.
+The key is derived from SECRET_KEY. Secrets that were encrypted with a key of SECRET_KEY_FALLBACKS are read too, until
+`manage.py reencrypt_secrets` has encrypted them with the present one.
 """
 
 import base64
 import hashlib
+from functools import cache
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
@@ -35,6 +37,14 @@ class Secret:
         except InvalidToken as error:
             raise UnreadableSecret("SECRET_KEY has changed since this was stored: enter it again") from error
 
+    def is_of_present_key(self) -> bool:
+        """Tell whether SECRET_KEY reads it, and not only one before it."""
+        try:
+            _of_key(settings.SECRET_KEY).decrypt(self.ciphertext.encode())
+        except InvalidToken:
+            return not self.ciphertext
+        return True
+
     def __bool__(self) -> bool:
         return bool(self.ciphertext)
 
@@ -45,8 +55,14 @@ class Secret:
         return "••••" if self.ciphertext else ""
 
 
-def _fernet() -> Fernet:
-    digest = hashlib.sha256(b"trunkline column encryption:" + settings.SECRET_KEY.encode()).digest()
+def _fernet() -> MultiFernet:
+    """Return what encrypts with SECRET_KEY, and decrypts with it and those before it."""
+    return MultiFernet([_of_key(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+@cache
+def _of_key(key: str) -> Fernet:
+    digest = hashlib.sha256(b"trunkline column encryption:" + key.encode()).digest()
     return Fernet(base64.urlsafe_b64encode(digest))
 
 
