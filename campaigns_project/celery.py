@@ -5,16 +5,33 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, setup_logging, task_prerun
+from celery.signals import beat_init, celeryd_after_setup, setup_logging, task_prerun
 
-from campaigns_project import watchdog  # noqa: F401 -- its signal handlers watch this worker
+from campaigns_project import (
+    startup,
+    watchdog,  # noqa: F401 -- its signal handlers watch this worker
+)
 from core import liveness  # noqa: F401 -- its signal handlers record the progress of beat and the workers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
 
 app = Celery("trunkline")
+
+
+@app.on_configure.connect
+def _require_settings(**_: Any) -> None:
+    """Stop before anything reads a setting that makes no sense: each worker, beat and Flower."""
+    startup.require_settings()
+
+
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_after_setup.connect
+@beat_init.connect
+def _require_servers(**_: Any) -> None:
+    startup.require_servers()
 
 
 @task_prerun.connect

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -69,10 +70,22 @@ def _is_from_this_machine(request: HttpRequest) -> bool:
     # A proxy on this machine forwards requests from anywhere, with a header that says so.
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False
+    # A page in a browser on this machine may have given a name of its own to 127.0.0.1 (DNS rebinding).
+    host = split_domain_port(request.headers.get("Host", ""))[0]
+    if host and not validate_host(host, settings.ALLOWED_HOSTS) and not _is_ip_address(host.strip("[]")):
+        return False
     try:
         return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:  # a Unix socket has none
         return False
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Trunkline(Collector):

@@ -12,12 +12,30 @@ from django_structlog.middlewares import RequestMiddleware
 from rest_framework.exceptions import APIException
 
 from api.http import envelope, parsers
+from campaigns_project import health, metrics
 from core.client_address import client_address
 from dialer.urls import CARRIERS_PATHS
 
 API = ("/v2/accounts/", "/v2_beta/Accounts/")
 # Files from pages. The views look at the person before they read anything, and read no more than the API takes.
 UPLOADS = "/admin/upload/"
+
+PROBES = {"/healthz": health.healthz, "/readyz": health.readyz, "/metrics": metrics.metrics}
+
+
+class ProbesFirst:
+    """Respond to probes and scrapers before a host name or TLS is asked for.
+
+    A load balancer asks over plain HTTP, with the address of a machine or a pod as the host.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._full_path = get_response
+        self._views = {path: convert_exception_to_response(view) for path, view in PROBES.items()}
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        view = self._views.get(request.path_info) if request.method in {"GET", "HEAD"} else None
+        return cast(HttpResponseBase, (view or self._full_path)(request))  # a coroutine only if a view were one
 
 
 class RequestLog(RequestMiddleware):

@@ -10,10 +10,11 @@ from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 
-from campaigns_project import redis_memory
+from campaigns_project import redis_memory, server_checks
+from campaigns_project.server_checks import Problem
 from core import clock_offsets, clocks, liveness
 from core.redis_client import redis_client
 from dialer.attempt_states import CLAIM_LIFETIME
@@ -32,7 +33,7 @@ Check = Callable[[], str]
 class Finding:
     """What does not stop everything.
 
-    kind: `redis-memory`, `clocks`, `trunks` or `caller-ids`; names nothing.
+    kind: `database`, `migrations`, `redis`, `redis-memory`, `clocks`, `trunks` or `caller-ids`; names nothing.
     """
 
     kind: str
@@ -42,7 +43,13 @@ class Finding:
 def parts() -> dict[str, str]:
     """Return "ok" or the problem for each part that a campaign needs."""
     processes = {name: _dial if name == "dial" else partial(_progress, name) for name in settings.MAX_SILENCE_SECONDS}
-    checks: dict[str, Check] = {"database": _database, "redis": _redis, **processes}
+    checks: dict[str, Check] = {
+        "database": _database,
+        "migrations": _migrations,
+        "secret-key": _secret_key,
+        "redis": _redis,
+        **processes,
+    }
     return {name: _run(name, check) for name, check in checks.items()}
 
 
@@ -52,6 +59,7 @@ def warnings() -> list[Finding]:
     try:
         if evicts := redis_memory.eviction():
             found.append(Finding("redis-memory", evicts))
+        found += [Finding(problem.kind, problem.text) for problem in _lesser_problems()]
         found += [Finding("clocks", text) for text in _wrong_clocks()]
         found += [Finding("trunks", text) for text in _resting_trunks()]
         found += [Finding("caller-ids", text) for text in _resting_caller_ids()]
@@ -98,14 +106,29 @@ def _resting_caller_ids() -> Iterator[str]:
 
 
 def _database() -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return OK
+    return server_checks.takes_no_writes() or _stopping(server_checks.database())
+
+
+def _migrations() -> str:
+    return _stopping(server_checks.migrations())
+
+
+def _secret_key() -> str:
+    return _stopping(server_checks.secret_key())
 
 
 def _redis() -> str:
     redis_client().ping()
-    return OK
+    return _stopping(server_checks.redis())
+
+
+def _stopping(problems: list[Problem]) -> str:
+    return "; ".join(problem.text for problem in problems if problem.stops_start) or OK
+
+
+def _lesser_problems() -> list[Problem]:
+    found = [*server_checks.database(), *server_checks.migrations(), *server_checks.redis()]
+    return [problem for problem in found if not problem.stops_start]
 
 
 def _dial() -> str:

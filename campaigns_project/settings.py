@@ -1,258 +1,171 @@
 """Settings, all from the environment; `.env.example` lists every variable with its unit and default.
 
 While `make up` runs on the same machine nothing has to be set: the addresses of its embedded servers are read from a
-file in DATA_DIR. A value that makes no sense stops the start with a message.
+file in DATA_DIR. Values that make no sense stop the start with a sentence for each (`core/environment.py`).
 """
 
-import json
-import math
 import os
-import secrets
-from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import IsolationLevel
 
-from campaigns_project import admin_guard, log_config
-from core import services_file
+from campaigns_project import log_config
+from core import dotenv, server_urls, services_file, setting_rules
+from core.environment import Environment, WrongSettings, in_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")  # variables of the real environment win over it, as in `make up`
-
-
-# 32 characters of 64 kinds are 192 bits.
-SHORTEST_SECRET_KEY = 32
-
-
-def _secret_key(data_dir: Path) -> str:
-    """Return SECRET_KEY, or a random key that is made once and stored in data_dir: no two servers share a default."""
-    if given := str(env.str("SECRET_KEY", default="")):
-        if len(given) < SHORTEST_SECRET_KEY:
-            raise ImproperlyConfigured(
-                f"SECRET_KEY has {len(given)} characters and must have {SHORTEST_SECRET_KEY} at least: it signs links"
-                " and encrypts tokens. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
-            )
-        return given
-    stored = data_dir / "secret_key"
-    if not stored.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        new = data_dir / f"secret_key.{os.getpid()}"
-        new.touch(mode=0o600)
-        new.write_text(secrets.token_urlsafe(64))
-        # A link appears whole or not at all, and the first of two processes wins.
-        with suppress(FileExistsError):
-            os.link(new, stored)
-        new.unlink()
-    return stored.read_text()
-
-
-def _positive(name: str, default: float, most: float = math.inf, least: float = 0) -> float:
-    given = env.str(name, default=str(default))
-    try:
-        value = float(given)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a number, not {given!r}") from None
-    if not 0 < value <= most:
-        limit = f" and at most {most:g}" if most < math.inf else ""
-        raise ImproperlyConfigured(f"{name} must be above zero{limit}, not {value:g}")
-    if value < least:
-        raise ImproperlyConfigured(f"{name} must be at least {least:g}, not {value:g}")
-    return value
-
-
-def _days_or_forever(name: str, given: str) -> float | None:
-    """Return a number of days; None where the variable is empty."""
-    if not given.strip():
-        return None
-    try:
-        days = float(given)
-    except ValueError:
-        days = math.nan
-    if not 1 <= days <= MOST_DAYS:
-        raise ImproperlyConfigured(
-            f"{name} must be a number of days from 1 to {MOST_DAYS}, or empty for ever, not {given!r}"
-        )
-    return days
-
-
-def _report_storage(backend: str, options: str) -> dict[str, dict[str, Any]]:
-    """Return the alias `reports` of STORAGES; nothing where no storage is named."""
-    if not backend:
-        if options:
-            raise ImproperlyConfigured("REPORTS_STORAGE_OPTIONS is set, but REPORTS_STORAGE names no storage")
-        return {}
-    try:
-        is_there = "." in backend and find_spec(backend.rpartition(".")[0]) is not None
-    except ModuleNotFoundError:
-        is_there = False
-    if not is_there:
-        raise ImproperlyConfigured(
-            f"REPORTS_STORAGE must be the path of a storage class, such as"
-            f" django.core.files.storage.FileSystemStorage: there is no {backend!r} to import. The classes of"
-            " django-storages need that package: pip install 'django-storages[s3]'"
-        )
-    try:
-        parsed = json.loads(options or "{}")
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise ImproperlyConfigured(
-            'REPORTS_STORAGE_OPTIONS must be a JSON object, such as {"location": "/srv/reports"}, and is not'
-        )
-    return {"reports": {"BACKEND": backend, "OPTIONS": parsed}}
-
+try:
+    dotenv.load(BASE_DIR / ".env", os.environ)  # variables of the real environment win over it
+except dotenv.DotenvError as error:
+    raise ImproperlyConfigured(str(WrongSettings([f"{error}."]))) from None
+env = Environment(os.environ)
 
 # A hundred years.
 MOST_DAYS = 36_500
 
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = _secret_key(DATA_DIR)
+DATA_DIR = env.path("DATA_DIR", BASE_DIR / ".data", default_text=".data")
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY, SECRET_KEY_FALLBACKS = setting_rules.secret_key_and_those_before(env, DATA_DIR)
 
 # Addresses -----------------------------------------------------------------------------------------------------------
 
-WEB_PORT = env.int("WEB_PORT", default=8000)
-SANDBOX_PORT = env.int("SANDBOX_PORT", default=8010)
-FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
+WEB_HOST = env.host("WEB_HOST", "127.0.0.1")
+WEB_PORT = env.port("WEB_PORT", 8000)
+WEB_WORKERS = env.whole("WEB_WORKERS", 2, most=1000)
+WEB_THREADS = env.whole("WEB_THREADS", 8, most=1000)
+SANDBOX_PORT = env.port("SANDBOX_PORT", 8010)
+FLOWER_PORT = env.port("FLOWER_PORT", 5555)
+_given_url = setting_rules.public_url(env)
+# The path below which this server is reached, where it is not the only one at its host; no client's header sets it.
+SCRIPT_NAME = urlsplit(_given_url).path or env.url_prefix("SCRIPT_NAME")
+FORCE_SCRIPT_NAME = SCRIPT_NAME or None
 # Where a carrier reaches this server: it is part of every callback address that a carrier is given.
-_public_url = env.str("PUBLIC_URL", default="")
-PUBLIC_URL = (_public_url or f"http://127.0.0.1:{WEB_PORT}").rstrip("/")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+PUBLIC_URL = _given_url or f"http://127.0.0.1:{WEB_PORT}{SCRIPT_NAME}"
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Where carriers send their events: to the events process, or to a proxy that knows the way there. A proxy that does not
 # leads them to the web process, which takes them too.
-EVENTS_PORT = env.int("EVENTS_PORT", default=8001)
-EVENTS_URL = env.str("EVENTS_URL", default=_public_url or f"http://127.0.0.1:{EVENTS_PORT}").rstrip("/")
+EVENTS_HOST = env.host("EVENTS_HOST", "127.0.0.1")
+EVENTS_PORT = env.port("EVENTS_PORT", 8001)
+EVENTS_URL = (
+    env.web_url("EVENTS_URL", default_text="http://127.0.0.1:8001") or _given_url or f"http://127.0.0.1:{EVENTS_PORT}"
+)
 for _url in (PUBLIC_URL, EVENTS_URL):
     if _host := urlsplit(_url).hostname:
-        ALLOWED_HOSTS.append(_host)  # without it every event of a carrier would be refused
+        ALLOWED_HOSTS.append(in_url(_host))  # without it every event of a carrier would be refused
 # Whether trunks may be of the simulated carrier, which calls nobody and says that it did. For tests and benchmarks.
-SIMULATED_CARRIER = env.bool("SIMULATED_CARRIER", default=DEBUG)
+SIMULATED_CARRIER = env.flag("SIMULATED_CARRIER", default=DEBUG, default_text="")
 # An address and port of their own for /admin/ and /metrics, which are then served nowhere else.
-ADMIN_ADDRESS = env.str("ADMIN_ADDRESS", default="")
+ADMIN_ADDRESS = env.address("ADMIN_ADDRESS")
 if ADMIN_ADDRESS:
-    _admin_host, _admin_port = admin_guard.read_address(ADMIN_ADDRESS)
-    ALLOWED_HOSTS.append(_admin_host)
-    if _admin_port == WEB_PORT:
-        raise ImproperlyConfigured("ADMIN_ADDRESS must have another port than WEB_PORT, or it would separate nothing")
-SANDBOX_URL = env.str("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}").rstrip("/")
+    ALLOWED_HOSTS.append(in_url(ADMIN_ADDRESS[0]))
+    if ADMIN_ADDRESS[1] == WEB_PORT:
+        env.refuse("ADMIN_ADDRESS", "of another port than WEB_PORT, or it would separate nothing")
+SANDBOX_URL = env.web_url("SANDBOX_URL", default_text="http://127.0.0.1:8010") or f"http://127.0.0.1:{SANDBOX_PORT}"
 
 # Servers -------------------------------------------------------------------------------------------------------------
 
 _running = services_file.running_services(DATA_DIR)
-DATABASE_URL = env.str("DATABASE_URL", default=_running.get("DATABASE_URL", "postgresql:///trunkline"))
-REDIS_URL = env.str("REDIS_URL", default=_running.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+_database_url = _running.get("DATABASE_URL", "postgresql:///trunkline")
+_redis_url = _running.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+# Certificates of the authorities that may have signed those of Redis and the broker; "": those of the system.
+TLS_CA_FILE = env.file("TLS_CA_FILE")
+DATABASE_URL = env.server("DATABASE_URL", _database_url, server_urls.DATABASE)
+REDIS_URL = server_urls.with_tls(env.server("REDIS_URL", _redis_url, server_urls.REDIS), TLS_CA_FILE)
 
-DATABASES: dict[str, Any] = {"default": env.db_url_config(DATABASE_URL)}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured(
-        "DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host:5432/name"
-    )
-# Ten minutes: a connection serves many requests and tasks. The health check notices a restarted server.
-DATABASES["default"] |= {
-    "ENGINE": "campaigns_project.postgresql",
-    "CONN_MAX_AGE": 600,
-    "CONN_HEALTH_CHECKS": True,
-}
-# A process that hangs, or died with its machine, must not hold a lock that all others wait for: an idle transaction is
-# ended after 30 s, a dead connection is noticed within a minute, and a wait for a lock is given up and tried again.
-DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {}) | {
-    "connect_timeout": 10,
-    "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s",
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
-}
+DATABASES: dict[str, Any] = {"default": server_urls.database(DATABASE_URL)}
+# What a role or a server has as its default is not what the code was written for. In each BEGIN, as a pooler keeps no
+# parameter of a session.
+DATABASES["default"]["OPTIONS"]["isolation_level"] = IsolationLevel.READ_COMMITTED
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Dialing -------------------------------------------------------------------------------------------------------------
 
 # How long a phone rings before the carrier gives up, in seconds. Ofcom asks for at least 15.
-RING_TIMEOUT_SECONDS = int(_positive("RING_TIMEOUT_SECONDS", 45, most=600))
+RING_TIMEOUT_SECONDS = env.whole("RING_TIMEOUT_SECONDS", 45, most=600)
 # The longest conversation, in seconds. It is sent to the carrier, leases last longer, and an attempt whose fate the
 # carrier can't tell is given up after it. Exotel allows at most four hours.
-MAX_CALL_SECONDS = int(_positive("MAX_CALL_SECONDS", 3600, most=14_400))
+MAX_CALL_SECONDS = env.whole("MAX_CALL_SECONDS", 3600, most=14_400)
 # How long the carrier may take to accept a call, in seconds, before its reply counts as lost.
-CARRIER_TIMEOUT_SECONDS = _positive("CARRIER_TIMEOUT_SECONDS", 10, most=20)
+CARRIER_TIMEOUT_SECONDS = env.number("CARRIER_TIMEOUT_SECONDS", 10, most=20)
 # How far a carrier's list of calls may lag behind its calls, in seconds. A call that is missing in the list counts as
 # never placed only so long after the last moment at which the carrier could have accepted it.
-CARRIER_LIST_LAG_SECONDS = _positive("CARRIER_LIST_LAG_SECONDS", 15)
+CARRIER_LIST_LAG_SECONDS = env.number("CARRIER_LIST_LAG_SECONDS", 15, most=3600)
 # How long a call that is up may go without news, in seconds, before the carrier is asked about it.
-CARRIER_POLL_AFTER_SECONDS = _positive("CARRIER_POLL_AFTER_SECONDS", 60)
+CARRIER_POLL_AFTER_SECONDS = env.number("CARRIER_POLL_AFTER_SECONDS", 60, most=24 * 3600)
 # Look-ups a minute that an account at a carrier is asked for: what became of lost replies, and of calls without news.
 # They count against the carrier's limit of requests beside the calls themselves, so leave most of it to those.
-CARRIER_LOOK_UPS_PER_MINUTE = _positive("CARRIER_LOOK_UPS_PER_MINUTE", 60, most=100_000)
+CARRIER_LOOK_UPS_PER_MINUTE = env.number("CARRIER_LOOK_UPS_PER_MINUTE", 60, most=100_000)
 # SIP trunks: where the gateway listens, and what it tells trunks of its address where that is another one (NAT).
-SIP_HOST = env.str("SIP_HOST", default="127.0.0.1")
-SIP_PORT = env.int("SIP_PORT", default=5060)
-SIP_PUBLIC_HOST = env.str("SIP_PUBLIC_HOST", default="")
+SIP_HOST = env.host("SIP_HOST", "127.0.0.1", only_ipv4=True)
+SIP_PORT = env.port("SIP_PORT", 5060)
+SIP_PUBLIC_HOST = env.host("SIP_PUBLIC_HOST")
 # Calls that one gateway has up at once. Beyond it another gateway is needed.
-SIP_CHANNELS = int(_positive("SIP_CHANNELS", 200, most=2000))
+SIP_CHANNELS = env.whole("SIP_CHANNELS", 200, most=2000)
 # How long a SIP trunk may take to respond to an INVITE at all, in seconds, before it rests. Below the carrier's own.
-SIP_SILENCE_SECONDS = _positive("SIP_SILENCE_SECONDS", 8, most=20)
+SIP_SILENCE_SECONDS = env.number("SIP_SILENCE_SECONDS", 8, most=20)
+if env.is_given("SIP_SILENCE_SECONDS") and SIP_SILENCE_SECONDS >= CARRIER_TIMEOUT_SECONDS:
+    env.refuse("SIP_SILENCE_SECONDS", f"below CARRIER_TIMEOUT_SECONDS, which is {CARRIER_TIMEOUT_SECONDS:g}")
 # The program that reads a text from its input and writes a WAV file of it, and the language of texts that name none.
-SIP_SPEECH_COMMAND = env.str("SIP_SPEECH_COMMAND", default="espeak-ng -v {voice} --stdin --stdout")
-SIP_SPEECH_LANGUAGE = env.str("SIP_SPEECH_LANGUAGE", default="en")
+SIP_SPEECH_COMMAND = env.command("SIP_SPEECH_COMMAND", "espeak-ng -v {voice} --stdin --stdout", ["voice", "language"])
+SIP_SPEECH_LANGUAGE = env.text("SIP_SPEECH_LANGUAGE", "en")
 # Refusals in a row that may be about our side of the carrier, of different numbers and without a call taken in between,
 # after which the caller ID rests. Fewer, and a few wrong numbers in a row slow a campaign down for a second.
-REFUSALS_BEFORE_REST = int(_positive("REFUSALS_BEFORE_REST", 3, most=100))
+REFUSALS_BEFORE_REST = env.whole("REFUSALS_BEFORE_REST", 3, most=100)
 # After how many such refusals of its own a call fails, where it is not one of a run of refusals.
-REFUSALS_OF_A_CALL = int(_positive("REFUSALS_OF_A_CALL", 3, most=10))
+REFUSALS_OF_A_CALL = env.whole("REFUSALS_OF_A_CALL", 3, most=10)
 # A call that ends as failed within so many seconds, without an answer, has failed at once.
-INSTANT_FAILURE_SECONDS = _positive("INSTANT_FAILURE_SECONDS", 2, most=10)
+INSTANT_FAILURE_SECONDS = env.number("INSTANT_FAILURE_SECONDS", 2, most=10)
 # Calls in a row that fail at once, of different numbers, after which the caller ID rests. So many attempts are lost to
 # a carrier that fails every call. Fewer, and a few dead numbers in a row slow a campaign down.
-INSTANT_FAILURES_BEFORE_REST = int(_positive("INSTANT_FAILURES_BEFORE_REST", 10, most=1000))
+INSTANT_FAILURES_BEFORE_REST = env.whole("INSTANT_FAILURES_BEFORE_REST", 10, most=1000)
 # The length of a minute in `interval_mins`, in seconds. Only a demo or a test sets less than sixty.
-RETRY_MINUTE_SECONDS = _positive("RETRY_MINUTE_SECONDS", 60)
+RETRY_MINUTE_SECONDS = env.number("RETRY_MINUTE_SECONDS", 60, most=3600)
 # How long a link to a report works, in seconds. A week, because links in webhooks are often opened late.
-REPORT_LINK_SECONDS = int(_positive("REPORT_LINK_SECONDS", 7 * 24 * 3600))
+REPORT_LINK_SECONDS = env.whole("REPORT_LINK_SECONDS", 7 * 24 * 3600, most=MOST_DAYS * 24 * 3600)
 # How long the receiver of a webhook may take to respond, in seconds, from connecting to the response. Exotel's limit.
-WEBHOOK_TIMEOUT_SECONDS = _positive("WEBHOOK_TIMEOUT_SECONDS", 15, most=60)
+WEBHOOK_TIMEOUT_SECONDS = env.number("WEBHOOK_TIMEOUT_SECONDS", 15, most=60)
 # How long one API request may look up the names in its webhooks' addresses, in seconds. It may run out: a name that is
 # not resolved by then is accepted, and judged at delivery.
-WEBHOOK_LOOK_UP_SECONDS = _positive("WEBHOOK_LOOK_UP_SECONDS", 2, most=10)
+WEBHOOK_LOOK_UP_SECONDS = env.number("WEBHOOK_LOOK_UP_SECONDS", 2, most=10)
 # How long a webhook is tried, in seconds. A day, so that a receiver that fails at night can be repaired in the morning.
-WEBHOOK_GIVE_UP_SECONDS = _positive("WEBHOOK_GIVE_UP_SECONDS", 24 * 3600, most=30 * 24 * 3600)
+WEBHOOK_GIVE_UP_SECONDS = env.number("WEBHOOK_GIVE_UP_SECONDS", 24 * 3600, most=30 * 24 * 3600)
 # Webhooks that may be on their way at once to one receiver (host and port) of an account: one that takes a second gets
 # sixty a second. And to all receivers of an account, so that one account with slow ones leaves room for the others.
-WEBHOOKS_AT_ONCE_PER_RECEIVER = int(_positive("WEBHOOKS_AT_ONCE_PER_RECEIVER", 60, most=1000))
-WEBHOOKS_AT_ONCE_PER_ACCOUNT = int(_positive("WEBHOOKS_AT_ONCE_PER_ACCOUNT", 90, most=1000))
+WEBHOOKS_AT_ONCE_PER_RECEIVER = env.whole("WEBHOOKS_AT_ONCE_PER_RECEIVER", 60, most=1000)
+WEBHOOKS_AT_ONCE_PER_ACCOUNT = env.whole("WEBHOOKS_AT_ONCE_PER_ACCOUNT", 90, most=1000)
 # Whether webhooks may go to private, loopback and link-local addresses. Never where customers choose the addresses.
-WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.bool("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", default=False)
+WEBHOOK_ALLOW_PRIVATE_ADDRESSES = env.flag("WEBHOOK_ALLOW_PRIVATE_ADDRESSES", default=False)
 # The largest API request, in bytes: 5,000 numbers take about 100 kB.
-MAX_REQUEST_BYTES = int(_positive("MAX_REQUEST_BYTES", 2_000_000))
+MAX_REQUEST_BYTES = env.whole("MAX_REQUEST_BYTES", 2_000_000, most=1_000_000_000)
 # Calls that have not ended which an account may have, all its campaigns together.
-MAX_OPEN_CALLS_PER_ACCOUNT = int(_positive("MAX_OPEN_CALLS_PER_ACCOUNT", 5_000_000))
+MAX_OPEN_CALLS_PER_ACCOUNT = env.whole("MAX_OPEN_CALLS_PER_ACCOUNT", 5_000_000, most=10**12)
 # Requests for lists, diagnoses and rejected rows of an account that are at work at once, and reports that are being
 # read: each keeps a web thread, and the first ones a core of the database.
-READS_AT_ONCE_PER_ACCOUNT = int(_positive("READS_AT_ONCE_PER_ACCOUNT", 2, most=1000))
-REPORTS_AT_ONCE_PER_ACCOUNT = int(_positive("REPORTS_AT_ONCE_PER_ACCOUNT", 3, most=1000))
+READS_AT_ONCE_PER_ACCOUNT = env.whole("READS_AT_ONCE_PER_ACCOUNT", 2, most=1000)
+REPORTS_AT_ONCE_PER_ACCOUNT = env.whole("REPORTS_AT_ONCE_PER_ACCOUNT", 3, most=1000)
 # The longest statement of a web request, in seconds, but for reports, which last as long as a client reads them.
-WEB_STATEMENT_SECONDS = int(_positive("WEB_STATEMENT_SECONDS", 20, most=300))
+WEB_STATEMENT_SECONDS = env.whole("WEB_STATEMENT_SECONDS", 20, most=300)
 # Wrong credentials that one address may send in any minute. A person who mistypes needs only a few.
-FAILED_SIGN_INS_PER_MINUTE = int(_positive("FAILED_SIGN_INS_PER_MINUTE", 20))
+FAILED_SIGN_INS_PER_MINUTE = env.whole("FAILED_SIGN_INS_PER_MINUTE", 20, most=1_000_000)
 
 # Retention -----------------------------------------------------------------------------------------------------------
 
 # How long carriers' events keep their payloads after they were handled, in days: longer than any call. The rows are
 # deleted after thirty.
-EVENT_PAYLOADS_KEPT_DAYS = _positive("EVENT_PAYLOADS_KEPT_DAYS", 3, most=30, least=1)
+EVENT_PAYLOADS_KEPT_DAYS = env.number("EVENT_PAYLOADS_KEPT_DAYS", 3, most=30, least=1)
 # How long campaigns and all below them are kept after their end, in days; None: for ever.
-CAMPAIGNS_KEPT_DAYS = _days_or_forever("CAMPAIGNS_KEPT_DAYS", env.str("CAMPAIGNS_KEPT_DAYS", default=""))
+CAMPAIGNS_KEPT_DAYS = env.number_or_none("CAMPAIGNS_KEPT_DAYS", most=MOST_DAYS, least=1, none="ever")
 # Where the reports of campaigns that are deleted are kept. Without the alias `reports` they are not.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-} | _report_storage(env.str("REPORTS_STORAGE", default=""), env.str("REPORTS_STORAGE_OPTIONS", default=""))
+} | setting_rules.report_storage(env)
 
 # The bearer token that a scraper of /metrics must send. Without one, only this machine may read them.
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_TOKEN = env.text("METRICS_TOKEN", is_secret=True)
 
 # Django --------------------------------------------------------------------------------------------------------------
 
@@ -284,8 +197,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
     "campaigns_project.admin_guard.AdminGuard",
+    "campaigns_project.middleware.ProbesFirst",
+    "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "campaigns_project.middleware.BodyLimit",
     "campaigns_project.middleware.CarriersFirst",
@@ -327,7 +241,7 @@ LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = ["campaigns_project.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
-STATIC_URL = "/static/"
+STATIC_URL = f"{SCRIPT_NAME}/static/"
 STATIC_ROOT = DATA_DIR / "static"
 
 # Where PUBLIC_URL is https://, cookies and redirects require TLS.
@@ -337,17 +251,17 @@ SESSION_COOKIE_AGE = 12 * 3600
 # Messages show new tokens and secrets once. A cookie would carry them, readable, into the browser's storage and logs.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # Roles whose people must set up a second factor: viewer, operator, administrator. Others may.
-SECOND_FACTOR_ROLES = env.list("SECOND_FACTOR_ROLES", default=[])
-if _unknown := set(SECOND_FACTOR_ROLES) - {"viewer", "operator", "administrator"}:
-    raise ImproperlyConfigured(f"SECOND_FACTOR_ROLES has {', '.join(sorted(_unknown))}, which is no role")
+SECOND_FACTOR_ROLES = env.choices("SECOND_FACTOR_ROLES", ["viewer", "operator", "administrator"])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
-BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
+# Another program at the same host and another path gets neither.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{SCRIPT_NAME}/"
+BEHIND_TLS_PROXY = env.flag("BEHIND_TLS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 SECURE_SSL_REDIRECT = SECURE
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 # HSTS for subdomains and the preload list: the operator's other hosts may have no TLS, and this server can't know.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(SCRIPT_NAME)]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.http.authentication.ApiKeyAuthentication"],
@@ -377,7 +291,8 @@ SPECTACULAR_SETTINGS = {
 
 # Celery --------------------------------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_URL = server_urls.broker(env.server("CELERY_BROKER_URL", REDIS_URL, server_urls.BROKER), TLS_CA_FILE)
+CELERY_BROKER_USE_SSL = server_urls.broker_tls(CELERY_BROKER_URL, TLS_CA_FILE)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
 # Outcomes, starts and ends stay in the default queue. Dispatches have one of their own, because there is one for each
@@ -414,15 +329,15 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_DB_REUSE_MAX = 1_000_000
 # A process of the control or dispatch worker that has taken more memory is replaced after its task, in kB. Celery has
 # this for processes alone: the threads of the other workers share the memory of one.
-CELERY_WORKER_MAX_MEMORY_PER_CHILD = int(_positive("WORKER_MAX_MEMORY_MB", 512) * 1024)
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = int(env.number("WORKER_MAX_MEMORY_MB", 512, most=1_000_000) * 1024)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_SEND_TASK_EVENTS = env.bool("CELERY_TASK_EVENTS", default=True)
+CELERY_WORKER_SEND_TASK_EVENTS = env.flag("CELERY_TASK_EVENTS", default=True)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Workers try for ever to connect, every half a minute at the least. By default they give up after 48 minutes.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Enqueueing must not take longer than waiting for the next tick would: requests and outcomes wait for it.
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-if CELERY_BROKER_URL.startswith(("redis", "valkey")):
+if CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_connect_timeout": 2, "socket_timeout": 5}
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
@@ -432,7 +347,19 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # Logs ----------------------------------------------------------------------------------------------------------------
 
-LOG_FORMAT = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
-if LOG_FORMAT not in {"json", "console"}:
-    raise ImproperlyConfigured(f"LOG_FORMAT must be json or console, not {LOG_FORMAT}")
-LOGGING = log_config.configure(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
+LOG_FORMAT = env.choice("LOG_FORMAT", "console" if DEBUG else "json", ["json", "console"], default_text="json")
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])
+LOGGING = log_config.configure(LOG_FORMAT, LOG_LEVEL)
+
+# What the Procfile and the SIP gateway read, judged with all else ----------------------------------------------------
+
+for _name, _default in {"CONTROL": 2, "DISPATCH": 2, "DIAL": 8, "WEBHOOK": 8}.items():
+    env.whole(f"{_name}_CONCURRENCY", _default, most=1000)
+# Where the SIP gateway says whether it is at work; None: nowhere.
+SIP_HEALTH_ADDRESS = env.address("SIP_HEALTH_ADDRESS")
+
+DECLARED = env.settings
+try:
+    env.require_good()
+except WrongSettings as error:
+    raise ImproperlyConfigured(str(error)) from None

@@ -12,7 +12,9 @@ def limit(database: dict[str, Any], seconds: int) -> None:
 
     PostgreSQL would give a search through an address book two workers more, and so all cores of a small machine.
     """
-    database["OPTIONS"]["options"] += f" -c statement_timeout={seconds}s -c max_parallel_workers_per_gather=0"
+    bounds = f"-c statement_timeout={seconds}s -c max_parallel_workers_per_gather=0"
+    # First, so that what the operator has given in DATABASE_URL wins.
+    database["OPTIONS"]["options"] = f"{bounds} {database['OPTIONS']['options']}"
 
 
 @contextmanager

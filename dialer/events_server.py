@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from django.conf import settings
+from django.db import connection
 from django.http.request import split_domain_port, validate_host
 
 from core.client_address import address_of
@@ -54,6 +56,10 @@ def _shorten(record: logging.LogRecord) -> bool:
 
 _http_log.addFilter(_shorten)
 
+PROBES = ("/healthz", "/readyz")
+# Seconds between two questions to the database whether it is there, for /readyz.
+ASKED_EVERY = 1.0
+
 _EVENT = re.compile(r"/carrier-events/([^/]+)/([0-9a-f]{32})")
 
 
@@ -65,6 +71,8 @@ class EventsServer:
         self._bodies = Bodies()
         self._under_way = 0
         self._is_stopping = False
+        self._asked_at = float("-inf")
+        self._is_database_there = False
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, which matters where the given one is 0 (any free one)."""
@@ -114,11 +122,12 @@ class EventsServer:
 
     async def _take(self, request: web.BaseRequest) -> web.Response:
         """Judge the request before its body is read. Raises Refused."""
-        _require_host(request)
         require_bounded(request.content_length or 0)
-        if request.path == "/healthz":
-            return web.json_response({"status": "up"})
-        carrier, attempt_id = _addressee(request)
+        path = path_below(request.path)
+        if path in PROBES:
+            return await self._respond_to_probe(path)
+        _require_host(request)
+        carrier, attempt_id = _addressee(request, path)
         async with self._bodies.of(request) as body:
             payload = carrier_events.read(request.headers.get("Content-Type", ""), body)
             if payload is None:
@@ -131,14 +140,46 @@ class EventsServer:
                     raise send_again("the event was not stored in time") from None
         return web.Response(status=204)
 
+    async def _respond_to_probe(self, path: str) -> web.Response:
+        """Respond to any host, and without TLS: a load balancer asks by the address of a machine or a pod."""
+        if path == "/healthz":
+            return web.json_response({"status": "up"})
+        if (now := asyncio.get_running_loop().time()) - self._asked_at >= ASKED_EVERY:
+            # Others who ask meanwhile get the last answer: nobody can fill the thread that stores events with this.
+            self._asked_at = now
+            try:
+                self._is_database_there = await self._events.ask(_takes_writes)
+            except NotStored:
+                self._is_database_there = False
+        is_ready = self._is_database_there and not self._is_stopping
+        body = {
+            "status": "ready" if is_ready else "not ready",
+            "database": "ok" if self._is_database_there else "not ok",
+        }
+        return web.json_response(body, status=200 if is_ready else 503)
+
     async def _require_signature(self, request: web.BaseRequest, carrier: str, body: bytes) -> None:
         """Raise Refused for an event without the signature that its carrier gives it."""
         if not event_signatures.is_checked(carrier):
             return
-        url = f"{settings.EVENTS_URL}{request.raw_path}"
+        url = f"{settings.EVENTS_URL}{path_below(request.raw_path)}"
         received = Received(url, request.headers, request.headers.get("Content-Type", ""), body)
         if not await self._events.ask(lambda: event_signatures.is_right(carrier, received)):
             raise Refused(403, carrier_events.NOT_SIGNED)
+
+
+def path_below(path: str) -> str:
+    """Return a path without the prefix that EVENTS_URL may have, whether or not the proxy has removed it."""
+    prefix = urlsplit(settings.EVENTS_URL).path
+    return path.removeprefix(prefix) if prefix and path.startswith(f"{prefix}/") else path
+
+
+def _takes_writes() -> bool:
+    """Ask whether the database takes what this process stores. In the thread that may ask."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT NOT pg_is_in_recovery()")
+        [[takes_writes]] = cursor.fetchall()
+    return bool(takes_writes)
 
 
 def _require_host(request: web.BaseRequest) -> None:
@@ -151,9 +192,9 @@ def _require_host(request: web.BaseRequest) -> None:
         raise Refused(301, "", {"Location": f"https://{host}{request.raw_path}"})
 
 
-def _addressee(request: web.BaseRequest) -> tuple[str, UUID]:
+def _addressee(request: web.BaseRequest, path: str) -> tuple[str, UUID]:
     """Return the carrier and the attempt that the address names. Raises Refused."""
-    address = _EVENT.fullmatch(request.path)
+    address = _EVENT.fullmatch(path)
     if address is None:
         raise Refused(404, carrier_events.NO_SUCH_ADDRESS)
     if request.method != "POST":

@@ -39,7 +39,7 @@ def take_event(request: HttpRequest, carrier: str, attempt_id: UUID) -> HttpResp
 
 def received(request: HttpRequest, base: str = "") -> Received:
     """Return the request as its carrier has signed it. base: the address of this server that the carrier knows."""
-    url = f"{base or settings.EVENTS_URL}{request.get_full_path()}"
+    url = f"{base or settings.EVENTS_URL}{request.get_full_path_info()}"  # without the prefix, which the base has
     return Received(url, request.headers, request.META.get("CONTENT_TYPE", ""), request.body)
 
 

@@ -44,6 +44,7 @@ from sipgateway.names import Names
 from sipgateway.other_ends import OtherEnd
 from sipgateway.outbound_calls import OutboundCall
 from sipgateway.plans import CantBeMade, Plan
+from sipgateway.probes import Probes
 from sipgateway.prompts import Prompts
 from sipgateway.records import Note
 from sipgateway.sip_stack import ED2, Stack, Timeout
@@ -111,9 +112,14 @@ class GatewayProcess:
         for thread in (desk, writer, media, pinger):
             thread.start()
         Timeout(self._turn, TURN_EVERY, -1)
+        probes = (
+            Probes(settings.SIP_HEALTH_ADDRESS, self._is_up, self._is_ready) if settings.SIP_HEALTH_ADDRESS else None
+        )
         log.info("sip_gateway_listening", address=self.gateway.address)
         ED2.loop()
         desk.join()
+        if probes:
+            probes.close()
         self._notes.put(None)
         writer.join()
         self._media.stop()
@@ -123,6 +129,12 @@ class GatewayProcess:
         records.stop(self.gateway, clocks.now())
         self.stack.shutdown()
         log.info("sip_gateway_stopped", calls=self._made, late_ms_p99=round(1000 * self._media.lateness_p99(), 2))
+
+    def _is_up(self) -> bool:
+        return time.monotonic() - self._turned_at <= MAX_STANDSTILL
+
+    def _is_ready(self) -> bool:
+        return self._is_up() and self._at_work_since is not None and not self._is_stopping.is_set()
 
     # What calls need of it -----------------------------------------------------------------------------------------
 

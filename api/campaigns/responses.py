@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from api.campaigns.related import Related
@@ -113,7 +114,7 @@ class CampaignSerializer(ResponseSerializer):
         return None if campaign.is_open or campaign.is_ending else links.report_url(campaign.pk)
 
     def get_uri(self, campaign: Campaign) -> str:
-        return f"/v2/accounts/{campaign.account.sid}/campaigns/{wire_id(campaign.pk)}"
+        return f"{settings.SCRIPT_NAME}/v2/accounts/{campaign.account.sid}/campaigns/{wire_id(campaign.pk)}"
 
     def get_from(self, campaign: Campaign) -> Sequence[str] | None:
         return _related(self).numbers.get(campaign.pk)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from rest_framework import serializers
 
 from api.http.envelope import Item, PageEnvelope, WrittenEnvelope
@@ -39,7 +40,8 @@ class WebhookDeliverySerializer(ResponseSerializer):
     uri = Text()
 
     def get_uri(self, delivery: WebhookDelivery) -> str:
-        return f"/v2/accounts/{self.context['account'].sid}/webhook-deliveries/{wire_id(delivery.webhook_id)}"
+        sid = self.context["account"].sid
+        return f"{settings.SCRIPT_NAME}/v2/accounts/{sid}/webhook-deliveries/{wire_id(delivery.webhook_id)}"
 
 
 class WebhookDeliveryWithLogSerializer(WebhookDeliverySerializer):

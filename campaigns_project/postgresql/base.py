@@ -9,6 +9,10 @@ from django.db.backends.postgresql import base
 # or a task fails that a check would have given a new connection. Carriers, ticks and clients try again.
 ASSUMED_ALIVE_SECONDS = 1.0
 
+# How the server must write what is read here. The start-up options of a connection say so (`core/server_urls.py`), but
+# a pooler drops those, and a role may have others: ALTER ROLE … SET DateStyle = 'German'.
+_WRITTEN_AS = {"DateStyle": "ISO", "IntervalStyle": "postgres", "standard_conforming_strings": "on"}
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _checked_at = float("-inf")
@@ -24,3 +28,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def connect(self) -> None:
         super().connect()
         self._checked_at = time.monotonic()
+
+    def init_connection_state(self) -> None:
+        """Set what the server told of itself as it connected and is not as it must be: rarely anything."""
+        told = self.connection.info
+        wrong = [
+            f"SET {name} = '{wanted}'"
+            for name, wanted in _WRITTEN_AS.items()
+            if not (told.parameter_status(name) or "").startswith(wanted)
+        ]
+        if wrong:
+            self.connection.execute("; ".join(wrong))
+        super().init_connection_state()

@@ -45,5 +45,7 @@ def test_what_is_missing_is_reported(environment, sentence):
 
 def test_a_short_secret_key_stops_the_start_with_the_way_out():
     run = check(SECRET_KEY="x" * 31)
-    assert run.returncode == 1
-    assert "SECRET_KEY has 31 characters and must have 32 at least" in run.stderr
+    assert run.returncode == 78
+    assert "SECRET_KEY is •••• (31 characters): it must be a random text of 32 characters or more" in run.stderr
+    assert "Make one with: python -c" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -3,8 +3,10 @@
 import os
 import time
 from collections import Counter
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from django.db import connection
 
 from campaigns_project.celery import app
 from tests.campaigns_project import recorded_task
@@ -15,12 +17,14 @@ MESSAGES = 12
 
 
 @pytest.fixture
-def worker(redis, monkeypatch):
+def worker(redis, transactional_db):
     """Return a function that starts the control worker of the Procfile, whose processes may take so much memory."""
     started = []
 
     def start(megabytes: int) -> None:
+        database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
         settings = {"WORKER_MAX_MEMORY_MB": str(megabytes), "CONTROL_CONCURRENCY": "2"}
+        settings["DATABASE_URL"] = urlunsplit(database)
         command = f"{read_procfile()['control']} --include {recorded_task.__name__}"
         started.append(process_groups.spawn(command, with_programs(os.environ | settings)))
 

@@ -19,7 +19,7 @@ def _limited(db):
 def test_the_limit_goes_to_new_connections():
     database: dict[str, Any] = {"OPTIONS": {"options": "-c lock_timeout=10s"}}
     statement_time.limit(database, 20)
-    wanted = "-c lock_timeout=10s -c statement_timeout=20s -c max_parallel_workers_per_gather=0"
+    wanted = "-c statement_timeout=20s -c max_parallel_workers_per_gather=0 -c lock_timeout=10s"
     assert database["OPTIONS"]["options"] == wanted
 
 

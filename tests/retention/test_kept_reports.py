@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 from django.utils import timezone
 from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
 from campaigns.models import Call, Campaign
-from campaigns_project import settings as settings_module
+from core import setting_rules
+from core.environment import Environment
 from reports import csv_report
 from retention import campaigns_due, deletion, kept_reports, purge
 from tests.conftest import NUMBERS
@@ -183,20 +183,26 @@ def test_a_large_report_is_deleted_in_slices_all_the_same(rig, over, folder, mon
 @pytest.mark.parametrize(
     ("backend", "options", "message"),
     [
-        ("storages.no.such.Storage", "", "there is no 'storages.no.such.Storage' to import"),
-        ("Storage", "", "there is no 'Storage' to import"),
-        (FILE_SYSTEM, "/srv/reports", "REPORTS_STORAGE_OPTIONS must be a JSON object"),
-        (FILE_SYSTEM, "[1]", "REPORTS_STORAGE_OPTIONS must be a JSON object"),
-        ("", "{}", "REPORTS_STORAGE names no storage"),
+        (
+            "storages.no.such.Storage",
+            "",
+            "REPORTS_STORAGE is 'storages.no.such.Storage': it must be the path",
+        ),
+        ("Storage", "", "REPORTS_STORAGE is 'Storage'"),
+        (FILE_SYSTEM, "/srv/reports", "REPORTS_STORAGE_OPTIONS is •••• (12 characters): it must be a JSON object"),
+        (FILE_SYSTEM, "[1]", "it must be a JSON object"),
+        ("", "{}", "it must be left out where REPORTS_STORAGE names no storage"),
     ],
 )
 def test_a_storage_that_makes_no_sense_stops_the_start(backend, options, message):
-    with pytest.raises(ImproperlyConfigured, match=message):
-        settings_module._report_storage(backend, options)
+    environment = Environment({"REPORTS_STORAGE": backend, "REPORTS_STORAGE_OPTIONS": options})
+    setting_rules.report_storage(environment)
+    assert message in environment.problems[0]
 
 
 def test_a_storage_is_a_class_and_its_options():
-    assert settings_module._report_storage("", "") == {}
-    assert settings_module._report_storage(FILE_SYSTEM, '{"location": "/srv/reports"}') == {
+    assert setting_rules.report_storage(Environment({})) == {}
+    given = {"REPORTS_STORAGE": FILE_SYSTEM, "REPORTS_STORAGE_OPTIONS": '{"location": "/srv/reports"}'}
+    assert setting_rules.report_storage(Environment(given)) == {
         "reports": {"BACKEND": FILE_SYSTEM, "OPTIONS": {"location": "/srv/reports"}}
     }

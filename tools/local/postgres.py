@@ -64,6 +64,8 @@ THROWAWAY_SETTINGS = """
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+# `manage.py ready` would warn of it otherwise.
+trunkline.throwaway = on
 """
 
 

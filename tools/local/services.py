@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +123,13 @@ def exclusive_use(data_dir: Path | str) -> Iterator[None]:
 
 
 def _data_folder(data_dir: Path | str) -> Path:
+    """Return the folder, which is made where it is missing. Raises EmbeddedError where nothing can be written to it."""
     folder = Path(data_dir).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise EmbeddedError(
+            f"DATA_DIR is {folder}, which can't be written to ({error.strerror}): set it to a folder of this user."
+        ) from error

@@ -8,7 +8,8 @@ once and ends is started again, after a wait that grows while it ends again and 
 its first start stops everything, with its last words. Whatever happens, also half way through the start, everything it
 started is stopped again.
 
-Exit code: 0 after a requested stop, otherwise the code of what failed, and 1 where that has none.
+Exit code: 0 after a requested stop, 78 where settings make no sense, otherwise the code of what failed, and 1 where
+that has none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from core import server_urls
+from core.dotenv import DotenvError
+from core.environment import WRONG_SETTINGS, Environment, WrongSettings, in_url
 from tools.local import services
 from tools.local.output import Output
 from tools.local.ports import accepts_connections, is_free
@@ -80,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ProcessEnded as error:
             _say(str(error))
             return error.code or 1
+        except (WrongSettings, DotenvError) as error:
+            _say(str(error))
+            return WRONG_SETTINGS
         except (UpError, services.EmbeddedError) as error:
             _say(str(error))
             return 1
@@ -166,7 +174,7 @@ def _without_idle_gateway(commands: Mapping[str, str], database_url: str) -> dic
     """Return the commands without the SIP gateway where there is no SIP trunk. `--only` starts it anyway."""
     if SIP_GATEWAY not in commands:
         return dict(commands)
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(make_conninfo(**server_urls.libpq(database_url)[0])) as connection:
         [[has_trunk]] = connection.execute("SELECT EXISTS (SELECT FROM accounts_trunk WHERE carrier = 'sip')")
     return {name: command for name, command in commands.items() if has_trunk or name != SIP_GATEWAY}
 
@@ -210,31 +218,26 @@ def _stop(supervisor: Supervisor, guard: ServerGuard | None, data_dir: Path, sto
 
 
 def _free_addresses(commands: Mapping[str, str], environment: Mapping[str, str]) -> HostsAndPorts:
-    """Return host and port of each process that listens; raises UpError when one is taken."""
-    chosen = {}
-    for name in commands:
-        if address := ADDRESSES.get(name):
-            host = environment.get(address.host_variable) or "127.0.0.1"
-            port = _port(address, environment)
-            if not is_free(host, port):
-                raise UpError(
-                    f"Port {port} for {name} is in use: stop what listens there, or change {address.port_variable}."
-                )
-            chosen[name] = (host, port)
+    """Return host and port of each process that listens. Raises WrongSettings, and UpError when one is taken."""
+    settings = Environment(environment)
+    chosen = {name: _chosen(address, settings) for name, address in ADDRESSES.items() if name in commands}
+    settings.require_good()
+    for name, (host, port) in chosen.items():
+        if not is_free(host, port):
+            variable = ADDRESSES[name].port_variable
+            raise UpError(f"Port {port} for {name} is in use: stop what listens there, or change {variable}.")
     return chosen
 
 
-def _port(address: Address, environment: Mapping[str, str]) -> int:
-    value = environment.get(address.port_variable) or str(address.default_port)
-    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
-        raise UpError(f"{address.port_variable} must be a port number from 1 to 65535, not {value!r}.")
-    return int(value)
+def _chosen(address: Address, settings: Environment) -> tuple[str, int]:
+    host = settings.host(address.host_variable, "127.0.0.1") if address.host_variable else "127.0.0.1"
+    return host, settings.port(address.port_variable, address.default_port)
 
 
 def _announce(addresses: HostsAndPorts, logs: Path | None) -> None:
     lines = ["Trunkline is up; Ctrl-C stops it."]
     lines += [
-        f"  {ADDRESSES[name].title:<16} http://{host}:{port}{ADDRESSES[name].path}"
+        f"  {ADDRESSES[name].title:<16} http://{in_url(host)}:{port}{ADDRESSES[name].path}"
         for name, (host, port) in addresses.items()
     ]
     if logs is not None:

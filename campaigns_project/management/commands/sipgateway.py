@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from campaigns_project import startup
+
 
 class Command(BaseCommand):
     help = "Make the calls of SIP trunks, until SIGTERM: the process `sipgateway` of the Procfile."
@@ -19,4 +21,5 @@ class Command(BaseCommand):
         # The SIP stack belongs to the thread that imports it, and no other command needs it.
         from sipgateway.gateway import GatewayProcess
 
+        startup.require_servers()
         GatewayProcess(host, port).run()

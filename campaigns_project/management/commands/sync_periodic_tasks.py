@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from campaigns_project import alone
 from campaigns_project.periodic_tasks import TICKS
 
 
@@ -15,6 +16,10 @@ class Command(BaseCommand):
     help = "Adds the periodic tasks that are missing from beat's table."
 
     def handle(self, *_: Any, **__: Any) -> None:
+        with alone.preparing():  # nothing in these tables keeps two processes from adding one twice
+            self._add()
+
+    def _add(self) -> None:
         for name, task, seconds in TICKS:
             every, _created = IntervalSchedule.objects.get_or_create(every=seconds, period=IntervalSchedule.SECONDS)
             # A tick that could not run in time is worth nothing: the next one does its work.

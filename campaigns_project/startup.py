@@ -1,0 +1,45 @@
+"""What a process asks before it begins to work: are its settings right, and are its servers what it was written for?
+
+Each process asks by itself, whoever starts it. What an operator has to change ends it, with sentences and no traceback.
+What heals by itself, such as a server that is away, does not.
+"""
+
+import sys
+from typing import NoReturn
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from core.environment import WRONG_SETTINGS
+
+log = structlog.get_logger(__name__)
+
+# With another status of its workers gunicorn would start them again for ever.
+WORKER_CANT_BOOT = 3
+
+
+def require_settings() -> None:
+    """End the process where settings make no sense."""
+    try:
+        _ = settings.DECLARED
+    except ImproperlyConfigured as error:
+        _end(str(error), WRONG_SETTINGS)
+
+
+def require_servers(status: int = WRONG_SETTINGS) -> None:
+    """End the process where a server is not what Trunkline needs, with this status. One that is away is waited for."""
+    from campaigns_project import server_checks
+
+    problems = server_checks.at_start()
+    for problem in problems:
+        if not problem.stops_start:
+            log.warning("server_is_not_as_it_should_be", kind=problem.kind, text=problem.text)
+    if stopping := [problem.text for problem in problems if problem.stops_start]:
+        _end("\n".join(["Trunkline can't start:", *(f"  {text}." for text in stopping)]), status)
+
+
+def _end(text: str, status: int) -> NoReturn:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+    raise SystemExit(status)

@@ -1,0 +1,22 @@
+"""gunicorn's configuration, as far as it comes from settings. The Procfile has the rest.
+
+It is read before a worker is started: settings that make no sense end gunicorn, which would otherwise start workers
+again for ever.
+"""
+
+import os
+
+from django.conf import settings
+
+from campaigns_project import startup
+from core.environment import in_url
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
+startup.require_settings()
+
+_addresses = [(settings.WEB_HOST, settings.WEB_PORT), *filter(None, [settings.ADMIN_ADDRESS])]
+bind = [f"{in_url(host)}:{port}" for host, port in _addresses]
+workers = settings.WEB_WORKERS
+threads = settings.WEB_THREADS
+# gunicorn would refuse every request without the prefix, those of probes too. `path_prefix` takes both.
+os.environ.pop("SCRIPT_NAME", None)
