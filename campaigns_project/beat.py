@@ -8,6 +8,7 @@ import structlog
 from django.conf import settings
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from campaigns_project import startup
 from core import broker_queues, liveness
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        startup.require_servers()  # Celery tells of beat's start only when the table was read
         self._ahead = _ahead()
         super().__init__(*args, **kwargs)
 

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_after_setup, setup_logging, task_prerun
+from celery.signals import celeryd_after_setup, setup_logging, task_prerun
 
 from campaigns_project import (
     startup,
@@ -29,7 +29,6 @@ app.autodiscover_tasks()
 
 
 @celeryd_after_setup.connect
-@beat_init.connect
 def _require_servers(**_: Any) -> None:
     startup.require_servers()
 

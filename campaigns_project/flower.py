@@ -38,8 +38,14 @@ def is_own_host(given: str) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run Celery's command `flower` with these arguments."""
+    from django.conf import settings
+
+    from campaigns_project import startup
+
+    startup.require_settings()
     flower.command.Flower = OwnHostsOnly
-    sys.argv = ["celery", "--quiet", "--app", "campaigns_project", "flower", *arguments]
+    own_path = f"--url_prefix={settings.SCRIPT_NAME}/admin/flower".replace("=/", "=")
+    sys.argv = ["celery", "--quiet", "--app", "campaigns_project", "flower", own_path, *arguments]
     return int(celery_main() or 0)
 
 

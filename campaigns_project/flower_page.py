@@ -1,6 +1,6 @@
 """Flower behind the admin's sign-in, for the server's administrators, to look only.
 
-Flower has no login of its own and listens on loopback, with this address as its prefix (see the Procfile). What it is
+Flower has no login of its own and listens on loopback, with this address as its prefix. What it is
 asked for changes nothing; nothing else is passed on.
 """
 

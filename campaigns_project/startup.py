@@ -15,6 +15,8 @@ from core.environment import WRONG_SETTINGS
 
 log = structlog.get_logger(__name__)
 
+# EX_UNAVAILABLE of sysexits.h: another start may succeed, once the migrations have run for instance.
+WRONG_SERVER = 69
 # With another status of its workers gunicorn would start them again for ever.
 WORKER_CANT_BOOT = 3
 
@@ -27,7 +29,7 @@ def require_settings() -> None:
         _end(str(error), WRONG_SETTINGS)
 
 
-def require_servers(status: int = WRONG_SETTINGS) -> None:
+def require_servers(status: int = WRONG_SERVER) -> None:
     """End the process where a server is not what Trunkline needs, with this status. One that is away is waited for."""
     from campaigns_project import server_checks
 

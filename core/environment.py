@@ -75,6 +75,7 @@ class Environment:
         self._values = values
         self.settings: dict[str, Setting] = {}
         self.problems: list[str] = []
+        self._refused: set[str] = set()
 
     def require_good(self) -> None:
         """Raise WrongSettings where anything was wrong."""
@@ -86,7 +87,10 @@ class Environment:
         return bool(self._values.get(name, "").strip())
 
     def refuse(self, name: str, allowed: str, remedy: str = "") -> None:
-        """Note that the value of the setting is wrong, which the caller found."""
+        """Note that the value of the setting is wrong, unless that is noted already."""
+        if name in self._refused:
+            return
+        self._refused.add(name)
         setting, given = self.settings[name], self._values.get(name, "")
         shown = f"is {_shown(given, is_secret=setting.is_secret)}" if given.strip() else "is not set"
         otherwise = f", or leave it out for {setting.default}" if setting.default else ", or leave it out"

@@ -227,6 +227,8 @@ def test_the_server_is_up_and_ready(stack):
     assert requests.get(f"{stack.url}/readyz", timeout=60).json() == {
         "status": "ready",
         "database": "ok",
+        "migrations": "ok",
+        "secret-key": "ok",
         "redis": "ok",
         "beat": "ok",
         "events": "ok",

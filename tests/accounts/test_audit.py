@@ -250,6 +250,8 @@ OTHER_COMMANDS = {
     "sipgateway": "is a process of the server",
     **dict.fromkeys(("stop_calling", "resume_calling"), "pauses and resumes by lifecycle, which records each campaign"),
     **dict.fromkeys(("prepare", "sync_periodic_tasks"), "runs at every start, and adds the ticks of the program"),
+    "migrate": "runs at every start, and is Django's",
+    "reencrypt_secrets": "stores the same secrets, under another key",
 }
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from campaigns_project import server_checks, startup
 from campaigns_project.server_checks import Problem
 from tests.judged_settings import judged
+from tools.local.ports import free_ports
 from tools.local.project import read_procfile, with_programs
 
 ROOT = Path(settings.BASE_DIR)
@@ -34,7 +35,7 @@ def test_a_bad_value_of_any_setting_is_a_sentence(name, given):
     lines = said.splitlines()
     assert lines[0] == "Trunkline can't start: a setting is wrong."
     assert len(lines) == 2
-    assert re.fullmatch(rf"  {name} is .+: it must be .+\. .+\.", lines[1]), lines[1]
+    assert re.fullmatch(rf"  {name} is .+: it must be .+\. .+", lines[1]), lines[1]
 
 
 def test_an_empty_value_of_any_setting_is_as_good_as_none():
@@ -83,10 +84,41 @@ def test_a_server_that_would_break_a_promise_ends_the_process(monkeypatch, capsy
     monkeypatch.setattr(server_checks, "at_start", lambda: [wrong_server(stops_start=True)])
     with pytest.raises(SystemExit) as ended:
         startup.require_servers()
-    assert ended.value.code == 78
+    assert ended.value.code == 69
     assert capsys.readouterr().err == "Trunkline can't start:\n  the encoding is LATIN1: make another.\n"
 
 
 def test_a_lesser_problem_ends_nothing(monkeypatch, capsys):
     monkeypatch.setattr(server_checks, "at_start", lambda: [wrong_server(stops_start=False)])
     startup.require_servers()
+
+
+# What each way of starting ends with on a database without tables: the one that the tests' own are copied beside.
+STARTS = {
+    "control": 69,
+    "beat": 69,
+    "events": 69,
+    "web": 3,
+}
+
+
+@pytest.mark.parametrize(("process", "status"), STARTS.items())
+def test_no_process_begins_to_work_on_a_database_without_tables(process, status):
+    [port] = free_ports(1)
+    own = {"WEB_PORT": str(port), "EVENTS_PORT": str(port), "WEB_WORKERS": "1"}
+    run = subprocess.run(
+        read_procfile()[process],
+        shell=True,
+        cwd=ROOT,
+        env=with_programs(os.environ | own),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = run.stdout + run.stderr
+    assert run.returncode == status, said
+    assert re.search(
+        r"Trunkline can't start:\n  \d+ migrations have not run, .+ the first: run manage.py migrate\.", said
+    )
+    assert "Traceback" not in said

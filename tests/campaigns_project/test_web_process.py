@@ -80,6 +80,6 @@ def test_the_events_process_answers_probes_alike(transactional_db, settings):
             for path in ("/healthz", "/readyz"):
                 assert served.post(f"{prefix}{path}", None, method="GET", Host=POD).status == 200, path
         assert served.post("/carrier-events/exotel/x", "{}", Host=POD).status == 400
-        assert served.post("/metrics", None, method="GET", Host=HOST).status in {301, 404}
+        assert served.post("/metrics", None, method="GET", Host="testserver").status == 301
     finally:
         served.stop()

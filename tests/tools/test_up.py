@@ -429,6 +429,37 @@ def test_the_addresses_are_printed_once_they_take_connections(project: Project) 
     socket.create_connection(("127.0.0.1", port), timeout=60).close()
 
 
+def test_an_ipv6_address_is_listened_at_and_named(project: Project) -> None:
+    port = free_port()
+    project.environment |= {"WEB_PORT": str(port), "WEB_HOST": "::1"}
+    project.has(web="exec python -m http.server --bind ${WEB_HOST} ${WEB_PORT}")
+    project.up()
+
+    wait_until(project.is_up, "the start")
+    assert f"http://[::1]:{port}" in project.output()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_data_dir_that_can_not_be_written_to_is_named(project: Project, name: str) -> None:
+    (project.folder / "file").write_text("")
+    project.environment["DATA_DIR"] = str(project.folder / name)
+    project.has(one=SLEEPER)
+
+    assert project.up().wait(timeout=PATIENCE) == 1
+    assert f"DATA_DIR is {project.folder / name}, which can't be written to" in project.output()
+    assert "Traceback" not in project.output()
+
+
+def test_an_env_file_that_can_not_be_read_is_a_sentence(project: Project) -> None:
+    project.has(one=SLEEPER)
+    (project.folder / ".env").write_text("A=1\nSECRET_KEY='hunter2\n")
+
+    assert project.up().wait(timeout=PATIENCE) == 78
+    assert "line 2: the value of SECRET_KEY begins with '" in project.output()
+    assert "hunter2" not in project.output()
+    assert "Traceback" not in project.output()
+
+
 def test_only_the_chosen_processes_are_started(project: Project) -> None:
     project.has(one=SLEEPER, two=SLEEPER)
     project.up("--only", "two")

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from core.dotenv import DotenvError
+from core.environment import WRONG_SETTINGS
 from tools.local.project import PROJECT, SETUP, operator_environment, read_procfile
 
 PREPARE = "prepare"
@@ -22,7 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.local.run", description="Run one process of the Procfile.")
     parser.add_argument("name", choices=[*commands, PREPARE], help=f"the process, or {PREPARE} before the first start")
     name = parser.parse_args(arguments).name
-    environment = operator_environment(PROJECT)
+    try:
+        environment = operator_environment(PROJECT)
+    except DotenvError as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_SETTINGS
     environment.setdefault("PYTHONUNBUFFERED", "1")  # or a log would lag behind what it tells
     os.chdir(PROJECT)
     return _prepare(environment) if name == PREPARE else _become(commands[name], environment)
