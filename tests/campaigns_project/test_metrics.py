@@ -71,12 +71,19 @@ def test_this_machine_may_read_without_a_token(read):
         {"REMOTE_ADDR": ""},
         {"REMOTE_ADDR": "127.0.0.1", "headers": {"X-Forwarded-For": "127.0.0.1"}},
         {"REMOTE_ADDR": "127.0.0.1", "headers": {"Forwarded": "for=127.0.0.1"}},
+        # A page in a browser on this machine, whose name leads to 127.0.0.1 by now.
+        {"REMOTE_ADDR": "127.0.0.1", "headers": {"Host": "evil.example:8000"}},
     ],
 )
 def test_other_machines_may_not(client, request_from):
     answer = client.get("/metrics", **request_from)
     assert answer.status_code == 403
     assert "METRICS_TOKEN" in answer.content.decode()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "[::1]:8000", "10.42.0.7", "localhost", ""])
+def test_this_machine_may_ask_by_any_ip_address_and_its_own_names(client, db, redis, host):
+    assert client.get("/metrics", headers={"Host": host} if host else {}).status_code == 200
 
 
 @pytest.mark.parametrize(
