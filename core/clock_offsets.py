@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core import clocks
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
-KEY = "clocks"
+KEY = prefixed("clocks")
 # A process whose note is older, by Redis's clock, is gone.
 NOTE_LASTS_SECONDS = 120
 

@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import structlog
 from redis.exceptions import RedisError
 
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +134,7 @@ def _begin_to_wait(name: str, most: int) -> bool:
 
 
 def _key(name: str) -> str:
-    return f"places:{name}"
+    return prefixed(f"places:{name}")
 
 
 def _rest(error: RedisError) -> None:

@@ -22,3 +22,8 @@ def redis_client() -> "Redis":
         socket_connect_timeout=TIMEOUT_SECONDS,
         health_check_interval=30,
     )
+
+
+def prefixed(name: str) -> str:
+    """Return the key of that name: every key of ours begins with REDIS_PREFIX, so that two systems share a Redis."""
+    return f"{settings.REDIS_PREFIX}{name}"

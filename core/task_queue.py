@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from core.broker_queues import queue_of
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -51,13 +51,13 @@ def enqueue_once(
 def taken(key: str) -> None:
     """Note that a worker has taken the message of this key. Call it before looking for work."""
     try:
-        redis_client().delete(f"enqueued:{key}")
+        redis_client().delete(prefixed(f"enqueued:{key}"))
     except RedisError as error:
         log.warning("task_not_noted_as_taken", key=key, error=str(error))
 
 
 def _is_first(key: str, queue: str, waiting_ms: int) -> bool:
-    keys = f"enqueued:{key}", f"progress:{queue}"
+    keys = prefixed(f"enqueued:{key}"), prefixed(f"progress:{queue}")
     try:
         return bool(redis_client().eval(_TAKE_TURN, 2, *keys, waiting_ms, settings.MAX_SILENCE_SECONDS[queue]))
     except RedisError as error:

@@ -13,7 +13,7 @@ import structlog
 from django.db.models import Count
 from redis.exceptions import RedisError
 
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 from dialer.models import CallAttempt
 
 log = structlog.get_logger(__name__)
@@ -80,4 +80,4 @@ def add(changes: Mapping[tuple[int, UUID], int]) -> None:
 
 
 def _key(account_id: int) -> str:
-    return f"dispatch:up:{account_id}"
+    return prefixed(f"dispatch:up:{account_id}")

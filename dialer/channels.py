@@ -31,13 +31,13 @@ from redis.exceptions import NoScriptError, RedisError
 from accounts.models import Account, CallerId
 from campaigns.models import Campaign
 from core import clocks
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
 log = structlog.get_logger(__name__)
 
 SCRIPT = Path(__file__).with_name("channels.lua").read_text()
-COMPLETE = "channels:complete"
-PREFIX = "channels:held:"
+COMPLETE = prefixed("channels:complete")
+PREFIX = prefixed("channels:held:")
 # A number of our own, so that no other use of advisory locks in this database meets it.
 LOCK = 0x7472756E6B
 # Reconciliation drops a leak within seconds; this is for the day that it does not run.
@@ -80,7 +80,7 @@ class Bucket:
 
     @property
     def key(self) -> str:
-        return f"channels:starts:{self.kind}:{self.id}"
+        return prefixed(f"channels:starts:{self.kind}:{self.id}")
 
     @property
     def burst(self) -> int:

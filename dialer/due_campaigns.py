@@ -17,7 +17,7 @@ from django.db import connection
 
 from accounts.models import Account, CallerId
 from campaigns.models import Campaign
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 from dialer import calls_up, channels, gate, rests
 from dialer.channels import NO_CAP, Bucket, Pace, Scope
 from dialer.claiming import DUE, NUMBER_IS_FREE
@@ -322,4 +322,4 @@ def turn_of(account_id: int) -> UUID:
 
 
 def turn_key(account_id: int) -> str:
-    return f"dispatch:turn:{account_id}"
+    return prefixed(f"dispatch:turn:{account_id}")

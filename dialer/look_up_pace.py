@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ def give_way(account_id: int, now: datetime) -> None:
     asked for meanwhile.
     """
     try:
-        if redis_client().set(f"look-ups-gave-way:{account_id}", 1, nx=True, ex=2 * REST):
+        if redis_client().set(prefixed(f"look-ups-gave-way:{account_id}"), 1, nx=True, ex=2 * REST):
             rest(account_id, None, now)
     except RedisError as error:
         log.warning("look_ups_not_paused", error=str(error))
@@ -85,4 +85,4 @@ def _interval() -> timedelta:
 
 
 def _key(account_id: int) -> str:
-    return f"look-ups:{account_id}"
+    return prefixed(f"look-ups:{account_id}")

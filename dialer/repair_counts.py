@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import structlog
 from redis.exceptions import RedisError
 
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
 log = structlog.get_logger(__name__)
 
-KEY = "repairs"
+KEY = prefixed("repairs")
 # Ids of calls that a carrier gave to a second call. Nothing is repaired by it: an attempt is only not asked for by it.
 REPEATED_IDS = "repeated_ids"
 

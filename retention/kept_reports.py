@@ -11,7 +11,7 @@ from django.core.files import File
 from django.core.files.storage import storages
 
 from campaigns.models import Campaign
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 from reports import csv_report
 
 ALIAS = "reports"
@@ -66,4 +66,4 @@ def forget_tries(campaign: Campaign) -> None:
 
 
 def _key(campaign: Campaign) -> str:
-    return f"report-not-kept:{campaign.pk.hex}"
+    return prefixed(f"report-not-kept:{campaign.pk.hex}")

@@ -16,6 +16,7 @@ from redis.retry import Retry
 from rest_framework.exceptions import APIException
 
 from core import clocks
+from core.redis_client import prefixed
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class Meter:
             socket_connect_timeout=TIMEOUT_SECONDS,
             # Retry once, because a server that was restarted has closed the connections in the pool.
             retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
+            key_prefix=prefixed("LIMITS"),
         )
         self._rests_until = 0.0
 
