@@ -32,6 +32,9 @@ class Verb(models.TextChoices):
     SECOND_FACTOR_REMOVED = "second-factor-removed", "removed the second factor of"
     RECOVERY_CODE_USED = "recovery-code-used", "used a recovery code of"
     SIGN_IN_LIMITED = "sign-in-limited", "was refused for too many failures as"
+    HELD = "held", "held"
+    RELEASED = "released", "released"
+    RECONCILED = "reconciled", "asked the carriers for calls that are missing in"
 
 
 def verbs() -> list[tuple[str, str]]:

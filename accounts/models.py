@@ -19,6 +19,7 @@ from accounts.address_ranges import validate_range
 from accounts.audit_entry import AuditEntry  # noqa: F401 -- Django finds models here
 from accounts.calling_hours import CallingHours, parse_week
 from accounts.carriers import CarrierKind
+from accounts.installation import Installation  # noqa: F401 -- as above
 from accounts.public_holidays import validate_calendar
 from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes  # noqa: F401 -- as above
 from accounts.secret_key_check import SecretKeyCheck  # noqa: F401 -- as above

@@ -8,6 +8,7 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, setup_logging, task_prerun
 
 from campaigns_project import (
+    own_redis,  # noqa: F401 -- its signal handlers keep workers from another system's Redis
     startup,
     watchdog,  # noqa: F401 -- its signal handlers watch this worker
 )

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Least
 
 from campaigns.models import Call, Campaign, CampaignHistory
-from dialer import channels, daily_limits, gate
+from dialer import channels, daily_limits, gate, holds
 from dialer.channels import NO_CAP
 from dialer.models import CallAttempt
 
@@ -25,6 +25,7 @@ def _idle_seconds(now: datetime) -> Iterator[float]:
     """
     due = _with_due_calls(now)
     daily_limits.load((campaign.account for campaign in due), now)
+    holds.load_into(campaign.account for campaign in due)
     ready = [campaign for campaign in due if gate.check(campaign, now) == gate.Open()]
     scopes = {
         scope

@@ -30,7 +30,7 @@ from campaigns_project import redis_memory
 from campaigns_project.idle_campaigns import longest_idle_seconds
 from core import clock_offsets, clocks, liveness
 from core.version import VERSION
-from dialer import channels, daily_limits, reconciliation, repair_counts, unusual_starts
+from dialer import channels, daily_limits, holds, reconciliation, repair_counts, unusual_starts
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.channels import Scope
 from dialer.models import CallAttempt, CallerIdHealth, CarrierEvent, TrunkHealth
@@ -217,9 +217,15 @@ def _clocks(_now: datetime) -> Iterator[Metric]:
     yield family
 
 
+def _hold(_now: datetime) -> Iterator[Metric]:
+    yield _gauge("held", "Whether the server is held, and dials nothing.", int(holds.current() is not None))
+
+
 def _redis(_now: datetime) -> Iterator[Metric]:
     evicts = int(bool(redis_memory.eviction()))
     yield _gauge("redis_may_evict", "Whether Redis evicts keys when its memory is full.", evicts)
+    refuses = int(bool(redis_memory.refusal()))
+    yield _gauge("redis_refuses_writes", "Whether Redis is full, or a replica that takes no writes.", refuses)
 
 
 Part = Callable[[datetime], Iterable[Metric]]
@@ -238,6 +244,7 @@ PARTS: tuple[Part, ...] = (
     _repairs,
     _clocks,
     _redis,
+    _hold,
 )
 
 

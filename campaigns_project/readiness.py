@@ -13,10 +13,11 @@ from django.conf import settings
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
-from campaigns_project import redis_memory, server_checks
+from accounts.installation import Installation
+from campaigns_project import database_session, redis_memory, server_checks
 from campaigns_project.server_checks import Problem
 from core import clock_offsets, clocks, liveness
-from core.redis_client import redis_client
+from dialer import holds, redis_owner, restores
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.models import CallAttempt, CallerIdHealth, TrunkHealth
 
@@ -33,7 +34,8 @@ Check = Callable[[], str]
 class Finding:
     """What does not stop everything.
 
-    kind: `database`, `migrations`, `redis`, `redis-memory`, `clocks`, `trunks` or `caller-ids`; names nothing.
+    kind: `held`, `pooler`, `database`, `migrations`, `redis`, `redis-memory`, `clocks`, `trunks` or `caller-ids`; names
+        nothing.
     """
 
     kind: str
@@ -57,6 +59,10 @@ def warnings() -> list[Finding]:
     """Return what stops not everything. That a server is away is the result of its check, not a warning."""
     found = []
     try:
+        if held := holds.current():
+            found.append(Finding("held", told_hold(held)))
+        if lost := database_session.lost_settings():
+            found.append(Finding("pooler", lost))
         if evicts := redis_memory.eviction():
             found.append(Finding("redis-memory", evicts))
         found += [Finding(problem.kind, problem.text) for problem in _lesser_problems()]
@@ -66,6 +72,15 @@ def warnings() -> list[Finding]:
     except (RedisError, DatabaseError):
         log.debug("warnings_not_read")
     return found
+
+
+def told_hold(held: Installation) -> str:
+    """Return that the server is held, why, and what to do."""
+    since = f"{held.held_since:%Y-%m-%d %H:%M} UTC"
+    ends = "manage.py release"
+    if held.held_because != holds.Because.OPERATOR:
+        ends = "manage.py reconcile, then manage.py release"
+    return f"the server is held since {since} and dials nothing: {held.held_why}. To end it: {ends}"
 
 
 def problems() -> list[str]:
@@ -118,7 +133,12 @@ def _secret_key() -> str:
 
 
 def _redis() -> str:
-    redis_client().ping()
+    if refusal := redis_memory.refusal():
+        return refusal
+    try:
+        redis_owner.take(restores.owner())
+    except redis_owner.OwnedByAnother as error:
+        return str(error)
     return _stopping(server_checks.redis())
 
 

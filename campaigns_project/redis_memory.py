@@ -1,6 +1,31 @@
-"""Whether Redis may evict keys that must not be lost."""
+"""What is wrong with a Redis that responds: it takes no writes, or may evict keys that must not be lost."""
 
-from core.redis_client import redis_client
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+from core.redis_client import prefixed, redis_client
+
+
+def refusal() -> str:
+    """Return why Redis takes no writes, "" when it does. It has to be tried: INFO does not say it of a full one.
+
+    Raises:
+        RedisError: it does not respond.
+    """
+    try:
+        redis_client().set(prefixed("takes-writes"), 1, ex=60)
+    except OutOfMemoryError:
+        return (
+            "Redis is full, and nothing can be dialed: give it more memory (maxmemory), or find what fills it"
+            " (redis-cli --bigkeys)"
+        )
+    except ReadOnlyError:
+        return (
+            "Redis is a replica that takes no writes, and nothing can be dialed: REDIS_URL must lead to the primary."
+            " After a fail-over that is a matter of seconds"
+        )
+    except ResponseError as error:
+        return f"Redis takes no writes, and nothing can be dialed: {error}"
+    return ""
 
 
 def eviction() -> str:

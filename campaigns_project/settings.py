@@ -74,6 +74,8 @@ _redis_url = _running.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 TLS_CA_FILE = env.file("TLS_CA_FILE")
 DATABASE_URL = env.server("DATABASE_URL", _database_url, server_urls.DATABASE)
 REDIS_URL = server_urls.with_tls(env.server("REDIS_URL", _redis_url, server_urls.REDIS), TLS_CA_FILE)
+# What every key of ours in Redis begins with, and the queues there, so that two systems share one.
+REDIS_PREFIX = env.text("REDIS_PREFIX")
 
 DATABASES: dict[str, Any] = {"default": server_urls.database(DATABASE_URL)}
 # What a role or a server has as its default is not what the code was written for. In each BEGIN, as a pooler keeps no
@@ -317,9 +319,9 @@ CELERY_TASK_ROUTES = {
 # How long beat may send no task, and the workers of each queue take none, in seconds, before they count as stopped.
 # Beat ticks the control and dispatch queues once a second, so ten missed ticks are no accident. A batch of calls takes
 # as long as a silent carrier, webhooks take as long as their receivers, and the largest CSV file takes a minute.
-# The events process notes its progress each second.
+# The events process notes its progress each second, and a sweep of recovery each of its steps.
 MAX_SILENCE_SECONDS = {
-    "beat": 10, "events": 10, "control": 10, "dispatch": 10, "dial": 60, "webhooks": 120, "load": 180
+    "beat": 10, "events": 10, "control": 10, "dispatch": 10, "dial": 60, "recovery": 60, "webhooks": 120, "load": 180
 }  # fmt: skip
 # Acknowledge before running: a lost message costs the time until the next tick, and dialing late is better than twice.
 CELERY_TASK_ACKS_LATE = False
@@ -336,9 +338,10 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Workers try for ever to connect, every half a minute at the least. By default they give up after 48 minutes.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Enqueueing must not take longer than waiting for the next tick would: requests and outcomes wait for it.
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float | str] = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 if CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_connect_timeout": 2, "socket_timeout": 5}
+    CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"] = REDIS_PREFIX
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 # How often the database scheduler reads its table at the least, in seconds, so that an edit in the admin takes effect.

@@ -17,7 +17,7 @@ from campaigns import progress
 from campaigns.models import Call, Campaign
 from campaigns.progress import Progress
 from console.stops import Accounts, of_accounts
-from dialer import channels, daily_limits, gate
+from dialer import channels, daily_limits, gate, holds
 from dialer.models import CallAttempt, CarrierEvent
 from webhooks.models import WebhookDelivery
 
@@ -227,6 +227,7 @@ def _problems(accounts: Accounts, now: datetime) -> list[Problem]:
 
 def _judged(campaigns: Sequence[Campaign], lately: Sequence[_Ended], now: datetime) -> list[Running]:
     daily_limits.load((campaign.account for campaign in campaigns), now)
+    holds.load_into(campaign.account for campaign in campaigns)
     come = progress.of(campaign.pk for campaign in campaigns)
     ends = Counter(attempt.campaign_id for attempt in lately if attempt.status in ENDED)
     since = min((attempt.placing_at for attempt in lately if attempt.placing_at), default=now)

@@ -15,12 +15,14 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from core import clock_offsets
-from core.redis_client import redis_client
+from core.redis_client import prefixed, redis_client
 
 log = structlog.get_logger(__name__)
 
 BEAT = "beat"
 EVENTS = "events"
+# The sweeps of recovery: each step of one, and its end.
+RECOVERY = "recovery"
 
 # A busy worker takes hundreds of tasks a second; one note a second is enough.
 NOTE_EVERY_SECONDS = 1
@@ -47,7 +49,7 @@ _noted_at: dict[str, float] = {}
 def seconds_since(who: str) -> float | None:
     """Return the seconds since the last progress of beat or of a queue's workers; None where none is noted in Redis."""
     pipe = redis_client().pipeline(transaction=False)
-    pipe.get(f"progress:{who}")
+    pipe.get(prefixed(f"progress:{who}"))
     pipe.time()
     noted, (seconds, microseconds) = pipe.execute()
     return None if noted is None else max(0.0, seconds + microseconds / 1e6 - float(noted))
@@ -63,7 +65,7 @@ def problem(who: str) -> str:
 
 def count_worker(queue: str, worker: str) -> int:
     """Count the worker of that name among those of the queue. Returns how many there are."""
-    return int(redis_client().eval(_COUNT, 1, f"workers:{queue}", worker, WORKER_LIFETIME))
+    return int(redis_client().eval(_COUNT, 1, prefixed(f"workers:{queue}"), worker, WORKER_LIFETIME))
 
 
 def workers(queue: str) -> list[str]:
@@ -80,7 +82,7 @@ def note(who: str) -> None:
         return
     _noted_at[who] = now
     try:
-        redis_client().eval(_NOTE, 1, f"progress:{who}")
+        redis_client().eval(_NOTE, 1, prefixed(f"progress:{who}"))
         clock_offsets.note(who)
     except RedisError as error:
         log.warning("progress_not_noted", who=who, error=str(error))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 
 def limit(database: dict[str, Any], seconds: int) -> None:
@@ -19,10 +19,10 @@ def limit(database: dict[str, Any], seconds: int) -> None:
 
 @contextmanager
 def unlimited() -> Iterator[None]:
-    """Let statements take as long as they do, such as one that lasts until a client has read all of its rows."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = 0")
-        try:
-            yield
-        finally:
-            cursor.execute("RESET statement_timeout")
+    """Let statements take as long as they do, such as one that lasts until a client has read all of its rows.
+
+    For the length of a transaction: a setting of the session would stay with one that a connection pooler shares.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', '0', true)")
+        yield

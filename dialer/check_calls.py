@@ -14,7 +14,7 @@ from campaigns.models import Campaign
 from contacts import numbers
 from core import clocks
 from core.errors import InvalidRequest, WrongState
-from dialer import carrier_accounts
+from dialer import carrier_accounts, holds
 from dialer.carriers.base import CantTell, Event, Placed
 from dialer.diagnosis.campaigns import of_campaign
 from dialer.models import CallAttempt
@@ -33,6 +33,9 @@ def call(trunk: Trunk, number: str, *, flow_url: str, actor: Actor, wait: Callab
         flow_url: the address of a flow, where the carrier runs flows of its own account; else "".
         wait: lets a moment pass between two looks.
     """
+    if held := holds.current():
+        yield Step("call", False, f"the server is held, and dials nothing: {held.held_why}")
+        return
     lines = CallerId.objects.select_related("account", "trunk").filter(trunk=trunk, is_active=True)
     line = lines.order_by("pk").first()
     if line is None:

@@ -30,11 +30,13 @@ from dialer import (
     daily_limits,
     failover,
     gate,
+    holds,
     inbox,
     links,
     look_up_pace,
     number_gate,
     outcomes,
+    restores,
     trunk_health,
 )
 from dialer.attempt_ends import Ended
@@ -76,11 +78,14 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
         return
     failpoints.reached("batch-taken")
     now = clocks.now()
+    if not restores.look(now):
+        return
     requests = batches.together(
         "commit intents",
         lambda: _commit_intent(attempt_ids, now),
         otherwise=lambda: _commit_one_by_one(attempt_ids, now),
     )
+    restores.note([placing.request.attempt_id for batch in requests.values() for placing in batch], now)
     for trunk, batch in requests.items():
         _place(trunk, batch)
 
@@ -174,12 +179,17 @@ def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk
     return requests
 
 
+# The campaigns whose locks a batch holds, and that of the hold.
+_LOCKED = "SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s) UNION ALL SELECT %s::uuid"
+
+
 def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Campaign]]:
     """Return the attempts that are still claimed, and their campaigns with all that the gate and the requests need.
 
-    The campaigns can't be paused or ended until the intent is committed. A batch has few, so each is loaded once.
+    The campaigns can't be paused or ended, nor the server be held, until the intent is committed. A batch has few
+    campaigns, so each is loaded once.
     """
-    campaign_lock.hold_shared("SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)", list(attempt_ids))
+    campaign_lock.hold_shared(_LOCKED, list(attempt_ids), holds.LOCK)
     rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=Status.CLAIMED).values_list(
         "id",
         "campaign_id",
@@ -196,9 +206,11 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
             "account", "caller_id__trunk__health", "caller_id__health", "custom_field", "flow"
         )
         .defer("flow__document")
-        .annotate(has_list=do_not_call.has_list("account_id"))
+        .annotate(has_list=do_not_call.has_list("account_id"), held=holds.annotation())
     )
     loaded: dict[UUID, Any] = campaigns.in_bulk({claim.campaign_id for claim in claims})
+    for campaign in loaded.values():
+        holds.keep(campaign.account, campaign.held)
     return claims, loaded
 
 

@@ -18,7 +18,18 @@ from accounts.models import Account
 from campaigns import idle
 from contacts.do_not_call import HAS_LIST
 from core import batches, failpoints
-from dialer import calls_up, channels, claiming, daily_limits, due_campaigns, gate, messages, reconciliation
+from dialer import (
+    calls_up,
+    channels,
+    claiming,
+    daily_limits,
+    due_campaigns,
+    gate,
+    holds,
+    messages,
+    reconciliation,
+    restores,
+)
 from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
 from dialer.claiming import Claimed, Leased
@@ -52,6 +63,8 @@ class Run:
 
 def dispatch(account_id: int, now: datetime) -> int:
     """Claim as many due calls of the account as there is room for, and enqueue them for dialing. Returns how many."""
+    if not restores.look(now):
+        return 0
     run = batches.together(
         "claim calls",
         lambda: _claim_due(account_id, now, claiming.claim),
@@ -114,7 +127,8 @@ _TAKE = f"""
     SELECT id, sid, is_active, time_zone, opens_at, closes_at, weekly_hours, holidays_of, closed_on,
         rules, number_caps, number_gap_seconds, channels, starts_per_minute, daily_calls, daily_minutes,
         region, allowed_countries, allowed_kinds,
-        pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours, {HAS_LIST} AS has_list
+        pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours, {HAS_LIST} AS has_list,
+        {holds.COLUMN} AS held
     FROM accounts_account AS account WHERE id = %(account)s
 """  # noqa: S608 -- made of constants, and every value is a parameter
 

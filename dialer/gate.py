@@ -13,7 +13,7 @@ from accounts import public_holidays
 from accounts.calling_rules import rules_of
 from accounts.models import Account, CallerId, Trunk
 from campaigns.models import Campaign
-from dialer import daily_limits
+from dialer import daily_limits, holds
 from dialer.models import CallerIdHealth, Health, TrunkHealth
 
 
@@ -78,8 +78,8 @@ Verdict = Open | NotBefore | Never
 def check(campaign: Judged, now: datetime) -> Verdict:
     """Tell whether the campaign's calls may be dialled at this moment.
 
-    Makes no query, but for what an account with a daily limit has used, where that was not loaded
-    (`daily_limits.load`).
+    Makes no query, but for what an account with a daily limit has used and whether the server is held, where that was
+    not loaded (`daily_limits.load`, `holds.load_into`).
 
     Args:
         campaign: with its account, caller_id, caller_id.health and caller_id.trunk.health loaded.
@@ -89,7 +89,7 @@ def check(campaign: Judged, now: datetime) -> Verdict:
 
 def account_may_dial(account: Account, now: datetime) -> bool:
     """Tell what `check` asks of the account alone: where it says no, the gate is shut for all of its campaigns."""
-    if not account.is_active or _unknown_calendars(account):
+    if not account.is_active or holds.of(account) is not None or _unknown_calendars(account):
         return False
     return account.calling_hours.is_open(now) and not daily_limits.reached(account, now)
 
@@ -123,6 +123,8 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         return Never("past-its-end", f"the campaign's end was {clock(campaign.expires_at, campaign)}")
     if not account.is_active:
         return NotBefore(None, "account-inactive", f"the account {account.sid} is inactive")
+    if (why := holds.of(account)) is not None:
+        return NotBefore(None, "held", holds.SENTENCE, detail=why)
     if campaign.status == Campaign.Status.PAUSED:
         return NotBefore(None, "paused", "the campaign is paused")
     if campaign.status == Campaign.Status.CREATED and not (

@@ -5,13 +5,11 @@ again before the carrier has been asked. Where the carrier can't tell, the attem
 the longest possible call has passed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from campaigns.models import Outcome
 from core import batches
@@ -20,7 +18,6 @@ from dialer import (
     attempt_states,
     carrier_accounts,
     carrier_refs,
-    channels,
     failover,
     inbox,
     look_ups,
@@ -28,6 +25,8 @@ from dialer import (
     outcomes,
     reconciliation,
     repair_counts,
+    restores,
+    sweep_lease,
     withdrawals,
 )
 from dialer.attempt_ends import Ended
@@ -41,8 +40,6 @@ Status = CallAttempt.Status
 
 # The most dial messages that one sweep enqueues again, counted in attempts.
 MOST_RESENT = 1000
-# One sweep at a time: a number of our own, next to that of the channels.
-LOCK = channels.LOCK + 1
 
 
 @dataclass
@@ -63,14 +60,18 @@ class Repairs:
 def recover(now: datetime) -> Repairs:
     """Make one sweep and return what it repaired. Does nothing while another runs: a silent carrier makes it slow."""
     repairs = Repairs()
-    with _alone() as is_alone:
-        if not is_alone:
+    if not restores.look(now, at_once=True):
+        return repairs
+    with sweep_lease.turn(now) as turn:
+        if turn is None:
             return repairs
         _reconcile_leases(repairs)
         _resend_dial_messages(repairs, now)
         failover.choose(now)
         _withdraw(repairs, now)
         for place, to_look_up in look_ups.to_look_up(now).items():
+            if not turn.renew():
+                break
             try:
                 _look_up(place, to_look_up, repairs, now)
             except Exception:
@@ -92,19 +93,6 @@ def _reconcile_leases(repairs: Repairs) -> None:
         log.warning("leases_not_reconciled", error=str(error))
     else:
         repairs.leaked, repairs.missing = corrected.leaked, corrected.missing
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Tell whether no other sweep runs. None begins while this one does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        [[is_alone]] = cursor.fetchall()
-        try:
-            yield is_alone
-        finally:
-            if is_alone:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def _resend_dial_messages(repairs: Repairs, now: datetime) -> None:

@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import Account, Trunk
 from campaigns.models import Outcome
-from dialer import channels, number_gate, reconciliation
+from dialer import channels, holds, number_gate, reconciliation
 from dialer.channels import LeaseRequest, Scope
 from dialer.models import CallAttempt, Transfer
 
@@ -76,7 +76,7 @@ def ask(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
 
 
 def begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
-    """Take a channel for a leg and note it. NO_CHANNEL where none is free, or the call has ended.
+    """Take a channel for a leg and note it. NO_CHANNEL where none is free, the call has ended, or the server is held.
 
     Args:
         attempt: with its account and trunk loaded.
@@ -102,7 +102,7 @@ def _begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begu
         is_up = up.exists()
         if known := _known(attempt, place):
             return known  # the carrier has asked twice at once
-        if not is_up or not channels.lease([request]).holders:
+        if not is_up or holds.current() or not channels.lease([request]).holders:
             log.info("transfer_without_channel", attempt=attempt.pk.hex)
             return NO_CHANNEL
         Transfer.objects.create(pk=request.holder, attempt=attempt, place=place, number=number, started_at=now)

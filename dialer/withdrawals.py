@@ -21,7 +21,7 @@ from accounts.models import CarrierAccount, Trunk
 from campaigns.models import Campaign
 from contacts import zones
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, gate, inbox, number_gate
+from dialer import carrier_accounts, gate, holds, inbox, number_gate
 from dialer.models import CallAttempt
 from dialer.number_gate import Ring
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 # Why the gate may be shut that calls are taken back for. A trunk that rests is no reason: it has taken these.
 REASONS = frozenset(
     {"ended", "past-its-end", "account-inactive", "paused", "caller-id-inactive", "outside-calling-hours"}
-    | {"unknown-rules", "unknown-calendar"}
+    | {"held", "unknown-rules", "unknown-calendar"}
 )
 # How soon the next sweep may be. A gate that will have shut by then counts as shut.
 AHEAD = timedelta(seconds=5)
@@ -74,7 +74,9 @@ def _waiting(now: datetime) -> "QuerySet[CallAttempt]":
 
 def _campaigns(campaign_ids: set[UUID]) -> dict[UUID, Campaign]:
     loaded = Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health")
-    return loaded.in_bulk(campaign_ids)
+    campaigns = loaded.in_bulk(campaign_ids)
+    holds.load_into(campaign.account for campaign in campaigns.values())
+    return campaigns
 
 
 def _shut_numbers(waiting: "QuerySet[CallAttempt]", campaigns: Mapping[UUID, Campaign], now: datetime) -> list[UUID]:

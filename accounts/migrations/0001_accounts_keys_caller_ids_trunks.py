@@ -1,4 +1,5 @@
 import datetime
+import uuid
 
 import django.contrib.postgres.fields
 import django.core.validators
@@ -674,6 +675,26 @@ class Migration(migrations.Migration):
             ],
             options={
                 "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name='Installation',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
+                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False)),
+                ('identity', models.CharField(blank=True, db_default='', default='', max_length=255)),
+                ('alive_at', models.DateTimeField(blank=True, null=True)),
+                ('sweep_until', models.DateTimeField(blank=True, null=True)),
+                ('whole_until', models.DateTimeField(blank=True, null=True)),
+                ('held_since', models.DateTimeField(blank=True, null=True)),
+                ('held_because', models.CharField(blank=True, choices=[('operator', 'a person holds it'), ('restored', 'the database is older than what was dialed from it'), ('doubtful', 'the database may be older than what was dialed from it')], db_default='', default='', max_length=16)),
+                ('held_why', models.CharField(blank=True, db_default='', default='', max_length=255)),
+                ('missing_since', models.DateTimeField(blank=True, null=True)),
+                ('reconciled_at', models.DateTimeField(blank=True, null=True)),
+                ('not_asked', models.JSONField(blank=True, default=list)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='there_is_one_installation'), models.CheckConstraint(condition=models.Q(models.Q(('held_because', ''), ('held_since', None)), models.Q(('held_since__isnull', False), models.Q(('held_because', ''), _negated=True)), _connector='OR'), name='installation_is_held_for_a_reason')],
             },
         ),
         migrations.RunSQL(PLACE_TRUNK, NO_PLACE_TRUNK),

@@ -11,7 +11,7 @@ from accounts.calling_rules import rules_of
 from campaigns import progress
 from campaigns.models import Call, Campaign, CampaignHistory
 from core import liveness
-from dialer import gate, rehearsal
+from dialer import gate, holds, rehearsal
 from dialer.attempt_ends import GIVE_BACKS_COUNT_FOR
 from dialer.attempt_states import CLAIM_LIFETIME
 from dialer.diagnosis.limits import held, limits
@@ -254,9 +254,10 @@ class _Waits:
 
 def loaded(campaign: Campaign) -> Campaign:
     """Load the campaign with what the gate reads of it."""
-    return Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health").get(
-        pk=campaign.pk
-    )
+    rows = Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health")
+    found = rows.annotate(held=holds.annotation()).get(pk=campaign.pk)
+    holds.keep(found.account, found.held)
+    return found
 
 
 def _waits(campaign: Campaign, now: datetime) -> _Waits:

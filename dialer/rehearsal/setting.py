@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import count
 from typing import NamedTuple
 
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Mod
@@ -23,7 +24,7 @@ from campaigns.models import Call, Campaign
 from contacts import lists, zones
 from contacts.models import ListEntry
 from contacts.zones import Place
-from dialer import daily_limits, number_gate
+from dialer import daily_limits, holds, number_gate
 from dialer.gate import Never
 from dialer.number_gate import Ring
 from dialer.rehearsal.phones import Lane, Person, Phone
@@ -78,6 +79,7 @@ class Setting:
     def staged(self) -> tuple[Account, list[Staged], "Counter[str]", dict[str, list[str]]]:
         """Return the account and the campaigns to rehearse with, and who is never called, by the rule."""
         account = copy.copy(self.account)
+        holds.keep(account, None)  # rehearsed as if the server were released now
         campaign = _staged(self.campaign, account)
         lanes, never, shown = _lanes(campaign, self.waiting, self.now)
         staged = [Staged(campaign, self.campaign.expires_at, lanes)]
@@ -100,7 +102,7 @@ def of_campaign(campaign: Campaign, now: datetime, *, most: int | None = None) -
     if every > 1:
         calls = calls.annotate(turn=Mod(F("id"), every)).filter(turn=0)
     daily_limits.load([campaign.account], now)
-    waiting = list(_waiting(calls))
+    waiting = _waiting(calls)
     return Setting(campaign.account, campaign, waiting, now, _others(campaign), every, left if every > 1 else None)
 
 
@@ -117,8 +119,10 @@ def of_lists(draft: Campaign, now: datetime, *, most: int) -> Setting:
     if every > 1:
         entries = entries.annotate(turn=Mod(F("id"), every)).filter(turn=0)
     zone = KeyTextTransform(zones.COLUMN, "values")
-    rows = entries.order_by("id").values_list("contact__number", zone).iterator(chunk_size=BATCH)
-    found = [Waiting(number, row_zone=row_zone or "") for number, row_zone in rows]
+    rows = entries.order_by("id").values_list("contact__number", zone)
+    with transaction.atomic():  # a cursor that outlives its transaction would be lost behind a connection pooler
+        read = rows.iterator(chunk_size=BATCH)
+        found = [Waiting(number, row_zone=row_zone or "") for number, row_zone in read]
     called = found if draft.call_duplicate_numbers else list({one.number: one for one in found}.values())
     total = round(size * len(called) / len(found)) if every > 1 and found else None
     return _of_draft(draft, called, now, every, total)
@@ -144,11 +148,12 @@ def _loaded() -> "QuerySet[Campaign]":
     return Campaign.objects.select_related("account", "caller_id__trunk__health", "caller_id__health")
 
 
-def _waiting(calls: "QuerySet[Call]") -> Iterable[Waiting]:
+def _waiting(calls: "QuerySet[Call]") -> list[Waiting]:
     zone = KeyTextTransform(zones.COLUMN, "variables")
     rows = calls.order_by("id").values_list("number", "attempts_made", "next_attempt_at", zone)
-    for number, attempts, due, row_zone in rows.iterator(chunk_size=BATCH):
-        yield Waiting(number, attempts, due, row_zone or "")
+    with transaction.atomic():  # as above
+        read = rows.iterator(chunk_size=BATCH)
+        return [Waiting(number, attempts, due, row_zone or "") for number, attempts, due, row_zone in read]
 
 
 def _others(campaign: Campaign) -> dict[Campaign, int]:

@@ -6,13 +6,15 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
 from campaigns_project import readiness, redis_memory
 from core import clock_offsets, clocks, liveness
+from dialer import holds, redis_owner
 from tests.conftest import redis_time
-from tests.factories import CallAttemptFactory, CallerIdHealthFactory, TrunkHealthFactory
+from tests.factories import ACTOR, CallAttemptFactory, CallerIdHealthFactory, TrunkHealthFactory
 
 
 @pytest.fixture
@@ -68,7 +70,6 @@ def test_not_ready_without_redis(ready, monkeypatch):
     def away():
         raise RedisAway("refused")
 
-    monkeypatch.setattr(readiness, "redis_client", away)
     monkeypatch.setattr(liveness, "redis_client", away)
     monkeypatch.setattr(redis_memory, "redis_client", away)
     assert ready().status_code == 503
@@ -102,6 +103,49 @@ def test_warns_when_redis_may_evict_leases(ready, memory, most, policy, warns):
     assert (answer.status_code, answer.json()["warnings"]) == (200, ["redis-memory"] if warns else [])
     if warns:
         assert "maxmemory-policy is volatile-lru" in readiness.warnings()[0].text
+
+
+def test_not_ready_while_redis_is_full(ready, memory):
+    memory(1, "noeviction")
+    answer = ready()
+    assert (answer.status_code, answer.json()["redis"]) == (503, "not ok")
+    assert readiness.parts()["redis"].startswith("Redis is full, and nothing can be dialed: give it more memory")
+    memory(0, "noeviction")
+    assert ready().status_code == 200
+
+
+def test_not_ready_while_redis_is_a_replica_that_takes_no_writes(ready, redis):
+    redis.replicaof("127.0.0.1", 1)
+    try:
+        assert ready().json()["redis"] == "not ok"
+        assert readiness.parts()["redis"].startswith("Redis is a replica that takes no writes")
+    finally:
+        redis.replicaof("NO", "ONE")
+    assert ready().status_code == 200
+
+
+def test_not_ready_at_a_redis_of_another_system(ready):
+    redis_owner.take("another/1/2")
+    assert ready().status_code == 503
+    assert "another Trunkline uses this Redis" in readiness.parts()["redis"]
+
+
+def test_warns_while_the_server_is_held(ready):
+    holds.hold(holds.Because.OPERATOR, "the disk is replaced", actor=ACTOR, now=timezone.now())
+    assert (ready().status_code, ready().json()["warnings"]) == (200, ["held"])
+    [told] = readiness.problems()
+    assert "dials nothing: the disk is replaced. To end it: manage.py release" in told
+
+
+def test_warns_where_a_pooler_drops_the_settings_of_a_connection(ready):
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 0")
+    try:
+        assert ready().json()["warnings"] == ["pooler"]
+        assert "ALTER ROLE trunkline SET lock_timeout" in readiness.warnings()[0].text
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
 
 
 @pytest.fixture

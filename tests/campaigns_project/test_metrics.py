@@ -16,11 +16,12 @@ from uuid_utils.compat import uuid7
 from campaigns import schedule
 from campaigns_project import metrics
 from core import liveness
-from dialer import channels, reconciliation, recovery, repair_counts, trunk_health
+from dialer import channels, holds, reconciliation, recovery, repair_counts, trunk_health
 from dialer.channels import Scope
 from dialer.models import UsageChange
 from tests.conftest import NUMBERS, Rig, redis_time
 from tests.factories import (
+    ACTOR,
     AccountFactory,
     CallAttemptFactory,
     CallerIdHealthFactory,
@@ -277,6 +278,12 @@ def test_campaigns_trunks_progress_and_repairs(read, redis):
     assert told["progress_age_seconds", "load"] == float("inf")
     assert (told["repairs_total", "adopted"], told["repairs_total", "given_up"]) == (3, 0)
     assert told["redis_may_evict"] == 0
+    assert (told["redis_refuses_writes"], told["held"]) == (0, 0)
+
+
+def test_a_hold_is_a_number(read):
+    holds.hold(holds.Because.OPERATOR, "a test", actor=ACTOR, now=timezone.now())
+    assert read()["held"] == 1
 
 
 def test_a_sweep_that_repairs_something_is_counted(read, redis):

@@ -9,7 +9,7 @@ from campaigns_project.celery import app
 from core import liveness
 
 PROCFILE = Path(settings.BASE_DIR, "Procfile").read_text()
-QUEUES = set(settings.MAX_SILENCE_SECONDS) - {liveness.BEAT, liveness.EVENTS}
+QUEUES = set(settings.MAX_SILENCE_SECONDS) - {liveness.BEAT, liveness.EVENTS, liveness.RECOVERY}
 
 
 def test_each_queue_has_one_process_and_one_worker_of_its_name():

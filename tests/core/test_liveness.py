@@ -11,7 +11,9 @@ from campaigns_project.celery import app
 from campaigns_project.periodic_tasks import TICKS
 from core import liveness
 
-QUEUES = [name for name in settings.MAX_SILENCE_SECONDS if name not in {liveness.BEAT, liveness.EVENTS}]
+QUEUES = [
+    name for name in settings.MAX_SILENCE_SECONDS if name not in {liveness.BEAT, liveness.EVENTS, liveness.RECOVERY}
+]
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from campaigns import schedule
 from campaigns.models import Call, Campaign
-from dialer import dialing, inbox, look_ups, messages, recovery
+from dialer import dialing, inbox, look_ups, messages, sweep_lease
 from dialer.carriers import carrier_of
 from dialer.carriers.base import CantTell, Event, NoSuchCall
 from dialer.models import CallAttempt
@@ -211,7 +211,7 @@ def test_a_sweep_does_nothing_while_another_runs(rig):
         finally:
             connections.close_all()
 
-    with recovery._alone() as first:
+    with sweep_lease.turn(timezone.now()) as first:
         assert first
         thread = threading.Thread(target=sweep)
         thread.start()

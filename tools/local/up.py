@@ -140,6 +140,7 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
                 stop.check()
                 supervisor.start(name, command, environment)
             guard.start()
+            _say_if_held(urls["DATABASE_URL"])
             _watch(supervisor, addresses, output, stop, options.healthy_after)
         finally:
             _stop(supervisor, guard, data_dir, stop)
@@ -177,6 +178,14 @@ def _without_idle_gateway(commands: Mapping[str, str], database_url: str) -> dic
     with psycopg.connect(make_conninfo(**server_urls.libpq(database_url)[0])) as connection:
         [[has_trunk]] = connection.execute("SELECT EXISTS (SELECT FROM accounts_trunk WHERE carrier = 'sip')")
     return {name: command for name, command in commands.items() if has_trunk or name != SIP_GATEWAY}
+
+
+def _say_if_held(database_url: str) -> None:
+    """Say at the start that the server dials nothing. A restore that is noticed later is in /readyz and the log."""
+    with suppress(psycopg.errors.UndefinedTable), psycopg.connect(database_url) as connection:
+        held = connection.execute("SELECT held_since, held_why FROM accounts_installation WHERE held_since IS NOT NULL")
+        for since, why in held.fetchall():
+            _say(f"The server is held since {since:%Y-%m-%d %H:%M} and dials nothing: {why}. See: manage.py ready")
 
 
 def _watch(
