@@ -16,6 +16,7 @@ from sandbox.switchboard import Switchboard
 MAX_TIME_LIMIT_SECONDS = 14_400
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
+MOST_LISTED = 10**9
 CALLBACK_EVENTS = frozenset({"answered", "ringing", "terminal"})
 CALLBACK_CONTENT_TYPES = ("multipart/form-data", "application/json")
 
@@ -79,17 +80,20 @@ class ExotelApi:
         return web.json_response({"Call": call.as_json(details=request.query.get("details") == "true")})
 
     async def list_calls(self, request: web.Request) -> web.StreamResponse:
-        """List calls by number, caller ID, status and date, newest first. One page only; Total counts all."""
+        """List calls by number, caller ID, status and date, newest first. Total counts all; After is of NextPageUri."""
         page_size = _whole_number(request.query, "PageSize", MAX_PAGE_SIZE) or PAGE_SIZE
         found = self._switchboard.calls.find(parse_call_filter(request.match_info["account_sid"], request.query))
+        after = _whole_number(request.query, "After", MOST_LISTED) or 0
+        is_last = after + page_size >= len(found)
         metadata = {
             "Total": len(found),
             "PageSize": page_size,
             "FirstPageUri": str(request.rel_url),
             "PrevPageUri": None,
-            "NextPageUri": None,
+            "NextPageUri": None if is_last else str(request.rel_url.update_query(After=str(after + page_size))),
         }
-        return web.json_response({"Metadata": metadata, "Calls": [call.as_json() for call in found[:page_size]]})
+        listed = [call.as_json() for call in found[after : after + page_size]]
+        return web.json_response({"Metadata": metadata, "Calls": listed})
 
     async def end_call(self, request: web.Request) -> web.StreamResponse:
         """Hang up a live call (form field Status=completed). An extension: Exotel documents no such request."""

@@ -78,7 +78,7 @@ class TwilioApi:
         return _no_such_call(request) if call is None else web.json_response(as_json(call))
 
     async def list_calls(self, request: web.Request) -> web.StreamResponse:
-        """List calls by To, From and Status, newest first. One page only."""
+        """List calls by To, From and Status, newest first, page by page."""
         query = request.query
         number = query.get("To")
         wanted = CallFilter(
@@ -89,8 +89,11 @@ class TwilioApi:
         )
         size = min(_whole_number(query.get("PageSize"), "PageSize", 10**9) or PAGE_SIZE, MAX_PAGE_SIZE)
         found = self._switchboard.calls.find(wanted)
-        listed = [as_json(call) for call in found[:size]]
-        return web.json_response({"calls": listed, "page": 0, "page_size": size, "next_page_uri": None})
+        page = _whole_number(query.get("Page"), "Page", 10**9) or 0
+        listed = [as_json(call) for call in found[page * size : (page + 1) * size]]
+        is_last = (page + 1) * size >= len(found)
+        further = None if is_last else str(request.rel_url.update_query(Page=str(page + 1)))
+        return web.json_response({"calls": listed, "page": page, "page_size": size, "next_page_uri": further})
 
     async def end_call(self, request: web.Request) -> web.StreamResponse:
         """Hang up a live call: form field Status, `completed` or, for one that nobody has answered, `canceled`."""

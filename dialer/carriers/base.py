@@ -6,7 +6,7 @@ subclass of Carrier in a module of this package and add its line to `dialer.carr
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -195,6 +195,26 @@ class AnothersCall:
     """What the carrier has under the attempt's id is the call of another number: it has used the id again."""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A call of the account that its carrier lists.
+
+    Attributes:
+        number, caller_id: in E.164, as far as the carrier shows them.
+        created_at: by the carrier's clock.
+        event: what a look-up by its id would tell.
+    """
+
+    number: str
+    caller_id: str
+    created_at: datetime
+    event: Event
+
+
+class CantList(Exception):
+    """The calls of an account can't be listed; the message says why."""
+
+
 LookUp = Event | NoSuchCall | CantTell | AnothersCall
 
 
@@ -245,6 +265,14 @@ class Carrier(ABC):
     @abstractmethod
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
         """End these calls as well as the carrier can. Returns the events that came with its reply; others follow."""
+
+    def list_calls(self, since: datetime) -> Iterator[Sequence[Listed]]:
+        """Yield the calls that the carrier was asked for since then, newest first, page by page.
+
+        Raises:
+            CantList: it keeps no list, or could not be asked. What was yielded stands.
+        """
+        raise CantList("this carrier keeps no list of its calls")
 
     def withdraw(self, queued: Mapping[UUID, str]) -> Sequence[RawEvent]:
         """Take back calls that wait at the carrier, and leave alone those whose phones ring. Never raises.

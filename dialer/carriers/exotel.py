@@ -8,7 +8,7 @@ The protocol is that of Exotel's public documentation of v1 calls. Its limits sh
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -28,8 +28,10 @@ from dialer.carriers.base import (
     Ambiguous,
     AnothersCall,
     CallRequest,
+    CantList,
     CantTell,
     Event,
+    Listed,
     LookUp,
     NoSuchCall,
     Placed,
@@ -153,6 +155,19 @@ class ExotelCarrier(HttpCarrier):
         read = _one if placed.carrier_ref else _one_of
         return read(reply.status, reply.body, placed)
 
+    def list_calls(self, since: datetime) -> Iterator[Sequence[Listed]]:
+        address, search = f"{self._calls}.json", {"DateCreated": _dates(since), "PageSize": "100"}
+        page = self.page(address, params=search)
+        while True:
+            calls, about = page.body.get("Calls"), page.body.get("Metadata")
+            if not isinstance(calls, list):
+                raise CantList("the list of calls was not understood")
+            yield [listed for call in calls if isinstance(call, dict) and (listed := _listed(call))]
+            further = about.get("NextPageUri") if isinstance(about, dict) else None
+            if not further or not calls:
+                return
+            page = self.page(self.further(address, str(further)))
+
     async def end_call(self, carrier_ref: str) -> None:
         # Exotel does not document this; the sandbox has it.
         await self.ask("POST", f"{self._calls}/{carrier_ref}", data={"Status": "completed"})
@@ -165,9 +180,26 @@ def _flow_host(base_url: str) -> str:
 
 
 def _search(placed: Placed) -> dict[str, str]:
-    since = (placed.placing_at - CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
-    until = (clocks.last_known_now() + CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
-    return {"From": placed.number, "DateCreated": f"gte:{since};lte:{until}", "PageSize": "100"}
+    return {"From": placed.number, "DateCreated": _dates(placed.placing_at), "PageSize": "100"}
+
+
+def _dates(since: datetime) -> str:
+    """Return the filter of the calls since then, whichever of the two clocks is ahead."""
+    first = (since - CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
+    last = (clocks.last_known_now() + CLOCK_SKEW).astimezone(ZONE).strftime(DATE_FORMAT)
+    return f"gte:{first};lte:{last}"
+
+
+def _listed(call: Mapping[str, Any]) -> Listed | None:
+    """Read a call of a list; None for one that came in, or that names no call."""
+    number, created = _number(call, "From"), _moment(call.get("DateCreated"))
+    is_ours = str(call.get("Direction") or "outbound").startswith("outbound")
+    if not is_ours or not number or not created or not call.get("Sid"):
+        return None
+    found = _looked_up(call)
+    ref = str(call["Sid"])[:64]
+    event = found if isinstance(found, Event) else Event(status="in-progress", carrier_ref=ref)
+    return Listed(number, _caller_id(call), created, event)
 
 
 def _one(status: int, body: Mapping[str, Any], placed: Placed) -> LookUp:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
 import aiohttp
@@ -16,6 +18,7 @@ from core import clocks, http_loop
 from dialer.carriers.base import (
     Ambiguous,
     CallRequest,
+    CantList,
     CantTell,
     Carrier,
     LookUp,
@@ -27,6 +30,10 @@ from dialer.carriers.base import (
 )
 
 log = structlog.get_logger(__name__)
+
+# Seconds to wait where a carrier takes no more requests, each time that it says so for a page; and the most.
+PAGE_WAITS = (2.0, 10.0, 30.0)
+LONGEST_PAGE_WAIT = 60.0
 
 
 class Response(NamedTuple):
@@ -100,6 +107,32 @@ class HttpCarrier(Carrier):
         except (ValueError, RecursionError):
             body = {}
         return Response(response.status, body if isinstance(body, dict) else {}, retry_after)
+
+    def page(self, url: str, **options: Any) -> Response:
+        """Return a page of a list, and wait where the carrier takes no more requests for now.
+
+        Raises:
+            CantList: there is no page.
+        """
+        for wait in (*PAGE_WAITS, None):
+            try:
+                response = http_loop.run(self.ask("GET", url, **options))
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise CantList(f"no reply: {_named(error)}") from error
+            if response.status not in {429, 503} or wait is None:
+                break
+            time.sleep(min(response.retry_after or wait, LONGEST_PAGE_WAIT))
+        if response.status != 200:
+            raise CantList(f"HTTP {response.status}")
+        return response
+
+    @staticmethod
+    def further(address: str, uri: str) -> str:
+        """Return the next page's address. Raises CantList where it is elsewhere: our credentials would go there."""
+        found = urljoin(address, uri)
+        if urlsplit(found)[:2] != urlsplit(address)[:2]:
+            raise CantList("the next page of the list is at another host")
+        return found
 
     async def _place_one(self, request: CallRequest) -> Reply:
         """Ask, so that a reply that breaks the driver does not lose the replies of the rest of the batch."""

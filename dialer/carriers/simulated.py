@@ -7,8 +7,8 @@ turn (the last repeats): an outcome, or one of this driver's own words for a pro
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +21,11 @@ from dialer.carriers.base import (
     Access,
     Ambiguous,
     CallRequest,
+    CantList,
     CantTell,
     Carrier,
     Event,
+    Listed,
     LookUp,
     NoSuchCall,
     Placed,
@@ -51,6 +53,8 @@ class SimulatedCarrier(Carrier):
     def __init__(self) -> None:
         self.script: dict[str, list[str]] = {}
         self.rings: list[CallRequest] = []
+        self.listed: list[tuple[CallRequest, str, datetime]] = []
+        self.lists_calls = True
         self.replies_to_look_ups = True
         self._asked: Counter[str] = Counter()
 
@@ -66,8 +70,9 @@ class SimulatedCarrier(Carrier):
             self._asked[request.number] += 1
             if entry not in {"refused", "listed", "account-refused", "unavailable", "lost-before-ring"}:
                 self.rings.append(request)
+                self.listed.append((request, entry, clocks.last_known_now()))
         if len(self.rings) > 2 * REMEMBERED:
-            del self.rings[:-REMEMBERED]
+            del self.rings[:-REMEMBERED], self.listed[:-REMEMBERED]
             self._asked = Counter({number: self._asked[number] for number in self.script})
         return replies
 
@@ -76,6 +81,11 @@ class SimulatedCarrier(Carrier):
 
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
         return [(UUID(ref), {"status": Outcome.COMPLETED.value, "ref": ref}) for ref in carrier_refs]
+
+    def list_calls(self, since: datetime) -> Iterator[Sequence[Listed]]:
+        if not self.lists_calls:
+            raise CantList("the script gives no list of calls")
+        yield [_listed(request, entry, at) for request, entry, at in reversed(self.listed) if at >= since]
 
     @classmethod
     def read_event(cls, payload: Mapping[str, Any]) -> Event:
@@ -117,3 +127,9 @@ class SimulatedCarrier(Carrier):
         if any(ring.attempt_id == attempt_id for ring in self.rings):
             return Event(status="in-progress", carrier_ref=attempt_id.hex)
         return NoSuchCall()
+
+
+def _listed(request: CallRequest, entry: str, at: datetime) -> Listed:
+    ref = request.attempt_id.hex
+    status = entry if entry in OUTCOMES else "in-progress"
+    return Listed(request.number, request.caller_id, at, SimulatedCarrier.read_event({"status": status, "ref": ref}))

@@ -11,7 +11,7 @@ By Twilio's public documentation of the Call resource (API version 2010-04-01), 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,9 +29,11 @@ from dialer.carriers.base import (
     Ambiguous,
     AnothersCall,
     CallRequest,
+    CantList,
     CantTell,
     Detection,
     Event,
+    Listed,
     LookUp,
     NoSuchCall,
     Placed,
@@ -184,6 +186,23 @@ class TwimlCarrier(HttpCarrier):
             return NoSuchCall()
         return _one(response, placed) if placed.carrier_ref else _one_of(response, placed, self.preset.page[1])
 
+    def list_calls(self, since: datetime) -> Iterator[Sequence[Listed]]:
+        """Read on until a page has no call that is younger: the list can't be filtered by its creation."""
+        name, size = self.preset.page
+        address = self._calls + self.preset.suffix
+        page = self.page(address, params={name: str(size)})
+        while True:
+            calls = page.body.get("calls")
+            if not isinstance(calls, list):
+                raise CantList("the list of calls was not understood")
+            first = since - CLOCK_SKEW
+            young = [call for call in calls if isinstance(call, dict) and _created(call, default=FAR_AWAY) >= first]
+            yield [listed for call in young if (listed := _listed(call))]
+            further = page.body.get("next_page_uri")
+            if not further or not young:
+                return
+            page = self.page(self.further(address, str(further)))
+
     async def end_call(self, carrier_ref: str) -> None:
         await self.ask("POST", self._call(carrier_ref), data={"Status": "completed"})
 
@@ -283,6 +302,17 @@ def _one_of(response: Response, placed: Placed, page_size: int) -> LookUp:
     call = min(fitting, key=lambda call: abs(_created(call, default=FAR_AWAY) - placed.placing_at))
     found = _looked_up(call)
     return replace(found, is_guess=True, caller_id=placed.caller_id) if isinstance(found, Event) else found
+
+
+def _listed(call: Mapping[str, Any]) -> Listed | None:
+    """Read a call of a list; None for one that came in, for a second leg, and for one that names no call."""
+    number, created, ref = str(call.get("to") or ""), _moment(call.get("date_created")), str(call.get("sid") or "")
+    is_ours = call.get("direction") in {None, "", "outbound", "outbound-api"}
+    if not is_ours or not number or not created or not ref:
+        return None
+    found = _looked_up(call)
+    event = found if isinstance(found, Event) else Event(status="in-progress", carrier_ref=ref[:64])
+    return Listed(number, str(call.get("from") or ""), created, event)
 
 
 def _looked_up(call: Mapping[str, Any]) -> LookUp:
