@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from contacts.models import CsvUpload
+from contacts.models import CsvUpload, RejectedRow
 from core.csv_formulas import neutral
 
 # Rows that are read from the database, and written, at once. Each may have a thousand cells.
@@ -20,15 +20,22 @@ def stream(upload: CsvUpload) -> Iterator[bytes]:
     """
     loaded = [position for position, name in enumerate(upload.columns) if name]
     yield codecs.BOM_UTF8 + _lines([("line", "reason", *(neutral(upload.columns[position]) for position in loaded))])
-    rows: list[tuple[str, ...]] = []
-    for rejected in upload.rejected.order_by("line").iterator(chunk_size=_CHUNK):
-        cells = rejected.cells
-        kept = [cells[position] if position < len(cells) else "" for position in loaded] + cells[len(upload.columns) :]
-        rows.append((str(rejected.line), neutral(rejected.reason), *map(neutral, kept)))
-        if len(rows) == _CHUNK:
-            yield _lines(rows)
-            rows = []
-    yield _lines(rows)
+    for batch in _batches(upload):
+        rows = []
+        for rejected in batch:
+            cells = rejected.cells
+            kept = [cells[at] if at < len(cells) else "" for at in loaded] + cells[len(upload.columns) :]
+            rows.append((str(rejected.line), neutral(rejected.reason), *map(neutral, kept)))
+        yield _lines(rows)
+
+
+def _batches(upload: CsvUpload) -> Iterator[list[RejectedRow]]:
+    """Yield the rows in their order. No cursor stays open while a client reads: a connection pooler would lose it."""
+    rest = upload.rejected.order_by("line")
+    batch = list(rest[:_CHUNK])
+    while batch:
+        yield batch
+        batch = list(rest.filter(line__gt=batch[-1].line)[:_CHUNK]) if len(batch) == _CHUNK else []
 
 
 def _lines(rows: list[tuple[str, ...]]) -> bytes:

@@ -164,7 +164,7 @@ class Postgres(EmbeddedServer):
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self._give_away(self.log)
-            process = self._spawn([_programs() / "postgres", "-D", self.folder, *arguments], log, **_as_user())
+            process = self._spawn([programs() / "postgres", "-D", self.folder, *arguments], log, **as_user())
         wait_for(lambda: process.poll() is not None or self._is_ready(), START_SECONDS)
         if process.poll() is not None or not self._is_ready():
             raise EmbeddedError(f"The embedded PostgreSQL did not start; see {self.log}.")
@@ -219,13 +219,13 @@ def _initdb(folder: Path, *, durable: bool) -> None:
     """Fill a data folder. The built-in locale C.UTF-8 knows upper and lower case of all scripts, on every machine."""
     locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     access = ["--auth=trust", "--username", SUPERUSER]
-    command = [str(_programs() / "initdb"), "-D", str(folder), *access, *locale, *([] if durable else ["--no-sync"])]
+    command = [str(programs() / "initdb"), "-D", str(folder), *access, *locale, *([] if durable else ["--no-sync"])]
     subprocess.run(
-        command, check=True, cwd=folder, capture_output=True, text=True, start_new_session=True, **_as_user()
+        command, check=True, cwd=folder, capture_output=True, text=True, start_new_session=True, **as_user()
     )
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """The folder of the wheel's PostgreSQL programs."""
     return _package() / "pginstall18" / "bin"
 
@@ -252,7 +252,7 @@ def _private_folder() -> Path:
 # Another user for root ----------------------------------------------------------------------------------------------
 
 
-def _as_user() -> dict[str, Any]:
+def as_user() -> dict[str, Any]:
     """How PostgreSQL's programs are run: options of subprocess.
 
     PG* variables in the environment would change what they do. The user is another one only for root.
