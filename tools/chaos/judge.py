@@ -39,6 +39,8 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
     numbers = [caller_id.number for caller_id in run.caps[0].caller_ids]
     rings = [ring for number in numbers for ring in run.system.rings(caller_id=number)["rings"]]
     attempts = {attempt.pk: attempt for attempt in CallAttempt.objects.filter(campaign__account=run.account)}
+    if run.rename_rings:
+        rings = _renamed(rings, attempts)
     lost = list(_lost(run))
     violations = [
         *([problem] if problem else []),
@@ -72,6 +74,12 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
         seconds=time.time() - began,
         violations=tuple(violations),
     )
+
+
+def _renamed(rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt]) -> list[dict[str, Any]]:
+    """Return the rings with the ids under which the database has them: it was restored, and lost those of its own."""
+    recorded = {attempt.carrier_ref: attempt.pk.hex for attempt in attempts.values() if attempt.carrier_ref}
+    return [ring | {"attempt_id": recorded.get(ring["call_sid"], ring["attempt_id"])} for ring in rings]
 
 
 def _lost(run: Run) -> Iterator[str]:

@@ -101,6 +101,8 @@ class Run:
         self.paces: list[Pace] = []
         # When numbers were on the do-not-call list, in Unix time.
         self.listed: dict[str, float] = {}
+        # Whether attempts were recorded again under other ids: then rings are known by the carrier's.
+        self.rename_rings = False
         # Attempts whose gate had shut before their intent.
         self.must_not_ring: set[UUID] = set()
         # What to undo or check once everything has ended.

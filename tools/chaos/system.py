@@ -128,6 +128,10 @@ class System(Stack):
         environment = self.environment_of_tools if kind == "sandbox" else breaking
         self._supervisor.start(name, command, environment)
 
+    def processes(self) -> list[str]:
+        """Return the names of the processes under test: all but the carrier."""
+        return [name for name in self._commands if name != "sandbox"]
+
     def arm(self, point: str, nth: int) -> None:
         """The first process that reaches the failpoint for the nth time dies there."""
         if point not in FAILPOINTS:

@@ -15,6 +15,7 @@ from tools.chaos.faults import (
     old_rows,
     processes,
     receiver,
+    restore,
     retries,
     rules,
     servers,
@@ -37,6 +38,7 @@ MODULES = (
     hostile,
     old_rows,
     rules,
+    restore,
 )
 
 
