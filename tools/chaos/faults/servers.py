@@ -73,6 +73,24 @@ def redis_away_for_long(run: Run) -> Iterator[None]:
     run.system.start_servers()
 
 
+@table.row("4g", f"Redis full for {AWAY_SECONDS:g} s")
+def redis_full(run: Run) -> Iterator[None]:
+    yield
+    run.wait_a_moment()
+    run.strike(lambda: redis_client().config_set("maxmemory", 1))
+    time.sleep(AWAY_SECONDS)
+    redis_client().config_set("maxmemory", 0)
+
+
+@table.row("4h", f"Redis a replica that takes no writes, for {AWAY_SECONDS:g} s")
+def redis_read_only(run: Run) -> Iterator[None]:
+    yield
+    run.wait_a_moment()
+    run.strike(lambda: redis_client().replicaof("127.0.0.1", "1"))
+    time.sleep(AWAY_SECONDS)
+    redis_client().replicaof("NO", "ONE")
+
+
 # 5. PostgreSQL -------------------------------------------------------------------------------------------------------
 
 
