@@ -8,6 +8,8 @@ from celery.signals import beat_init, worker_init
 from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
+from campaigns_project import redis_memory
+
 log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -28,6 +30,8 @@ def require(**_: Any) -> None:
 
     deadline = time.monotonic() + redis_owner.GONE_AFTER + SPARE_SECONDS
     try:
+        if refusal := redis_memory.refusal():
+            log.error("redis_takes_no_writes", why=refusal)
         owner = restores.owner()
         while True:
             try:

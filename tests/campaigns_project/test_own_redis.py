@@ -39,6 +39,15 @@ def test_it_waits_for_a_place_that_becomes_free(monkeypatch):
     own_redis.require()
 
 
+def test_a_worker_that_starts_at_a_full_redis_says_so(redis, caplog):
+    redis.config_set("maxmemory", 1)
+    try:
+        own_redis.require()
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert "Redis is full" in caplog.text
+
+
 def test_a_redis_that_is_away_keeps_no_worker_from_starting(monkeypatch):
     def away(_):
         raise RedisAway("refused")
