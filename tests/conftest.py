@@ -14,7 +14,17 @@ from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core import clocks
 from core.redis_client import redis_client
-from dialer import channels, dialing, dispatch, due_accounts, event_signatures, inbox, reconciliation, recovery
+from dialer import (
+    channels,
+    dialing,
+    dispatch,
+    due_accounts,
+    event_signatures,
+    inbox,
+    reconciliation,
+    recovery,
+    redis_owner,
+)
 from dialer.carriers import carrier_of, connect
 from dialer.carriers.simulated import SimulatedCarrier
 from dialer.models import CallAttempt
@@ -43,6 +53,12 @@ def many_look_ups() -> Iterator[None]:
     """Let recovery ask for everything at once, except where a test is about the pace of look-ups."""
     with override_settings(CARRIER_LOOK_UPS_PER_MINUTE=100_000):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lone_system() -> None:
+    """Let each test take the Redis of the one before, whose installation is gone with its rows."""
+    redis_owner.GONE_AFTER = 0
 
 
 @pytest.fixture

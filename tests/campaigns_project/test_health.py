@@ -124,7 +124,8 @@ def test_not_ready_while_redis_is_a_replica_that_takes_no_writes(ready, redis):
     assert ready().status_code == 200
 
 
-def test_not_ready_at_a_redis_of_another_system(ready):
+def test_not_ready_at_a_redis_of_another_system(ready, monkeypatch):
+    monkeypatch.setattr(redis_owner, "GONE_AFTER", 30)
     redis_owner.take("another/1/2")
     assert ready().status_code == 503
     assert "another Trunkline uses this Redis" in readiness.parts()["redis"]

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
+    monkeypatch.setattr(redis_owner, "GONE_AFTER", 30)
     monkeypatch.setattr(own_redis, "LOOK_AGAIN_SECONDS", 0)
     monkeypatch.setattr(connection, "close", lambda: None)  # the test's own
 

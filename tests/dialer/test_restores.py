@@ -145,12 +145,18 @@ def test_as_many_intents_are_kept_as_a_backup_may_lack_last(rig: Rig, monkeypatc
 # Two systems at one Redis ---------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def _guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_owner, "GONE_AFTER", 30)
+
+
 def other_system() -> None:
     """Let another installation use this Redis."""
     redis_client().delete("installation")
     redis_owner.take("another/1/2")
 
 
+@pytest.mark.usefixtures("_guarded")
 def test_a_system_dials_nothing_while_another_one_has_its_redis(rig: Rig):
     campaign = rig.campaign(2)
     rig.recover()
@@ -164,15 +170,15 @@ def test_a_system_dials_nothing_while_another_one_has_its_redis(rig: Rig):
         restores.check(timezone.now())
 
 
-def test_the_place_of_a_system_that_has_gone_is_taken(rig: Rig, monkeypatch: pytest.MonkeyPatch):
+def test_the_place_of_a_system_that_has_gone_is_taken(rig: Rig):
     rig.campaign(2)
     other_system()
-    monkeypatch.setattr(redis_owner, "GONE_AFTER", 0)
     new_processes()
     rig.tick()
     assert len(rig.rings()) == 2
 
 
+@pytest.mark.usefixtures("_guarded")
 def test_the_first_one_keeps_its_redis(rig: Rig):
     rig.recover()
     with pytest.raises(redis_owner.OwnedByAnother):
