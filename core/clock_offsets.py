@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from core import clocks
 from core.redis_client import prefixed, redis_client
 
-KEY = prefixed("clocks")
 # A process whose note is older, by Redis's clock, is gone.
 NOTE_LASTS_SECONDS = 120
 
@@ -43,7 +42,7 @@ def note(process: str) -> None:
         return
     _noted_at[process] = now
     redis = redis_client()
-    redis.hset(KEY, f"{process}@{socket.gethostname()}", json.dumps([ahead, redis.time()[0]]))
+    redis.hset(key(), f"{process}@{socket.gethostname()}", json.dumps([ahead, redis.time()[0]]))
 
 
 def read() -> Mapping[Place, float]:
@@ -53,7 +52,7 @@ def read() -> Mapping[Place, float]:
     seconds, microseconds = redis.time()
     offsets = {REDIS: seconds + microseconds / 1e6 - asked.timestamp()} if clocks.follows_database else {}
     old = []
-    for name, noted in redis.hgetall(KEY).items():
+    for name, noted in redis.hgetall(key()).items():
         ahead, noted_at = json.loads(noted)
         process, _, machine = str(name).partition("@")
         if seconds - noted_at > NOTE_LASTS_SECONDS:
@@ -61,5 +60,9 @@ def read() -> Mapping[Place, float]:
         else:
             offsets[Place(process, machine)] = ahead
     if old:
-        redis.hdel(KEY, *old)
+        redis.hdel(key(), *old)
     return offsets
+
+
+def key() -> str:
+    return prefixed("clocks")

@@ -158,7 +158,7 @@ def everything_is_wrong(ready, redis):
     CallAttemptFactory(claimed_at=timezone.now() - timedelta(seconds=11))
     redis.delete("progress:load")
     noted = json.dumps([clocks.ALARMING + 1, int(redis_time(redis))])
-    redis.hset(clock_offsets.KEY, "dial@machine-of-the-operator", noted)
+    redis.hset(clock_offsets.key(), "dial@machine-of-the-operator", noted)
     numbers = [row.number for row in (caller_id, failing)]
     return [trunk.name, caller_id.trunk.name, failing.trunk.name, *numbers, "machine-of-the-operator"]
 

@@ -105,7 +105,7 @@ def test_a_process_that_is_gone_is_forgotten(redis, monkeypatch: pytest.MonkeyPa
     clock_offsets.note("dial")
     monkeypatch.setattr(clock_offsets, "NOTE_LASTS_SECONDS", -1)
     assert [place.process for place in clock_offsets.read()] == ["redis"]
-    assert not redis.hgetall(clock_offsets.KEY)
+    assert not redis.hgetall(clock_offsets.key())
 
 
 def test_readyz_and_metrics_tell_of_it(redis, client, settings) -> None:
