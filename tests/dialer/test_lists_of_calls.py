@@ -1,5 +1,6 @@
 """What carriers list of the calls since a moment: page after page, and none that came in."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dialer.carriers import http_carrier
 from dialer.carriers.base import Access, CantList, Carrier, Listed
 from dialer.carriers.exotel import ZONE, ExotelCarrier
 from dialer.carriers.twiml import TelnyxCarrier, TwilioCarrier
@@ -102,7 +102,7 @@ def test_exotel_is_asked_for_the_time_alone(lists: Lists):
 @NAMES
 def test_a_carrier_that_wants_to_be_left_alone_is_asked_again(lists: Lists, name: str, monkeypatch):
     waits: list[float] = []
-    monkeypatch.setattr(http_carrier.time, "sleep", waits.append)
+    monkeypatch.setattr(time, "sleep", waits.append)
     lists.replies = ((429, {}), (503, {}))
     assert len(listed(lists, name)) == 44
     assert waits == [2.0, 10.0]

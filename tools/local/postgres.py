@@ -220,9 +220,7 @@ def _initdb(folder: Path, *, durable: bool) -> None:
     locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     access = ["--auth=trust", "--username", SUPERUSER]
     command = [str(programs() / "initdb"), "-D", str(folder), *access, *locale, *([] if durable else ["--no-sync"])]
-    subprocess.run(
-        command, check=True, cwd=folder, capture_output=True, text=True, start_new_session=True, **as_user()
-    )
+    subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True, start_new_session=True, **as_user())
 
 
 def programs() -> Path:
