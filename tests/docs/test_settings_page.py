@@ -9,9 +9,11 @@ from tests.docs.pages import ROOT, section, table
 
 PAGE = ROOT / "docs" / "operator" / "settings.md"
 CHECKS = section(PAGE, "What is checked of the servers")
-CODE = "\n".join(
-    (ROOT / "campaigns_project" / name).read_text() for name in ("server_checks.py", "redis_memory.py", "readiness.py")
+FILES = (
+    *(f"campaigns_project/{name}.py" for name in ("server_checks", "redis_memory", "readiness", "database_session")),
+    "dialer/redis_owner.py",
 )
+CODE = "\n".join((ROOT / name).read_text() for name in FILES)
 
 
 def settings_table() -> str:
