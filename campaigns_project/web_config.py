@@ -5,6 +5,7 @@ again for ever.
 """
 
 import os
+from typing import Any
 
 from django.conf import settings
 
@@ -18,5 +19,17 @@ _addresses = [(settings.WEB_HOST, settings.WEB_PORT), *filter(None, [settings.AD
 bind = [f"{in_url(host)}:{port}" for host, port in _addresses]
 workers = settings.WEB_WORKERS
 threads = settings.WEB_THREADS
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let the first workers ask what the servers are, before they serve.
+
+    One that takes the place of another does not: a new version may lie there whose migrations are about to run, and
+    gunicorn would end all of them.
+    """
+    if worker.age <= worker.cfg.workers:
+        startup.require_servers(startup.WORKER_CANT_BOOT)
+
+
 # gunicorn would refuse every request without the prefix, those of probes too. `path_prefix` takes both.
 os.environ.pop("SCRIPT_NAME", None)

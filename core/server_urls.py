@@ -6,8 +6,9 @@ out is added here, and what it gives is kept. Nothing here imports Django or con
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -44,6 +45,8 @@ _LIBPQ_CHOICES = {
     "gssencmode": frozenset({"disable", "prefer", "require"}),
     "channel_binding": frozenset({"disable", "prefer", "require"}),
 }
+_LIBPQ_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+_REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _OUR_TRANSACTIONS = frozenset({"ATOMIC_REQUESTS", "AUTOCOMMIT"})
 _SENTINEL = "not Sentinel's: it is not spoken to here; name an address that follows the primary, such as HAProxy's"
 
@@ -124,6 +127,8 @@ def libpq(url: str) -> tuple[dict[str, str], dict[str, Any]]:
     found = {name: str(value) for name, value in given.items() if value is not None}
     if wrong := next((name for name, value in found.items() if not _is_libpq_value(name, value)), ""):
         raise ValueError(f"an address with a {wrong} that libpq takes")
+    if missing := _unreadable(found, _LIBPQ_FILES):
+        raise ValueError(f"an address whose {missing} is a file that this user can read")
     return found, own
 
 
@@ -142,6 +147,17 @@ def _is_libpq_value(name: str, value: str) -> bool:
     if name in _LIBPQ_NUMBERS:
         return re.fullmatch(r"-?[0-9]{1,9}", value) is not None
     return name not in _LIBPQ_CHOICES or value in _LIBPQ_CHOICES[name]
+
+
+def _unreadable(given: Mapping[str, str], names: Collection[str]) -> str:
+    """Return the name of the first of these parameters that names no file; "" where all of them do."""
+    for name in names:
+        if name in given and given[name] != "system":
+            try:
+                Path(given[name]).open("rb").close()
+            except OSError:
+                return name
+    return ""
 
 
 def _django_option(name: str, value: str) -> int | bool | None:
@@ -183,6 +199,8 @@ def _redis_problem(url: str) -> str:
         return _redis_reason(str(error))
     if not is_right:
         return "an address that ends with the number of a database, such as redis://host:6379/0"
+    if missing := _unreadable(dict(parse_qsl(parts.query)), _REDIS_FILES):
+        return f"an address whose {missing} is a file that this user can read"
     return ""
 
 

@@ -57,7 +57,10 @@ def _handler(asked: dict[str, tuple[str, Callable[[], bool]]]) -> type[BaseHTTPR
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 -- http.server looks for methods of these names
 
         def log_message(self, *_: Any) -> None:
             """Log nothing: a probe comes every few seconds."""

@@ -4,11 +4,12 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
 
-from campaigns_project import server_checks, startup
+from campaigns_project import server_checks, startup, web_config
 from campaigns_project.server_checks import Problem
 from tests.judged_settings import judged
 from tools.local.ports import free_ports
@@ -122,3 +123,12 @@ def test_no_process_begins_to_work_on_a_database_without_tables(process, status)
         r"Trunkline can't start:\n  \d+ migrations have not run, .+ the first: run manage.py migrate\.", said
     )
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("age", "asks"), [(1, True), (2, True), (3, False)])
+def test_a_web_worker_that_takes_the_place_of_another_asks_nothing(monkeypatch, age, asks):
+    """A new version may lie there before its migrations have run: gunicorn would end the old workers, too."""
+    asked: list[int] = []
+    monkeypatch.setattr(startup, "require_servers", asked.append)
+    web_config.post_worker_init(SimpleNamespace(age=age, cfg=SimpleNamespace(workers=2)))
+    assert bool(asked) == asks

@@ -48,3 +48,10 @@ def test_it_tells_whether_the_gateway_is_up_and_takes_calls(probes, state):
 def test_nothing_else_is_there(probes):
     assert ask(probes, "/metrics")[0] == 404
     assert ask(probes, "/healthz", "POST")[0] == 501
+
+
+def test_a_probe_may_ask_without_the_body(probes, state):
+    with closing(http.client.HTTPConnection(*probes, timeout=60)) as connection:
+        connection.request("HEAD", "/healthz")
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"")
