@@ -1,8 +1,14 @@
-"""Two machines that prepare one database at once: one does, the other waits. Real processes."""
+"""Two machines that prepare one database at once: one does, the other waits. Real processes.
+
+Through a real PgBouncer in transaction mode where it is installed (`apt-get install pgbouncer`).
+"""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -11,11 +17,16 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection, connections
+from psycopg.conninfo import conninfo_to_dict
 
 from campaigns_project import alone
+from tests.services import RUN_FOLDER
+from tools.local import postgres
+from tools.local.ports import accepts_connections, free_ports
 
 ROOT = Path(settings.BASE_DIR)
 NAME = "of_a_test_that_migrates_twice"
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 HOLDERS = """
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND datname = current_database() AND pid <> pg_backend_pid()
@@ -32,6 +43,35 @@ def empty_database(transactional_db) -> Iterator[str]:
         superuser.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
+@pytest.fixture
+def road(empty_database: str) -> Iterator[str]:
+    """The address by which the machines reach the database."""
+    if PGBOUNCER is None:
+        yield empty_database
+        return
+    [port] = free_ports(1)
+    # Not pytest's folder, which is closed to PostgreSQL's user.
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=os.environ[RUN_FOLDER]))
+    folder.chmod(0o755)
+    direct = conninfo_to_dict(empty_database)
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{NAME} = host={direct['host']} port={direct['port']} user={direct['user']}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        "pool_mode = transaction\ndefault_pool_size = 8\nignore_startup_parameters = options\n"
+    )
+    pooler = subprocess.Popen([PGBOUNCER, "--quiet", folder / "pgbouncer.ini"], **postgres._as_user())
+    try:
+        deadline = time.monotonic() + 60
+        while not accepts_connections("127.0.0.1", port):
+            assert pooler.poll() is None, "PgBouncer has ended"
+            assert time.monotonic() < deadline, "PgBouncer did not come up"
+            time.sleep(0.05)
+        yield f"postgresql://{direct['user']}@127.0.0.1:{port}/{NAME}?DISABLE_SERVER_SIDE_CURSORS=True"
+    finally:
+        pooler.terminate()
+        pooler.wait(60)
+
+
 def manage(url: str, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
@@ -43,16 +83,19 @@ def manage(url: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_two_that_migrate_at_once_both_succeed_and_one_has_waited(empty_database):
+def test_two_that_migrate_at_once_both_succeed_and_one_has_waited(empty_database, road):
     with psycopg.connect(empty_database) as held:
         # Both come while a third one holds the lock, so that neither can be done before the other has begun.
         held.execute("SELECT pg_advisory_xact_lock(%s)", [alone._LOCK])
-        runs = [manage(empty_database, "migrate", "--noinput", "--verbosity", "1") for _ in range(2)]
+        runs = [manage(road, "migrate", "--noinput", "--verbosity", "1") for _ in range(2)]
         told = [run.stderr.readline() for run in runs if run.stderr]
     assert told == ["Waiting for another process that migrates this database.\n"] * 2
     ends = [run.communicate(timeout=240) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], ends
     assert sorted("No migrations to apply." in out for out, _ in ends) == [False, True]
+    with psycopg.connect(empty_database) as direct:
+        left = direct.execute(f"SELECT count(*) {HOLDERS}").fetchall()
+    assert left == [(0,)], "the lock stays behind on a connection of the pooler"
 
 
 def test_the_lock_is_a_transactions_so_that_a_pooler_does_not_leave_it_behind(transactional_db):
