@@ -22,12 +22,15 @@ class SecretKeyCheck(models.Model):
 
 
 def is_right() -> bool:
-    """Tell whether this process's keys can read what is stored. Where nothing is, store it: the key is the first."""
+    """Tell whether this process's keys can read what is stored, as far as anything is."""
     row = SecretKeyCheck.objects.filter(pk=_ONLY).first()
-    if row is None:
-        SecretKeyCheck.objects.bulk_create([SecretKeyCheck(text=TEXT)], ignore_conflicts=True)
-        row = SecretKeyCheck.objects.get(pk=_ONLY)
     try:
-        return bool(row.text.reveal() == TEXT)
+        return row is None or bool(row.text.reveal() == TEXT)
     except UnreadableSecret:
         return False
+
+
+def store_once() -> None:
+    """Store the text, unless another process has."""
+    if not SecretKeyCheck.objects.filter(pk=_ONLY).exists():
+        SecretKeyCheck.objects.bulk_create([SecretKeyCheck(text=TEXT)], ignore_conflicts=True)

@@ -65,9 +65,9 @@ class Problem:
 def at_start() -> list[Problem]:
     """Return all that is wrong. A server that is away is logged, and has no problem: processes wait for it."""
     found: list[Problem] = []
-    checks: tuple[Callable[[], list[Problem]], ...] = (database, migrations, secret_key, redis)
+    checks: tuple[Callable[[], list[Problem]], ...] = (database, migrations, first_secret_key, redis)
     for check in checks:
-        if check is secret_key and any(problem.kind == "migrations" and problem.stops_start for problem in found):
+        if check is first_secret_key and any(problem.kind == "migrations" and problem.stops_start for problem in found):
             continue  # its table may be missing
         try:
             found += check()
@@ -196,6 +196,12 @@ def _is_ours(label: str) -> bool:
 
 
 # SECRET_KEY ----------------------------------------------------------------------------------------------------------
+
+
+def first_secret_key() -> list[Problem]:
+    """Return the same at a start, where the key of the first process on a database becomes the right one."""
+    secret_key_check.store_once()
+    return secret_key()
 
 
 def secret_key() -> list[Problem]:

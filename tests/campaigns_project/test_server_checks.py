@@ -208,38 +208,42 @@ class TestMigrations:
 
 
 class TestSecretKey:
-    def test_the_first_process_writes_what_others_are_judged_by(self, transactional_db, settings):
-        assert not SecretKeyCheck.objects.exists()
-        assert server_checks.secret_key() == []
+    def test_the_first_process_writes_what_others_are_judged_by(self, transactional_db, redis, settings):
+        assert server_checks.at_start() == []
         assert SecretKeyCheck.objects.count() == 1
         settings.SECRET_KEY = "another key, as on a machine that made one of its own"
-        [problem] = server_checks.secret_key()
-        assert problem.stops_start
-        assert "SECRET_KEY is not the one" in problem.text
-        assert settings.SECRET_KEY not in problem.text
+        for problems in (server_checks.at_start(), server_checks.secret_key()):
+            [problem] = problems
+            assert problem.stops_start
+            assert "SECRET_KEY is not the one" in problem.text
+            assert settings.SECRET_KEY not in problem.text
+        assert readiness.parts()["secret-key"] == problem.text
         assert SecretKeyCheck.objects.count() == 1
 
+    def test_who_only_looks_writes_nothing(self, transactional_db, redis, client):
+        client.get("/readyz")
+        assert not SecretKeyCheck.objects.exists()
+
     def test_a_key_that_was_changed_with_the_one_before_beside_it_is_right(self, transactional_db, settings):
-        server_checks.secret_key()
+        secret_key_check.store_once()
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "another key, as on a machine that made one of its own"
         assert server_checks.secret_key() == []
 
     def test_of_two_first_processes_one_is_right(self, transactional_db, settings, monkeypatch):
         """The other one's row comes between the look and the insert."""
-        first = SecretKeyCheck.objects.filter
+        looked = SecretKeyCheck.objects.filter
 
-        def comes_late(**query):
-            found = first(**query)
-            if not found.exists():
-                with_other = settings.SECRET_KEY
-                settings.SECRET_KEY = "the key of the process that was faster by a moment"
-                SecretKeyCheck.objects.create(text=secret_key_check.TEXT)
-                settings.SECRET_KEY = with_other
-                return found.none()
+        def look(**query):
+            found = looked(**query).none()
+            own, settings.SECRET_KEY = settings.SECRET_KEY, "the key of the process that was faster by a moment"
+            SecretKeyCheck.objects.create(text=secret_key_check.TEXT)
+            settings.SECRET_KEY = own
             return found
 
-        monkeypatch.setattr(SecretKeyCheck.objects, "filter", comes_late)
+        with monkeypatch.context() as late:
+            late.setattr(SecretKeyCheck.objects, "filter", look)
+            secret_key_check.store_once()
         assert not secret_key_check.is_right()
 
 

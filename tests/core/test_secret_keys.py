@@ -61,7 +61,7 @@ def test_a_link_to_a_report_of_before_the_change_works(changed, db):
 
 def test_secrets_are_encrypted_with_the_present_key(changed, db, settings, capsys):
     trunk, account = TrunkFactory(api_token="token"), AccountFactory()
-    secret_key_check.is_right()
+    secret_key_check.store_once()
     webhook_secret = account.webhook_secret.reveal()
     changed(keeps_old=True)
     call_command("reencrypt_secrets")
