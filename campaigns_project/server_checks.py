@@ -4,7 +4,7 @@ Asked at the start of each process, by `manage.py migrate` and `manage.py ready`
 docs/operator/settings.md lists the checks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,14 +65,17 @@ class Problem:
 def at_start() -> list[Problem]:
     """Return all that is wrong. A server that is away is logged, and has no problem: processes wait for it."""
     found: list[Problem] = []
-    checks: tuple[Callable[[], list[Problem]], ...] = (database, migrations, first_secret_key, redis)
-    for check in checks:
-        if check is first_secret_key and any(problem.kind == "migrations" and problem.stops_start for problem in found):
-            continue  # its table may be missing
-        try:
-            found += check()
-        except (DatabaseError, RedisError) as error:
-            log.warning("server_not_checked", check=check.__name__, error=type(error).__name__)
+    try:
+        found += database()
+        found += migrations()
+        if not any(problem.kind == "migrations" and problem.stops_start for problem in found):
+            found += first_secret_key()
+    except DatabaseError as error:
+        log.warning("server_not_checked", server="PostgreSQL", error=type(error).__name__)
+    try:
+        found += redis()
+    except RedisError as error:
+        log.warning("server_not_checked", server="Redis", error=type(error).__name__)
     connection.close()  # for the start of a process alone, which may fork
     return found
 

@@ -59,7 +59,7 @@ def road(empty_database: str) -> Iterator[str]:
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         "pool_mode = transaction\ndefault_pool_size = 8\nignore_startup_parameters = options\n"
     )
-    pooler = subprocess.Popen([PGBOUNCER, "--quiet", folder / "pgbouncer.ini"], **postgres._as_user())
+    pooler = subprocess.Popen([PGBOUNCER, "--quiet", folder / "pgbouncer.ini"], **postgres.as_user())
     try:
         deadline = time.monotonic() + 60
         while not accepts_connections("127.0.0.1", port):

@@ -51,7 +51,7 @@ def test_nothing_else_is_there(probes):
 
 
 def test_a_probe_may_ask_without_the_body(probes, state):
-    with closing(http.client.HTTPConnection(*probes, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection(probes[0], probes[1], timeout=60)) as connection:
         connection.request("HEAD", "/healthz")
         response = connection.getresponse()
         assert (response.status, response.read()) == (200, b"")
