@@ -1,41 +1,36 @@
 """`manage.py campaign rehearse ID`: how a campaign would go. Nothing is called, and nothing stored."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser, OutputWrapper
 
 from campaigns.models import Campaign
-from core import clocks, ids
+from console.command_line.common import add_campaign, as_json, find_campaign
+from core import clocks
 from dialer import rehearsal
 from dialer.rehearsal import Rehearsal
 
+HELP = "Rehearses a campaign that has not ended: when it finishes, calls per hour, who is left out and why."
 # Widest bar of the chart of calls per hour.
 BAR = 40
 
 
-class Command(BaseCommand):
-    help = "Rehearses a campaign that has not ended: when it finishes, calls per hour, who is left out and why."
+def add_arguments(parser: CommandParser) -> None:
+    add_campaign(parser)
+    parser.add_argument(
+        "--callees", choices=["learnt", "default"], default="learnt", help="as the account's past says, or as usual"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of chance: the same seed, the same course")
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["rehearse"])
-        parser.add_argument("campaign", help="the campaign's id")
-        parser.add_argument(
-            "--callees", choices=["learnt", "default"], default="learnt", help="as the account's past says, or as usual"
-        )
-        parser.add_argument("--seed", type=int, default=1, help="of chance: the same seed, the same course")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def handle(self, *_: Any, **options: Any) -> None:
-        campaign = Campaign.objects.select_related("account").filter(pk=ids.parse_or_nil(options["campaign"])).first()
-        if campaign is None:
-            raise CommandError(f"there is no campaign {options['campaign']}")
-        if not campaign.is_open:
-            raise CommandError(f"the campaign is {campaign.status}: there is nothing left to rehearse")
-        callees = rehearsal.learnt(campaign.account) if options["callees"] == "learnt" else rehearsal.DEFAULT
-        found = rehearsal.rehearse(rehearsal.of_campaign(campaign, clocks.now()), callees, seed=options["seed"])
-        self.stdout.write(json.dumps(_plain(found)) if options["json"] else _text(found, campaign))
+def run(options: dict[str, Any], out: OutputWrapper) -> None:
+    campaign = find_campaign(options["campaign"])
+    if not campaign.is_open:
+        raise CommandError(f"the campaign is {campaign.status}: there is nothing left to rehearse")
+    callees = rehearsal.learnt(campaign.account) if options["callees"] == "learnt" else rehearsal.DEFAULT
+    found = rehearsal.rehearse(rehearsal.of_campaign(campaign, clocks.now()), callees, seed=options["seed"])
+    out.write(as_json(_plain(found)) if options["json"] else _text(found, campaign))
 
 
 def _plain(found: Rehearsal) -> dict[str, Any]:
