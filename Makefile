@@ -19,7 +19,7 @@ UV ?= uv
 UV_LOCK := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --override overrides.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo up test test-quick chaos mutants bench browser release-check check audit lock format clean
+.PHONY: help setup runtime demo up test test-quick chaos mutants bench browser release-check check docs screenshots audit lock format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import 
 	$(PY) -m mypy .
 	$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(VENV)/bin/lint-imports
+
+docs: $(DEV_STAMP) ## build the documentation as a site, in .data/docs/site
+	@exec $(PY) -m tools.docs_site
+
+screenshots: $(DEV_STAMP) ## photograph the console of a running system, for the documentation
+	@exec $(PY) -m tools.screenshots
 
 audit: $(DEV_STAMP) ## look for known vulnerabilities in the dependencies, where the data can be reached
 	@exec $(PY) -m tools.audit
