@@ -24,13 +24,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from rich.console import Console
 
+from core import services_file
 from core.version import VERSION
 from tools.local import process_groups
 from tools.local.ports import free_ports
+from tools.local.postgres import programs
 from tools.local.project import PROJECT
 from tools.local.signals import interrupt_on_stop_signals
 from tools.stack import Client, Stack, StackFailed
@@ -126,7 +129,9 @@ def _check(folder: Path, before: str, numbers: int) -> None:
         if as_user:
             shutil.chown(data_dir, USER)
         with _carrier(new) as carrier:
-            _check_upgrade(_Trial(old, new, data_dir, carrier, numbers))
+            trial = _Trial(old, new, data_dir, carrier, numbers)
+            _check_upgrade(trial)
+            _check_restore(trial)
 
 
 @dataclass
@@ -189,6 +194,39 @@ class _Trial:
     def wait_until_ended(self, campaign: str) -> None:
         self.wait_until(campaign, "ended", lambda now: bool(now["report_url"]))
 
+    @property
+    def database(self) -> str:
+        """The address of the embedded PostgreSQL, while it runs."""
+        return services_file.running_services(self.data_dir)["DATABASE_URL"]
+
+    def postgres(self, program: str, *arguments: str) -> None:
+        subprocess.run([programs() / program, *arguments], check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+
+    @contextmanager
+    def servers_alone(self) -> Iterator[None]:
+        """Run the embedded servers without a process that dials."""
+        server = Server(self.new, self.data_dir, self.carrier, self._ports)
+        server.up_options = ("--only", "flower")
+        try:
+            server.start()
+            self._wait(lambda: "DATABASE_URL" in services_file.running_services(self.data_dir), "PostgreSQL is not up")
+            yield
+        finally:
+            server.stop()
+
+    def wait_until_held(self, server: Server) -> None:
+        def is_held() -> bool:
+            return "held" in requests.get(f"{server.url}/readyz", timeout=10).json()["warnings"]
+
+        self._wait(is_held, "the server did not notice that a backup was restored")
+
+    def _wait(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise ReleaseFailed(otherwise)
+            time.sleep(0.3)
+
     def judge(self, server: Server) -> None:
         """Everybody of all campaigns so far was rung, and nobody twice."""
         people = self._first_number - 10_000_000
@@ -211,6 +249,25 @@ def _check_upgrade(trial: _Trial) -> None:
         campaign = trial.start_campaign()
         trial.wait_until_half_way(campaign)
     with _step("back to the version before: the next campaign goes on to its end"), trial.running(trial.old) as server:
+        trial.wait_until_ended(campaign)
+        trial.judge(server)
+
+
+def _check_restore(trial: _Trial) -> None:
+    with _step("a backup half way through a campaign, which goes on"), trial.running(trial.new) as server:
+        campaign = trial.start_campaign()
+        trial.wait_until(campaign, "a quarter done", lambda now: now["stats"]["pending"] < trial.numbers * 3 / 4)
+        dump = trial.data_dir.parent / "backup.dump"
+        trial.postgres("pg_dump", "--format=custom", "--create", f"--file={dump}", trial.database)
+        trial.wait_until(campaign, "three quarters done", lambda now: now["stats"]["pending"] < trial.numbers / 4)
+    with _step("the backup is restored"), trial.servers_alone():
+        beside = urlunsplit(urlsplit(trial.database)._replace(path="/postgres"))
+        trial.postgres("psql", "--command", f"DROP DATABASE {urlsplit(trial.database).path[1:]} WITH (FORCE)", beside)
+        trial.postgres("pg_restore", "--create", "--exit-on-error", "--dbname", beside, str(dump))
+    with _step("held, reconciled and released: nobody is called again"), trial.running(trial.new) as server:
+        trial.wait_until_held(server)
+        server.manage("reconcile")
+        server.manage("release")
         trial.wait_until_ended(campaign)
         trial.judge(server)
 

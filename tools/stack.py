@@ -34,6 +34,9 @@ class Stack:
         as_user: words that run a command as another user, put before each.
     """
 
+    # Further arguments of `up`.
+    up_options: tuple[str, ...] = ()
+
     def __init__(
         self,
         data_dir: Path,
@@ -61,7 +64,7 @@ class Stack:
         """Start the processes; their output goes to data_dir/logs. `wait_until_ready` tells when they are up."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "up.log").open("wb") as log:
-            command = [*self._python, "-m", "tools.local.up", "--quiet"]
+            command = [*self._python, "-m", "tools.local.up", "--quiet", *self.up_options]
             self._up = process_groups.spawn(command, self.environment, cwd=self._project, stdout=log)
 
     def wait_until_ready(self) -> None:
