@@ -72,7 +72,7 @@ def workers(queue: str) -> list[str]:
     """Return the names of the queue's workers that were counted lately. Raises RedisError."""
     redis = redis_client()
     now, _ = redis.time()
-    return [str(name) for name in redis.zrangebyscore(f"workers:{queue}", now - WORKER_LIFETIME, "+inf")]
+    return [str(name) for name in redis.zrangebyscore(prefixed(f"workers:{queue}"), now - WORKER_LIFETIME, "+inf")]
 
 
 def note(who: str) -> None:
