@@ -169,28 +169,26 @@ def test_what_is_no_place_is_refused(text):
         parse_place(text)
 
 
-steps: st.SearchStrategy[list[object]] = st.deferred(lambda: st.lists(step, min_size=1, max_size=3))
-step: st.SearchStrategy[object] = st.one_of(
-    st.sampled_from([{"say": "text"}, {"connect": "+912222222222"}, {"hangup": True}]),
-    st.fixed_dictionaries(
-        {
-            "connect": st.fixed_dictionaries(
-                {"numbers": st.lists(st.just("+912222222222"), min_size=1, max_size=3)}, optional={"otherwise": steps}
-            )
-        }
-    ),
-    st.fixed_dictionaries(
-        {
-            "gather": st.fixed_dictionaries(
-                {"branches": st.dictionaries(st.text("019*#", min_size=1, max_size=2), steps, min_size=1, max_size=2)},
-                optional={"otherwise": steps, "attempts": st.integers(1, 3), "digits": st.just(2)},
-            )
-        }
-    ),
-)
+STEPS = st.sampled_from([{"say": "text"}, {"connect": "+912222222222"}, {"hangup": True}])
 
 
-@given(steps, st.data())
+def flows(depth: int) -> st.SearchStrategy[list[object]]:
+    """Lists of steps with questions in questions, so deep at most. Without a bound most drawn flows grow too large."""
+    if not depth:
+        return st.lists(STEPS, min_size=1, max_size=3)
+    inner = flows(depth - 1)
+    connect = st.fixed_dictionaries(
+        {"numbers": st.lists(st.just("+912222222222"), min_size=1, max_size=3)}, optional={"otherwise": inner}
+    )
+    gather = st.fixed_dictionaries(
+        {"branches": st.dictionaries(st.text("019*#", min_size=1, max_size=2), inner, min_size=1, max_size=2)},
+        optional={"otherwise": inner, "attempts": st.integers(1, 3), "digits": st.just(2)},
+    )
+    kinds = st.fixed_dictionaries({"connect": connect}) | st.fixed_dictionaries({"gather": gather})
+    return st.lists(STEPS | kinds, min_size=1, max_size=3)
+
+
+@given(flows(3), st.data())
 def test_every_flow_comes_to_its_end_whatever_is_pressed(listed, data):
     document = {"steps": listed}
     validate_flow(document)

@@ -139,27 +139,32 @@ class Written:
     lines: list[str]
 
 
-def marked(mark: str) -> st.SearchStrategy[str]:
-    """Cells of one row. Some span lines."""
-    words = st.sampled_from(["", "Rao", "आशा", "12 MG Road", "5000", 'say ""hi""', "a, b", "2024-01-15", "x;y"])
-    parts = st.lists(words, min_size=1, max_size=3).map(lambda texts: [f"{text} {mark}" for text in texts])
-    return parts.flatmap(
-        lambda texts: st.sampled_from([texts[0].replace(",", "").replace('"', ""), '"' + "\n".join(texts) + '"'])
-    )
+# Made once: each strategy that is made within a draw is checked again, which takes longer than drawing from it.
+WORDS = st.lists(
+    st.sampled_from(["", "Rao", "आशा", "12 MG Road", "5000", 'say ""hi""', "a, b", "2024-01-15", "x;y"]),
+    min_size=1,
+    max_size=3,
+)
+NUMBER_CELLS = st.sampled_from(["{}", '"{}"', '"=""{}"""'])
+STRAY = st.sampled_from(['"', '"', ",", ""])
+BLANK = st.sampled_from(["", " ", ",,", "\t"])
 
 
-@st.composite
-def written_rows(draw: st.DrawFn, number_at: int, position: int) -> Written:
+def cell(draw: st.DrawFn, mark: str) -> str:
+    """Draw a cell of the row with this mark. Some span lines."""
+    texts = [f"{text} {mark}" for text in draw(WORDS)]
+    return '"' + "\n".join(texts) + '"' if draw(st.booleans()) else texts[0].replace(",", "").replace('"', "")
+
+
+def written_row(draw: st.DrawFn, number_at: int, position: int) -> Written:
     number = f"+9198{10_000_000 + position:08d}"
     mark = chr(FIRST_MARK + position)
-    cells = [draw(marked(mark)) for _ in range(2)]
-    cells.insert(
-        number_at, draw(st.sampled_from([number, f'"{number}"', f'="{number}"'.replace('"', '""').join('""')]))
-    )
+    cells = [cell(draw, mark) for _ in range(2)]
+    cells.insert(number_at, draw(NUMBER_CELLS).format(number))
     text = ",".join(cells)
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(text)))
-        text = text[:at] + draw(st.sampled_from(['"', '"', ",", ""])) + text[at:]
+        text = text[:at] + draw(STRAY) + text[at:]
     return Written(number, mark, text.split("\n"))
 
 
@@ -169,9 +174,9 @@ def files(draw: st.DrawFn) -> tuple[int, list[Written]]:
     count = draw(st.integers(1, 8))
     written = []
     for position in range(count):
-        written.append(draw(written_rows(number_at, position)))
+        written.append(written_row(draw, number_at, position))
         if draw(st.booleans()):
-            written.append(Written("", "", [draw(st.sampled_from(["", " ", ",,", "\t"]))]))
+            written.append(Written("", "", [draw(BLANK)]))
     return number_at, written
 
 
