@@ -26,8 +26,10 @@ SYSTEM = (
     "tests/dialer/test_channels_stateful.py",
     "tests/webhooks/test_webhook_flow.py",
     "tests/contacts/test_csv_upload.py::test_memory_stays_flat_over_fifty_thousand_rows",
-    # Walks of every page of the admin in every role.
+    # Walks of every page of the admin and the console in every role.
     "tests/accounts/test_memberships.py::test_a_stranger_sees_and_changes_nothing_of_others",
+    "tests/accounts/test_memberships.py::test_a_viewer_sees_the_account_s_rows_and_changes_nothing",
+    "tests/console/test_walk.py",
     "tests/api/test_every_address.py::test_the_admin_shows_and_does_nothing_without_permission",
 )
 SHARED = (

@@ -125,8 +125,8 @@ atexit.register(_services.close)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: one worker more than there are cores, because many tests wait for other processes."""
-    return 1 if "REDIS_URL" in _GIVEN else len(os.sched_getaffinity(0)) + 1
+    """For `-n auto`: two workers more than there are cores, because many tests wait for other processes."""
+    return 1 if "REDIS_URL" in _GIVEN else len(os.sched_getaffinity(0)) + 2
 
 
 def pytest_xdist_setupnodes(specs: list[Any]) -> None:
