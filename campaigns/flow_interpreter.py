@@ -18,6 +18,8 @@ _KEYS = re.compile(r"[0-9*#]{1,32}")
 MOST_LEVELS = 50
 # How long a number of a connect rings that does not say.
 RING_SECONDS = 30
+# The same of a record.
+RECORD_SECONDS, RECORD_SILENCE = 60, 5
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class HangUp:
 
 @dataclass(frozen=True)
 class Place:
-    """A step of the flow that is waiting: a gather for keys, or a connect for the end of another call.
+    """A step of the flow that waits: a gather for keys, a connect for the end of another call, a record for its own.
 
     Attributes:
         path: step numbers and the branches between them: `0.1.2` is the third step of branch 1 of the first.
@@ -77,6 +79,24 @@ class Connect:
 
 
 @dataclass(frozen=True)
+class Record:
+    """Record what the callee says. `recorded` says what follows.
+
+    Attributes:
+        seconds: how long it may be.
+        silence: seconds of silence that end it.
+        finish_key: ends it, too.
+        beep: a tone is heard before it.
+    """
+
+    seconds: int
+    silence: int
+    finish_key: str
+    beep: bool
+    place: Place
+
+
+@dataclass(frozen=True)
 class Ask:
     """Give the prompt and wait for keys. `pressed` says what follows.
 
@@ -93,7 +113,7 @@ class Ask:
     finish_key: str = ""
 
 
-Action = Say | Play | Connect | OptOut | Refuse | HangUp | Ask
+Action = Say | Play | Connect | OptOut | Refuse | HangUp | Ask | Record
 
 
 class NoSuchPlace(ValueError):
@@ -109,7 +129,7 @@ class _At(NamedTuple):
 
 
 def start(document: Mapping[str, Any]) -> list[Action]:
-    """Return what happens when a person picks up. The last action is an Ask, a Connect or a HangUp."""
+    """Return what happens when a person picks up. The last action is an Ask, a Connect, a Record or a HangUp."""
     return _run(document, _At((), document["steps"], 0))
 
 
@@ -140,10 +160,18 @@ def steps_of(document: Any) -> set[str]:
     return set()
 
 
-def connects_at(document: Mapping[str, Any], place: Place) -> bool:
-    """Tell whether the flow waits for the end of another call there, rather than for keys. Raises NoSuchPlace."""
+def step_at(document: Mapping[str, Any], place: Place) -> str:
+    """Return the name of the step at a place. Raises NoSuchPlace."""
     at = _find(document, place.path)
-    return "connect" in at.steps[at.number]
+    return str(next(iter(at.steps[at.number])))
+
+
+def recorded(document: Mapping[str, Any], place: Place) -> list[Action]:
+    """Return what happens once the recording of a place is over. Raises NoSuchPlace."""
+    at = _find(document, place.path)
+    if "record" not in at.steps[at.number]:
+        raise NoSuchPlace(str(place))
+    return _run(document, at._replace(number=at.number + 1))
 
 
 def connected(
@@ -195,6 +223,8 @@ def _run(document: Mapping[str, Any], at: _At) -> list[Action]:
             return [*actions, _ask(value, place)]
         if connect := _connect_of(at.steps[at.number]):
             return [*actions, _connect(connect, place)]
+        if verb == "record":
+            return [*actions, _record(value, place)]
         actions.append(_ACTIONS[verb](value))
         if verb == "hangup":
             return actions
@@ -233,6 +263,16 @@ def _connect_of(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _connect(connect: Mapping[str, Any], place: Place) -> Connect:
     return Connect(connect["numbers"][place.attempt - 1], connect.get("ring", RING_SECONDS), place)
+
+
+def _record(record: Mapping[str, Any], place: Place) -> Record:
+    return Record(
+        seconds=record.get("seconds", RECORD_SECONDS),
+        silence=record.get("silence", RECORD_SILENCE),
+        finish_key=record.get("finish_key", "#"),
+        beep=record.get("beep", True),
+        place=place,
+    )
 
 
 def _branch(gather: Mapping[str, Any], branch: str) -> Sequence[Any]:

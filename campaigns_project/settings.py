@@ -160,11 +160,19 @@ FAILED_SIGN_INS_PER_MINUTE = env.whole("FAILED_SIGN_INS_PER_MINUTE", 20, most=1_
 EVENT_PAYLOADS_KEPT_DAYS = env.number("EVENT_PAYLOADS_KEPT_DAYS", 3, most=30, least=1)
 # How long campaigns and all below them are kept after their end, in days; None: for ever.
 CAMPAIGNS_KEPT_DAYS = env.number_or_none("CAMPAIGNS_KEPT_DAYS", most=MOST_DAYS, least=1, none="ever")
+# How long recordings that this server has made are kept, in days.
+RECORDINGS_KEPT_DAYS = env.number("RECORDINGS_KEPT_DAYS", 30, most=MOST_DAYS, least=1)
 # Where the reports of campaigns that are deleted are kept. Without the alias `reports` they are not.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-} | setting_rules.report_storage(env)
+    "recordings": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(DATA_DIR / "recordings")},
+    },
+}
+STORAGES |= setting_rules.storage(env, "reports")
+STORAGES |= setting_rules.storage(env, "recordings")
 
 # The bearer token that a scraper of /metrics must send. Without one, only this machine may read them.
 METRICS_TOKEN = env.text("METRICS_TOKEN", is_secret=True)

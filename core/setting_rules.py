@@ -39,12 +39,13 @@ def public_url(env: Environment) -> str:
     return f"{url}{prefix}" if url and not path else url
 
 
-def report_storage(env: Environment) -> dict[str, dict[str, Any]]:
-    """Return the alias `reports` of STORAGES; nothing where no storage is named."""
-    backend, options = env.text("REPORTS_STORAGE").strip(), env.json_object("REPORTS_STORAGE_OPTIONS")
+def storage(env: Environment, alias: str) -> dict[str, dict[str, Any]]:
+    """Return an alias of STORAGES by the settings that begin with its name; nothing where no storage is named."""
+    setting = f"{alias.upper()}_STORAGE"
+    backend, options = env.text(setting).strip(), env.json_object(f"{setting}_OPTIONS")
     if not backend:
-        if env.is_given("REPORTS_STORAGE_OPTIONS"):
-            env.refuse("REPORTS_STORAGE_OPTIONS", "left out where REPORTS_STORAGE names no storage")
+        if env.is_given(f"{setting}_OPTIONS"):
+            env.refuse(f"{setting}_OPTIONS", f"left out where {setting} names no storage")
         return {}
     try:
         is_there = "." in backend and find_spec(backend.rpartition(".")[0]) is not None
@@ -52,8 +53,8 @@ def report_storage(env: Environment) -> dict[str, dict[str, Any]]:
         is_there = False
     if not is_there:
         env.refuse(
-            "REPORTS_STORAGE",
+            setting,
             "the path of a storage class that can be imported, such as django.core.files.storage.FileSystemStorage",
             "The classes of django-storages need that package: pip install 'django-storages[s3]'",
         )
-    return {"reports": {"BACKEND": backend, "OPTIONS": options}}
+    return {alias: {"BACKEND": backend, "OPTIONS": options}}

@@ -34,6 +34,12 @@ def twiml_url(attempt_id: UUID, place: Place | None = None, keys: str = "") -> s
     return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}?{urlencode(query)}"
 
 
+def recording_made_url(attempt_id: UUID, place: Place) -> str:
+    """Return the address at which a carrier that speaks TwiML tells where a recording is."""
+    query = {"token": token("twiml", attempt_id.hex), "place": str(place)}
+    return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}/recording?{urlencode(query)}"
+
+
 def passthru_url(trunk_pk: int) -> str:
     """Return the address that Exotel's Passthru applet sends pressed keys to, for flows of the trunk's account."""
     return f"{settings.PUBLIC_URL}/passthru/{trunk_pk}?token={token('passthru', str(trunk_pk))}"

@@ -214,6 +214,33 @@ class Transfer(models.Model):
         return max(0, round((self.ended_at - self.started_at).total_seconds()) - (self.talk_seconds or 0))
 
 
+class Recording(models.Model):
+    """What a callee has said, where a flow records it. `dialer.recordings` writes it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    attempt = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="recordings", db_index=False)
+    place = models.CharField(max_length=400, help_text="In the flow.")
+    url = models.CharField(max_length=2048, help_text="Where it is heard: here, or at the carrier.")
+    file = models.CharField(
+        max_length=255, blank=True, help_text="Its name in the storage of recordings; empty where the carrier keeps it."
+    )
+    seconds = models.PositiveIntegerField()
+    recorded_at = models.DateTimeField(help_text="When it ended.")
+
+    class Meta:
+        constraints: ClassVar = [
+            # A flow comes to a place once, and carriers tell of it twice.
+            models.UniqueConstraint(fields=["attempt", "place"], name="recording_is_made_once_for_its_place"),
+        ]
+        indexes: ClassVar = [
+            # Read where old ones are deleted.
+            models.Index(fields=["recorded_at"], name="recording_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seconds} s of {self.attempt_id}"
+
+
 class UsageChange(models.Model):
     """A change in the calls placed, and the seconds talked, of an account.
 

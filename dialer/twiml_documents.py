@@ -5,17 +5,20 @@ import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree as ET
 
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Refuse, Say
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, Refuse, Say
 
 # What XML 1.0 can't hold, however it is escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(actions: Sequence[Action], after: Callable[[Place], str], caller_id: str = "") -> str:
+def write(
+    actions: Sequence[Action], after: Callable[[Place], str], made: Callable[[Place], str], caller_id: str = ""
+) -> str:
     """Return the document.
 
     Args:
-        after: the address that is asked for what follows a gather or a connect.
+        after: the address that is asked for what follows a gather, a connect or a record.
+        made: the address that is told of a recording that is ready, which may be after the call.
         caller_id: the number that a connect rings from.
     """
     response = ET.Element("Response")
@@ -31,6 +34,8 @@ def write(actions: Sequence[Action], after: Callable[[Place], str], caller_id: s
                 ET.SubElement(response, "Hangup")
             case Ask():
                 _ask(response, action, after(action.place))
+            case Record():
+                _record(response, action, after(action.place), made(action.place))
     return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(response, encoding="unicode")
 
 
@@ -50,6 +55,26 @@ def _ask(response: ET.Element, ask: Ask, address: str) -> None:
     )
     for part in ask.prompt:
         _speak(gather, part)
+
+
+def _record(response: ET.Element, record: Record, address: str, made: str) -> None:
+    ET.SubElement(
+        response,
+        "Record",
+        maxLength=str(record.seconds),
+        timeout=str(record.silence),
+        finishOnKey=record.finish_key,
+        playBeep="true" if record.beep else "false",
+        # Silence at its ends is a part of what was said.
+        trim="do-not-trim",
+        action=address,
+        method="POST",
+        # Where the callee hangs up meanwhile, nothing follows, and only this tells where it is.
+        recordingStatusCallback=made,
+        recordingStatusCallbackMethod="POST",
+    )
+    # Where nobody has spoken, the document goes on here.
+    ET.SubElement(response, "Redirect", method="POST").text = address
 
 
 def _connect(response: ET.Element, connect: Connect, address: str, caller_id: str) -> None:

@@ -1,5 +1,6 @@
 """The address at which carriers that speak TwiML ask what a call does next. The place in the flow is in the address."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from campaigns.flow_interpreter import Action, Connect, HangUp, NoSuchPlace
 from campaigns.models import Call, Campaign, Outcome
 from core import clocks, signed_addresses
 from core.encryption import UnreadableSecret
-from dialer import carrier_accounts, carriers, inbox, links, transfers, twiml_documents, views, wishes
+from dialer import carrier_accounts, carriers, inbox, links, recordings, transfers, twiml_documents, views, wishes
 from dialer.carriers.http_carrier import whole_seconds
 from dialer.carriers.twiml import TwimlCarrier, answered_by
 from dialer.models import CallAttempt
@@ -26,19 +27,15 @@ log = structlog.get_logger(__name__)
 
 # All keys of one call, as far as the report shows them.
 MOST_KEYS = 255
+_WEB_ADDRESS = re.compile(r"https?://[^\s]{1,2000}")
 
 
 @csrf_exempt
 @require_POST
 def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     """Respond with TwiML up to the next question. Keys that were pressed go to the inbox, like any other news."""
-    if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):
-        return _refused()
-    loaded = ("account", "call__campaign__flow", "campaign__caller_id", "trunk", "carrier_account")
-    attempts = CallAttempt.objects.select_related(*loaded)
-    attempt = get_object_or_404(attempts, pk=attempt_id)
-    if not _is_genuine(request, attempt):
-        log.warning("twiml_request_not_signed", attempt=attempt_id.hex)
+    attempt = _attempt(request, attempt_id)
+    if attempt is None:
         return _refused()
     keys = request.GET.get("keys", "")
     if pressed := _keys(request.POST.get("Digits", "")):
@@ -50,8 +47,40 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     if wish := wishes.in_actions(actions):
         wishes.store(attempt.account, attempt, wish)
     caller_id = attempt.campaign.caller_id.number
-    text = twiml_documents.write(actions, lambda place: links.twiml_url(attempt_id, place, keys), caller_id)
+    text = twiml_documents.write(
+        actions,
+        after=lambda place: links.twiml_url(attempt_id, place, keys),
+        made=lambda place: links.recording_made_url(attempt_id, place),
+        caller_id=caller_id,
+    )
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
+
+
+@csrf_exempt
+@require_POST
+def recording_made(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
+    """Keep where a recording is, of which the carrier tells when it is ready."""
+    attempt = _attempt(request, attempt_id)
+    if attempt is None:
+        return _refused()
+    try:
+        place = flow_interpreter.parse_place(request.GET.get("place", ""))
+    except NoSuchPlace:
+        return HttpResponse("'place' is none: take the address as it is\n", status=400, content_type="text/plain")
+    _keep_recording(attempt, request, str(place), clocks.now())
+    return HttpResponse(status=204)
+
+
+def _attempt(request: HttpRequest, attempt_id: UUID) -> CallAttempt | None:
+    """Return the attempt that the request is about; None where it is not its carrier's."""
+    if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):
+        return None
+    loaded = ("account", "call__campaign__flow", "campaign__caller_id", "trunk", "carrier_account")
+    attempt = get_object_or_404(CallAttempt.objects.select_related(*loaded), pk=attempt_id)
+    if not _is_genuine(request, attempt):
+        log.warning("twiml_request_not_signed", attempt=attempt_id.hex)
+        return None
+    return attempt
 
 
 def _tell(attempt: CallAttempt, request: HttpRequest, **news: str) -> None:
@@ -93,12 +122,23 @@ def _after(
     if not (written := request.GET.get("place", "")):
         return _first(document, attempt.campaign, answered_by(request.POST.get("AnsweredBy")))
     place = flow_interpreter.parse_place(written)
-    if not flow_interpreter.connects_at(document, place):
-        return flow_interpreter.pressed(document, place, pressed)
+    match flow_interpreter.step_at(document, place):
+        case "gather":
+            return flow_interpreter.pressed(document, place, pressed)
+        case "record":
+            _keep_recording(attempt, request, written, now)
+            return flow_interpreter.recorded(document, place)
     outcome = request.POST.get("DialCallStatus", "")
     transfers.end(attempt, written, outcome, whole_seconds(request.POST.get("DialCallDuration")), now)
     was_taken = transfers.OUTCOMES.get(outcome) == Outcome.COMPLETED
     return flow_interpreter.connected(document, place, was_taken=was_taken)
+
+
+def _keep_recording(attempt: CallAttempt, request: HttpRequest, place: str, now: datetime) -> None:
+    """Keep where a recording is that the carrier has made. It tells so twice, and in any order."""
+    url, seconds = request.POST.get("RecordingUrl", ""), whole_seconds(request.POST.get("RecordingDuration"))
+    if _WEB_ADDRESS.fullmatch(url) and seconds:
+        recordings.keep(attempt.pk, place, url, seconds, now)
 
 
 def _first(document: Mapping[str, Any], campaign: Campaign, heard: str) -> list[Action]:

@@ -6,6 +6,7 @@ from dialer import passthru, twiml_views, views
 urlpatterns = [
     path("carrier-events/<str:carrier>/<hex:attempt_id>", views.take_event),
     path("twiml/<hex:attempt_id>", twiml_views.next_steps),
+    path("twiml/<hex:attempt_id>/recording", twiml_views.recording_made),
     path("passthru/<int:trunk_pk>", passthru.take_keys),
     path("flows/<int:flow_pk>", views.hand_out_flow),
     path("campaign-texts/<hex:campaign_id>", views.hand_out_campaign_text),
@@ -13,4 +14,4 @@ urlpatterns = [
 ]
 
 # How the addresses above begin, and no other address of this server.
-CARRIERS_PATHS = tuple(f"/{route.pattern}".partition("<")[0] for route in urlpatterns)
+CARRIERS_PATHS = tuple(dict.fromkeys(f"/{route.pattern}".partition("<")[0] for route in urlpatterns))

@@ -16,7 +16,11 @@ def attempts_of(campaign: Campaign, statuses: Sequence[str]) -> "QuerySet[CallAt
     """
     attempts = CallAttempt.objects.filter(campaign=campaign, placing_at__isnull=False)
     attempts = attempts.filter(status__in=statuses) if statuses else attempts
-    return attempts.exclude(status=CallAttempt.Status.CANCELED).select_related("call").prefetch_related("transfers")
+    return (
+        attempts.exclude(status=CallAttempt.Status.CANCELED)
+        .select_related("call")
+        .prefetch_related("transfers", "recordings")
+    )
 
 
 def at_the_carrier(campaign_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -25,6 +25,10 @@ _PIECE_BYTES = 64 * 1024
 _LONGEST_IN_A_FORMULA = 255
 
 
+# Of the whole call, by the carrier, and those that its flow has made.
+_RECORDINGS = "nullif(concat_ws(' ', nullif(made.recording_url, ''), recorded.urls), '')"
+
+
 @dataclass(frozen=True)
 class Format:
     """A way to write the report.
@@ -83,7 +87,7 @@ def _query(written_as: Format) -> str:
             SELECT {ids("call.number")}, {text("call.name")}, call.status, call.last_outcome, call.attempts_made,
                 {ids("made.call_sids")}, {text("made.digits")}, made.duration,
                 {_local_time("made.start_time")}, {_local_time("made.end_time")},
-                {ids("%(caller_id)s::text")}, {text("%(custom_field)s::text")}, {neutral_sql("made.recording_url")},
+                {ids("%(caller_id)s::text")}, {text("%(custom_field)s::text")}, {neutral_sql(_RECORDINGS)},
                 {neutral_sql("call.end_reason")}, {text("other.legs")}, other.duration
             FROM campaigns_call AS call
             LEFT JOIN LATERAL (
@@ -94,6 +98,11 @@ def _query(written_as: Format) -> str:
                     (array_agg(recording_url ORDER BY id DESC) FILTER (WHERE recording_url <> ''))[1] AS recording_url
                 FROM dialer_callattempt WHERE call_id = call.id AND status <> 'canceled'
             ) AS made ON true
+            LEFT JOIN LATERAL (
+                SELECT string_agg(one.url, ' ' ORDER BY one.recorded_at) AS urls
+                FROM dialer_callattempt AS attempt JOIN dialer_recording AS one ON one.attempt_id = attempt.id
+                WHERE attempt.call_id = call.id AND (SELECT EXISTS (SELECT FROM dialer_recording))
+            ) AS recorded ON true
             LEFT JOIN LATERAL (
                 SELECT string_agg(
                         coalesce(nullif(leg.outcome, ''), 'in-progress') || ':' || leg.number, ' ' ORDER BY leg.id

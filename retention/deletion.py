@@ -53,6 +53,8 @@ PARTS = (
         below=(
             "DELETE FROM dialer_attempthistory WHERE subject_id = ANY(%s)",
             "DELETE FROM dialer_transfer WHERE attempt_id = ANY(%s)",
+            # Of those whose files are gone: one that was made since then holds its attempt.
+            "DELETE FROM dialer_recording WHERE attempt_id = ANY(%s) AND file = ''",
             """
             DELETE FROM dialer_carrierevent WHERE id = ANY(ARRAY(
                 SELECT id FROM dialer_carrierevent WHERE attempt_id = ANY(%s) AND handled_at IS NOT NULL

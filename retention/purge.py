@@ -22,7 +22,7 @@ from campaigns import campaign_lock
 from campaigns.models import Campaign
 from core import failpoints
 from core.batches import TRANSIENT_ERRORS
-from retention import campaigns_due, deletion, kept_reports
+from retention import campaigns_due, deletion, kept_reports, old_recordings
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +91,7 @@ def _begin(campaign: Campaign, tries_again: bool) -> bool:
 
 def _delete(campaign: Campaign, actor: Actor) -> Iterator[Slice]:
     try:
+        old_recordings.delete_of(campaign)
         for model, rows in deletion.slices(campaign, actor=actor):
             yield Slice(campaign, model, rows)
             if model is Campaign:
@@ -102,6 +103,9 @@ def _delete(campaign: Campaign, actor: Actor) -> Iterator[Slice]:
                 )
     except TRANSIENT_ERRORS:
         raise
+    except old_recordings.NotDeleted as error:
+        log.error("campaign_not_purged", campaign=campaign.pk.hex, error=str(error))  # noqa: TRY400 -- no bug
+        yield Slice(campaign, failure=str(error))
     except Exception as error:
         # It must not hold up the others. Its own deletion is tried again at the next tick.
         log.exception("campaign_not_purged", campaign=campaign.pk.hex)

@@ -23,7 +23,16 @@ from api.models import IdempotentRequest
 from campaigns.lifecycle import LONGEST
 from campaigns.models import Call, CallHistory, Campaign, CampaignHistory, CustomField, Flow, Outcome
 from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, DoNotCall, ListEntry, RejectedRow
-from dialer.models import AttemptHistory, CallAttempt, CallerIdHealth, CarrierEvent, RouteHealth, Transfer, TrunkHealth
+from dialer.models import (
+    AttemptHistory,
+    CallAttempt,
+    CallerIdHealth,
+    CarrierEvent,
+    Recording,
+    RouteHealth,
+    Transfer,
+    TrunkHealth,
+)
 from sipgateway.models import Gateway, SipCall
 from webhooks.models import WebhookDelivery, WebhookTry, queue_of, receiver_of, stream_of
 
@@ -323,6 +332,19 @@ class TransferFactory(ModelFactory):
     place = "0.1"
     number = "+912222222222"
     started_at = LazyFunction(timezone.now)
+
+
+class RecordingFactory(ModelFactory):
+    """Build a recording that a carrier keeps."""
+
+    class Meta:
+        model = Recording
+
+    attempt = SubFactory(CallAttemptFactory, completed=True)
+    place = "0.1"
+    url = "https://carrier.example/recording"
+    seconds = 7
+    recorded_at = LazyFunction(timezone.now)
 
 
 class CarrierEventFactory(ModelFactory):

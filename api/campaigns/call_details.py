@@ -10,7 +10,7 @@ from api.campaigns.base import CampaignsView
 from api.http import openapi, queries
 from api.http.envelope import Item, PageEnvelope
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
-from dialer.models import CallAttempt, Transfer
+from dialer.models import CallAttempt, Recording, Transfer
 from reports import call_details
 
 Status = CallAttempt.Status
@@ -36,6 +36,13 @@ class TransferSerializer(ResponseSerializer):
         return transfer.talk_seconds or 0
 
 
+class RecordingSerializer(ResponseSerializer):
+    # context: zone.
+    url = Text("Where it is heard.")
+    duration = Count("In seconds.", source="seconds")
+    date_created = Moment(source="recorded_at")
+
+
 class CallDetailSerializer(ResponseSerializer):
     # context: zone; campaign, which all attempts are of. The attempts come with their calls loaded.
     call_sid = WireId("32 hexadecimal digits.", source="pk")
@@ -46,7 +53,7 @@ class CallDetailSerializer(ResponseSerializer):
     duration = Count("Of the conversation, in seconds.")
     digits = Text("Keys that were pressed.")
     digit = Text("The same as digits.", source="digits")
-    recording_url = Text()
+    recording_url = Text("Of the whole call, by the carrier; otherwise the last one that the flow made.")
     date_created = Moment(source="claimed_at")
     start_time = Moment(source="placing_at", allow_null=True)
     answer_time = Moment(source="answered_at", allow_null=True)
@@ -59,6 +66,17 @@ class CallDetailSerializer(ResponseSerializer):
     transfers = TransferSerializer(
         many=True, required=False, help_text="Calls to other numbers that the flow made. Not of Exotel's API."
     )
+
+    recordings = RecordingSerializer(
+        many=True, required=False, help_text="What the flow has recorded. Not of Exotel's API."
+    )
+
+    def get_recording_url(self, attempt: CallAttempt) -> str:
+        made = sorted(attempt.recordings.all(), key=lambda recording: recording.recorded_at)
+        return attempt.recording_url or (made[-1].url if made else "")
+
+    def get_recordings(self, attempt: CallAttempt) -> list[Recording] | None:
+        return sorted(attempt.recordings.all(), key=lambda recording: recording.recorded_at) or None
 
     def get_transfers(self, attempt: CallAttempt) -> list[Transfer] | None:
         return list(attempt.transfers.all()) or None

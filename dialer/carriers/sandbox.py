@@ -13,7 +13,7 @@ class SandboxCarrier(ExotelCarrier):
     A trunk without an address is at the sandbox of this server's settings.
     """
 
-    kind = CarrierKind("sandbox", "Sandbox (rings nobody)", needs_credentials=False)
+    kind = CarrierKind("sandbox", "Sandbox (rings nobody)", needs_credentials=False, lacks=frozenset({"record"}))
     # Its calls ring at once, so that would be news of nothing.
     events = ("terminal", "answered")
 

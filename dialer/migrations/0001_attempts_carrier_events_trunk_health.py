@@ -172,6 +172,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Recording',
+            fields=[
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('place', models.CharField(help_text='In the flow.', max_length=400)),
+                ('url', models.CharField(help_text='Where it is heard: here, or at the carrier.', max_length=2048)),
+                ('file', models.CharField(blank=True, help_text='Its name in the storage of recordings; empty where the carrier keeps it.', max_length=255)),
+                ('seconds', models.PositiveIntegerField()),
+                ('recorded_at', models.DateTimeField(help_text='When it ended.')),
+                ('attempt', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='recordings', to='dialer.callattempt')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['recorded_at'], name='recording_by_age')],
+                'constraints': [models.UniqueConstraint(fields=('attempt', 'place'), name='recording_is_made_once_for_its_place')],
+            },
+        ),
+        migrations.CreateModel(
             name='UsageChange',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

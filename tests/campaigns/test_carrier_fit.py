@@ -96,6 +96,14 @@ def test_a_flow_is_refused_where_the_carrier_lacks_one_of_its_steps(rig, monkeyp
     assert "has the step connect, which SIP trunk can't do" in carrier_fit.obstacle(every, lacking)
 
 
+def test_a_flow_that_records_is_refused_over_the_sandbox(rig):
+    line = CallerIdFactory(account=rig.account, trunk=TrunkFactory(carrier="sandbox"))
+    recording = FlowFactory(account=rig.account, document={"steps": [{"record": {}}]})
+    with pytest.raises(InvalidRequest, match="its flow has the step record, which this caller_id can't do"):
+        rig.campaign(caller_id=line, flow=recording)
+    assert rig.campaign(flow=recording).pk
+
+
 def test_machines_are_told_from_people_where_the_carrier_can(rig, over_exotel):
     with pytest.raises(InvalidRequest, match="'machine_detection': a carrier of this caller_id can't tell machines"):
         rig.campaign(caller_id=over_exotel, machine_detection="hang-up")

@@ -12,13 +12,15 @@ from campaigns.flow_interpreter import (
     NoSuchPlace,
     Place,
     Play,
+    Record,
     Say,
     connected,
-    connects_at,
     message,
     parse_place,
     pressed,
+    recorded,
     start,
+    step_at,
 )
 from campaigns.flow_schema import validate_flow
 from campaigns.models import Campaign
@@ -135,7 +137,7 @@ ALONE = Place(("0", "2", "0"))
 def test_numbers_are_rung_one_after_another_until_somebody_takes_the_call(place, result, actions):
     validate_flow(SERVICE)
     assert pressed(SERVICE, Place(("0",)), "1") == [Connect(A, 20, TO_A)]
-    assert connects_at(SERVICE, parse_place(str(place)))
+    assert step_at(SERVICE, parse_place(str(place))) == "connect"
     assert connected(SERVICE, parse_place(str(place)), **result) == actions
 
 
@@ -169,7 +171,7 @@ def test_what_is_no_place_is_refused(text):
         parse_place(text)
 
 
-STEPS = st.sampled_from([{"say": "text"}, {"connect": "+912222222222"}, {"hangup": True}])
+STEPS = st.sampled_from([{"say": "text"}, {"connect": "+912222222222"}, {"record": {}}, {"hangup": True}])
 
 
 def flows(depth: int) -> st.SearchStrategy[list[object]]:
@@ -188,16 +190,30 @@ def flows(depth: int) -> st.SearchStrategy[list[object]]:
     return st.lists(STEPS | kinds, min_size=1, max_size=3)
 
 
+def test_what_a_callee_says_is_recorded_as_the_flow_wants():
+    document = {"steps": [{"record": {}}, {"record": {"seconds": 9, "silence": 2, "finish_key": "1", "beep": False}}]}
+    validate_flow(document)
+    first, second = Place(("0",)), Place(("1",))
+    assert start(document) == [Record(60, 5, "#", True, first)]
+    assert recorded(document, first) == [Record(9, 2, "1", False, second)]
+    assert recorded(document, second) == [HangUp()]
+    with pytest.raises(NoSuchPlace):
+        recorded(SERVICE, first)
+
+
 @given(flows(3), st.data())
 def test_every_flow_comes_to_its_end_whatever_is_pressed(listed, data):
     document = {"steps": listed}
     validate_flow(document)
     actions = start(document)
-    while isinstance(waits := actions[-1], Ask | Connect):
-        assert not any(isinstance(action, Ask | Connect | HangUp) for action in actions[:-1])
+    while isinstance(waits := actions[-1], Ask | Connect | Record):
+        assert not any(isinstance(action, Ask | Connect | Record | HangUp) for action in actions[:-1])
         assert parse_place(str(waits.place)) == waits.place
-        if connects_at(document, waits.place):
+        assert step_at(document, waits.place) == type(waits).__name__.lower().replace("ask", "gather")
+        if isinstance(waits, Connect):
             actions = connected(document, waits.place, was_taken=data.draw(st.booleans()))
+        elif isinstance(waits, Record):
+            actions = recorded(document, waits.place)
         else:
             actions = pressed(document, waits.place, data.draw(st.text("019*#", max_size=2)))
     assert actions[-1] == HangUp()

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
-from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Say
+from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Record, Say
 from contacts.models import DoNotCall
 from core.redis_client import redis_client
 from dialer import event_signatures, links, reconciliation, transfers, twiml_documents
 from dialer.channels import Scope
-from dialer.models import CallAttempt, Transfer
+from dialer.models import CallAttempt, Recording, Transfer
 from tests.conftest import NUMBERS, leases
 from tests.dialer import twilio
 from tests.factories import CallerIdFactory, FlowFactory, TrunkFactory
@@ -84,9 +84,13 @@ class Phone:
             return response.status_code
         assert response["Content-Type"] == "text/xml; charset=utf-8"
         document = ET.fromstring(response.content)
-        for waits in (*document.iter("Gather"), *document.iter("Dial")):
+        self.verbs = {verb.tag: dict(verb.attrib) for verb in document}
+        for waits in (*document.iter("Gather"), *document.iter("Dial"), *document.iter("Record")):
             self.url = waits.attrib["action"]
         return [verb.tag if verb.text is None else f"{verb.tag} {verb.text}" for verb in document]
+
+    def post(self, url, fields, signature=None):
+        return self._post(url, fields, signature).status_code
 
     def tell(self, status, signature=None, **fields):
         fields = {"CallStatus": status, "Timestamp": format_datetime(timezone.now()), **fields}
@@ -144,6 +148,63 @@ SERVICE = {
         {"say": "Bye"},
     ]
 }
+
+
+RECORDING = {
+    "steps": [{"say": "Speak"}, {"record": {"seconds": 90, "silence": 3, "finish_key": "*"}}, {"say": "Thanks"}]
+}
+AT_TWILIO = "https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1"
+
+
+def recorded():
+    return list(Recording.objects.values_list("place", "url", "file", "seconds"))
+
+
+@pytest.fixture
+def recording_phone(rig, call):
+    phone = call(flow=FlowFactory(account=rig.account, document=RECORDING))
+    assert phone.next() == ["Say Speak", "Record", f"Redirect {phone.url}"]
+    return phone
+
+
+def test_a_callee_is_recorded_and_the_flow_goes_on(recording_phone):
+    phone = recording_phone
+    verb = phone.verbs["Record"]
+    asked = {name: verb[name] for name in ("maxLength", "timeout", "finishOnKey", "playBeep", "trim")}
+    assert asked == {"maxLength": "90", "timeout": "3", "finishOnKey": "*", "playBeep": "true", "trim": "do-not-trim"}
+    assert verb["action"] == phone.url
+    heard = {"RecordingUrl": AT_TWILIO, "RecordingDuration": "7", "Digits": "*"}
+    assert phone.next(**heard) == ["Say Thanks", "Hangup"]
+    # Told once more, and only then: the callee may have hung up meanwhile.
+    assert phone.post(verb["recordingStatusCallback"], {"RecordingStatus": "completed", **heard}) == 204
+    assert recorded() == [("1.1", AT_TWILIO, "", 7)]
+
+
+def test_where_nobody_spoke_the_flow_goes_on_without_a_recording(recording_phone):
+    assert recording_phone.next() == ["Say Thanks", "Hangup"]
+    assert recorded() == []
+
+
+def test_a_recording_of_a_callee_who_has_hung_up_is_told_later(rig, recording_phone):
+    phone = recording_phone
+    phone.tell("completed", CallDuration="9")
+    rig.settle()
+    told = {"RecordingUrl": AT_TWILIO, "RecordingDuration": "4"}
+    assert phone.post(phone.verbs["Record"]["recordingStatusCallback"], told) == 204
+    assert recorded() == [("1.1", AT_TWILIO, "", 4)]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [({"token=": "token=x"}, 403), ({"place=1.1": "place=a"}, 400), ({}, 204)],
+)
+def test_who_tells_of_a_recording_must_be_the_carrier(recording_phone, change, status):
+    url = recording_phone.verbs["Record"]["recordingStatusCallback"]
+    for old, new in change.items():
+        url = url.replace(old, new)
+    assert recording_phone.post(url, {"RecordingUrl": "javascript:alert(1)", "RecordingDuration": "4"}) == status
+    assert recording_phone.post(url, {"RecordingUrl": AT_TWILIO}, signature="wrong") == 403
+    assert recorded() == []
 
 
 @pytest.mark.parametrize(
@@ -415,11 +476,20 @@ def test_what_is_pressed_can_be_no_more_than_keys(rig, call):
 # Documents -----------------------------------------------------------------------------------------------------------
 
 
+def _after(place):
+    return f"/next?at={place}&t"
+
+
+def _made(place):
+    return f"/made?at={place}&t"
+
+
 def test_a_document_is_what_twilios_own_package_writes():
     prompt = (Say("Fees < dues & fines"), Play("https://client.example/a.wav?x=1&y=2"))
     written = twiml_documents.write(
         [Say("Namaste", "hi-IN", "Polly.Aditi"), Ask(prompt, 2, 4.5, Place(("1",)), finish_key="#")],
-        lambda place: f"/next?at={place}&t",
+        _after,
+        _made,
     )
     expected = VoiceResponse()
     expected.say("Namaste", language="hi-IN", voice="Polly.Aditi")
@@ -439,15 +509,33 @@ def test_a_document_is_what_twilios_own_package_writes():
 
 def test_another_call_is_written_as_twilios_own_package_writes_it():
     connect = Connect("+912222222222", 20, Place(("1",)))
-    written = twiml_documents.write([connect], lambda place: f"/next?at={place}&t", "+14155550100")
+    written = twiml_documents.write([connect], _after, _made, "+14155550100")
     expected = VoiceResponse()
     dial = expected.dial(timeout=20, action="/next?at=1.1&t", method="POST", caller_id="+14155550100")
     dial.number("+912222222222")
     assert ET.canonicalize(written) == ET.canonicalize(str(expected))
 
 
+def test_a_recording_is_written_as_twilios_own_package_writes_it():
+    written = twiml_documents.write([Record(9, 2, "*", False, Place(("1",)))], _after, _made)
+    expected = VoiceResponse()
+    expected.record(
+        max_length=9,
+        timeout=2,
+        finish_on_key="*",
+        play_beep=False,
+        trim="do-not-trim",
+        action="/next?at=1.1&t",
+        method="POST",
+        recording_status_callback="/made?at=1.1&t",
+        recording_status_callback_method="POST",
+    )
+    expected.redirect("/next?at=1.1&t", method="POST")
+    assert ET.canonicalize(written) == ET.canonicalize(str(expected))
+
+
 @given(st.text(min_size=1))
 def test_any_text_makes_a_document_that_can_be_read(text):
-    [say, _] = ET.fromstring(twiml_documents.write([Say(text), HangUp()], lambda place: ""))
+    [say, _] = ET.fromstring(twiml_documents.write([Say(text), HangUp()], _after, _made))
     assert say.text
     assert len(say.text.replace("\n", "")) <= len(text)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from campaigns.models import Campaign
 from retention import deletion
 from tests.conftest import NUMBERS
-from tests.factories import CustomFieldFactory, TransferFactory, WebhookTryFactory
+from tests.factories import CustomFieldFactory, RecordingFactory, TransferFactory, WebhookTryFactory
 from webhooks.models import WebhookDelivery
 
 CALLBACKS = {
@@ -26,6 +26,7 @@ ROWS = {
     "dialer_callattempt": "campaign_id = %(campaign)s",
     "dialer_attempthistory": "subject_id = ANY(%(attempts)s)",
     "dialer_transfer": "attempt_id = ANY(%(attempts)s)",
+    "dialer_recording": "attempt_id = ANY(%(attempts)s)",
     "dialer_carrierevent": "attempt_id = ANY(%(attempts)s)",
     "webhooks_webhookdelivery": "campaign_id = %(campaign)s",
     "webhooks_webhooktry": "delivery_id = ANY(%(webhooks)s)",
@@ -80,6 +81,7 @@ def over(rig):
         assert campaign.status == "completed"
         CustomFieldFactory(campaign=campaign)
         TransferFactory(attempt=campaign.attempts.first(), ended_at=timezone.now(), outcome="completed")
+        RecordingFactory(attempt=campaign.attempts.first())
         deliver_all()
         WebhookTryFactory(delivery=WebhookDelivery.objects.filter(campaign=campaign).first())
         kept = Kept(campaign)

@@ -196,13 +196,13 @@ def test_a_large_report_is_deleted_in_slices_all_the_same(rig, over, folder, mon
 )
 def test_a_storage_that_makes_no_sense_stops_the_start(backend, options, message):
     environment = Environment({"REPORTS_STORAGE": backend, "REPORTS_STORAGE_OPTIONS": options})
-    setting_rules.report_storage(environment)
+    setting_rules.storage(environment, "reports")
     assert message in environment.problems[0]
 
 
 def test_a_storage_is_a_class_and_its_options():
-    assert setting_rules.report_storage(Environment({})) == {}
+    assert setting_rules.storage(Environment({}), "reports") == {}
     given = {"REPORTS_STORAGE": FILE_SYSTEM, "REPORTS_STORAGE_OPTIONS": '{"location": "/srv/reports"}'}
-    assert setting_rules.report_storage(Environment(given)) == {
+    assert setting_rules.storage(Environment(given), "reports") == {
         "reports": {"BACKEND": FILE_SYSTEM, "OPTIONS": {"location": "/srv/reports"}}
     }
