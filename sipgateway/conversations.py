@@ -13,10 +13,11 @@ import structlog
 
 from accounts.calling_rules import OPT_OUT, REFUSAL
 from campaigns import flow_interpreter
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Play, Refuse, Say
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, Refuse, Say
 from sipgateway import sounds
 from sipgateway.media import Line, Media
 from sipgateway.prompts import Prompt, Prompts
+from sipgateway.recorders import Recorder
 from sipgateway.session_descriptions import Remote
 from sipgateway.sip_stack import ED2, Timeout
 
@@ -37,6 +38,9 @@ class Caller(Protocol):
 
     def connect(self, connect: Connect) -> None:
         """Ring another number. The conversation is told what comes of it."""
+
+    def recorded(self, place: Place, recorder: Recorder) -> None:
+        """Keep a recording."""
 
     def flow_ended(self) -> None:
         """Hang up."""
@@ -75,6 +79,8 @@ class Conversation:
         self._keys_once = KeysOnce()
         self._connects: Connect | None = None
         self._other: Line | None = None
+        self._records: Record | None = None
+        self._recorder: Recorder | None = None
         self._account_id = account_id
         prompts.warm(document, account_id)
 
@@ -93,6 +99,9 @@ class Conversation:
             return
         if self._other is not None:
             self._other.press(key)
+        if self._recorder is not None and self._records and key == self._records.finish_key:
+            self._end_recording()
+            return
         if self._asks is None:
             return
         self._hush()
@@ -112,6 +121,7 @@ class Conversation:
         if not self._is_over:
             self._is_over = True
             self._stop_waiting()
+            self._keep_recording()
             self._part()
             self._media.close(self._line)
 
@@ -127,8 +137,10 @@ class Conversation:
             return
         if self._to_say:
             self._say(self._to_say.popleft())
-        elif self._connects is not None:
-            pass  # it goes on when that call is over
+        elif self._connects is not None or self._recorder is not None:
+            pass  # it goes on when that call, or the recording, is over
+        elif self._records is not None:
+            self._record(self._records)
         elif self._asks is not None:
             self._wait_for_key()
         elif not self._to_do:
@@ -151,6 +163,11 @@ class Conversation:
                 self._connects = action
                 self._ring_back()
                 self._call.connect(action)
+            case Record():
+                self._records = action
+                if action.beep:
+                    self._line.play(sounds.beep(), self._in_loop(partial(self._is_said, self._said)))
+                    return
             case HangUp():
                 self._call.flow_ended()
                 return
@@ -172,6 +189,28 @@ class Conversation:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    # A recording ---------------------------------------------------------------------------------------------------
+
+    def _record(self, record: Record) -> None:
+        self._recorder = Recorder(record.seconds, record.silence)
+        self._line.record(self._recorder, self._in_loop(self._end_recording))
+
+    def _end_recording(self) -> None:
+        """Keep what was recorded, and go on."""
+        record = self._records
+        if record is not None and self._keep_recording():
+            self._go_on(flow_interpreter.recorded(self._document, record.place))
+
+    def _keep_recording(self) -> bool:
+        """End a recording, also where the callee has hung up meanwhile. Returns whether there was one."""
+        record, recorder = self._records, self._recorder
+        self._records = self._recorder = None
+        if record is None or recorder is None:
+            return False
+        self._line.stop_recording()
+        self._call.recorded(record.place, recorder)
+        return True
 
     # Another call -----------------------------------------------------------------------------------------------------
 

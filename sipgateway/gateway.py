@@ -16,7 +16,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -29,14 +28,15 @@ from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from campaigns.flow_interpreter import Connect
+from campaigns.flow_interpreter import Connect, Place
 from campaigns.models import Outcome
 from core import batches, clocks, failpoints
 from dialer import trunk_health, wishes
 from dialer.models import CallAttempt
-from dialer.transfers import NO_CHANNEL, Begun
-from sipgateway import codes, legs, pings, plans, records
+from dialer.transfers import Begun
+from sipgateway import codes, pings, plans, records
 from sipgateway.conversations import Conversation
+from sipgateway.errands import Errands
 from sipgateway.lost_calls import LostCalls
 from sipgateway.media import Media
 from sipgateway.models import Gateway, SipCall
@@ -46,6 +46,7 @@ from sipgateway.outbound_calls import OutboundCall
 from sipgateway.plans import CantBeMade, Plan
 from sipgateway.probes import Probes
 from sipgateway.prompts import Prompts
+from sipgateway.recorders import Recorder
 from sipgateway.records import Note
 from sipgateway.sip_stack import ED2, Stack, Timeout
 
@@ -66,8 +67,6 @@ STOPS_WITHIN = 6.0
 STOPPED = "the SIP gateway was stopped"
 MOST_NOTES = 500
 TURN_EVERY = 1.0
-# Threads that ask the record whether another number may be rung.
-LEG_THREADS = 4
 # Seconds for which sippy's loop may stand still before the process ends itself: it would claim calls and make none.
 MAX_STANDSTILL = 10.0
 
@@ -95,7 +94,7 @@ class GatewayProcess:
         self._warmed: set[UUID] = set()
         self._turned_at = time.monotonic()
         self._names = Names()
-        self._legs = ThreadPoolExecutor(LEG_THREADS, "sip-legs")
+        self._errands = Errands(self.gateway.pk)
         self._pings = pings.Pings(self.stack, self._names, self.in_writer)
         self._lost = LostCalls(self.stack)
         # Calls that wait for the name of their trunk.
@@ -125,7 +124,7 @@ class GatewayProcess:
         self._media.stop()
         media.join()
         self._prompts.close()
-        self._legs.shutdown()
+        self._errands.finish()
         records.stop(self.gateway, clocks.now())
         self.stack.shutdown()
         log.info("sip_gateway_stopped", calls=self._made, late_ms_p99=round(1000 * self._media.lateness_p99(), 2))
@@ -152,8 +151,10 @@ class GatewayProcess:
         return Conversation(call, call.plan.document, self._host, self._media, self._prompts, call.plan.account_id)
 
     def ring_other(self, call: OutboundCall, connect: Connect) -> None:
-        begun = self._legs.submit(_begin_leg, call.plan, connect, self.gateway.pk)
-        begun.add_done_callback(lambda done: ED2.callFromThread(self._ring, call, done.result()))
+        self._errands.begin_leg(call.plan, connect, partial(ED2.callFromThread, self._ring, call))
+
+    def keep_recording(self, attempt_id: UUID, place: Place, recorder: Recorder) -> None:
+        self._errands.keep_recording(attempt_id, place, recorder)
 
     def wishes(self, attempt_id: UUID, wish: str) -> None:
         self.in_writer(lambda: _store_wish(attempt_id, wish))
@@ -390,16 +391,6 @@ def _store_each(notes: list[Note]) -> None:
 def _store_wish(attempt_id: UUID, wish: str) -> None:
     attempt = CallAttempt.objects.select_related("call", "campaign__account").get(pk=attempt_id)
     wishes.store(attempt.campaign.account, attempt, wish)
-
-
-def _begin_leg(plan: Plan, connect: Connect, gateway_id: UUID) -> Plan | Begun:
-    """Begin a second leg. One that this program fails on counts as one for which there is no channel."""
-    try:
-        return legs.begin(plan, connect, gateway_id, clocks.now())
-    except Exception:
-        log.exception("sip_leg_not_begun", attempt=plan.attempt_id.hex)
-        connection.close()
-        return NO_CHANNEL
 
 
 def _run(act: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ import structlog
 
 from sipgateway import session_descriptions, sounds
 from sipgateway.bridges import Keys, Passage
+from sipgateway.recorders import Recorder
 from sipgateway.session_descriptions import PCMA, Remote
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,8 @@ class Line:
         self._keys = Keys()
         self._key_stamp = 0
         self._tones = bytearray()
+        self._recorder: Recorder | None = None
+        self._on_recorded: Callable[[], None] | None = None
         self._lock = threading.Lock()
 
     def lead_to(self, remote: Remote) -> None:
@@ -82,6 +85,16 @@ class Line:
         self._passage = Passage() if other else None
         self._other = other
 
+    def record(self, recorder: Recorder, on_end: Callable[[], None]) -> None:
+        """Write down what is heard from now on, and tell when the recording is over by itself, in the media thread."""
+        self._on_recorded = on_end
+        self._recorder = recorder
+
+    def stop_recording(self) -> None:
+        """Write down nothing more. What is at work on it has let it go when this returns."""
+        with self._lock:
+            self._recorder = None
+
     def press(self, key: str) -> None:
         """Press a key: as the far end wants to be told, or by its tone."""
         remote = self._remote
@@ -96,6 +109,7 @@ class Line:
         remote = self._remote
         if remote is None:
             return
+        self._write_down()
         frame, ended = self._next_frame()
         if self._keys and remote.keys is not None:
             begins = self._keys.begins
@@ -108,6 +122,14 @@ class Line:
         self._stamp = (self._stamp + sounds.FRAME) & 0xFFFFFFFF
         if ended is not None:
             ended()
+
+    def _write_down(self) -> None:
+        with self._lock:
+            is_over = self._recorder is not None and self._recorder.tick()
+            if is_over:
+                self._recorder = None
+        if is_over and self._on_recorded is not None:
+            self._on_recorded()
 
     def _send(self, remote: Remote, kind: int, stamp: int, payload: bytes, *, marker: bool) -> None:
         header = _HEADER.pack(0x80, (0x80 if marker else 0) | kind, self._sequence, stamp, self._source)
@@ -140,6 +162,8 @@ class Line:
                     continue
                 if key := self._key_of(packet):
                     self._on_key(key)
+                elif recorder := self._recorder:
+                    recorder.put(packet)
                 elif (other := self._other) and (passage := other._passage):
                     passage.put(packet)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
-from campaigns.flow_interpreter import Connect
+from campaigns.flow_interpreter import Connect, Place
 from campaigns.models import Outcome
 from core import clocks, failpoints
 from sipgateway import codes, session_descriptions
@@ -19,6 +19,7 @@ from sipgateway.conversations import Conversation
 from sipgateway.models import SipCall
 from sipgateway.other_ends import OtherEnd
 from sipgateway.plans import Plan
+from sipgateway.recorders import Recorder
 from sipgateway.records import Note
 from sipgateway.sip_stack import (
     CCEventConnect,
@@ -68,6 +69,9 @@ class Surroundings(Protocol):
 
     def ring_other(self, call: "OutboundCall", connect: Connect) -> None:
         """Ring another number for a call."""
+
+    def keep_recording(self, attempt_id: UUID, place: Place, recorder: Recorder) -> None:
+        """Store what the callee of an attempt has said."""
 
     def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
         """Count a silence against the trunk."""
@@ -169,6 +173,13 @@ class OutboundCall:
     def connect(self, connect: Connect) -> None:
         """Ring another number, and connect the callee to it."""
         self._gateway.ring_other(self, connect)
+
+    def recorded(self, place: Place, recorder: Recorder) -> None:
+        """Keep a recording, unless nobody spoke."""
+        if recorder.is_empty:
+            recorder.close()
+        else:
+            self._gateway.keep_recording(self.plan.attempt_id, place, recorder)
 
     def adopt(self, leg: "OutboundCall") -> bool:
         """Take a second leg as a part of this call, which ends with it. False where this one is over."""

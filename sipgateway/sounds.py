@@ -151,3 +151,39 @@ def _tone(seconds: float, *frequencies: int) -> bytes:
     turns = [2 * math.pi * frequency / RATE for frequency in frequencies]
     samples = (int(sum(_LOUDNESS * math.sin(turn * at) for turn in turns)) for at in range(int(RATE * seconds)))
     return ulaw_of_samples(array.array("h", samples))
+
+
+@cache
+def beep() -> bytes:
+    """Return the tone before a recording, as PCMU."""
+    return _tone(0.4, 1000)
+
+
+# Loudness -------------------------------------------------------------------------------------------------------------
+
+# Of 255: what a frame of speech has on the average, and a line's own noise has not.
+_QUIET = 2
+
+
+def is_loud(frame: bytes) -> bool:
+    """Tell whether somebody speaks in a frame (PCMU), rather than the line hums."""
+    return sum(frame.translate(_loudness_by_ulaw())) > _QUIET * len(frame)
+
+
+@cache
+def _loudness_by_ulaw() -> bytes:
+    return bytes([abs(_linear_of_ulaw(byte)) >> 7 for byte in range(256)])
+
+
+def linear_of_ulaw(sound: bytes) -> bytes:
+    """Return PCMU as 16-bit little-endian samples, without a step of Python for each of them."""
+    low, high = _linear_bytes()
+    samples = bytearray(2 * len(sound))
+    samples[0::2], samples[1::2] = sound.translate(low), sound.translate(high)
+    return bytes(samples)
+
+
+@cache
+def _linear_bytes() -> tuple[bytes, bytes]:
+    written = [_linear_of_ulaw(byte).to_bytes(2, "little", signed=True) for byte in range(256)]
+    return bytes(pair[0] for pair in written), bytes(pair[1] for pair in written)

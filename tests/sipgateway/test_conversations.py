@@ -12,6 +12,7 @@ from sipgateway.session_descriptions import PCMU, Remote
 REMOTE = Remote("127.0.0.1", 4000, PCMU, 101)
 # What a callee hears while another phone rings.
 RINGS = "rings"
+BEEP = "beep"
 ASK = {"prompt": [{"say": "Press"}], "digits": 1, "timeout": 5, "branches": {"1": [{"say": "One"}]}}
 
 
@@ -24,6 +25,7 @@ class Line:
         self.key = on_key
         self.said = []
         self.pressed = []
+        self.recorder = None
         self.is_hushed = False
         self.remote = None
         self._on_end: Any = None
@@ -32,11 +34,18 @@ class Line:
         self.remote = remote
 
     def play(self, sound, on_end):
-        self.said.append(RINGS if sound == sounds.ring_back() else sound.decode())
+        names = {sounds.ring_back(): RINGS, sounds.beep(): BEEP}
+        self.said.append(names.get(sound) or sound.decode())
         self._on_end = on_end
 
     def hush(self):
         self.is_hushed, self._on_end = True, None
+
+    def record(self, recorder, on_end):
+        self.recorder, self.on_recorded = recorder, on_end
+
+    def stop_recording(self):
+        self.recorder = None
 
     def press(self, key):
         self.pressed.append(key)
@@ -61,7 +70,7 @@ class Call:
     def __init__(self):
         self.keys, self.opted_out, self.has_ended, self.fault = "", False, False, None
         self.timers, self.closed, self.pending = [], [], {}
-        self.rung, self.together = [], set()
+        self.rung, self.together, self.recorded_places = [], set(), []
 
     def open(self, host, on_key):
         self.line = Line(on_key)
@@ -76,6 +85,10 @@ class Call:
             self.rung.extend(given)
         else:
             self.together = set(given)
+
+    def recorded(self, place, recorder):
+        self.recorded_places.append(str(place))
+        recorder.close()
 
     def part(self, *lines):
         assert set(lines) == self.together
@@ -292,6 +305,33 @@ def test_keys_pass_in_both_directions_and_are_no_answers(call, talk):
     conversation.press_for(other, "3")
     conversation.press_for(Other(), "4")
     assert (other.pressed, call.line.pressed, call.keys) == (["2"], ["3"], "")
+
+
+def test_a_callee_is_recorded_after_the_beep_until_the_key(call, talk):
+    talk({"say": "Speak"}, {"record": {"seconds": 7, "silence": 2, "finish_key": "*"}}, {"say": "Thanks"})
+    call.line.end()
+    assert (call.line.said, call.line.recorder) == (["Speak", BEEP], None)
+    call.line.end()
+    assert (call.line.recorder._most, call.line.recorder._most_silent) == (350, 100)
+    call.line.key("1")
+    assert call.recorded_places == []
+    call.line.key("*")
+    assert (call.recorded_places, call.line.recorder, call.line.said[2:]) == (["1.1"], None, ["Thanks"])
+    assert call.keys == ""
+
+
+def test_a_recording_that_is_over_by_itself_is_followed_by_the_flow(call, talk):
+    talk({"record": {"beep": False}}, {"say": "Thanks"})
+    call.line.on_recorded()
+    assert (call.recorded_places, call.line.said) == (["0.1"], ["Thanks"])
+    call.line.on_recorded()  # the key had come at the same time
+    assert (call.recorded_places, call.line.said) == (["0.1"], ["Thanks"])
+
+
+def test_what_a_callee_said_who_hangs_up_is_kept(call, talk):
+    conversation = talk({"record": {"beep": False}}, {"say": "Thanks"})
+    conversation.close()
+    assert (call.recorded_places, call.line.said) == (["0.1"], [])
 
 
 def test_a_callee_who_hangs_up_is_parted_and_nobody_else_is_rung(call, talk):
