@@ -2,15 +2,17 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import pytest
 
 from campaigns.flow_interpreter import Play, Say
-from sipgateway import prompts, recordings
+from sipgateway import prompts, recordings, sounds
 from sipgateway.prompts import Prompts
 from sipgateway.recordings import CantBeMade, Kept, Version
 from tests.sipgateway.sip_parties import wait_until
@@ -290,6 +292,20 @@ def test_a_slow_server_of_one_account_holds_up_no_prompt_of_another(made, web, e
     assert len(web.asked) == 3
     web.go_on.set()
     assert all(sound.result(60) for sound in [*slow, quick])
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg: apt-get install ffmpeg")
+def test_an_mp3_is_played(made, web, tmp_path):
+    source, mp3 = tmp_path / "tone.wav", tmp_path / "tone.mp3"
+    source.write_bytes(wav(tone(16000, seconds=2), 16000))
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-i", source, "-codec:a", "libmp3lame", mp3], check=True)
+    web.file = mp3.read_bytes()
+    sound = made.sound_of(Play(web.url), 1).result(60)
+    assert len(sound) == pytest.approx(2 * 8000, abs=1000)  # MP3 has frames of its own
+    heard = sounds.samples_of_ulaw(sound[4000:12000])
+    assert max(heard) == pytest.approx(12000, rel=0.1)
+    turns = sum(one < 0 <= other for one, other in pairwise(heard))
+    assert turns == pytest.approx(440, abs=3)
 
 
 @pytest.mark.parametrize(
