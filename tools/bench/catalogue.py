@@ -20,9 +20,11 @@ from tools.bench import (
     report,
     requests_while_dialing,
     restart,
+    sip_calls,
     soak,
     starting,
     statements,
+    twiml,
 )
 from tools.bench.figures import Row
 from tools.bench.run import Run
@@ -47,5 +49,7 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
         statements,
         fair_share,
         more_workers,
+        twiml,
+        sip_calls,
     )
 }
