@@ -24,6 +24,8 @@ AFTER_SHUTTING = 1.0
 # Longer than a request that had its intent before the gate shut may still be on its way.
 SHUT_SECONDS = 6.0
 FLOOD_SECONDS = 6.0
+# How long a call waits at the carrier (a second of its script takes a tenth), and until when those are taken back.
+QUEUED_SECONDS, WITHDRAWN_WITHIN = 16, 8.0
 TRIES = 10
 
 Act = Callable[[Run], Any]
@@ -95,6 +97,21 @@ _gate_shuts("13a", "a pause", lambda run: run.act("main", "pause"), lambda run: 
 _gate_shuts("13b", "the end of the hours", _end_hours, _change_account(opens_at="00:00", closes_at="00:00"))
 _gate_shuts("13c", "the account's deactivation", _change_account(is_active=False), _change_account(is_active=True))
 _gate_shuts("13d", "the caller ID's deactivation", _caller_id(is_active=False), _caller_id(is_active=True))
+
+
+@table.row("13e", "the end of the hours while calls wait at the carrier, where it lets them")
+def queued_at_the_close(run: Run) -> Iterator[None]:
+    """Calls that the carrier took wait in its queue for longer than the server needs to take them back."""
+    run.order({"name": "queue-calls", "rate": 0.5, "seconds": 10 * QUEUED_SECONDS})
+    yield
+    run.wait_a_moment(1, 2)
+    run.strike(lambda: _end_hours(run))
+    shut_at = time.time()
+    run.order()
+    time.sleep(QUEUED_SECONDS + 2)
+    for name in ("main", "held"):
+        run.campaigns[name].silences.append((shut_at + WITHDRAWN_WITHIN + STILL_AFTER_PAUSE, time.time()))
+    _change_account(opens_at="00:00", closes_at="00:00")(run)
 
 
 # 14. Messages delivered more than once -------------------------------------------------------------------------------
