@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from campaigns.flow_interpreter import RECORD_SECONDS
+
 ROW, INDENT, WIDTH, MARGIN = 30, 18, 380, 6
 # Characters that fit into a line without indent, and those that each indent takes.
 _CHARACTERS, _PER_INDENT = 46, 3
@@ -110,6 +112,15 @@ def _opt_out(_value: bool, level: int) -> Iterator[Row]:
     yield Row(level, "opt-out", "Never call this number again")
 
 
+def _refuse(_value: bool, level: int) -> Iterator[Row]:
+    yield Row(level, "opt-out", "No call again for a while")
+
+
+def _record(value: Mapping[str, Any], level: int) -> Iterator[Row]:
+    seconds, key = value.get("seconds", RECORD_SECONDS), value.get("finish_key", "#")
+    yield Row(level, "gather", f"Record for up to {seconds} s, ended by {key}")
+
+
 def _hangup(_value: bool, level: int) -> Iterator[Row]:
     yield Row(level, "end", "Hang up")
 
@@ -120,5 +131,7 @@ _STEPS: dict[str, Callable[[Any, int], Iterator[Row]]] = {
     "gather": _gather,
     "connect": _connect,
     "opt_out": _opt_out,
+    "refuse": _refuse,
+    "record": _record,
     "hangup": _hangup,
 }

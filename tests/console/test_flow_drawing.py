@@ -1,11 +1,12 @@
 """Flows as the server draws them."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
-from campaigns.flow_schema import validate_flow
+from campaigns.flow_schema import SCHEMA_FILE, validate_flow
 from console import flow_drawing
 
 EVERYTHING = {
@@ -85,3 +86,14 @@ def test_long_flows_are_cut():
     drawn = lines({"steps": [{"gather": {"branches": {str(n): [{"say": "a"}] * 5 for n in range(100)}}}]})
     assert len(drawn) == flow_drawing.MOST_ROWS + 1
     assert "lines more" in drawn[-1][2]
+
+
+def test_each_step_that_a_flow_may_have_is_drawn():
+    known = json.loads(SCHEMA_FILE.read_text())["$defs"]["step"]["properties"]
+    assert set(flow_drawing._STEPS) == set(known)
+    drawn = lines({"steps": [{"record": {"seconds": 9, "finish_key": "1"}}, {"record": {}}, {"refuse": True}]})
+    assert [text for _, _, text in drawn] == [
+        "Record for up to 9 s, ended by 1",
+        "Record for up to 60 s, ended by #",
+        "No call again for a while",
+    ]
