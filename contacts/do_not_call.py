@@ -70,7 +70,13 @@ def listed_of(numbers: Collection[tuple[int, str]]) -> dict[tuple[int, str], Lis
     account_ids, wanted = zip(*numbers, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(_LISTED, {"numbers": list(wanted), "accounts": list(account_ids)})
-        return {(account_id, number): Listing(*columns) for account_id, number, *columns in cursor.fetchall()}
+        rows = cursor.fetchall()
+    found: dict[tuple[int, str], Listing] = {}
+    for account_id, number, *columns in rows:
+        listing = Listing(*columns)
+        if not listing.for_all or (account_id, number) not in found:
+            found[account_id, number] = listing
+    return found
 
 
 def has_list(account_id: str) -> Q:
@@ -85,19 +91,16 @@ HAS_LIST = """(EXISTS (SELECT FROM contacts_donotcall WHERE account_id = account
 
 
 # OFFSET 0 keeps both look-ups at their index, whatever the planner expects of a table that has just grown.
-_LISTED = """
-    SELECT wanted.account_id, wanted.number,
-        found.source, found.registry, found.registry_date, found.added_at, found.for_all
+_LISTED = " UNION ALL ".join(
+    f"""
+    SELECT wanted.account_id, wanted.number, entry.source, entry.registry, entry.registry_date, entry.added_at,
+        {for_all} AS for_all
     FROM unnest(%(accounts)s::bigint[], %(numbers)s::text[]) AS wanted (account_id, number) CROSS JOIN LATERAL (
-        SELECT * FROM (
-            (SELECT source, registry, registry_date, added_at, false AS for_all FROM contacts_donotcall
-                WHERE number = wanted.number AND account_id = wanted.account_id OFFSET 0)
-            UNION ALL
-            (SELECT source, registry, registry_date, added_at, true AS for_all FROM contacts_donotcall
-                WHERE number = wanted.number AND account_id IS NULL OFFSET 0)
-        ) AS entry ORDER BY for_all LIMIT 1
-    ) AS found
-"""
+        SELECT * FROM contacts_donotcall WHERE number = wanted.number AND account_id {is_of} OFFSET 0
+    ) AS entry
+    """  # noqa: S608 -- made of constants, and every value is a parameter
+    for is_of, for_all in (("= wanted.account_id", "false"), ("IS NULL", "true"))
+)
 
 
 @dataclass(frozen=True)

@@ -185,23 +185,27 @@ def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key
     Returns:
         The groups, and the rings that are missing in them for want of consent.
     """
-    of_campaigns: dict[UUID, Rules] = {}
+    of_campaigns: dict[UUID, tuple[Rules, Account, int]] = {}
     for ring in rings:
         if ring.campaign.pk not in of_campaigns:
-            of_campaigns[ring.campaign.pk] = calling_rules.rules_of(ring.campaign.account, ring.campaign)
-    asked = [(ring, rules) for ring in rings if (rules := of_campaigns[ring.campaign.pk]) is not NO_RULES]
-    known = callees.known({(ring.campaign.account.pk, ring.number) for ring, rules in asked if rules.rules})
+            account = ring.campaign.account
+            of_campaigns[ring.campaign.pk] = calling_rules.rules_of(account, ring.campaign), account, account.pk
+    if all(rules is NO_RULES for rules, _, _ in of_campaigns.values()):
+        return [], {}
+    asked = [(ring, *of_campaigns[ring.campaign.pk]) for ring in rings]
+    known = callees.known({(account_id, ring.number) for ring, rules, _, account_id in asked if rules.rules})
     groups: dict[Hashable, _Group[Key]] = {}
     without_consent: dict[Key, Shut] = {}
-    for ring, rules in asked:
-        account = ring.campaign.account
-        callee = known.get((account.pk, ring.number), UNKNOWN)
+    for ring, rules, account, account_id in asked:
+        if rules is NO_RULES:
+            continue
+        callee = known.get((account_id, ring.number), UNKNOWN)
         place = zones.place(ring.number, account.time_zone, callee.time_zone, (ring.row_zone,))
         # Each of them is kept while the rules and the place are the same: identity says so.
-        of_group = (account.pk, id(rules), id(place))
-        if of_group not in groups:
-            groups[of_group] = _Group(account, rules.to(place, now), place)
-        group = groups[of_group]
+        of_group = (account_id, id(rules), id(place))
+        group = groups.get(of_group)
+        if group is None:
+            group = groups[of_group] = _Group(account, rules.to(place, now), place)
         if scope := group.rules.needs_consent:
             today = now.astimezone(account.zone).date()
             if not callee.consents_to(scope, today):
