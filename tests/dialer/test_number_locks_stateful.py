@@ -38,13 +38,15 @@ HOUR = timedelta(hours=1)
 # Seconds: between two calls to a number, and those that a phone is up at least.
 GAP, SHORTEST = 300, 7
 WHICH = st.integers(0, len(PHONES) - 1)
+# Less than a gap, a gap; an hour since a ring of the shortest call.
+WHILES = st.sampled_from([60, 180, 299, 300, 1800, 3593])
 STEPS = machines.steps(
     ("campaign", st.lists(st.sampled_from(PHONES), min_size=1, max_size=5)),
-    *3 * [("crowd", st.none() | WHICH)],
-    *2 * [("phone_is_hung_up", WHICH, st.sampled_from(["completed", "busy", "no-answer"]))],
+    ("crowd", st.none() | WHICH),
+    *4 * [("phone_is_hung_up", WHICH, st.sampled_from(["completed", "busy", "no-answer"]), WHILES)],
     ("dispatcher_dies_before_its_messages",),
     ("dialers_come_too_late",),
-    *3 * [("time_passes", st.sampled_from([60, 180, 299, 1800, 3593]))],
+    ("time_passes", WHILES),
 )
 
 
@@ -93,6 +95,7 @@ class Numbers(RuleBasedStateMachine):
         self.model = Model(timedelta(seconds=GAP), cap)
         for _ in range(2):
             self.campaign(PHONES * 4)
+        self.crowd(None)
 
     @rule(step=STEPS)
     def step(self, step: tuple[Any, ...]) -> None:
@@ -129,10 +132,13 @@ class Numbers(RuleBasedStateMachine):
             done.result(60)
         self.nobody_is_kept_waiting()
 
-    def phone_is_hung_up(self, which: int, outcome: str) -> None:
+    def phone_is_hung_up(self, which: int, outcome: str, seconds: int) -> None:
+        """After which the threads come again."""
         self.time_passes(SHORTEST)
         self.news_of_an_end(which, outcome)
         self.rig.settle()
+        self.time_passes(seconds)
+        self.crowd(None)
 
     def dispatcher_dies_before_its_messages(self) -> None:
         dispatch.dispatch(self.rig.account.pk, timezone.now())
