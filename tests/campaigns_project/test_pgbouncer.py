@@ -4,13 +4,7 @@ What a session keeps beyond its transaction (a lock, a setting, a cursor) is the
 its own. Debian's package `pgbouncer` has the program; without it these tests are skipped.
 """
 
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -23,25 +17,10 @@ from dialer.models import CallAttempt
 from reports import csv_report
 from tests.conftest import NUMBERS, Rig, states
 from tests.factories import ACTOR
-from tools.local import postgres
-from tools.local.ports import accepts_connections, free_ports
+from tests.pgbouncer import PROGRAM, PgBouncer
+from tools.local.ports import free_ports
 
 SESSIONS = 3
-PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/bin:/usr/local/bin")
-CONFIGURATION = """
-[databases]
-* = {server}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-min_pool_size = {sessions}
-default_pool_size = {sessions}
-server_round_robin = 1
-ignore_startup_parameters = extra_float_digits, options
-"""
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer: install Debian's package pgbouncer")
 
@@ -55,7 +34,7 @@ def pooled(rig: Rig) -> Iterator[Rig]:
     if settings["PASSWORD"]:
         server += f" password={settings['PASSWORD']}"
     [port] = free_ports(1)
-    with _PgBouncer(CONFIGURATION.format(server=server, port=port, sessions=SESSIONS), port):
+    with PgBouncer(server, port, sessions=SESSIONS):
         kept = {name: settings[name] for name in ("HOST", "PORT")}, dict(options)
         connection.close()
         settings.update(HOST="127.0.0.1", PORT=str(port))
@@ -67,32 +46,6 @@ def pooled(rig: Rig) -> Iterator[Rig]:
             connection.close()
             settings.update(kept[0])
             options.update(kept[1])
-
-
-class _PgBouncer:
-    """PgBouncer, as the user that the embedded PostgreSQL runs as: the socket is closed to others."""
-
-    def __init__(self, configuration: str, port: int) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))
-        self._folder.chmod(0o755)
-        file = self._folder / "pgbouncer.ini"
-        file.write_text(configuration)
-        file.chmod(0o644)
-        assert PROGRAM is not None
-        self._process = subprocess.Popen(
-            [PROGRAM, "--quiet", str(file)], cwd="/", stderr=subprocess.PIPE, text=True, **postgres.as_user()
-        )
-        self._port = port
-
-    def __enter__(self) -> None:
-        while not accepts_connections("127.0.0.1", self._port):
-            assert self._process.poll() is None, self._process.communicate()[1]
-            time.sleep(0.01)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGINT)
-        self._process.communicate(timeout=30)
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _session() -> int:

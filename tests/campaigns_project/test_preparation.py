@@ -4,11 +4,8 @@ Through a real PgBouncer in transaction mode where it is installed (`apt-get ins
 """
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -20,13 +17,11 @@ from django.db import connection, connections
 from psycopg.conninfo import conninfo_to_dict
 
 from campaigns_project import alone
-from tests.services import RUN_FOLDER
-from tools.local import postgres
-from tools.local.ports import accepts_connections, free_ports
+from tests.pgbouncer import PROGRAM, PgBouncer
+from tools.local.ports import free_ports
 
 ROOT = Path(settings.BASE_DIR)
 NAME = "of_a_test_that_migrates_twice"
-PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 HOLDERS = """
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND datname = current_database() AND pid <> pg_backend_pid()
@@ -46,30 +41,13 @@ def empty_database(transactional_db) -> Iterator[str]:
 @pytest.fixture
 def road(empty_database: str) -> Iterator[str]:
     """The address by which the machines reach the database."""
-    if PGBOUNCER is None:
+    if PROGRAM is None:
         yield empty_database
         return
     [port] = free_ports(1)
-    # Not pytest's folder, which is closed to PostgreSQL's user.
-    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=os.environ[RUN_FOLDER]))
-    folder.chmod(0o755)
     direct = conninfo_to_dict(empty_database)
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{NAME} = host={direct['host']} port={direct['port']} user={direct['user']}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-        "pool_mode = transaction\ndefault_pool_size = 8\nignore_startup_parameters = options\n"
-    )
-    pooler = subprocess.Popen([PGBOUNCER, "--quiet", folder / "pgbouncer.ini"], **postgres.as_user())
-    try:
-        deadline = time.monotonic() + 60
-        while not accepts_connections("127.0.0.1", port):
-            assert pooler.poll() is None, "PgBouncer has ended"
-            assert time.monotonic() < deadline, "PgBouncer did not come up"
-            time.sleep(0.05)
-        yield f"postgresql://{direct['user']}@127.0.0.1:{port}/{NAME}?DISABLE_SERVER_SIDE_CURSORS=True"
-    finally:
-        pooler.terminate()
-        pooler.wait(60)
+    with PgBouncer(f"host={direct['host']} port={direct['port']} user={direct['user']}", port, sessions=8):
+        yield f"postgresql://{direct['user']}@127.0.0.1:{port}/{NAME}"
 
 
 def manage(url: str, *arguments: str) -> "subprocess.Popen[str]":
