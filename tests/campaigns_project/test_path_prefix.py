@@ -95,7 +95,9 @@ def test_a_path_that_only_begins_like_it_is_another(server):
 def test_every_link_of_the_admin_and_the_console_leads_below_it(server, admin_client):
     signed_in(server, admin_client)
     campaign = CampaignFactory(running=True)
-    pages = ["/admin/", "/admin/campaigns/campaign/", f"/admin/campaigns/campaign/{campaign.pk}/change/", "/admin/now/"]
+    status, headers, _ = server.ask(f"{PREFIX}/admin/")
+    assert (status, headers["Location"].startswith(f"{PREFIX}/admin/")) == (302, True)
+    pages = ["/admin/campaigns/campaign/", f"/admin/campaigns/campaign/{campaign.pk}/change/", "/admin/now/"]
     for path in pages:
         status, _, page = server.ask(f"{PREFIX}{path}")
         assert status == 200, path

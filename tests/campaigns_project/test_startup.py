@@ -17,7 +17,7 @@ from tools.local.project import read_procfile, with_programs
 
 ROOT = Path(settings.BASE_DIR)
 # Any text without a line break may stand there.
-FREE = {"DATA_DIR", "METRICS_TOKEN", "SIP_SPEECH_LANGUAGE"}
+FREE = {"DATA_DIR", "METRICS_TOKEN", "REDIS_PREFIX", "SIP_SPEECH_LANGUAGE"}
 # One program for each way into the settings.
 PROGRAMS = {
     "manage.py": "python manage.py check",
