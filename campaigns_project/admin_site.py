@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -25,7 +26,10 @@ class Site(AdminSite):
     login_form = LimitedSignIn
     # The menu of the console stands on every page, and its engine room lists all tables.
     enable_nav_sidebar = False
-    site_url = "/docs/"
+
+    @property
+    def site_url(self) -> str:  # type: ignore[override]
+        return f"{settings.SCRIPT_NAME}/docs/"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let nobody in without the second factor, where one is needed."""
