@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 ENTRIES = (
     Entry("Now", "now", within=("now", "stop_calling", "resume_calling")),
-    Entry("Campaigns", "campaigns_campaign_changelist", within=("campaigns_campaign",)),
+    Entry("Campaigns", "campaigns", within=("campaign", "call_again")),
     Entry("New campaign", "new_campaign", role=Role.OPERATOR, within=("new_campaign", "upload_for_campaign")),
     Entry("Find a number", "find_number"),
     Entry("Do not call", "do_not_call", within=("do_not_call",)),

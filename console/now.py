@@ -25,6 +25,8 @@ Status = CallAttempt.Status
 
 # Running campaigns that are shown, the newest first, and attempts that are read for the figures.
 MOST_SHOWN = 50
+# Campaigns that ended within a day, the newest first.
+MOST_ENDED = 5
 MOST_READ = 5_000
 LATELY = timedelta(minutes=10)
 # Fewer ends than these say nothing about when a campaign will finish.
@@ -71,10 +73,10 @@ class Cards:
 
 @dataclass(frozen=True)
 class Running:
-    """A running campaign.
+    """A campaign that runs, or another one beside it.
 
     Attributes:
-        why: one sentence: what it does, or what holds it back.
+        why: one sentence: what it does, what holds it back, or why it ended.
         finish: when it will be done at the rate of the last minutes; None where that can't be told.
     """
 
@@ -104,12 +106,13 @@ class Running:
 
 @dataclass(frozen=True)
 class Now:
-    """All of the page. by_status: campaigns that have not ended."""
+    """All of the page. ended: lately. by_status: campaigns that have not ended."""
 
     at: datetime
     problems: list[Problem]
     cards: Cards
     running: list[Running]
+    ended: list[Running]
     by_status: dict[str, int]
 
     @property
@@ -145,6 +148,7 @@ def look(accounts: Accounts, now: datetime, server_problems: Callable[[], Collec
         ],
         cards=_cards(accounts, lately, yesterday, now),
         running=_judged(campaigns, lately, now),
+        ended=_ended_lately(accounts, now),
         by_status=dict(by_status.values_list("status").annotate(Count("pk"))),
     )
 
@@ -153,6 +157,14 @@ def _running(accounts: Accounts) -> QuerySet[Campaign]:
     running = of_accounts(Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS), accounts, "account")
     related = ("account", "caller_id__trunk__health", "caller_id__health")
     return running.select_related(*related).defer("caller_id__trunk__api_token").order_by("-started_at", "pk")
+
+
+def _ended_lately(accounts: Accounts, now: datetime) -> list[Running]:
+    campaigns = Campaign.objects.filter(ended_at__gt=now - timedelta(days=1), is_purging=False)
+    campaigns = campaigns.exclude(status=Campaign.Status.DELETED).select_related("account").order_by("-ended_at", "pk")
+    newest = list(of_accounts(campaigns, accounts, "account")[:MOST_ENDED])
+    come = progress.of(campaign.pk for campaign in newest)
+    return [row(campaign, come[campaign.pk], "") for campaign in newest]
 
 
 def _attempts(accounts: Accounts, since: datetime, until: datetime | None = None) -> list[_Ended]:
@@ -225,6 +237,11 @@ def _problems(accounts: Accounts, now: datetime) -> list[Problem]:
 # Running campaigns ----------------------------------------------------------------------------------------------------
 
 
+def judged(campaigns: Sequence[Campaign], accounts: Accounts, now: datetime) -> list[Running]:
+    """Tell how these running campaigns come along. Their caller ID, its trunk and the health of both must be loaded."""
+    return _judged(campaigns, _attempts(accounts, now - LATELY), now)
+
+
 def _judged(campaigns: Sequence[Campaign], lately: Sequence[_Ended], now: datetime) -> list[Running]:
     daily_limits.load((campaign.account for campaign in campaigns), now)
     holds.load_into(campaign.account for campaign in campaigns)
@@ -235,18 +252,18 @@ def _judged(campaigns: Sequence[Campaign], lately: Sequence[_Ended], now: dateti
 
 
 def _judge(campaign: Campaign, come: Progress, ends: int, within: timedelta, now: datetime) -> Running:
-    reached, left = come.count(Call.Status.COMPLETED), come.total - come.ended
-    return Running(
-        campaign,
-        reached=reached,
-        not_reached=come.ended - reached,
-        left=left,
-        why=_why(campaign, come, now),
-        finish=_finish(campaign, left, ends, within, now),
-    )
+    left = come.total - come.ended
+    return row(campaign, come, why(campaign, come, now), _finish(campaign, left, ends, within, now))
 
 
-def _why(campaign: Campaign, come: Progress, now: datetime) -> str:
+def row(campaign: Campaign, come: Progress, why: str, finish: datetime | None = None) -> Running:
+    """Return how a campaign comes along, or how it ended."""
+    reached = come.count(Call.Status.COMPLETED)
+    return Running(campaign, reached, come.ended - reached, come.total - come.ended, why, finish)
+
+
+def why(campaign: Campaign, come: Progress, now: datetime) -> str:
+    """Say in one sentence what an open campaign does, or what holds it back."""
     verdict = gate.check(campaign, now)
     up, waiting = come.count(Call.Status.IN_PROGRESS), come.count(Call.Status.CREATED)
     if not isinstance(verdict, gate.Open):

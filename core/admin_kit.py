@@ -126,12 +126,16 @@ class WordSearch(_Base):
     search_fields: ClassVar[Any]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        for word in search_term.split():
-            start = "(^|[^[:alnum:]])" if word[0].isalnum() else ""
-            pattern = start + re.escape(word)
-            columns = [models.Q((f"{column}__iregex", pattern)) for column in self.search_fields]
-            queryset = queryset.filter(reduce(or_, columns))
-        return queryset, False
+        return begins_words(queryset, self.search_fields, search_term), False
+
+
+def begins_words(rows: Any, columns: Iterable[str], text: str) -> Any:
+    """Return the rows of a query where each word of the text begins a word of some column."""
+    for word in text.split():
+        start = "(^|[^[:alnum:]])" if word[0].isalnum() else ""
+        pattern = start + re.escape(word)
+        rows = rows.filter(reduce(or_, (models.Q((f"{column}__iregex", pattern)) for column in columns)))
+    return rows
 
 
 class CappedPaginator(_Paginator):

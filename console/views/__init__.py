@@ -4,6 +4,9 @@ from django.contrib.admin import AdminSite
 from django.urls import URLPattern
 
 from console.server_figures import Readiness
+from console.views.call_again import CallAgainPages
+from console.views.campaign import CampaignPages
+from console.views.campaigns import CampaignsPages
 from console.views.do_not_call import DoNotCallPages
 from console.views.new_campaign import NewCampaignPages
 from console.views.now import NowPages
@@ -25,6 +28,9 @@ class Console:
     def __init__(self, site: AdminSite, readiness: Readiness) -> None:
         self._groups = (
             NowPages(site, readiness.problems),
+            CampaignsPages(site),
+            CampaignPages(site),
+            CallAgainPages(site),
             NewCampaignPages(site),
             NumberPages(site),
             DoNotCallPages(site),

@@ -46,6 +46,10 @@ def _addresses(page: Page) -> list[str]:
     """Return every list of the admin, its form for a new row, and the page of its first row."""
     lists = _links(page, "/admin/engine-room/", r"/admin/\w+/\w+/")
     addresses = [f"/admin/{name}" for name in (*CONSOLE, *SET_UP, *MORE)]
+    addresses += [
+        "/admin/console/campaigns/",
+        *_links(page, "/admin/console/campaigns/", '/admin/console/campaign/[^"?]+'),
+    ]
     for one in lists:
         addresses += [one, *_links(page, one, rf"{one}add/")[:1], *_links(page, one, rf"{one}[^/]+/change/[^\"]*")[:1]]
     return addresses

@@ -1,5 +1,7 @@
 """People of several roles, signed in to the console, and the text of its pages."""
 
+import html
+import re
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -19,3 +21,8 @@ def sign_in(role: str, account: Any = None, name: str = "meera") -> Client:
 
 def text(response: Any) -> str:
     return " ".join(response.content.decode().split())
+
+
+def words(response: Any) -> str:
+    """Return what a person reads: no tags, single blanks."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())

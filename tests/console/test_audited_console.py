@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from accounts.audit_entry import AuditEntry
+from campaigns.models import Campaign
 from console.models import CallingStop
 from console.new_campaign import form as forms
 from tests.console.test_walk import PATTERNS, addresses
@@ -14,6 +15,7 @@ from tests.database_writes import AUDIT, written_tables
 from tests.factories import (
     AccountFactory,
     CallerIdFactory,
+    CallFactory,
     CampaignFactory,
     DoNotCallFactory,
     FlowFactory,
@@ -66,10 +68,24 @@ def _file(**fields: Any) -> Any:
     return made
 
 
+def _running() -> Campaign:
+    campaign: Campaign = CampaignFactory(running=True)
+    return campaign
+
+
+def _missed() -> Campaign:
+    """Have a campaign with somebody to call again."""
+    campaign: Campaign = CallFactory(failed=True, last_outcome="busy").campaign
+    return campaign
+
+
 # By address: what must stand for it to change something, the arguments of its address, and the form.
 CHANGES: dict[str, Any] = {
     "stop_calling": _stopped,
     "resume_calling": _resumed,
+    "campaigns_act": lambda _: ([], {"verb": "pause", "confirmed": "pause", "campaigns": _running().pk.hex}),
+    "campaign_act": lambda _: ([_running().pk, "pause"], {}),
+    "call_again": lambda _: ([_missed().pk], {"who": "busy"}),
     "never_call": lambda _: ([], {"account": AccountFactory().sid, "number": NUMBER}),
     "do_not_call_add": lambda _: ([], {"account": AccountFactory().sid, "numbers": NUMBER}),
     "do_not_call_upload": lambda _: (
