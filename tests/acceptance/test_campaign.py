@@ -235,6 +235,7 @@ def test_the_server_is_up_and_ready(stack):
         "control": "ok",
         "dispatch": "ok",
         "dial": "ok",
+        "recovery": "ok",
         "webhooks": "ok",
         "load": "ok",
         "warnings": [],
