@@ -14,7 +14,9 @@ def waiting(queue: str) -> int:
     """Return how many messages no worker has taken yet. Raises what the broker's client raises while it is away."""
     with current_app.connection_for_read() as connection:
         try:
-            declared = connection.default_channel.queue_declare(queue, passive=True)  # type: ignore[attr-defined]
+            # Kombu looks for the queue of Redis without its prefix, and makes none there where it is told to.
+            is_redis = connection.transport.driver_type == "redis"
+            declared = connection.default_channel.queue_declare(queue, passive=not is_redis)  # type: ignore[attr-defined]
             return int(declared.message_count)
         except ChannelError:
             return 0  # there is no such queue; in Redis an empty one does not exist
