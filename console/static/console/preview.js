@@ -65,7 +65,10 @@ function soon(wait) {
   timer = setTimeout(refresh, wait);
 }
 
-form.addEventListener("input", () => soon(WAIT));
+form.addEventListener("input", () => {
+  turn += 1; // What is on its way was asked before this, and would undo it.
+  soon(WAIT);
+});
 if (preview.querySelector("[data-again]")) {
   soon(1000);
 }
