@@ -63,7 +63,7 @@ check: $(DEV_STAMP) ## check format, lint, types, missing migrations and import 
 	$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(VENV)/bin/lint-imports
 
-docs: $(DEV_STAMP) ## build the documentation as a site, in .data/docs/site
+docs: $(DEV_STAMP) ## build the documentation as a site, in .data/site/html
 	@exec $(PY) -m tools.docs_site
 
 screenshots: $(DEV_STAMP) ## photograph the console of a running system, for the documentation

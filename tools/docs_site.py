@@ -1,4 +1,4 @@
-"""`make docs`: the documentation as a site, in .data/docs/site.
+"""`make docs`: the documentation as a site, in .data/site/html.
 
     python -m tools.docs_site [--folder FOLDER]
 
@@ -17,19 +17,19 @@ import yaml
 from tools.local.project import PROJECT
 
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "sandbox/README.md", "docs")
-DEFAULT_FOLDER = PROJECT / ".data/docs"
+DEFAULT_FOLDER = PROJECT / ".data/site"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make docs", description="Build the documentation as a site.")
-    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where to (default: .data/docs)")
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where to (default: .data/site)")
     folder = parser.parse_args().folder.resolve()
     _collect(folder / "pages")
     configured = _configuration(folder)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(configured)]
     code = subprocess.run(command, cwd=PROJECT, check=False).returncode
     if not code:
-        print(f"written: {folder / 'site/index.html'}")
+        print(f"written: {folder / 'html/index.html'}")
     return code
 
 
@@ -47,7 +47,7 @@ def _collect(pages: Path) -> None:
 def _configuration(folder: Path) -> Path:
     """Write the configuration for this folder, which inherits all else from mkdocs.yml. Returns its path."""
     made = folder / "mkdocs.yml"
-    paths = {"docs_dir": str(folder / "pages"), "site_dir": str(folder / "site")}
+    paths = {"docs_dir": str(folder / "pages"), "site_dir": str(folder / "html")}
     made.write_text(yaml.safe_dump({"INHERIT": str(PROJECT / "mkdocs.yml"), **paths}))
     return made
 
