@@ -1,6 +1,6 @@
 """Kinds of tests by their place, and how several workers (`-n`) share them out.
 
-`system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for minutes of processor time.
+`system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for seconds of processor time.
 """
 
 from typing import Any
@@ -26,6 +26,16 @@ SYSTEM = (
     "tests/dialer/test_channels_stateful.py",
     "tests/webhooks/test_webhook_flow.py",
     "tests/contacts/test_csv_upload.py::test_memory_stays_flat_over_fifty_thousand_rows",
+    "tests/contacts/test_csv_turns.py::test_memory_stays_flat_whatever_a_record_holds",
+    "tests/contacts/test_csv_workbooks.py::test_a_large_workbook_is_read_in_little_memory",
+    # Histories of minutes, sweep by sweep, and of many uploads.
+    "tests/dialer/test_look_up_pace.py",
+    "tests/dialer/test_one_number_twice.py",
+    "tests/api/test_corrected_uploads.py::test_in_whatever_order_uploads_are_loaded_the_latest_of_a_number_counts",
+    # Programs that are started, one for each case.
+    "tests/campaigns_project/test_deploy_check.py",
+    "tests/campaigns_project/test_preparation.py",
+    "tests/campaigns_project/test_startup.py",
     # Walks of every page of the admin and the console in every role.
     "tests/accounts/test_memberships.py::test_a_stranger_sees_and_changes_nothing_of_others",
     "tests/accounts/test_memberships.py::test_a_viewer_sees_the_account_s_rows_and_changes_nothing",
@@ -38,6 +48,9 @@ SHARED = (
     "tests/api/test_over_http.py",
     "tests/dialer/test_events_process.py",
     "tests/sipgateway/test_calls.py",
+    # Roles and databases belong to the server of all workers.
+    "tests/campaigns_project/test_preparation.py",
+    "tests/campaigns_project/test_server_checks.py",
 )
 
 
