@@ -134,13 +134,10 @@ class CsvUploadAdmin(WordSearch, ReadOnlyAdmin):
         "account",
         "contact_list",
         "state",
-        "rows_total",
         "rows_loaded",
         "rows_duplicate",
         "rows_rejected",
-        "rows_replaced",
         "created_at",
-        "ended_at",
     )
     list_filter = ("status", "account")
     list_select_related = ("account", "contact_list")

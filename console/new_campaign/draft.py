@@ -140,7 +140,7 @@ def _audience(draft: Draft, now: datetime) -> list[ContactList]:
     elif given == ["parent"]:
         _find_parent(draft)
     else:
-        wanted = [ids.parse_or_nil(sid) for sid in form["lists"]]
+        wanted = [ids.parse_or_nil(sid) for sid in form.get("lists")]
         chosen = list(ContactList.objects.filter(account=account, pk__in=wanted))
         draft.people = people.of_lists(account, chosen, now)
         return chosen

@@ -67,8 +67,8 @@ class Form:
     texts: Mapping[str, str] = field(default_factory=dict)
     several: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> Any:
-        """Return the field's value for templates."""
+    def get(self, name: str) -> Any:
+        """Return the value of a field: a text, or several."""
         return self.several.get(name, ()) if name in SEVERAL else self.texts.get(name, "")
 
     def text(self, name: str) -> str:
@@ -99,7 +99,7 @@ class Form:
 
     @property
     def selection(self) -> Selection:
-        return Selection(tuple(dict.fromkeys(self["who"])))
+        return Selection(tuple(dict.fromkeys(self.get("who"))))
 
 
 def posted(post: QueryDict) -> Form:
@@ -137,7 +137,7 @@ def cloned(campaign: Campaign, numbers: Sequence[str]) -> Form:
     } | {name: getattr(campaign, name) for name in CALLBACKS}
     several = {
         "lists": [] if campaign.parent_id else [wire_id(list_id) for list_id in campaign.list_ids],
-        "who": list(Selection.of(campaign).who) or list(form["who"]),
+        "who": list(Selection.of(campaign).who) or list(form.get("who")),
         "on_status": campaign.retry_on_status or list(RETRY_STATUSES),
         "rules": campaign.rules,
     }
@@ -165,10 +165,10 @@ def body(form: Form, account: Account, numbers: Sequence[str] | None, *, is_dyna
     }
     if numbers is not None:
         wanted["from"] = list(numbers)
-    if form["lists"]:
-        wanted |= {"lists": list(form["lists"]), "campaign_type": "dynamic" if is_dynamic else "static"}
-    if form["rules"]:
-        wanted["rules"] = list(form["rules"])
+    if form.get("lists"):
+        wanted |= {"lists": list(form.get("lists")), "campaign_type": "dynamic" if is_dynamic else "static"}
+    if form.get("rules"):
+        wanted["rules"] = list(form.get("rules"))
     if form.is_on("duplicates"):
         wanted["call_duplicate_numbers"] = True
     return wanted | _content(form, account) | _times(form, account.zone) | _retries(form) | _pace(form)
@@ -210,7 +210,7 @@ def _retries(form: Form) -> dict[str, Any]:
     number = form.text("retries") or "0"
     retries: dict[str, Any] = {"number_of_retries": number}
     if number != "0":
-        retries |= {"mechanism": form.text("mechanism") or "Linear", "on_status": list(form["on_status"])}
+        retries |= {"mechanism": form.text("mechanism") or "Linear", "on_status": list(form.get("on_status"))}
         if form.text("interval"):
             retries["interval_mins"] = form.text("interval")
     return {"retries": retries}

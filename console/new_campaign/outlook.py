@@ -26,12 +26,10 @@ def of(campaign: Campaign, people: People, now: datetime) -> Outlook | None:
     """Look ahead. None where nobody is called, or nobody knows yet who."""
     if not people.count or (people.again and people.at_most):
         return None
-    if people.numbers is not None:
-        setting = rehearsal.of_numbers(campaign, people.numbers, now)
-    elif people.again:
+    if people.again:
         setting = rehearsal.of_numbers(campaign, people.called_again, now)
     else:
-        setting = rehearsal.of_lists(campaign, now, most=MOST_PEOPLE)
+        setting = rehearsal.of_draft(campaign, people.numbers or (), now, most=MOST_PEOPLE)
     found = rehearsal.forecast(setting, rehearsal.learnt(campaign.account))
     kept = [f"{one.count:,} are kept by {one.code.replace('-', ' ')}" for one in found.kept]
     return Outlook(_sentence(campaign, people, found, now), found.canceled > 0, kept)

@@ -20,4 +20,4 @@ def told(context: Mapping[str, Any], name: str) -> SafeString:
 @register.filter
 def of(form: Any, name: str) -> Any:
     """Return the value of a field of the form."""
-    return form[name]
+    return form.get(name)

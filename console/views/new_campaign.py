@@ -90,7 +90,7 @@ class NewCampaignPages(Pages):
     def shown(self, request: HttpRequest, account: Account, form: Form, draft: Draft | None = None) -> HttpResponse:
         """Draw the whole page."""
         found = draft or Draft(account, form)
-        is_touched = draft is not None or bool(form.text("numbers") or form["lists"] or form.text("parent"))
+        is_touched = draft is not None or bool(form.text("numbers") or form.get("lists") or form.text("parent"))
         if draft is None and is_touched:
             found = drafts.of(account, form, clocks.now())
         looked = _preview(found) if is_touched else {"account": account, "form": form, "errors": {}}
@@ -236,14 +236,14 @@ def _document(draft: Draft) -> Any:
 
 def _offered(account: Account, draft: Draft) -> dict[str, Any]:
     """Return what there is to choose from."""
-    chosen = [ids.parse_or_nil(sid) for sid in draft.form["lists"]]
+    chosen = [ids.parse_or_nil(sid) for sid in draft.form.get("lists")]
     own = ContactList.objects.filter(account=account)
     lists = list(own.order_by("-created_at", "pk")[:MOST_OFFERED])
     lists += own.filter(pk__in=chosen).exclude(pk__in=[row.pk for row in lists])
     return {
         "caller_ids": CallerId.objects.filter(account=account, is_active=True).order_by("number")[:MOST_OFFERED],
         "flows": Flow.objects.filter(account=account).order_by("flow_id").values_list("flow_id", flat=True),
-        "lists": [(row, row.pk.hex, row.pk.hex in draft.form["lists"]) for row in lists],
+        "lists": [(row, row.pk.hex, row.pk.hex in draft.form.get("lists")) for row in lists],
         "campaigns": people.lately_called(account, clocks.now(), MOST_CAMPAIGNS),
         "rule_sets": [preset for preset in presets().values() if preset.name not in account.rules],
         "detections": Campaign.MachineDetection.choices,

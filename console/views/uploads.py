@@ -77,7 +77,7 @@ class UploadPages(Pages):
                 draft = drafts.of(account, form, now)
                 draft.errors = {"file": forms.said(str(refused))}
                 return pages.shown(request, account, form, draft)
-            chosen = [*form["lists"], upload.filled_list.pk.hex]
+            chosen = [*form.get("lists"), upload.filled_list.pk.hex]
             form = Form({**form.texts, "list_name": ""}, {**form.several, "lists": chosen})
             return pages.shown(request, account, form, drafts.of(account, form, now))
 

@@ -1,6 +1,7 @@
 """The page "New campaign": who is called, what is refused and where it is told, and that a press creates one."""
 
 from datetime import time, timedelta
+from html.parser import HTMLParser
 
 import pytest
 from django.db import connection
@@ -124,7 +125,7 @@ def test_a_page_that_has_done_its_work_asks_before_it_does_it_again(meera, calle
     assert again.status_code == 400
     assert "once already" in errors(again)["form"]
     assert Campaign.objects.count() == 1
-    post(meera, fields | {"name": "Another", "key": again.context["form"]["key"]})
+    post(meera, fields | {"name": "Another", "key": again.context["form"].get("key")})
     assert Campaign.objects.count() == 2
 
 
@@ -427,8 +428,8 @@ def test_one_calls_oneself_first(meera, account, caller_id):
     assert campaign.expires_at == timezone.now() + timedelta(minutes=15)
     assert [call.number for call in campaign.calls.all()] == [C]
     assert AuditEntry.objects.get(verb="created").actor_name == "meera"
-    assert first.context["form"]["trial_key"] != fields["trial_key"], "the next press calls once more"
-    assert first.context["form"]["text"] == fields["text"]
+    assert first.context["form"].get("trial_key") != fields["trial_key"], "the next press calls once more"
+    assert first.context["form"].get("text") == fields["text"]
 
 
 def test_a_trial_hears_the_values_of_the_first_row(meera, account, caller_id):
@@ -515,3 +516,92 @@ def test_numbers_stand_in_no_audit_entry(meera, caller_id):
     assert not AuditEntry.objects.filter(what__contains="98100").exists()
     assert not DoNotCall.objects.exists()
     assert ContactFactory._meta.model.objects.count() == 0
+
+
+class Fields(HTMLParser):
+    """Reads what a browser would send of the page's form, but for the buttons."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sent: dict[str, list[str]] = {}
+        self._select = self._area = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "input" and given.get("type") in {"checkbox", "submit", "file"}:
+            if "checked" in given:
+                self._add(given["name"], given.get("value", "on"))
+        elif tag == "input":
+            self._add(given["name"], given.get("value", ""))
+        elif tag == "select":
+            self._select = given["name"]
+        elif tag == "option" and "selected" in given:
+            self._add(self._select, given.get("value"))
+        elif tag == "textarea":
+            self._area = given["name"]
+            self._add(self._area, "")
+
+    def handle_data(self, data):
+        if self._area:
+            self.sent[self._area][-1] += data
+        elif self._select and self.sent.get(self._select, [""])[-1] is None:
+            self.sent[self._select][-1] = data.strip()
+
+    def handle_endtag(self, tag):
+        self._area = "" if tag == "textarea" else self._area
+
+    def _add(self, name, value):
+        self.sent.setdefault(name, []).append(value)
+
+
+def test_the_page_keeps_everything_that_was_filled_in(meera, account, caller_id):
+    flow, chosen = FlowFactory(account=account), ContactListFactory(account=account)
+    parent = CampaignFactory(account=account, completed=True, caller_id=caller_id)
+    other = CallerIdFactory(account=account)
+    given = {
+        "numbers": f"{A}, 12 & <b>",
+        "lists": [chosen.pk.hex],
+        "parent": parent.pk.hex,
+        "who": ["busy", "untried"],
+        "list_name": "parents",
+        "list_kind": "dynamic",
+        "text": "There is no class.\nGoodbye.",
+        "wait_key": "on",
+        "repeats": "3",
+        "key_2": "9",
+        "answer_2": "Goodbye.",
+        "stop_2": "on",
+        "flow": flow.flow_id,
+        "caller_id": other.number,
+        "start": "2026-03-02T12:00",
+        "end": "2026-03-02T18:00",
+        "retries": "2",
+        "interval": "15",
+        "mechanism": "Exponential",
+        "on_status": ["busy"],
+        "pace": "7",
+        "name": "No class",
+        "ring_timeout": "20",
+        "machine_detection": "hang-up",
+        "duplicates": "on",
+        "rules": ["us"],
+        "custom_field": "x",
+        "status_callback": "https://client.example/a",
+        "call_status_callback": "https://client.example/b",
+        "call_schedule_callback": "https://client.example/c",
+        "trial_number": C,
+        "key": "one",
+        "trial_key": "two",
+    }
+    shown = Fields(post(meera, given).content.decode()).sent
+    for name, value in given.items():
+        assert shown.get(name) == (value if isinstance(value, list) else [value]), name
+
+
+def test_a_fresh_page_calls_nobody_again_unless_it_is_told(meera, caller_id):
+    shown = Fields(meera.get(reverse("admin:new_campaign_of", args=["acme"])).content.decode()).sent
+    assert shown["on_status"] == ["no-answer", "busy", "failed"]
+    assert shown["who"] == ["no-answer"]
+    assert shown["retries"] == ["0"]
+    assert shown["key"] != shown["trial_key"]
