@@ -88,8 +88,13 @@ def _all_read(words: Sequence[str], region: str) -> list[str]:
     """Return the number that each word is; nothing where one is none."""
     if len(words) < 2:
         return []
-    read = [numbers.to_e164(word, region) for word in words]
-    return [number for number in read if number] if all(read) else []
+    read = []
+    for word in words:
+        number = numbers.to_e164(word, region)
+        if number is None:
+            return []
+        read.append(number)
+    return read
 
 
 def _grouped(words: Sequence[str], region: str) -> list[str]:

@@ -50,9 +50,16 @@ def _addresses(page: Page) -> list[str]:
         "/admin/console/campaigns/",
         *_links(page, "/admin/console/campaigns/", '/admin/console/campaign/[^"?]+'),
     ]
+    # Of a campaign every tab, of which each stands on the others.
+    addresses += ["/admin/console/campaigns/", *_tabs(page)]
     for one in lists:
         addresses += [one, *_links(page, one, rf"{one}add/")[:1], *_links(page, one, rf"{one}[^/]+/change/[^\"]*")[:1]]
     return addresses
+
+
+def _tabs(page: Page) -> list[str]:
+    [campaign] = _links(page, "/admin/console/campaigns/", r"/admin/console/campaign/[^/\"]+/")[:1]
+    return [campaign, *(tab for tab in _links(page, campaign, rf"{campaign}\w+/") if "act" not in tab)]
 
 
 def test_every_page_is_for_everybody(page: Page, stack):

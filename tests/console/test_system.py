@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisAway
 from accounts.audit_entry import AuditEntry
 from console import server_figures
 from core import liveness
+from core.redis_client import prefixed
 from dialer.trunk_check import Step
 from tests.factories import AccountFactory, TrunkFactory, TrunkHealthFactory
 
@@ -55,6 +56,13 @@ def test_progress_is_shown_with_its_age(redis):
     assert not rows["control"].is_well
     assert rows["beat"].waiting is None
     assert rows["dial"].waiting == 0
+
+
+def test_workers_that_have_ended_are_not_named(redis):
+    liveness.count_worker("dial", "machine-7:42")
+    now, _ = redis.time()
+    redis.zadd(prefixed("workers:dial"), {"machine-7:41": now - liveness.WORKER_LIFETIME - 1})
+    assert liveness.workers("dial") == ["machine-7:42"]
 
 
 def test_the_page_opens_while_redis_is_away(person, monkeypatch):

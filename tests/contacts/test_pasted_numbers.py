@@ -3,6 +3,7 @@
 import pytest
 
 from contacts import numbers, pasted_numbers
+from contacts.numbers import InvalidNumber
 
 A, B, C = (f"+9198100123{n}" for n in (45, 46, 47))
 
@@ -47,10 +48,26 @@ def test_a_slash_within_a_number_separates_nothing():
     assert [one.text for one in pasted.refused] == ["030/901820"]
 
 
-def test_what_can_be_read_in_two_ways_is_refused():
+def test_what_is_left_over_is_refused_with_the_number_beside_it():
+    pasted = pasted_numbers.read("98100 12345 12", "IN")
+    assert pasted.numbers == []
+    assert [one.text for one in pasted.refused] == ["98100 12345 12"]
+
+
+def test_what_can_be_read_in_two_ways_is_refused(monkeypatch):
     """Never a number that nobody meant: it would keep a stranger from being called."""
-    assert pasted_numbers.read("98100 12345 12", "IN").numbers == []
-    assert len(pasted_numbers.read("98100 12345 12", "IN").refused) == 1
+    known = {"1111 2222": A, "3333 4444": B, "1111 2222 3333": C, "4444 5555": A}
+
+    def read(text, _region):
+        if text not in known:
+            raise InvalidNumber(text)
+        return known[text]
+
+    monkeypatch.setattr(numbers, "read", read)
+    assert pasted_numbers.read("1111 2222 3333 4444", "IN").numbers == [A, B]
+    known["4444"] = B
+    monkeypatch.setattr(pasted_numbers, "_FEWEST", 4)
+    assert pasted_numbers.read("1111 2222 3333 4444", "IN").numbers == []
 
 
 def test_rubbish_is_read_in_few_steps(monkeypatch):
@@ -63,6 +80,6 @@ def test_rubbish_is_read_in_few_steps(monkeypatch):
         return read(text, region)
 
     monkeypatch.setattr(numbers, "read", counted)
-    text = "\n".join(["1234 5678 9012 3456"] * 1000)
-    assert len(pasted_numbers.read(text, "IN").refused) == 1000
+    text = "\n".join(["1234 5678 9012 3456 " * 5] * 300)
+    assert len(pasted_numbers.read(text, "IN").refused) == 300
     assert tried < 10_000
