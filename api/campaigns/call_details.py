@@ -63,6 +63,12 @@ class CallDetailSerializer(ResponseSerializer):
     answered_by = Text(
         "human, machine or unknown, where the campaign asks for it. Not of Exotel's API.", required=False
     )
+    reason = Text(
+        "Why nobody was reached, where the carrier says so or this server knows. Not of Exotel's API.", required=False
+    )
+    wish = Text(
+        "refusal or opt-out: what the person called asks for about further calls. Not of Exotel's API.", required=False
+    )
     transfers = TransferSerializer(
         many=True, required=False, help_text="Calls to other numbers that the flow made. Not of Exotel's API."
     )
@@ -80,6 +86,9 @@ class CallDetailSerializer(ResponseSerializer):
 
     def get_transfers(self, attempt: CallAttempt) -> list[Transfer] | None:
         return list(attempt.transfers.all()) or None
+
+    def get_reason(self, attempt: CallAttempt) -> str:
+        return "" if attempt.status == Status.COMPLETED else attempt.reason
 
     def get_status(self, attempt: CallAttempt) -> str:
         return "in-progress" if attempt.status in CallAttempt.UNFINISHED else attempt.status

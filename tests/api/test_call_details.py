@@ -44,6 +44,20 @@ def test_each_attempt_is_a_record_of_its_own(api, row, tried_twice):
     assert response.metadata == {"count": 2, "offset": 0, "total": 2, "limit": 20}
 
 
+def test_a_record_says_why_nobody_was_reached_and_what_the_person_asks_for(api, row, tried_twice):
+    failed = CallAttemptFactory(
+        call=CallFactory(campaign=row, failed=True), failed=True, wish="opt-out", reason="in NDNC"
+    )
+    declined = CallAttemptFactory(
+        call=CallFactory(campaign=row, failed=True), busy=True, wish="refusal", reason="declined"
+    )
+    CallAttemptFactory(call=CallFactory(campaign=row, completed=True), completed=True, reason="the callee hung up")
+    told = {record["call_sid"]: (record.get("reason"), record.get("wish")) for record in details(api, row).records}
+    assert told[failed.pk.hex] == ("in NDNC", "opt-out")
+    assert told[declined.pk.hex] == ("declined", "refusal")
+    assert set(told.values()) == {("in NDNC", "opt-out"), ("declined", "refusal"), (None, None)}
+
+
 def test_a_record_has_the_fields_of_exotels_documentation_and_local_times(api, row, tried_twice):
     record = details(api, row, "?status=completed").records[0]
     expected = {
