@@ -40,6 +40,7 @@ Status = CallAttempt.Status
 
 # Calls that one transaction records.
 BATCH = 500
+FOUND = "found at the carrier after a restore"
 
 
 @dataclass
@@ -104,8 +105,6 @@ def reconcile(now: datetime, *, actor: Actor, since: datetime | None = None) -> 
             done.not_asked[f"{account.carrier} {account}".strip()] = str(error)
     for batch in _rounds(missing):
         _record(batch, done, now)
-    # Given back within seconds, as the server is held. Then what they may have become can be recorded for their calls.
-    done.in_doubt += CallAttempt.objects.filter(status=Status.CLAIMED).count()
     settled = row.held_since + look_ups.believed_after()
     done.seconds_to_wait = max(0.0, (settled - now).total_seconds())
     _store(row, done, actor, now)
@@ -147,18 +146,34 @@ def _record(batch: Sequence[_Missing], done: Reconciled, now: datetime) -> None:
     with transaction.atomic():
         numbers = [one.call.number for one in batch]
         campaign_lock.hold_shared("SELECT campaign_id FROM campaigns_call WHERE number = ANY(%s)", numbers)
-        chosen = _choose(batch)
-        made = _claim(batch, chosen, now)
+        made = _adopt(batch, now)
+        left = [one for one in batch if one not in made.values()]
+        chosen = _choose(left)
+        made |= _claim(left, chosen, now)
         outcomes.store_accepted({pk: one.call.event.carrier_ref for pk, one in made.items()}, now)
     ended = [(pk, one.call.event) for pk, one in made.items() if one.call.event.status != Status.IN_PROGRESS]
     outcomes.settle(ended, now)
     done.recorded += len(made)
     done.up += len(made) - len(ended)
-    left = [one.call.number for one in batch if one.call.number not in chosen]
-    under_way = CallAttempt.objects.filter(callee__in=left, status__in=CallAttempt.UNFINISHED)
+    numbers = [one.call.number for one in left if one.call.number not in chosen]
+    under_way = CallAttempt.objects.filter(callee__in=numbers, status__in=CallAttempt.UNFINISHED)
     busy = set(under_way.values_list("callee", flat=True))
-    done.in_doubt += len(chosen) - len(made) + len(busy)
-    done.elsewhere += len(left) - len(busy)
+    done.in_doubt += len(batch) - len(made) - len(numbers) + len(busy)
+    done.elsewhere += len(numbers) - len(busy)
+
+
+def _adopt(batch: Sequence[_Missing], now: datetime) -> dict[UUID, _Missing]:
+    """Let attempts that the backup has as claimed be those calls: they were dialed after it."""
+    by_number = {one.call.number: one for one in batch}
+    claimed = CallAttempt.objects.filter(callee__in=list(by_number), status=Status.CLAIMED)
+    made = {
+        pk: by_number[number]
+        for pk, number, caller_id in claimed.values_list("pk", "callee", "campaign__caller_id__number")
+        if by_number[number].call.caller_id in {"", caller_id}
+    }
+    moves = [Move(pk, Status.PLACING, FOUND, _placed(one, now)) for pk, one in made.items()]
+    moved = attempt_states.move(moves, at=now)
+    return {pk: one for pk, one in made.items() if pk in moved}
 
 
 def _choose(batch: Sequence[_Missing]) -> dict[str, Call]:
@@ -206,10 +221,9 @@ def _claim(batch: Iterable[_Missing], chosen: Mapping[str, Call], now: datetime)
     stored = attempt_states.claim(claims, at=now)
     made = {pk: one for pk, one in given.items() if pk in stored}
     columns = {"next_attempt_at": None, "rule": ""}
-    why = "found at the carrier after a restore"
-    calls = [Move(chosen[one.call.number].pk, Call.Status.IN_PROGRESS, why, columns) for one in made.values()]
+    calls = [Move(chosen[one.call.number].pk, Call.Status.IN_PROGRESS, FOUND, columns) for one in made.values()]
     call_states.move(calls, at=now)
-    attempt_states.move([Move(pk, Status.PLACING, why, _placed(one, now)) for pk, one in made.items()], at=now)
+    attempt_states.move([Move(pk, Status.PLACING, FOUND, _placed(one, now)) for pk, one in made.items()], at=now)
     return made
 
 
