@@ -25,7 +25,7 @@ from console import (
 from console import now as console_now
 from console.views.campaign_rows import CampaignRows
 from core import clocks
-from dialer import diagnosis
+from dialer import diagnosis, rehearsal
 from reports import views as report_views
 from webhooks.models import WebhookDelivery
 
@@ -71,6 +71,7 @@ class CampaignPages(CampaignRows):
             "campaign",
             **self._now(request, campaign),
             **self._figures(campaign),
+            forecast=_forecast(campaign),
             parent=parents.first() if campaign.parent_id else None,
             children=children[:MOST_CHILDREN],
         )
@@ -181,3 +182,9 @@ class CampaignPages(CampaignRows):
         done, told = bulk.act(used, [campaign], actor=actor(request), now=clocks.now())
         messages.add_message(request, messages.SUCCESS if done else messages.ERROR, told)
         return redirect(back)
+
+
+def _forecast(campaign: Campaign) -> str:
+    """Return what is to be expected of a campaign whose calls are there and that has not ended."""
+    may_look = campaign.is_open and not campaign.is_loading
+    return rehearsal.forecast_campaign(campaign, clocks.now()).summary if may_look else ""

@@ -9,12 +9,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.audit_entry import AuditEntry
 from campaigns import lifecycle
 from campaigns.models import Campaign
 from console import campaign_calls, campaign_charts, campaign_figures, key_meanings
 from dialer import hour_tally
+from dialer.rehearsal import forecast_campaign
 from tests.console.people import sign_in, words
 from tests.factories import (
     ACTOR,
@@ -134,6 +136,14 @@ def test_it_says_how_far_it_is_and_why_it_does_not_dial(root):
     assert "the campaign is paused" in page
     assert "Reached 1 50% of those that ended Not reached 1 Left 1" in page
     assert "Fees &lt;b&gt;due" in get(root, "campaign", campaign).content.decode()
+
+
+def test_it_looks_ahead_until_it_has_ended(root):
+    campaign = CampaignFactory(running=True)
+    CallFactory(campaign=campaign)
+    assert get(root, "campaign", campaign).context["forecast"] == forecast_campaign(campaign, timezone.now()).summary
+    for silent in (CampaignFactory(completed=True), CampaignFactory(is_loading=True)):
+        assert get(root, "campaign", silent).context["forecast"] == ""
 
 
 @pytest.mark.parametrize(
