@@ -357,7 +357,7 @@ def _locked(campaigns: Sequence[Campaign]) -> list[Campaign]:
     # Lock the rows as well, in case two requests change different fields. `no_key`, so that inserting attempts, whose
     # foreign keys point to them, does not wait.
     rows = Campaign.objects.select_for_update(of=("self",), no_key=True)
-    rows = rows.select_related("account", "caller_id__trunk", "custom_field")
+    rows = rows.select_related("account", "caller_id__trunk", "custom_field", "flow")
     rows = rows.prefetch_related("caller_id__routes__trunk")
     return list(rows.filter(pk__in=ids, is_purging=False).order_by("pk"))
 
