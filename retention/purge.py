@@ -14,14 +14,16 @@ from datetime import datetime
 
 import structlog
 from django.db import models, transaction
+from redis.exceptions import RedisError
 
 from accounts import audit
 from accounts.audit import Actor
 from accounts.models import Account
 from campaigns import campaign_lock
 from campaigns.models import Campaign
-from core import failpoints
+from core import clocks, failpoints
 from core.batches import TRANSIENT_ERRORS
+from dialer import restores
 from retention import campaigns_due, deletion, kept_reports, old_recordings
 
 log = structlog.get_logger(__name__)
@@ -54,6 +56,8 @@ def slices(
     Raises:
         One of TRANSIENT_ERRORS.
     """
+    if not _are_all_dials_known():
+        return
     begun = Campaign.objects.filter(is_purging=True)
     for campaign in campaigns_due.oldest_first(begun.filter(account=account) if account else begun):
         yield from _delete(campaign, actor)
@@ -67,6 +71,15 @@ def slices(
             else:
                 if has_begun:
                     yield from _delete(campaign, actor)
+
+
+def _are_all_dials_known() -> bool:
+    """Compare what was dialed with the database first: what is deleted before it would seem lost in a restore."""
+    try:
+        return restores.look(clocks.now(), at_once=True)
+    except RedisError as error:
+        log.warning("purge_waits_for_redis", error=str(error))
+        return False
 
 
 def _begin(campaign: Campaign, tries_again: bool) -> bool:
