@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,6 +22,7 @@ import structlog
 from django.conf import settings
 
 from campaigns.flow_interpreter import Play, Say
+from core import clocks
 from sipgateway import recordings, sounds
 from sipgateway.fair_pool import FairPool, Job
 from sipgateway.recordings import CantBeMade, Kept, Version
@@ -60,7 +60,9 @@ class _Made:
 
     def is_old(self) -> bool:
         """Tell whether it is time to ask for a newer recording."""
-        return self.version is not None and not self.is_asked_for and time.time() >= self.version.fresh_until
+        return (
+            self.version is not None and not self.is_asked_for and clocks.now().timestamp() >= self.version.fresh_until
+        )
 
 
 class Prompts:
@@ -157,7 +159,7 @@ class Prompts:
     def _current(self, name: str, play: Play, account_id: int, old: Kept | None) -> Kept:
         """Return a recording as its server has it now, or as it was where that can't be asked. Raises CantBeMade."""
         kept = self._on_disk(name) or old  # another gateway may have fetched it
-        if kept and time.time() < kept.version.fresh_until:
+        if kept and clocks.now().timestamp() < kept.version.fresh_until:
             return kept
         try:
             kept = self._fetched(play.url, account_id, kept)
@@ -165,13 +167,13 @@ class Prompts:
             if kept is None:
                 raise
             log.warning("prompt_not_fetched_anew", error=str(error))
-            return replace(kept, version=replace(kept.version, fresh_until=time.time() + TRY_AGAIN))
+            return replace(kept, version=replace(kept.version, fresh_until=clocks.now().timestamp() + TRY_AGAIN))
         if kept.sound:
             _keep(self._folder / f"{name}.play", kept.written())
         return kept
 
     def _fetched(self, url: str, account_id: int, old: Kept | None) -> Kept:
-        file, version = recordings.fetch(url, time.time(), old.version if old else None)
+        file, version = recordings.fetch(url, clocks.now().timestamp(), old.version if old else None)
         if file is None:
             assert old is not None  # nothing else can be unchanged
             return replace(old, version=version)

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
 import pytest
 
 from campaigns.flow_interpreter import Play, Say
+from core import clocks
 from sipgateway import prompts, recordings, sounds
 from sipgateway.prompts import Prompts
 from sipgateway.recordings import CantBeMade, Kept, Version
@@ -207,12 +208,12 @@ def web(settings):
 @pytest.fixture
 def later(monkeypatch):
     """Moves the clock by seconds."""
-    moved = [0.0]
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + moved[0])
+    moved = [timedelta()]
+    real = clocks.now
+    monkeypatch.setattr(clocks, "now", lambda: real() + moved[0])
 
     def move(seconds):
-        moved[0] += seconds
+        moved[0] += timedelta(seconds=seconds)
 
     return move
 
