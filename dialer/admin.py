@@ -27,6 +27,7 @@ from dialer.models import (
     CallerIdHealth,
     CarrierEvent,
     Health,
+    Recording,
     RouteHealth,
     Transfer,
     TrunkHealth,
@@ -327,6 +328,14 @@ class TransferAdmin(NumberSearch, LargeTableAdmin):
     account_path = "attempt__account"
     list_display = fields = ("number", "attempt", "started_at", "ended_at", "outcome", "ring_seconds", "talk_seconds")
     list_select_related = ("attempt__account",)
+
+
+@admin.register(Recording)
+class RecordingAdmin(LargeTableAdmin):
+    account_path = "attempt__account"
+    list_display = ("attempt", "seconds", "recorded_at")
+    fields = ("attempt", "place", "seconds", "recorded_at", "url")
+    list_select_related = ("attempt__account", "attempt__campaign")
 
 
 @admin.register(CallerIdHealth)

@@ -12,10 +12,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 
+from accounts import installation
 from accounts.audit_entry import AuditEntry
 from accounts.models import ApiKey
 from tests.api.addresses import addresses
-from tests.api.test_every_address import TENANTS, acme, ask, body_for, filled  # noqa: F401 -- a fixture
+from tests.api.test_every_address import TENANTS, acme, ask, body_for, filled, stored  # noqa: F401 -- a fixture
 from tests.database_writes import AUDIT, written_tables
 from tests.factories import CallFactory, CampaignFactory
 
@@ -30,6 +31,12 @@ UNAUDITED = {
 READ_ONLY = {"/campaigns/rehearsal"}
 # The pages of people have a walk of their own: tests/accounts/test_audited_admin.py.
 PEOPLES = [address for address in addresses() if address.startswith("admin/")]
+
+
+@pytest.fixture(autouse=True)
+def known_installation(db):
+    """The first question of a new server makes the row of its installation."""
+    installation.load()
 
 
 @pytest.fixture(autouse=True)

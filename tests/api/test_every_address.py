@@ -4,6 +4,7 @@ An address that this walk does not know fails it: add its parameter to `acme.val
 kind with the rule that it obeys.
 """
 
+import io
 import json
 import re
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from accounts.credentials import create_key
 from accounts.models import Account, ApiKey
 from api.exophones.responses import sid as exophone_sid
 from core import signed_addresses
-from dialer import links
+from dialer import links, recordings
 from reports.links import report_url
 from tests.api.addresses import addresses
 from tests.api.client import Api, basic
@@ -70,11 +71,13 @@ PUBLIC = {"healthz", "readyz", "openapi.json", "docs/", "redoc/"}
 SIGNED = {
     "carrier-events/<str:carrier>/<hex:attempt_id>",
     "twiml/<hex:attempt_id>",
+    "twiml/<hex:attempt_id>/recording",
     "passthru/<int:trunk_pk>",
     "flows/<int:flow_pk>",
     "campaign-texts/<hex:campaign_id>",
     "call-texts/<int:call_pk>",
     "reports/<hex:campaign_id>.csv",
+    "recordings/<hex:recording_id>.wav",
 }
 # Open to this machine and to clients with METRICS_TOKEN.
 OPERATORS = {"metrics"}
@@ -130,7 +133,9 @@ def tenant(name: str, digit: int) -> Tenant:
     attempt = CallAttemptFactory(
         call=CallFactory(in_progress=True, campaign=running, number=f"+91981111110{digit}"), in_progress=True
     )
-    CallAttemptFactory(call=CallFactory(completed=True, campaign=over, number=f"+91982222220{digit}"), completed=True)
+    said = CallAttemptFactory(
+        call=CallFactory(completed=True, campaign=over, number=f"+91982222220{digit}"), completed=True
+    )
     trunk = TrunkFactory(twilio=True, name=f"trunk of {name}")
     asked = CallAttemptFactory(
         call=CallFactory(in_progress=True, campaign=running),
@@ -160,6 +165,7 @@ def tenant(name: str, digit: int) -> Tenant:
         ),
         f"/call-texts/{call.pk}?token={signed_addresses.token('call-texts', str(call.pk))}",
         report_url(over.pk),
+        recordings.save(said, "0.1", io.BytesIO(b"RIFF sound"), 3, timezone.now()).url,
     ]
     uploads = {"upload_id": upload.pk.hex, "webhook_id": webhook.webhook_id.hex}
     lists = {"contact_sid": contact.pk.hex, "list_sid": contact_list.pk.hex, "number": listed.number}
@@ -186,12 +192,18 @@ def tenant(name: str, digit: int) -> Tenant:
 
 
 @pytest.fixture
-def acme(redis: Any) -> Tenant:
+def stored(settings: Any) -> None:
+    in_memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    settings.STORAGES = settings.STORAGES | {"recordings": in_memory}
+
+
+@pytest.fixture
+def acme(redis: Any, stored: None) -> Tenant:
     return tenant("acme", 1)
 
 
 @pytest.fixture
-def umbrella(redis: Any) -> Tenant:
+def umbrella(redis: Any, stored: None) -> Tenant:
     return tenant("umbrella", 2)
 
 
@@ -374,6 +386,7 @@ def admin_values(address: str, acme: Tenant) -> dict[str, str]:
         "sid": acme.account.sid,
         "flow_id": acme.account.flows.earliest("pk").flow_id,
         "verb": "pause",
+        "name": "hours",
         "content_type_id": "1",
         "app_label": "campaigns",
         "url": "x",

@@ -17,6 +17,7 @@ from factory.django import DjangoModelFactory
 from accounts.installation import Installation
 from accounts.models import Membership, Route
 from accounts.second_factor_devices import AuthenticatorApp, RecoveryCodes
+from accounts.secret_key_check import SecretKeyCheck
 from campaigns.models import CallTally
 from console.models import CallingStop, StoppedCampaign
 from core.admin_kit import CappedPaginator
@@ -42,6 +43,7 @@ OUR_APPS = ("accounts", "contacts", "campaigns", "dialer", "webhooks", "api", "s
 # they have paused, are on the console's page of them. `manage.py ready` tells of the one row of the installation.
 NOT_SHOWN = {
     *(AuthenticatorApp, CallingStop, CallTally, HourTally, Installation, Membership, RecoveryCodes, Route),
+    SecretKeyCheck,
     StoppedCampaign,
     UsageChange,
 }
