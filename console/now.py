@@ -1,14 +1,8 @@
-"""What happens at this moment, for the accounts of one person, in a constant number of queries.
+"""What happens at this moment, for the accounts of one person, in a constant number of queries."""
 
-Figures of the last minutes come from the newest attempts, at most MOST_READ of them: on a busy server that is the last
-minute or two, which is what a rate is for.
-"""
-
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
@@ -16,6 +10,8 @@ from accounts.models import Account
 from campaigns import progress
 from campaigns.models import Call, Campaign
 from campaigns.progress import Progress
+from console import lately
+from console.lately import LATELY, Lately
 from console.stops import Accounts, of_accounts
 from dialer import channels, daily_limits, gate, holds
 from dialer.models import CallAttempt, CarrierEvent
@@ -23,18 +19,14 @@ from webhooks.models import WebhookDelivery
 
 Status = CallAttempt.Status
 
-# Running campaigns that are shown, the newest first, and attempts that are read for the figures.
+# Running campaigns that are shown, the newest first.
 MOST_SHOWN = 50
 # Campaigns that ended within a day, the newest first.
 MOST_ENDED = 5
-MOST_READ = 5_000
-LATELY = timedelta(minutes=10)
 # Fewer ends than these say nothing about when a campaign will finish.
 FEWEST_ENDS = 20
 # A reply that has been lost for so long, and news of a carrier that has waited for so long, are problems.
 LOST_FOR, INBOX_LAG = timedelta(minutes=10), timedelta(seconds=30)
-
-ENDED = (Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED)
 
 
 @dataclass(frozen=True)
@@ -120,16 +112,6 @@ class Now:
         return self.by_status.get(Campaign.Status.IN_PROGRESS, 0) - len(self.running)
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """An attempt of the last minutes."""
-
-    campaign_id: UUID
-    status: str
-    placing_at: datetime | None
-    ended_at: datetime | None
-
-
 def look(accounts: Accounts, now: datetime, server_problems: Callable[[], Collection[str]] | None = None) -> Now:
     """Look at the accounts.
 
@@ -137,8 +119,7 @@ def look(accounts: Accounts, now: datetime, server_problems: Callable[[], Collec
         server_problems: what is wrong with the server itself, for those who may know.
     """
     campaigns = list(_running(accounts)[:MOST_SHOWN])
-    lately = _attempts(accounts, now - LATELY)
-    yesterday = _attempts(accounts, now - LATELY - timedelta(days=1), now - timedelta(days=1))
+    latest = lately.read(accounts, now)
     by_status = of_accounts(Campaign.objects.filter(status__in=Campaign.OPEN), accounts, "account")
     return Now(
         at=now,
@@ -146,8 +127,8 @@ def look(accounts: Accounts, now: datetime, server_problems: Callable[[], Collec
             *(Problem(text) for text in (server_problems() if server_problems else ())),
             *_problems(accounts, now),
         ],
-        cards=_cards(accounts, lately, yesterday, now),
-        running=_judged(campaigns, lately, now),
+        cards=_cards(accounts, latest, now),
+        running=_judged(campaigns, latest, now),
         ended=_ended_lately(accounts, now),
         by_status=dict(by_status.values_list("status").annotate(Count("pk"))),
     )
@@ -167,53 +148,28 @@ def _ended_lately(accounts: Accounts, now: datetime) -> list[Running]:
     return [row(campaign, come[campaign.pk], "") for campaign in newest]
 
 
-def _attempts(accounts: Accounts, since: datetime, until: datetime | None = None) -> list[_Ended]:
-    """Return the newest attempts that were claimed from `since` on. Their ids are ordered by it."""
-    attempts = CallAttempt.objects.filter(pk__gte=_first_id(since))
-    if until:
-        attempts = attempts.filter(pk__lt=_first_id(until))
-    columns = ("campaign_id", "status", "placing_at", "ended_at")
-    rows = of_accounts(attempts, accounts, "account").order_by("-pk").values_list(*columns)
-    return [_Ended(*row) for row in rows[:MOST_READ]]
-
-
-def _first_id(at: datetime) -> UUID:
-    """Return the smallest UUID of version 7 of this moment: its first 48 bits are the milliseconds since 1970."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
-
-
 # Cards and problems ---------------------------------------------------------------------------------------------------
 
 
-def _cards(accounts: Accounts, lately: Sequence[_Ended], yesterday: Sequence[_Ended], now: datetime) -> Cards:
+def _cards(accounts: Accounts, latest: Lately, now: datetime) -> Cards:
     dialing = of_accounts(Campaign.objects.filter(status=Campaign.Status.IN_PROGRESS), accounts, "account")
     own = Account.objects.filter(pk__in=dialing.values("account")).only("pk", "channels")
     up = of_accounts(CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED), accounts, "account").count()
-    since = now - timedelta(minutes=1)
     return Cards(
         calls_up=up,
         channels=sum(channels.account_scope(account).cap for account in own),
-        starts=sum(1 for attempt in lately if attempt.placing_at and attempt.placing_at > since),
-        answer_rate=_answer_rate(lately),
-        answer_rate_yesterday=_answer_rate(yesterday),
-        minutes=_minutes(lately, now),
+        starts=latest.starts,
+        answer_rate=latest.answer_rate,
+        answer_rate_yesterday=lately.read(accounts, now - timedelta(days=1), is_past=True).answer_rate,
+        minutes=_minutes(latest, now),
     )
 
 
-def _answer_rate(attempts: Sequence[_Ended]) -> float | None:
-    ended = [attempt.status for attempt in attempts if attempt.status in ENDED]
-    return ended.count(Status.COMPLETED) / len(ended) if ended else None
-
-
-def _minutes(attempts: Sequence[_Ended], now: datetime) -> list[Minute]:
-    counted = Counter(
-        (attempt.ended_at.replace(second=0, microsecond=0), attempt.status == Status.COMPLETED)
-        for attempt in attempts
-        if attempt.ended_at and attempt.status in ENDED
-    )
+def _minutes(latest: Lately, now: datetime) -> list[Minute]:
+    counted = latest.by_minute
     last = now.replace(second=0, microsecond=0)
     minutes = [last - timedelta(minutes=back) for back in range(int(LATELY.total_seconds() // 60) - 1, -1, -1)]
-    return [Minute(at, counted[at, True], counted[at, False]) for at in minutes]
+    return [Minute(at, counted.get((at, True), 0), counted.get((at, False), 0)) for at in minutes]
 
 
 def _problems(accounts: Accounts, now: datetime) -> list[Problem]:
@@ -239,16 +195,15 @@ def _problems(accounts: Accounts, now: datetime) -> list[Problem]:
 
 def judged(campaigns: Sequence[Campaign], accounts: Accounts, now: datetime) -> list[Running]:
     """Tell how these running campaigns come along. Their caller ID, its trunk and the health of both must be loaded."""
-    return _judged(campaigns, _attempts(accounts, now - LATELY), now)
+    return _judged(campaigns, lately.read(accounts, now), now)
 
 
-def _judged(campaigns: Sequence[Campaign], lately: Sequence[_Ended], now: datetime) -> list[Running]:
+def _judged(campaigns: Sequence[Campaign], latest: Lately, now: datetime) -> list[Running]:
     daily_limits.load((campaign.account for campaign in campaigns), now)
     holds.load_into(campaign.account for campaign in campaigns)
     come = progress.of(campaign.pk for campaign in campaigns)
-    ends = Counter(attempt.campaign_id for attempt in lately if attempt.status in ENDED)
-    since = min((attempt.placing_at for attempt in lately if attempt.placing_at), default=now)
-    return [_judge(campaign, come[campaign.pk], ends[campaign.pk], now - since, now) for campaign in campaigns]
+    within = now - (latest.first_placed or now)
+    return [_judge(campaign, come[campaign.pk], latest.ends.get(campaign.pk, 0), within, now) for campaign in campaigns]
 
 
 def _judge(campaign: Campaign, come: Progress, ends: int, within: timedelta, now: datetime) -> Running:
