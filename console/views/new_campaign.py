@@ -138,7 +138,7 @@ class NewCampaignPages(Pages):
             return self.shown(request, account, *_used_before(account, form, refused, "key"))
         campaign = get_object_or_404(Campaign.objects.filter(account=account), pk=response.data["campaign"])
         messages.success(request, f"The campaign {campaign.name} is there.")
-        return redirect("admin:campaigns_campaign_change", campaign.pk)
+        return redirect("admin:campaign", campaign.pk)
 
     def _try(self, request: HttpRequest, account: Account, form: Form) -> HttpResponseBase:
         """Call the person's own number first."""
@@ -166,7 +166,7 @@ class NewCampaignPages(Pages):
             return self.shown(request, account, form, draft)
         except APIException as refused:
             return self.shown(request, account, *_used_before(account, form, refused, "trial_key"))
-        address = reverse("admin:campaigns_campaign_change", args=[made.data["campaign"]])
+        address = reverse("admin:campaign", args=[made.data["campaign"]])
         told = 'Your phone rings in a moment: <a href="{}">what becomes of the call</a>.'
         messages.success(request, format_html(told, address))
         draft.errors = {}

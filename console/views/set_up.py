@@ -150,7 +150,7 @@ class SetUpPages(Pages):
         except APIException as refused:
             messages.error(request, str(refused.detail))
         else:
-            address = reverse("admin:campaigns_campaign_change", args=[made.data["campaign"]])
+            address = reverse("admin:campaign", args=[made.data["campaign"]])
             messages.success(request, format_html('It rings: <a href="{}">what becomes of the call</a>.', address))
         return redirect("admin:set_up_flow", account.sid, flow.flow_id)
 

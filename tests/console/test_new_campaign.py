@@ -94,7 +94,7 @@ def test_a_campaign_is_created_from_pasted_numbers(meera, account, caller_id):
     response = post(meera, fields)
 
     campaign = Campaign.objects.get()
-    assert response.url == reverse("admin:campaigns_campaign_change", args=[campaign.pk])
+    assert response.url == reverse("admin:campaign", args=[campaign.pk])
     assert (campaign.account, campaign.caller_id, campaign.name) == (account, caller_id, "No class")
     assert list(campaign.calls.order_by("pk").values_list("number", flat=True)) == [A, B]
     assert (campaign.text, campaign.flow_type, campaign.repeat_menu_attempts) == (fields["text"], "ivr", 2)
