@@ -12,6 +12,7 @@ from tools.bench import (
     creating,
     csv_list,
     dispatch_cost,
+    dispatch_rules,
     ending,
     events,
     fair_share,
@@ -51,5 +52,6 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
         more_workers,
         twiml,
         sip_calls,
+        dispatch_rules,
     )
 }

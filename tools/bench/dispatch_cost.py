@@ -15,7 +15,6 @@ from tools.local import process_groups
 
 NAME = "dispatch-cost"
 FEW, MANY, CAMPAIGNS, MOST_CAMPAIGNS, ACCOUNTS = 10_000, 1_000_000, 1_000, 10_000, 10_000
-LISTED, PAST_ATTEMPTS = 1_000_000, 10_000_000
 # As many channels as one dispatch takes at most; and a few, as calls end one by one.
 FULL, SOME = 500, 5
 # So many pairs, each the median of so many rounds (more of the small ones), and rounds before them that count for
@@ -64,20 +63,12 @@ def measure(run: Run) -> list[Row]:
             2,
         ),
     ]
-    listed, past = run.count(LISTED, least=10_000), run.count(PAST_ATTEMPTS, least=10_000)
-    comparisons.append(
-        (
-            f"dispatch with rules for numbers, {listed:,} on the do-not-call list, {past:,} past attempts: beside none",
-            Situation("rules", FEW, FULL, listed, past),
-            few,
-            1.3,
-        )
-    )
-    rows = [_compare(run, figure, value, limit, bound) for figure, value, limit, bound in comparisons]
+    rows = [compare(run, figure, value, limit, bound, NAME) for figure, value, limit, bound in comparisons]
     return [*rows, _idle_accounts(run)]
 
 
-def _compare(run: Run, figure: str, value: Situation, limit: Situation, bound: float) -> Row:
+def compare(run: Run, figure: str, value: Situation, limit: Situation, bound: float, name: str) -> Row:
+    """Measure two situations by turns. name: of the figure, as `--only` takes it."""
     run.say(figure)
     each = ROUNDS[value.channels]
     with ExitStack() as stack:
@@ -87,7 +78,7 @@ def _compare(run: Run, figure: str, value: Situation, limit: Situation, bound: f
     for first in range(0, len(rounds), each):
         values, limits = zip(*rounds[first : first + each], strict=True)
         pairs.append((median(values), median(limits)))
-    return paired(figure, pairs, "ms CPU per attempt", NAME, target=at_most(bound))
+    return paired(figure, pairs, "ms CPU per attempt", name, target=at_most(bound))
 
 
 def _idle_accounts(run: Run) -> Row:
