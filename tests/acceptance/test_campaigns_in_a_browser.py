@@ -58,6 +58,16 @@ def test_the_report_of_a_campaign_is_two_clicks_away(page: Page):
     assert {line.split(",")[0] for line in lines[1:]} == {REACHED, MISSED}
 
 
+def test_a_chart_is_had_as_a_picture(page: Page, campaign):
+    page.goto(f"/admin/console/campaign/{campaign}/")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="PNG of the ends by hour").click()
+    assert started.value.suggested_filename == "outcomes.png"
+    picture = started.value.path().read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[16:20]) == 1280
+
+
 def test_the_unanswered_are_called_again_within_four_clicks(page: Page):
     hand = Hand(page)
     hand.menu("Campaigns")
