@@ -3,7 +3,7 @@
 import hashlib
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -166,7 +166,7 @@ class NewCampaignPages(Pages):
             return self.shown(request, account, form, draft)
         except APIException as refused:
             return self.shown(request, account, *_used_before(account, form, refused, "trial_key"))
-        address = reverse("admin:campaign", args=[made.data["campaign"]])
+        address = reverse("admin:campaign", args=[UUID(hex=made.data["campaign"])])
         told = 'Your phone rings in a moment: <a href="{}">what becomes of the call</a>.'
         messages.success(request, format_html(told, address))
         draft.errors = {}

@@ -1,7 +1,7 @@
 """Set up: one guided page for each account, and its flows beside a drawing of them."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -150,7 +150,7 @@ class SetUpPages(Pages):
         except APIException as refused:
             messages.error(request, str(refused.detail))
         else:
-            address = reverse("admin:campaign", args=[made.data["campaign"]])
+            address = reverse("admin:campaign", args=[UUID(hex=made.data["campaign"])])
             messages.success(request, format_html('It rings: <a href="{}">what becomes of the call</a>.', address))
         return redirect("admin:set_up_flow", account.sid, flow.flow_id)
 
