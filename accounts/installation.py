@@ -55,7 +55,7 @@ class Installation(models.Model):
 
 
 def load() -> Installation:
-    """Return the row as it is now, which is made where there is none."""
+    """Return the row as it is now. A new database gets its row here."""
     found = Installation.objects.filter(pk=ONLY).first()
     return found or Installation.objects.get_or_create(pk=ONLY)[0]
 

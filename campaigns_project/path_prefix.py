@@ -18,7 +18,7 @@ def without(path: str, prefix: str) -> str:
 
 
 def below(application: Application, prefix: str) -> Application:
-    """Return the WSGI application for requests below the prefix; "" is none."""
+    """Return the WSGI application for requests below the prefix, which may be ""."""
 
     def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["PATH_INFO"] = without(environ.get("PATH_INFO", ""), prefix)

@@ -155,18 +155,6 @@ def tenant(name: str, digit: int) -> Tenant:
     WebhookTryFactory(delivery=webhook, response=f"the receiver of {name}")
     IdempotentRequestFactory(account=account, response=f'"a response to {name}"')
     made = create_key(account, actor=ACTOR)
-    urls = [
-        *(
-            links.events_url("exotel", attempt.pk),
-            links.twiml_url(asked.pk),
-            links.passthru_url(TrunkFactory(exotel=True).pk),
-            links.flow_url(attempt.call.campaign, attempt.call.pk),
-            links.flow_url(call.campaign, call.pk),
-        ),
-        f"/call-texts/{call.pk}?token={signed_addresses.token('call-texts', str(call.pk))}",
-        report_url(over.pk),
-        recordings.save(said, "0.1", io.BytesIO(b"RIFF sound"), 3, timezone.now()).url,
-    ]
     uploads = {"upload_id": upload.pk.hex, "webhook_id": webhook.webhook_id.hex}
     lists = {"contact_sid": contact.pk.hex, "list_sid": contact_list.pk.hex, "number": listed.number}
     lists["called"] = attempt.call.number
@@ -178,7 +166,7 @@ def tenant(name: str, digit: int) -> Tenant:
     return Tenant(
         account,
         Api(account, made.key, made.token),
-        {path.split("/")[1]: path for path in (urlsplit(url)._replace(scheme="", netloc="").geturl() for url in urls)},
+        signed_addresses_of(attempt, asked, call, said),
         uploads | lists | others,
         {
             *(name, caller_id.number, account.webhook_secret.reveal(), made.key),
@@ -189,6 +177,29 @@ def tenant(name: str, digit: int) -> Tenant:
             webhook.webhook_id.hex,
         },
     )
+
+
+def signed_addresses_of(attempt: Any, asked: Any, call: Any, said: Any) -> dict[str, str]:
+    """Return an address with a key of each kind.
+
+    Args:
+        attempt: in progress.
+        asked: in progress, over Twilio.
+        call: of a campaign that reads a text.
+        said: an attempt of a campaign that has ended, whose callee is recorded.
+    """
+    urls = [
+        links.events_url("exotel", attempt.pk),
+        links.twiml_url(asked.pk),
+        links.passthru_url(TrunkFactory(exotel=True).pk),
+        links.flow_url(attempt.call.campaign, attempt.call.pk),
+        links.flow_url(call.campaign, call.pk),
+        f"/call-texts/{call.pk}?token={signed_addresses.token('call-texts', str(call.pk))}",
+        report_url(said.call.campaign.pk),
+        recordings.save(said, "0.1", io.BytesIO(b"RIFF sound"), 3, timezone.now()).url,
+    ]
+    paths = [urlsplit(url)._replace(scheme="", netloc="").geturl() for url in urls]
+    return {path.split("/")[1]: path for path in paths}
 
 
 @pytest.fixture
