@@ -9,8 +9,8 @@ from uuid import UUID
 import structlog
 
 from sipgateway import records
+from sipgateway.call_ends import LEAVES_WITHIN
 from sipgateway.models import SipCall
-from sipgateway.outbound_calls import LEAVES_WITHIN
 from sipgateway.records import Note
 from sipgateway.sip_stack import ED2, Stack
 

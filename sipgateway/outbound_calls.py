@@ -3,23 +3,22 @@
 Everything here runs in the thread of sippy's loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 import structlog
 from django.conf import settings
 
-from campaigns.flow_interpreter import Connect, Place
 from campaigns.models import Outcome
 from core import clocks, failpoints
-from sipgateway import codes, session_descriptions
+from sipgateway import codes, invitations, session_descriptions
+from sipgateway.call_ends import BYE, LEAVES_WITHIN, CallEnd
+from sipgateway.call_timers import Timers
 from sipgateway.conversations import Conversation
 from sipgateway.models import SipCall
 from sipgateway.other_ends import OtherEnd
 from sipgateway.plans import Plan
-from sipgateway.recorders import Recorder
 from sipgateway.records import Note
 from sipgateway.sip_stack import (
     CCEventConnect,
@@ -28,15 +27,10 @@ from sipgateway.sip_stack import (
     CCEventInfo,
     CCEventRedirect,
     CCEventRing,
-    CCEventTry,
     CCEventUpdate,
-    MsgBody,
-    SipCallId,
-    Stack,
-    Timeout,
     TrunkCall,
-    asserted_identity,
 )
+from sipgateway.surroundings import Surroundings
 
 log = structlog.get_logger(__name__)
 
@@ -44,43 +38,9 @@ Status = SipCall.Status
 
 # Seconds that a trunk may take to end a call that we have cancelled (RFC 3261 9.1), before the call counts as ended.
 CANCELS_WITHIN = 32.0
-# Those that it may take to respond to our BYE: its transaction (17.1.2.2, timer F), and some spare.
-LEAVES_WITHIN = 35.0
 # Seconds from the silence of a trunk to the moment at which nothing can come any more: the INVITE's transaction, which
 # began before it (RFC 3261 17.1.1.2, timer B), and some spare.
 SILENT_FOR = 32.0
-# What a call that is over may still wait for, beside other calls.
-BYE = object()
-# Seconds beyond the ring time for which the INVITE is valid (RFC 3261 13.3.1.1): the trunk ends a call of a dead
-# gateway then.
-EXPIRES_AFTER = 10
-
-
-class Surroundings(Protocol):
-    """What a call needs of its gateway."""
-
-    stack: Stack
-
-    def note(self, note: Note) -> None:
-        """Store news of a call, soon."""
-
-    def converse(self, call: "OutboundCall") -> Conversation | OtherEnd:
-        """Return the sound of a call."""
-
-    def ring_other(self, call: "OutboundCall", connect: Connect) -> None:
-        """Ring another number for a call."""
-
-    def keep_recording(self, attempt_id: UUID, place: Place, recorder: Recorder) -> None:
-        """Store what the callee of an attempt has said."""
-
-    def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
-        """Count a silence against the trunk."""
-
-    def wishes(self, attempt_id: UUID, wish: str) -> None:
-        """Store what the callee of an attempt asks for about further calls, soon."""
-
-    def is_over(self, call: "OutboundCall") -> None:
-        """Forget a call that has ended."""
 
 
 def _guarded(method: Callable[..., None]) -> Callable[..., None]:
@@ -98,11 +58,7 @@ def _guarded(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class OutboundCall:
-    """The call of one attempt. It ends once, whatever is told of it later.
-
-    What became of it is decided first. The record says that it has ended, and so frees its channel, once the trunk has
-    ended it as well, or no response can come any more.
-    """
+    """The call of one attempt. It ends once, whatever is told of it later."""
 
     def __init__(self, plan: Plan, gateway: Surroundings, leg_of: "OutboundCall | None" = None) -> None:
         self.plan = plan
@@ -110,14 +66,11 @@ class OutboundCall:
         self.conversation: Conversation | OtherEnd | None = None
         self.status = Status.INVITING
         self._gateway = gateway
-        self._timers: dict[str, Any] = {}
+        self._timers = Timers()
         self._given_up: tuple[str, str] | None = None
         self._has_rung = False
         self._ua: Any = None
-        # What the record is told of the end, and what is still up then.
-        self._ending: dict[str, Any] | None = None
-        self._awaits: set[object] = set()
-        self._is_over = False
+        self._end = CallEnd(self._write_end)
 
     # What is done ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +79,7 @@ class OutboundCall:
         """Send the INVITE, unless its time is over."""
         plan = self.plan
         if clocks.last_known_now() > plan.ask_before:
-            self._end(self._not_rung, reason="no SIP gateway took it in time")
+            self._finish(self._not_rung, reason="no SIP gateway took it in time")
             return
         failpoints.reached("sip-before-invite")
         self.conversation = self._gateway.converse(self)
@@ -137,19 +90,19 @@ class OutboundCall:
             on_left=self._on_left,
             address=(plan.ip, plan.address.port),
             credentials=plan.credentials,
-            expires=plan.ring_timeout + EXPIRES_AFTER,
-            headers=self._headers(),
+            expires=invitations.expires_of(plan),
+            headers=invitations.headers_of(plan),
         )
-        self._after("silence", settings.SIP_SILENCE_SECONDS, self._on_silence)
+        self._timers.start("silence", settings.SIP_SILENCE_SECONDS, self._on_silence)
         limit = plan.ring_timeout + plan.max_seconds + 60
-        self._after("sweep", limit, self.abandon, "it was up for longer than any call may be")
-        self._ua.recvEvent(self._invitation())
+        self._timers.start("sweep", limit, self.abandon, "it was up for longer than any call may be")
+        self._ua.recvEvent(invitations.event_of(plan, self._gateway.stack.public_host, self.conversation.port))
         failpoints.reached("sip-after-invite")
 
     @_guarded
     def hang_up(self, reason: str = "hung up by this server") -> None:
         """End the call: by a CANCEL, or a BYE once it is answered."""
-        if self._ending or self._given_up:
+        if self._end.is_decided or self._given_up:
             return
         if self.status == Status.TALKING:
             self._leave(reason)
@@ -159,47 +112,23 @@ class OutboundCall:
     @_guarded
     def press(self, key: str) -> None:
         """Take a key of the callee."""
-        if self.conversation and not self._ending:
+        if self.conversation and not self._end.is_decided:
             self.conversation.press(key)
-
-    def noted_keys(self, keys: str) -> None:
-        """Note all keys that were pressed so far."""
-        self._note(digits=keys)
-
-    def wishes(self, wish: str) -> None:
-        """Store what the callee asks for about further calls."""
-        self._gateway.wishes(self.plan.attempt_id, wish)
-
-    def connect(self, connect: Connect) -> None:
-        """Ring another number, and connect the callee to it."""
-        self._gateway.ring_other(self, connect)
-
-    def recorded(self, place: Place, recorder: Recorder) -> None:
-        """Keep a recording, unless nobody spoke."""
-        if recorder.is_empty:
-            recorder.close()
-        else:
-            self._gateway.keep_recording(self.plan.attempt_id, place, recorder)
 
     def adopt(self, leg: "OutboundCall") -> bool:
         """Take a second leg as a part of this call, which ends with it. False where this one is over."""
-        if self._ending or self._given_up:
+        if self._end.is_decided or self._given_up:
             return False
-        self._awaits.add(leg)
+        self._end.wait_for(leg)
         return True
 
     def leg_over(self, leg: "OutboundCall") -> None:
         """Take that nothing of a second leg is up any more."""
-        self._awaits.discard(leg)
-        self._close_if_free()
+        self._end.wait_no_more_for(leg)
 
     def fail(self, fault: Exception) -> None:
         """End the call for a fault of this program."""
         self.abandon(f"a fault of this server: {type(fault).__name__}")
-
-    def flow_ended(self) -> None:
-        """Hang up: nothing follows in the flow."""
-        self.hang_up("the flow ended")
 
     def abandon(self, reason: str) -> None:
         """End the call as well as that can be done, where anything may fail."""
@@ -207,20 +136,20 @@ class OutboundCall:
             if self.status == Status.TALKING:
                 self._leave(reason)
             elif self._ua is None:
-                self._end(Outcome.FAILED.value, reason=reason)
+                self._finish(Outcome.FAILED.value, reason=reason)
             elif not self._given_up or self.status == Status.SILENT:
                 self._give_up(Outcome.FAILED.value, reason)
         except Exception:
             log.exception("sip_call_not_abandoned", attempt=self.plan.attempt_id.hex)
-            self._end(Outcome.FAILED.value, reason=reason)
-            self._close()
+            self._finish(Outcome.FAILED.value, reason=reason)
+            self._end.write()
 
     def let_go(self, reason: str) -> None:
         """End the call without waiting for the trunk: this gateway stops."""
         self.abandon(reason)
         if self._given_up:
-            self._end_given_up()
-        self._close()
+            self._finish_given_up()
+        self._end.write()
 
     # What is told ---------------------------------------------------------------------------------------------------
 
@@ -231,10 +160,10 @@ class OutboundCall:
             self._on_late_response(code, is_ours)
         elif code in {401, 407}:
             # The INVITE goes out again, with credentials. Without any, sippy tells the failure next.
-            self._after("silence", settings.SIP_SILENCE_SECONDS, self._on_silence)
+            self._timers.start("silence", settings.SIP_SILENCE_SECONDS, self._on_silence)
         elif "silence" in self._timers:
-            self._stop("silence")
-            self._after("ring", self.plan.ring_timeout, self._on_ring_timeout)
+            self._timers.stop("silence")
+            self._timers.start("ring", self.plan.ring_timeout, self._on_ring_timeout)
 
     def _on_late_response(self, code: int, is_ours: bool) -> None:
         if self.status == Status.SILENT and not is_ours:
@@ -243,19 +172,18 @@ class OutboundCall:
                 # It took the call after all, and sippy cancels it: a phone may have rung.
                 self._given_up = Outcome.FAILED.value, "the trunk responded only after it had been given up"
         if 200 <= code < 300:
-            self._awaits.add(BYE)  # which sippy sends now
+            self._end.wait_for(BYE)  # which sippy sends now
         if code >= 200:
-            self._end_given_up()
+            self._finish_given_up()
 
     @_guarded
     def _on_left(self) -> None:
         """Take that the trunk has responded to our BYE, or will not any more."""
-        self._awaits.discard(BYE)
-        self._close_if_free()
+        self._end.wait_no_more_for(BYE)
 
     @_guarded
     def _on_event(self, event: Any) -> None:
-        if self._ending:
+        if self._end.is_decided:
             return
         match event:
             case CCEventRing():
@@ -266,9 +194,9 @@ class OutboundCall:
                 code, words, *_ = event.getData()
                 meaning = codes.meaning_of(int(code), has_rung=self._has_rung)
                 outcome = self._not_rung if meaning.outcome == Outcome.CANCELED else meaning.outcome
-                self._end(outcome, code=int(code), reason=f"{code} {words}")
+                self._finish(outcome, code=int(code), reason=f"{code} {words}")
             case CCEventDisconnect() if not self._given_up:
-                self._end(Outcome.COMPLETED.value, reason="the callee hung up")
+                self._finish(Outcome.COMPLETED.value, reason="the callee hung up")
             case CCEventInfo():
                 self._on_info(str(event.getData() or ""))
             case CCEventUpdate():
@@ -287,16 +215,16 @@ class OutboundCall:
     def _on_answer(self, event: Any) -> None:
         if self.status == Status.TALKING:
             return
-        self._stop("ring")
+        self._timers.stop("ring")
         self.status = Status.TALKING
         self._note(status=Status.TALKING, answered_at=clocks.last_known_now(), dialog=self._ua.dialog())
         remote = session_descriptions.read(str(event.getData()[2] or ""))
         if remote is None:
-            self._after("begin", 0.0, self.hang_up, "the trunk's answer has no sound that is known here")
+            self._timers.start("begin", 0.0, self.hang_up, "the trunk's answer has no sound that is known here")
             return
-        self._after("talk", self.plan.max_seconds, self.hang_up, "the longest conversation was over")
+        self._timers.start("talk", self.plan.max_seconds, self.hang_up, "the longest conversation was over")
         # After this callback: sippy sends the ACK when it returns, and a BYE must not overtake it.
-        self._after("begin", 0.0, self._begin, remote)
+        self._timers.start("begin", 0.0, self._begin, remote)
 
     @_guarded
     def _begin(self, remote: session_descriptions.Remote) -> None:
@@ -330,7 +258,7 @@ class OutboundCall:
         self._ua.stop_retransmitting()
         self._given_up = self._not_rung, reason
         self._hush()
-        self._after("cancel", SILENT_FOR, self._end_given_up)
+        self._timers.start("cancel", SILENT_FOR, self._finish_given_up)
         self._ua.disconnect()
 
     @_guarded
@@ -341,99 +269,51 @@ class OutboundCall:
 
     def _give_up(self, outcome: str, reason: str) -> None:
         """Cancel the call. It ends with the trunk's last response, so that its channel is free by then."""
-        self._stop("silence")
-        self._stop("ring")
+        self._timers.stop("silence")
+        self._timers.stop("ring")
         self._given_up = outcome, reason
         self._hush()
-        self._after("cancel", CANCELS_WITHIN, self._end_given_up)
+        self._timers.start("cancel", CANCELS_WITHIN, self._finish_given_up)
         self._ua.disconnect()
 
-    def _end_given_up(self) -> None:
+    def _finish_given_up(self) -> None:
         assert self._given_up is not None
         outcome, reason = self._given_up
-        self._end(outcome, reason=reason)
+        self._finish(outcome, reason=reason)
 
     def _leave(self, reason: str) -> None:
         """Hang up. The call ends with the trunk's response to the BYE, so that its channel is free by then."""
-        if not self._ending:
-            self._awaits.add(BYE)
-            self._end(Outcome.COMPLETED.value, reason=reason)
+        if not self._end.is_decided:
+            self._end.wait_for(BYE)
+            self._finish(Outcome.COMPLETED.value, reason=reason)
             self._ua.disconnect()
 
-    def _end(self, outcome: str, code: int | None = None, reason: str = "") -> None:
-        """Decide what became of the call."""
-        if self._ending:
+    def _finish(self, outcome: str, code: int | None = None, reason: str = "") -> None:
+        """Decide what became of the call, and let go what belongs to it."""
+        if self._end.is_decided:
             return
-        self._ending = {"status": Status.ENDED, "outcome": outcome, "code": code, "reason": reason[:255]}
-        self._ending["ended_at"] = clocks.last_known_now()
-        self._stop_all()
+        self._end.decide(outcome, code, reason)
+        self._timers.stop_all()
         self._hush()
-        for leg in [awaited for awaited in self._awaits if isinstance(awaited, OutboundCall)]:
-            leg.hang_up("the call that it was connected to is over")
-        self._after("close", LEAVES_WITHIN, self._close)
-        self._close_if_free()
+        for leg in self._end.awaited:
+            if isinstance(leg, OutboundCall):
+                leg.hang_up("the call that it was connected to is over")
+        self._timers.start("close", LEAVES_WITHIN, self._end.write)
+        self._end.write_if_free()
+
+    def _write_end(self, columns: Mapping[str, Any]) -> None:
+        self._timers.stop_all()
+        self._note(**columns)
+        self._gateway.is_over(self)
 
     def _hush(self) -> None:
         if self.conversation is not None:
             self.conversation.close()
 
-    def _close_if_free(self) -> None:
-        if self._ending and not self._awaits:
-            self._close()
-
-    def _close(self) -> None:
-        """Write down the end: nothing of the call is up any more, as far as can be told."""
-        if self._is_over or self._ending is None:
-            return
-        self._is_over = True
-        self._stop_all()
-        self._note(**self._ending)
-        self._gateway.is_over(self)
-
     def _note(self, **columns: Any) -> None:
         self._gateway.note(Note(self.plan.attempt_id, columns, is_news="trying_at" not in columns))
-
-    def _after(self, name: str, seconds: float, act: Callable[..., None], *args: Any) -> None:
-        self._stop(name)
-        self._timers[name] = Timeout(act, seconds, 1, *args)
-
-    def _stop_all(self) -> None:
-        for name in list(self._timers):
-            self._stop(name)
-
-    def _stop(self, name: str) -> None:
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
-
-    def _headers(self) -> list[Any]:
-        address = self.plan.address
-        if not address.asserts_identity:
-            return []
-        return [asserted_identity(address.written(self.plan.caller_id), self._domain)]
 
     @property
     def _not_rung(self) -> str:
         """The outcome where no phone rang: an attempt is given back, and the flow of a leg goes on without it."""
         return (Outcome.FAILED if self.leg_of else Outcome.CANCELED).value
-
-    @property
-    def _domain(self) -> str:
-        return self.plan.address.domain or self.plan.address.host
-
-    def _invitation(self) -> Any:
-        """Return the event that makes sippy send the INVITE."""
-        plan, address = self.plan, self.plan.address
-        assert self.conversation is not None
-        host = self._gateway.stack.public_host
-        description = session_descriptions.offer(host, self.conversation.port, plan.attempt_id.int % 2**31)
-        user = address.user or address.written(plan.caller_id)
-
-        class Invitation(CCEventTry):  # type: ignore[misc]
-            def onUacSetupComplete(_, uac: Any) -> None:  # noqa: N802, N805 -- sippy's names
-                """Name the trunk's domain, where sippy puts the next hop and our own address."""
-                uac.rTarget.host = self._domain
-                uac.rUri.getUrl().host = self._domain
-                uac.lUri.getUrl().host = address.domain or host
-
-        call_id = SipCallId(plan.attempt_id.hex)
-        return Invitation((call_id, user, address.written(plan.number), MsgBody(description), None, None))
