@@ -15,6 +15,7 @@ from accounts.calling_rules import OPT_OUT, REFUSAL
 from campaigns import flow_interpreter
 from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, Refuse, Say
 from sipgateway import sounds
+from sipgateway.keys_once import KeysOnce
 from sipgateway.media import Line, Media
 from sipgateway.prompts import Prompt, Prompts
 from sipgateway.recorders import Recorder
@@ -302,16 +303,3 @@ class Conversation:
         """Return a function that another thread may call: it runs in sippy's loop."""
         guarded = self._guarded(act)
         return lambda *args: ED2.callFromThread(guarded, *args)
-
-
-class KeysOnce:
-    """Some trunks tell a key both within the sound and by INFO: the way of the first key is the way of all."""
-
-    def __init__(self) -> None:
-        self._by_sound: bool | None = None
-
-    def take(self, *, by_sound: bool) -> bool:
-        """Tell whether a key that comes in this way counts."""
-        if self._by_sound is None:
-            self._by_sound = by_sound
-        return by_sound == self._by_sound

@@ -1,6 +1,7 @@
 """The sound of a call to another number: what the callee says who is connected to it. Runs in sippy's loop."""
 
-from sipgateway.conversations import Conversation, KeysOnce
+from sipgateway.conversations import Conversation
+from sipgateway.keys_once import KeysOnce
 from sipgateway.media import Line, Media
 from sipgateway.session_descriptions import Remote
 from sipgateway.sip_stack import ED2
