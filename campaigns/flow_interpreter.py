@@ -55,7 +55,7 @@ class HangUp:
 
 @dataclass(frozen=True)
 class Place:
-    """A step of the flow that waits: a gather for keys, a connect for the end of another call, a record for its own.
+    """A step of the flow: one that waits (a gather for keys, a connect for another call, a record), or a record_call.
 
     Attributes:
         path: step numbers and the branches between them: `0.1.2` is the third step of branch 1 of the first.
@@ -97,6 +97,13 @@ class Record:
 
 
 @dataclass(frozen=True)
+class RecordCall:
+    """Record the call from here on, until it ends: what the callee says, and what it hears. Nothing waits for it."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
 class Ask:
     """Give the prompt and wait for keys. `pressed` says what follows.
 
@@ -113,7 +120,7 @@ class Ask:
     finish_key: str = ""
 
 
-Action = Say | Play | Connect | OptOut | Refuse | HangUp | Ask | Record
+Action = Say | Play | Connect | OptOut | Refuse | HangUp | Ask | Record | RecordCall
 
 
 class NoSuchPlace(ValueError):
@@ -225,7 +232,7 @@ def _run(document: Mapping[str, Any], at: _At) -> list[Action]:
             return [*actions, _connect(connect, place)]
         if verb == "record":
             return [*actions, _record(value, place)]
-        actions.append(_ACTIONS[verb](value))
+        actions.append(RecordCall(place) if verb == "record_call" else _ACTIONS[verb](value))
         if verb == "hangup":
             return actions
         at = at._replace(number=at.number + 1)

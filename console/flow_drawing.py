@@ -121,6 +121,10 @@ def _record(value: Mapping[str, Any], level: int) -> Iterator[Row]:
     yield Row(level, "gather", f"Record for up to {seconds} s, ended by {key}")
 
 
+def _record_call(_value: bool, level: int) -> Iterator[Row]:
+    yield Row(level, "say", "Record the call from here on")
+
+
 def _hangup(_value: bool, level: int) -> Iterator[Row]:
     yield Row(level, "end", "Hang up")
 
@@ -133,5 +137,6 @@ _STEPS: dict[str, Callable[[Any, int], Iterator[Row]]] = {
     "opt_out": _opt_out,
     "refuse": _refuse,
     "record": _record,
+    "record_call": _record_call,
     "hangup": _hangup,
 }

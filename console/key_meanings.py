@@ -8,6 +8,15 @@ from campaigns.models import Campaign
 # Characters of a text that is read aloud.
 LONGEST = 80
 
+_WORDS = {
+    "play": "plays a recording",
+    "record": "is recorded",
+    "record_call": "is recorded from here on",
+    "opt_out": "is not called again",
+    "refuse": "is not called about this for a while",
+    "hangup": "hangs up",
+}
+
 
 def of_campaign(campaign: Campaign) -> dict[str, str]:
     """Return what each sequence of keys leads to; nothing of a campaign that reads a text. The flow must be loaded."""
@@ -46,4 +55,4 @@ def _words(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         elif verb == "gather":
             yield "asks for keys"
         else:
-            yield {"play": "plays a recording", "opt_out": "is not called again", "hangup": "hangs up"}[verb]
+            yield _WORDS[verb]

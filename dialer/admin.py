@@ -333,8 +333,8 @@ class TransferAdmin(NumberSearch, LargeTableAdmin):
 @admin.register(Recording)
 class RecordingAdmin(LargeTableAdmin):
     account_path = "attempt__account"
-    list_display = ("attempt", "seconds", "recorded_at")
-    fields = ("attempt", "place", "seconds", "recorded_at", "url")
+    list_display = ("attempt", "seconds", "is_cut", "recorded_at")
+    fields = ("attempt", "place", "seconds", "is_cut", "recorded_at", "url")
     list_select_related = ("attempt__account", "attempt__campaign")
 
 

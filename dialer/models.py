@@ -215,7 +215,10 @@ class Transfer(models.Model):
 
 
 class Recording(models.Model):
-    """What a callee has said, where a flow records it. `dialer.recordings` writes it."""
+    """A recording that a flow has made: of what the callee says at a step, or of the call from a step on.
+
+    `dialer.recordings` writes it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     attempt = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="recordings", db_index=False)
@@ -226,6 +229,9 @@ class Recording(models.Model):
     )
     seconds = models.PositiveIntegerField()
     recorded_at = models.DateTimeField(help_text="When it ended.")
+    is_cut = models.BooleanField(
+        "cut", default=False, db_default=False, help_text="Its end is missing: the gateway died, or its disk was full."
+    )
 
     class Meta:
         constraints: ClassVar = [

@@ -1,4 +1,4 @@
-"""Recordings that flows make of what callees say: where each is heard, and for how long it is kept.
+"""Recordings that flows make of calls: where each is heard, and for how long it is kept.
 
 A carrier that records keeps the file itself, and tells where. What this server records (over SIP trunks) is a file in
 the storage `recordings`: a folder, or with django-storages a bucket. It is written before its row and deleted before
@@ -6,7 +6,7 @@ it, so a process that dies in between leaves a file that nobody knows, or a row 
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO
 from uuid import UUID
 
@@ -38,17 +38,45 @@ def keep(attempt_id: UUID, place: str, url: str, seconds: int, now: datetime) ->
     Recording.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def save(attempt: CallAttempt, place: str, sound: IO[bytes], seconds: int, now: datetime) -> Recording:
+def save(
+    attempt: CallAttempt,
+    place: str,
+    sound: IO[bytes],
+    seconds: int,
+    recorded_at: datetime,
+    *,
+    key: UUID | None = None,
+    is_cut: bool = False,
+) -> Recording:
     """Store a recording of ours, a WAV file. Asks a storage, so not inside a transaction.
 
     Args:
         attempt: with its account loaded.
+        key: of its row. A recording that a process has stored already, or died while storing, is stored once.
+        is_cut: its end is missing.
     """
-    key = uuid7()
-    name = storage().save(f"{attempt.account.sid}/{now:%Y-%m-%d}/{key.hex}.wav", File(sound))
+    key = key or uuid7()
+    if known := Recording.objects.filter(pk=key).first():
+        return known
+    name = f"{attempt.account.sid}/{_made_at(key):%Y-%m-%d}/{key.hex}.wav"
+    if storage().exists(name):
+        storage().delete(name)  # by a process that died before it wrote the row
+    stored = storage().save(name, File(sound))
     return Recording.objects.create(
-        pk=key, attempt=attempt, place=place, url=url_of(key), file=name, seconds=seconds, recorded_at=now
+        pk=key,
+        attempt=attempt,
+        place=place,
+        url=url_of(key),
+        file=stored,
+        seconds=seconds,
+        recorded_at=recorded_at,
+        is_cut=is_cut,
     )
+
+
+def _made_at(key: UUID) -> datetime:
+    """Return the moment that is in a UUID of version 7: milliseconds since 1970."""
+    return datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
 
 
 def url_of(key: UUID) -> str:

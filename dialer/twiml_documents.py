@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree as ET
 
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, Refuse, Say
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, RecordCall, Refuse, Say
 
 # What XML 1.0 can't hold, however it is escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -36,6 +36,8 @@ def write(
                 _ask(response, action, after(action.place))
             case Record():
                 _record(response, action, after(action.place), made(action.place))
+            case RecordCall():
+                _record_call(response, made(action.place))
     return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(response, encoding="unicode")
 
 
@@ -75,6 +77,14 @@ def _record(response: ET.Element, record: Record, address: str, made: str) -> No
     )
     # Where nobody has spoken, the document goes on here.
     ET.SubElement(response, "Redirect", method="POST").text = address
+
+
+def _record_call(response: ET.Element, made: str) -> None:
+    """Write what begins a recording in the background. It ends with the call."""
+    start = ET.SubElement(response, "Start")
+    ET.SubElement(
+        start, "Recording", channels="dual", recordingStatusCallback=made, recordingStatusCallbackMethod="POST"
+    )
 
 
 def _connect(response: ET.Element, connect: Connect, address: str, caller_id: str) -> None:

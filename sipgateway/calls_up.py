@@ -5,7 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from uuid import UUID
+
+from uuid_utils.compat import uuid7
 
 from campaigns.flow_interpreter import Connect, Place
 from campaigns.models import Outcome
@@ -13,7 +16,7 @@ from core import clocks
 from dialer import trunk_health, wishes
 from dialer.models import CallAttempt
 from dialer.transfers import Begun
-from sipgateway import codes
+from sipgateway import codes, recording_store
 from sipgateway.conversations import Conversation
 from sipgateway.errands import Errands
 from sipgateway.flow_requests import FlowRequests
@@ -25,7 +28,7 @@ from sipgateway.other_ends import OtherEnd
 from sipgateway.outbound_calls import OutboundCall
 from sipgateway.plans import CantBeMade, Plan
 from sipgateway.prompts import Prompts
-from sipgateway.recorders import Recorder
+from sipgateway.recording_files import About, RecordingFile
 from sipgateway.records import Note
 from sipgateway.sip_stack import ED2, Stack, Timeout
 
@@ -156,8 +159,11 @@ class CallsUp:
     def ring_other(self, call: OutboundCall, connect: Connect) -> None:
         self._means.errands.begin_leg(call.plan, connect, partial(ED2.callFromThread, self._ring, call))
 
-    def keep_recording(self, attempt_id: UUID, place: Place, recorder: Recorder) -> None:
-        self._means.errands.keep_recording(attempt_id, place, recorder)
+    def new_recording(self, attempt_id: UUID, place: Place, channels: int) -> RecordingFile:
+        return RecordingFile(recording_store.folder(), About(uuid7(), attempt_id, str(place), channels))
+
+    def keep_recording(self, file: Path) -> None:
+        self._means.errands.keep_recording(file)
 
     def wishes(self, attempt_id: UUID, wish: str) -> None:
         self._means.writer.act(lambda: _store_wish(attempt_id, wish))

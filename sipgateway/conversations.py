@@ -13,12 +13,12 @@ import structlog
 
 from accounts.calling_rules import OPT_OUT, REFUSAL
 from campaigns import flow_interpreter
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, Refuse, Say
+from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Play, Record, RecordCall, Refuse, Say
 from sipgateway import sounds
+from sipgateway.call_recordings import CallRecordings, Keeper
 from sipgateway.keys_once import KeysOnce
 from sipgateway.media import Line, Media
 from sipgateway.prompts import Prompt, Prompts
-from sipgateway.recorders import Recorder
 from sipgateway.session_descriptions import Remote
 from sipgateway.sip_stack import ED2, Timeout
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 MOST_KEYS = 255
 
 
-class Caller(Protocol):
+class Caller(Keeper, Protocol):
     """The call that the conversation is of."""
 
     def noted_keys(self, keys: str) -> None:
@@ -39,9 +39,6 @@ class Caller(Protocol):
 
     def connect(self, connect: Connect) -> None:
         """Ring another number. The conversation is told what comes of it."""
-
-    def recorded(self, place: Place, recorder: Recorder) -> None:
-        """Keep a recording."""
 
     def flow_ended(self) -> None:
         """Hang up."""
@@ -81,7 +78,7 @@ class Conversation:
         self._connects: Connect | None = None
         self._other: Line | None = None
         self._records: Record | None = None
-        self._recorder: Recorder | None = None
+        self._recordings = CallRecordings(call, self._line)
         self._account_id = account_id
         prompts.warm(document, account_id)
 
@@ -100,7 +97,7 @@ class Conversation:
             return
         if self._other is not None:
             self._other.press(key)
-        if self._recorder is not None and self._records and key == self._records.finish_key:
+        if self._recordings.is_at_step and self._records and key == self._records.finish_key:
             self._end_recording()
             return
         if self._asks is None:
@@ -122,7 +119,7 @@ class Conversation:
         if not self._is_over:
             self._is_over = True
             self._stop_waiting()
-            self._keep_recording()
+            self._recordings.close()
             self._part()
             self._media.close(self._line)
 
@@ -138,7 +135,7 @@ class Conversation:
             return
         if self._to_say:
             self._say(self._to_say.popleft())
-        elif self._connects is not None or self._recorder is not None:
+        elif self._connects is not None or self._recordings.is_at_step:
             pass  # it goes on when that call, or the recording, is over
         elif self._records is not None:
             self._record(self._records)
@@ -169,6 +166,8 @@ class Conversation:
                 if action.beep:
                     self._line.play(sounds.beep(), self._in_loop(partial(self._is_said, self._said)))
                     return
+            case RecordCall():
+                self._recordings.begin_call(action.place)
             case HangUp():
                 self._call.flow_ended()
                 return
@@ -194,24 +193,15 @@ class Conversation:
     # A recording ---------------------------------------------------------------------------------------------------
 
     def _record(self, record: Record) -> None:
-        self._recorder = Recorder(record.seconds, record.silence)
-        self._line.record(self._recorder, self._in_loop(self._end_recording))
+        if not self._recordings.begin_step(record, self._in_loop(self._end_recording)):
+            self._end_recording()
 
     def _end_recording(self) -> None:
         """Keep what was recorded, and go on."""
-        record = self._records
-        if record is not None and self._keep_recording():
+        record, self._records = self._records, None
+        if record is not None:
+            self._recordings.end_step()
             self._go_on(flow_interpreter.recorded(self._document, record.place))
-
-    def _keep_recording(self) -> bool:
-        """End a recording, also where the callee has hung up meanwhile. Returns whether there was one."""
-        record, recorder = self._records, self._recorder
-        self._records = self._recorder = None
-        if record is None or recorder is None:
-            return False
-        self._line.stop_recording()
-        self._call.recorded(record.place, recorder)
-        return True
 
     # Another call -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from django.db import connection
 from core import batches, clocks, failpoints
 from sipgateway import plans, records
 from sipgateway.calls_up import CallsUp
+from sipgateway.errands import Errands
 from sipgateway.loop_pulse import LoopPulse
 from sipgateway.lost_calls import LostCalls
 from sipgateway.models import Gateway
@@ -43,6 +44,7 @@ class Desk:
         writer: NoteWriter,
         lost: LostCalls,
         prompts: Prompts,
+        errands: Errands,
         pulse: LoopPulse,
         is_stopping: threading.Event,
     ) -> None:
@@ -51,6 +53,7 @@ class Desk:
         self._writer = writer
         self._lost = lost
         self._prompts = prompts
+        self._errands = errands
         self._pulse = pulse
         self._is_stopping = is_stopping
         self._at_work_since: float | None = None
@@ -93,6 +96,7 @@ class Desk:
             self._sweep()
         if self._is_due("tidy", TIDY_EVERY):
             self._prompts.tidy()
+            self._errands.sweep_recordings()
         if self._is_due("warm", SWEEP_EVERY):
             self._warm(now)
         room = min(settings.SIP_CHANNELS - len(self._calls), CLAIMED_AT_ONCE)

@@ -1,8 +1,10 @@
 """What the flow of a call asks for beside sound. Runs in sippy's loop."""
 
+from pathlib import Path
+
 from campaigns.flow_interpreter import Connect, Place
 from sipgateway.outbound_calls import OutboundCall
-from sipgateway.recorders import Recorder
+from sipgateway.recording_files import RecordingFile
 from sipgateway.records import Note
 from sipgateway.surroundings import Surroundings
 
@@ -24,12 +26,11 @@ class FlowRequests:
     def connect(self, connect: Connect) -> None:
         self._gateway.ring_other(self._call, connect)
 
-    def recorded(self, place: Place, recorder: Recorder) -> None:
-        """Keep a recording, unless nobody spoke."""
-        if recorder.is_empty:
-            recorder.close()
-        else:
-            self._gateway.keep_recording(self._attempt_id, place, recorder)
+    def new_recording(self, place: Place, channels: int) -> RecordingFile:
+        return self._gateway.new_recording(self._attempt_id, place, channels)
+
+    def recorded(self, file: Path) -> None:
+        self._gateway.keep_recording(file)
 
     def flow_ended(self) -> None:
         self._call.hang_up("the flow ended")

@@ -76,6 +76,7 @@ class GatewayProcess:
             writer=self._writer,
             lost=LostCalls(self._stack),
             prompts=self._prompts,
+            errands=self._errands,
             pulse=self._pulse,
             is_stopping=self._is_stopping,
         )

@@ -18,7 +18,7 @@ import structlog
 
 from sipgateway import session_descriptions, sounds
 from sipgateway.bridges import Keys, Passage
-from sipgateway.recorders import Recorder
+from sipgateway.recorders import CallRecorder, Recorder
 from sipgateway.session_descriptions import PCMA, Remote
 
 log = structlog.get_logger(__name__)
@@ -64,6 +64,7 @@ class Line:
         self._tones = bytearray()
         self._recorder: Recorder | None = None
         self._on_recorded: Callable[[], None] | None = None
+        self._call_recorder: CallRecorder | None = None
         self._lock = threading.Lock()
 
     def lead_to(self, remote: Remote) -> None:
@@ -95,6 +96,15 @@ class Line:
         with self._lock:
             self._recorder = None
 
+    def record_call(self, recorder: CallRecorder) -> None:
+        """Write down from now on what is heard and what is said."""
+        self._call_recorder = recorder
+
+    def stop_recording_call(self) -> None:
+        """Write down no more of it. What is at work on it has let it go when this returns."""
+        with self._lock:
+            self._call_recorder = None
+
     def press(self, key: str) -> None:
         """Press a key: as the far end wants to be told, or by its tone."""
         remote = self._remote
@@ -109,8 +119,8 @@ class Line:
         remote = self._remote
         if remote is None:
             return
-        self._write_down()
         frame, ended = self._next_frame()
+        self._write_down(frame)
         if self._keys and remote.keys is not None:
             begins = self._keys.begins
             self._key_stamp = self._stamp if begins else self._key_stamp
@@ -123,8 +133,12 @@ class Line:
         if ended is not None:
             ended()
 
-    def _write_down(self) -> None:
+    def _write_down(self, said: bytes) -> None:
+        if self._recorder is None and self._call_recorder is None:
+            return
         with self._lock:
+            if self._call_recorder is not None:
+                self._call_recorder.tick(said)
             is_over = self._recorder is not None and self._recorder.tick()
             if is_over:
                 self._recorder = None
@@ -162,10 +176,18 @@ class Line:
                     continue
                 if key := self._key_of(packet):
                     self._on_key(key)
-                elif recorder := self._recorder:
-                    recorder.put(packet)
-                elif (other := self._other) and (passage := other._passage):
-                    passage.put(packet)
+                else:
+                    self._pass_on(packet)
+
+    def _pass_on(self, packet: bytes) -> None:
+        """Give what the callee says to all who hear it."""
+        recorder, call_recorder, other = self._recorder, self._call_recorder, self._other
+        if recorder is not None:
+            recorder.put(packet)
+        if call_recorder is not None:
+            call_recorder.put(packet)
+        if other is not None and (passage := other._passage) is not None:
+            passage.put(packet)
 
     def _is_callee(self, sender: tuple[str, int]) -> bool:
         """Tell whether the callee sent it: from where it hears, or, behind NAT, the first one that did since then."""

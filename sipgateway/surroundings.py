@@ -1,12 +1,13 @@
 """What a call needs of the gateway that makes it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from campaigns.flow_interpreter import Connect, Place
 from sipgateway.conversations import Conversation
 from sipgateway.other_ends import OtherEnd
-from sipgateway.recorders import Recorder
+from sipgateway.recording_files import RecordingFile
 from sipgateway.records import Note
 from sipgateway.sip_stack import Stack
 
@@ -28,8 +29,11 @@ class Surroundings(Protocol):
     def ring_other(self, call: "OutboundCall", connect: Connect) -> None:
         """Ring another number for a call."""
 
-    def keep_recording(self, attempt_id: UUID, place: Place, recorder: Recorder) -> None:
-        """Store what the callee of an attempt has said."""
+    def new_recording(self, attempt_id: UUID, place: Place, channels: int) -> RecordingFile:
+        """Return a file for a recording of a call. Raises OSError where the disk takes none."""
+
+    def keep_recording(self, file: Path) -> None:
+        """Store a recording that is over, soon."""
 
     def trunk_is_silent(self, trunk_id: int, reason: str) -> None:
         """Count a silence against the trunk."""

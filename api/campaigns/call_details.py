@@ -41,6 +41,12 @@ class RecordingSerializer(ResponseSerializer):
     url = Text("Where it is heard.")
     duration = Count("In seconds.", source="seconds")
     date_created = Moment(source="recorded_at")
+    is_cut = serializers.BooleanField(
+        required=False, help_text="Whether its end is missing, as the gateway died during it. Left out where it is whole."
+    )
+
+    def get_is_cut(self, recording: Recording) -> bool | None:
+        return recording.is_cut or None
 
 
 class CallDetailSerializer(ResponseSerializer):

@@ -6,6 +6,9 @@ from accounts.carriers import CarrierKind
 from dialer.carriers.base import Access, CallRequest
 from dialer.carriers.exotel import ExotelCarrier
 
+# It hears nobody.
+LACKS = frozenset({"record", "record_call"})
+
 
 class SandboxCarrier(ExotelCarrier):
     """Unlike Exotel it reads the flow from this server and runs it. It takes any credentials, and any account SID.
@@ -13,7 +16,7 @@ class SandboxCarrier(ExotelCarrier):
     A trunk without an address is at the sandbox of this server's settings.
     """
 
-    kind = CarrierKind("sandbox", "Sandbox (rings nobody)", needs_credentials=False, lacks=frozenset({"record"}))
+    kind = CarrierKind("sandbox", "Sandbox (rings nobody)", needs_credentials=False, lacks=LACKS)
     # Its calls ring at once, so that would be news of nothing.
     events = ("terminal", "answered")
 

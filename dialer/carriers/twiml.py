@@ -11,7 +11,7 @@ By Twilio's public documentation of the Call resource (API version 2010-04-01), 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -220,7 +220,7 @@ class TwimlCarrier(HttpCarrier):
         return f"{self._calls}/{quote(carrier_ref, safe='')}{self.preset.suffix}"
 
 
-def _kind(name: str, label: str, *, queues_calls: bool) -> CarrierKind:
+def _kind(name: str, label: str, *, queues_calls: bool, lacks: Set[str] = frozenset()) -> CarrierKind:
     return CarrierKind(
         name,
         label,
@@ -228,6 +228,7 @@ def _kind(name: str, label: str, *, queues_calls: bool) -> CarrierKind:
         signs_requests=True,
         queues_calls=queues_calls,
         detects_machines=True,
+        lacks=frozenset(lacks),
     )
 
 
@@ -242,7 +243,8 @@ class TwilioCarrier(TwimlCarrier):
 
 
 class SignalWireCarrier(TwimlCarrier):
-    kind = _kind("signalwire", "SignalWire", queues_calls=True)
+    # Its <Start> has no noun that records (developer.signalwire.com, cXML).
+    kind = _kind("signalwire", "SignalWire", queues_calls=True, lacks={"record_call"})
     preset = Preset("/api/laml/2010-04-01/Accounts/{account_sid}/Calls", signatures.is_signalwires)
 
 

@@ -180,6 +180,7 @@ class Migration(migrations.Migration):
                 ('file', models.CharField(blank=True, help_text='Its name in the storage of recordings; empty where the carrier keeps it.', max_length=255)),
                 ('seconds', models.PositiveIntegerField()),
                 ('recorded_at', models.DateTimeField(help_text='When it ended.')),
+                ('is_cut', models.BooleanField(db_default=False, default=False, help_text='Its end is missing: the gateway died, or its disk was full.', verbose_name='cut')),
                 ('attempt', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='recordings', to='dialer.callattempt')),
             ],
             options={

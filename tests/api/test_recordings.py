@@ -103,6 +103,9 @@ def test_call_details_show_what_the_flow_has_recorded(api, attempt):
     ]
     assert shown["recordings"][0]["date_created"] == "2026-03-02T11:30:01+05:30"
     assert shown["recording_url"] == "https://a.example/2"
+    assert "is_cut" not in shown["recordings"][0]
+    Recording.objects.filter(place="1.1").update(is_cut=True)
+    assert [one.get("is_cut") for one in details(api, attempt)[0]["recordings"]] == [True, None]
 
 
 def test_the_carriers_recording_of_the_whole_call_comes_first(api, attempt):

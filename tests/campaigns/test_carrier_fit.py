@@ -78,6 +78,12 @@ def test_an_open_campaign_keeps_its_caller_id_from_moving_to_a_carrier_that_can_
     assert carrier_fit.obstacle(every, exotel) == "the campaign exams has a custom field of more than 128 characters"
 
 
+BASE_URLS = {
+    "signalwire": "https://a.signalwire.com",
+    "twilio": "https://a.example",
+    "telnyx": "https://b.example",
+    "sip": "sip:trunk.example",
+}
 CONNECT = {"gather": {"branches": {"1": [{"connect": "+918012345678"}]}}}
 
 
@@ -96,12 +102,28 @@ def test_a_flow_is_refused_where_the_carrier_lacks_one_of_its_steps(rig, monkeyp
     assert "has the step connect, which SIP trunk can't do" in carrier_fit.obstacle(every, lacking)
 
 
-def test_a_flow_that_records_is_refused_over_the_sandbox(rig):
-    line = CallerIdFactory(account=rig.account, trunk=TrunkFactory(carrier="sandbox"))
-    recording = FlowFactory(account=rig.account, document={"steps": [{"record": {}}]})
-    with pytest.raises(InvalidRequest, match="its flow has the step record, which this caller_id can't do"):
+@pytest.mark.parametrize(
+    ("carrier", "step", "is_taken"),
+    [
+        ("sandbox", {"record": {}}, False),
+        ("sandbox", {"record_call": True}, False),
+        ("signalwire", {"record": {}}, True),
+        ("signalwire", {"record_call": True}, False),
+        ("twilio", {"record_call": True}, True),
+        ("telnyx", {"record_call": True}, True),
+        ("sip", {"record_call": True}, True),
+    ],
+)
+def test_a_flow_that_records_needs_a_carrier_that_can(rig, carrier, step, is_taken):
+    trunk = TrunkFactory(carrier=carrier, base_url=BASE_URLS.get(carrier, ""), account_sid="AC1", api_key="AC1")
+    line = CallerIdFactory(account=rig.account, trunk=trunk)
+    recording = FlowFactory(account=rig.account, document={"steps": [step]})
+    if is_taken:
+        assert rig.campaign(caller_id=line, flow=recording, **LATER).pk
+        return
+    with pytest.raises(InvalidRequest, match=f"its flow has the step {next(iter(step))}, which this caller_id can't do"):
         rig.campaign(caller_id=line, flow=recording)
-    assert rig.campaign(flow=recording).pk
+    assert not Campaign.objects.exists()
 
 
 def test_machines_are_told_from_people_where_the_carrier_can(rig, over_exotel):

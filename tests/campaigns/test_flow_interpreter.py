@@ -13,6 +13,7 @@ from campaigns.flow_interpreter import (
     Place,
     Play,
     Record,
+    RecordCall,
     Say,
     connected,
     message,
@@ -171,7 +172,9 @@ def test_what_is_no_place_is_refused(text):
         parse_place(text)
 
 
-STEPS = st.sampled_from([{"say": "text"}, {"connect": "+912222222222"}, {"record": {}}, {"hangup": True}])
+STEPS = st.sampled_from(
+    [{"say": "text"}, {"connect": "+912222222222"}, {"record": {}}, {"record_call": True}, {"hangup": True}]
+)
 
 
 def flows(depth: int) -> st.SearchStrategy[list[object]]:
@@ -188,6 +191,15 @@ def flows(depth: int) -> st.SearchStrategy[list[object]]:
     )
     kinds = st.fixed_dictionaries({"connect": connect}) | st.fixed_dictionaries({"gather": gather})
     return st.lists(STEPS | kinds, min_size=1, max_size=3)
+
+
+def test_a_call_is_recorded_from_a_step_on_and_the_flow_goes_on_at_once():
+    branch = [{"record_call": True}, {"say": "Yes"}]
+    document = {"steps": [{"record_call": True}, {"gather": {"branches": {"1": branch}}}]}
+    validate_flow(document)
+    asks = Place(("1",))
+    assert start(document) == [RecordCall(Place(("0",))), Ask((), 1, 5, asks)]
+    assert pressed(document, asks, "1") == [RecordCall(Place(("1", "1", "0"))), Say("Yes"), HangUp()]
 
 
 def test_what_a_callee_says_is_recorded_as_the_flow_wants():

@@ -1,5 +1,6 @@
 """A campaign's pages: how it goes, its charts, calls, timeline, settings, webhooks and report."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from accounts.audit_entry import AuditEntry
 from campaigns import lifecycle
+from campaigns.flow_schema import SCHEMA_FILE
 from campaigns.models import Campaign
 from console import campaign_calls, campaign_charts, campaign_figures, key_meanings
 from dialer import hour_tally
@@ -241,6 +243,12 @@ def test_keys_are_told_by_what_follows_them():
     }
     assert key_meanings.said([{"say": {"text": "x" * 200}}, {"hangup": True}]).endswith("…”; hangs up")
     assert key_meanings.said([]) == "nothing"
+    steps = [{"record_call": True}, {"record": {}}, {"refuse": True}, {"play": "https://x.example/a.wav"}]
+    assert key_meanings.said(steps) == (
+        "is recorded from here on; is recorded; is not called about this for a while; plays a recording"
+    )
+    known = set(json.loads(SCHEMA_FILE.read_text())["$defs"]["step"]["properties"])
+    assert known == {*key_meanings._WORDS, "say", "connect", "gather"}
     assert key_meanings.of_campaign(Campaign(text="Hello")) == {}
 
 

@@ -91,9 +91,11 @@ def test_long_flows_are_cut():
 def test_each_step_that_a_flow_may_have_is_drawn():
     known = json.loads(SCHEMA_FILE.read_text())["$defs"]["step"]["properties"]
     assert set(flow_drawing._STEPS) == set(known)
-    drawn = lines({"steps": [{"record": {"seconds": 9, "finish_key": "1"}}, {"record": {}}, {"refuse": True}]})
+    records = [{"record": {"seconds": 9, "finish_key": "1"}}, {"record": {}}, {"record_call": True}]
+    drawn = lines({"steps": [*records, {"refuse": True}]})
     assert [text for _, _, text in drawn] == [
         "Record for up to 9 s, ended by 1",
         "Record for up to 60 s, ended by #",
+        "Record the call from here on",
         "No call again for a while",
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
-from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Record, Say
+from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Record, RecordCall, Say
 from contacts.models import DoNotCall
 from core.redis_client import redis_client
 from dialer import event_signatures, links, reconciliation, transfers, twiml_documents
@@ -85,6 +85,7 @@ class Phone:
         assert response["Content-Type"] == "text/xml; charset=utf-8"
         document = ET.fromstring(response.content)
         self.verbs = {verb.tag: dict(verb.attrib) for verb in document}
+        self.started = {noun.tag: dict(noun.attrib) for start in document.iter("Start") for noun in start}
         for waits in (*document.iter("Gather"), *document.iter("Dial"), *document.iter("Record")):
             self.url = waits.attrib["action"]
         return [verb.tag if verb.text is None else f"{verb.tag} {verb.text}" for verb in document]
@@ -205,6 +206,22 @@ def test_who_tells_of_a_recording_must_be_the_carrier(recording_phone, change, s
     assert recording_phone.post(url, {"RecordingUrl": "javascript:alert(1)", "RecordingDuration": "4"}) == status
     assert recording_phone.post(url, {"RecordingUrl": AT_TWILIO}, signature="wrong") == 403
     assert recorded() == []
+
+
+def test_a_call_is_recorded_from_a_step_on_and_where_that_is_comes_after_its_end(rig, call):
+    document = {"steps": [{"say": "You are recorded"}, {"record_call": True}, {"gather": MENU["steps"][1]["gather"]}]}
+    phone = call(flow=FlowFactory(account=rig.account, document=document))
+    assert phone.next() == ["Say You are recorded", "Start", "Gather"]
+    made = phone.started["Recording"]["recordingStatusCallback"]
+    # A question that is asked again begins no other recording.
+    assert phone.next(Digits="") == ["Gather"]
+    phone.tell("completed", CallDuration="9")
+    rig.settle()
+    told = {"RecordingStatus": "completed", "RecordingUrl": AT_TWILIO, "RecordingDuration": "8"}
+    assert phone.post(made, told) == phone.post(made, told) == 204
+    assert recorded() == [("1.1", AT_TWILIO, "", 8)]
+    assert phone.post(made, {"RecordingStatus": "absent"}) == 204
+    assert len(recorded()) == 1
 
 
 @pytest.mark.parametrize(
@@ -531,6 +548,17 @@ def test_a_recording_is_written_as_twilios_own_package_writes_it():
         recording_status_callback_method="POST",
     )
     expected.redirect("/next?at=1.1&t", method="POST")
+    assert ET.canonicalize(written) == ET.canonicalize(str(expected))
+
+
+def test_a_recording_of_the_call_is_written_as_twilios_own_package_writes_it():
+    written = twiml_documents.write([RecordCall(Place(("1",)))], _after, _made)
+    expected = VoiceResponse()
+    expected.start().recording(
+        channels="dual",
+        recording_status_callback="/made?at=1.1&t",
+        recording_status_callback_method="POST",
+    )
     assert ET.canonicalize(written) == ET.canonicalize(str(expected))
 
 

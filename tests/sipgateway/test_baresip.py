@@ -116,6 +116,13 @@ def wait_a_moment_for(condition) -> None:
         time.sleep(0.02)
 
 
+def channels_of(storage: Path, recording: Recording) -> list[bytes]:
+    """Return the 16-bit samples of each channel of a recording."""
+    with wave.open(str(storage / recording.file)) as reader:
+        channels, samples = reader.getnchannels(), array.array("h", reader.readframes(reader.getnframes()))
+    return [samples[at::channels].tobytes() for at in range(channels)]
+
+
 def quantized(samples: list[int]) -> bytes:
     """What is left of samples on their way as PCMU."""
     return sounds.linear_of_ulaw(sounds.ulaw_of_samples(array.array("h", samples)))
@@ -150,7 +157,8 @@ def gateway(tmp_path, storage):
 def test_a_phone_hears_the_prompts_presses_a_key_and_is_recorded(phone, gateway, storage):
     line = Line(phone, TrunkFactory(carrier="sip", base_url=f"sip:127.0.0.1:{phone.port}"))
     ask = {"prompt": [{"say": "Press"}], "timeout": 1, "attempts": 10, "branches": {"5": [{"say": "Thank you"}]}}
-    request = line.request(NUMBER, steps=[{"say": "Good morning"}, {"gather": ask}, {"record": {"seconds": 1}}])
+    steps = [{"record_call": True}, {"say": "Good morning"}, {"gather": ask}, {"record": {"seconds": 1}}]
+    request = line.request(NUMBER, steps=steps)
     line.place(request)
     keys = SipCall.objects.filter(pk=request.attempt_id).exclude(digits="")
     while not keys.exists():  # a key before the question says nothing
@@ -162,14 +170,17 @@ def test_a_phone_hears_the_prompts_presses_a_key_and_is_recorded(phone, gateway,
     phone.end()
     for text in ("Good morning", "Thank you"):
         assert longest_gap(quantized(speech_engine.samples_of(text)), phone.heard()) <= 0.06, text
-    wait_until(Recording.objects.exists, gateway.log.read_text)
-    recording = Recording.objects.get()
-    assert (recording.attempt_id, recording.place, recording.seconds) == (request.attempt_id, "2.1", 1)
-    with wave.open(str(storage / recording.file)) as reader:
-        assert reader.getnframes() == 8000
-        recorded = reader.readframes(8000)
+    wait_until(lambda: Recording.objects.count() == 2, gateway.log.read_text)
+    assert set(Recording.objects.values_list("attempt_id", "is_cut")) == {(request.attempt_id, False)}
+    [recorded] = channels_of(storage, Recording.objects.get(place="3.1"))
+    assert len(recorded) == 16_000
     spoken = quantized(phone.voice)
     # A frame from its middle tells where in the voice it began; all around it is there, too.
     middle = spoken.find(recorded[8000:8320])
     assert middle >= 0
     assert longest_gap(spoken[middle - 4000 : middle + 6000], recorded) <= 0.06
+    # The whole call: on the left what the phone said, on the right what it heard.
+    left, right = channels_of(storage, Recording.objects.get(place="0.1"))
+    assert longest_gap(spoken[middle - 4000 : middle + 6000], left) <= 0.06
+    for text in ("Good morning", "Thank you"):
+        assert longest_gap(quantized(speech_engine.samples_of(text)), right) == 0, text

@@ -10,10 +10,10 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Account
-from dialer import inbox, reconciliation
+from dialer import inbox, reconciliation, recordings
 from dialer.carriers.base import Accepted, Ambiguous, CallRequest, CantTell, Event, Placed, Refused
-from dialer.models import CallAttempt, Transfer
-from sipgateway import driver, records, sounds
+from dialer.models import CallAttempt, Recording, Transfer
+from sipgateway import driver, recording_store, records, sounds
 from sipgateway.driver import SipCarrier
 from sipgateway.models import Gateway, SipCall
 from sipgateway.session_descriptions import PCMA, PCMU
@@ -228,6 +228,24 @@ def test_a_gateway_that_is_killed_sends_no_second_invite(gateway, trunk_of, poin
     rings = line.party.call_ids()
     assert rings.count(request.attempt_id.hex) <= (point == "sip-after-invite")
     assert other.attempt_id.hex in rings
+
+
+def test_what_was_recorded_when_a_gateway_is_killed_is_kept(gateway, trunk_of):
+    line = trunk_of("answer")
+    request = line.request(steps=[{"record_call": True}, {"say": "v" * 500}])
+    line.place(request)
+    under_way = recording_store.folder()
+    written = lambda: sum(file.stat().st_size for file in under_way.glob("*.part"))  # noqa: E731
+    wait_until(lambda: written() > 16_000, gateway.log.read_text)
+    gateway.running.kill()
+    gateway.running.wait(60)
+    gateway.start()
+    wait_until(Recording.objects.exists, gateway.log.read_text)
+    recording = Recording.objects.get()
+    assert (recording.attempt_id, recording.place, recording.is_cut) == (request.attempt_id, "0.1", True)
+    assert recording.seconds >= 1
+    assert recordings.storage().size(recording.file) > 32_000  # twice the size on its way: 16-bit samples
+    assert list(under_way.iterdir()) == []
 
 
 def test_a_gateway_that_is_stopped_cancels_what_rings(gateway, trunk_of):

@@ -25,7 +25,7 @@ class Line:
         self.key = on_key
         self.said = []
         self.pressed = []
-        self.recorder = None
+        self.recorder = self.call_recorder = None
         self.is_hushed = False
         self.remote = None
         self._on_end: Any = None
@@ -47,6 +47,12 @@ class Line:
     def stop_recording(self):
         self.recorder = None
 
+    def record_call(self, recorder):
+        self.call_recorder = recorder
+
+    def stop_recording_call(self):
+        self.call_recorder = None
+
     def press(self, key):
         self.pressed.append(key)
 
@@ -64,6 +70,16 @@ class Timer:
         self.is_canceled = True
 
 
+class File:
+    """A file of a recording, which is known by its place once it is finished."""
+
+    def __init__(self, place, channels):
+        self.name = f"{place} {'mono' if channels == 1 else 'stereo'}"
+
+    def finish(self):
+        return self.name
+
+
 class Call:
     """The call, the media and the prompts around a conversation."""
 
@@ -71,6 +87,7 @@ class Call:
         self.keys, self.opted_out, self.has_ended, self.fault = "", False, False, None
         self.timers, self.closed, self.pending = [], [], {}
         self.rung, self.together, self.recorded_places = [], set(), []
+        self.is_disk_full = False
 
     def open(self, host, on_key):
         self.line = Line(on_key)
@@ -86,9 +103,13 @@ class Call:
         else:
             self.together = set(given)
 
-    def recorded(self, place, recorder):
-        self.recorded_places.append(str(place))
-        recorder.close()
+    def new_recording(self, place, channels):
+        if self.is_disk_full:
+            raise OSError("No space left on device")
+        return File(place, channels)
+
+    def recorded(self, file):
+        self.recorded_places.append(file)
 
     def part(self, *lines):
         assert set(lines) == self.together
@@ -316,22 +337,49 @@ def test_a_callee_is_recorded_after_the_beep_until_the_key(call, talk):
     call.line.key("1")
     assert call.recorded_places == []
     call.line.key("*")
-    assert (call.recorded_places, call.line.recorder, call.line.said[2:]) == (["1.1"], None, ["Thanks"])
+    assert (call.recorded_places, call.line.recorder, call.line.said[2:]) == (["1.1 mono"], None, ["Thanks"])
     assert call.keys == ""
 
 
 def test_a_recording_that_is_over_by_itself_is_followed_by_the_flow(call, talk):
     talk({"record": {"beep": False}}, {"say": "Thanks"})
     call.line.on_recorded()
-    assert (call.recorded_places, call.line.said) == (["0.1"], ["Thanks"])
+    assert (call.recorded_places, call.line.said) == (["0.1 mono"], ["Thanks"])
     call.line.on_recorded()  # the key had come at the same time
-    assert (call.recorded_places, call.line.said) == (["0.1"], ["Thanks"])
+    assert (call.recorded_places, call.line.said) == (["0.1 mono"], ["Thanks"])
 
 
 def test_what_a_callee_said_who_hangs_up_is_kept(call, talk):
     conversation = talk({"record": {"beep": False}}, {"say": "Thanks"})
     conversation.close()
-    assert (call.recorded_places, call.line.said) == (["0.1"], [])
+    assert (call.recorded_places, call.line.said) == (["0.1 mono"], [])
+
+
+def test_a_call_is_recorded_from_a_step_on_until_it_ends(call, talk):
+    conversation = talk({"say": "One"}, {"record_call": True}, {"say": "Two"}, {"record_call": True}, {"say": "Three"})
+    assert call.line.call_recorder is None
+    call.line.end()
+    recorder = call.line.call_recorder
+    assert (recorder is not None, call.line.said) == (True, ["One", "Two"])
+    call.line.end()
+    assert (call.line.call_recorder, call.line.said, call.recorded_places) == (recorder, ["One", "Two", "Three"], [])
+    conversation.close()
+    assert (call.line.call_recorder, call.recorded_places) == (None, ["1.1 stereo"])
+
+
+def test_a_step_is_recorded_beside_the_call(call, talk):
+    conversation = talk({"record_call": True}, {"record": {"beep": False}}, {"say": "Thanks"})
+    assert (call.line.recorder is None, call.line.call_recorder is None) == (False, False)
+    call.line.key("#")
+    assert (call.recorded_places, call.line.said) == (["1.1 mono"], ["Thanks"])
+    conversation.close()
+    assert call.recorded_places == ["1.1 mono", "0.1 stereo"]
+
+
+def test_where_the_disk_takes_no_recording_the_flow_goes_on(call, talk):
+    call.is_disk_full = True
+    talk({"record_call": True}, {"record": {"beep": False}}, {"say": "Thanks"})
+    assert (call.line.said, call.line.recorder, call.line.call_recorder, call.fault) == (["Thanks"], None, None, None)
 
 
 def test_a_callee_who_hangs_up_is_parted_and_nobody_else_is_rung(call, talk):

@@ -237,6 +237,51 @@ def test_two_lines_that_are_connected_hear_each_other_each_in_its_code(pair, sai
     assert set(both.callees[1].hears()[4]) == {0xD5 if heard == PCMA else 0xFF}
 
 
+class Taker:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self):
+        self.heard, self.said, self.is_over = [], [], False
+
+    def put(self, packet):
+        self.heard.append(packet[12:])
+
+    def tick(self, *said):
+        self.said += said
+        return self.is_over
+
+
+def test_what_is_heard_and_said_is_given_to_the_recorders_of_the_call_and_of_a_step(line, callee):
+    of_call, of_step, ended = Taker(), Taker(), []
+    line.lead_to(callee.remote())
+    line.record_call(of_call)
+    line.record(of_step, lambda: ended.append(True))
+    line.play(b"a" * 320, lambda: None)
+    callee.sends(line, sound_packet(1, b"b" * 160, PCMU))
+    line.tick()
+    assert (of_call.heard, of_step.heard, of_call.said, ended) == ([b"b" * 160], [b"b" * 160], [b"a" * 160], [])
+    of_step.is_over = True
+    line.tick()
+    callee.sends(line, sound_packet(2, b"c" * 160, PCMU))
+    line.tick()
+    assert (ended, of_step.heard, of_call.heard) == ([True], [b"b" * 160], [b"b" * 160, b"c" * 160])
+    line.stop_recording_call()
+    line.tick()
+    assert len(of_call.said) == 3
+
+
+def test_a_call_is_recorded_while_its_callee_talks_to_somebody_else(pair):
+    both, recorder = pair({}, {}), Taker()
+    both.lines[0].record_call(recorder)
+    for sequence in range(2):
+        for line, callee, sound in zip(both.lines, both.callees, (b"a" * 160, b"b" * 160), strict=True):
+            callee.sends(line, sound_packet(sequence, sound, PCMU))
+    for line in both.lines:
+        line.tick()
+    assert (recorder.heard, recorder.said) == ([b"a" * 160] * 2, [b"b" * 160])
+    assert both.callees[1].hears()[4] == b"a" * 160  # who hears it as before
+
+
 def test_a_key_is_passed_on_as_an_event_with_one_time_stamp(pair):
     both = pair({}, {"keys": 99})
     line, callee = both.lines[1], both.callees[1]
