@@ -44,8 +44,8 @@ test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in a few mi
 browser: $(DEV_STAMP) ## run the tests of the pages in Chromium, which are part of make test
 	@exec $(PY) -m pytest tests/acceptance -k in_a_browser
 
-chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= CARRIER= RANDOM=seconds)
-	@exec $(PY) -m tools.chaos$(if $(filter sip,$(CARRIER)),.sip) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(LANES),--lanes $(LANES)) $(if $(filter-out sip,$(CARRIER)),--carrier $(CARRIER)) $(if $(RANDOM),--random $(RANDOM))
+chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (ROWS= SEEDS= LANES= CARRIER= MINUTES= RANDOM=seconds)
+	@exec $(PY) -m tools.chaos$(if $(filter sip,$(CARRIER)),.sip) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(LANES),--$(if $(filter sip,$(CARRIER)),at-once,lanes) $(LANES)) $(if $(filter-out sip,$(CARRIER)),--carrier $(CARRIER)) $(if $(RANDOM),--random $(RANDOM))
 
 mutants: $(DEV_STAMP) ## break the code in every known way, to see a test or chaos fail (ONLY= PART=1/3; 15 minutes)
 	@exec $(PY) -m tools.mutants $(if $(ONLY),--only $(ONLY)) $(if $(PART),--part $(PART))

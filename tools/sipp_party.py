@@ -29,12 +29,17 @@ class NoSipp(RuntimeError):
 
 @dataclass(frozen=True)
 class Ring:
-    """An INVITE for a new call, and when the last message of it came or went, by the machine's clock."""
+    """An INVITE for a new call, and when the last message of it came or went, by the machine's clock.
+
+    Attributes:
+        tag: the caller's. Another one with the same Call-ID is another ring.
+    """
 
     call_id: str
     number: str
     began: float
     ended: float
+    tag: str = ""
 
 
 class Sipp:
@@ -73,7 +78,7 @@ class Sipp:
             if message["way"] == "received" and head.startswith("INVITE "):
                 tag = _header(head, "From").partition("tag=")[2]
                 first.setdefault((call_id, tag), ("+" + head.split("sip:", 1)[1].partition("@")[0].lstrip("+"), at))
-        return [Ring(call_id, number, at, last[call_id]) for (call_id, _), (number, at) in first.items()]
+        return [Ring(call_id, number, at, last[call_id], tag) for (call_id, tag), (number, at) in first.items()]
 
     def stop(self) -> None:
         """End it at once. A call that is up gets no BYE."""

@@ -1,6 +1,7 @@
 """`make chaos`: every fault, many times, on several systems side by side; a table, and exit status 1 for any violation.
 
 python -m tools.chaos [--rows 1a,4b] [--seeds 20] [--lanes 3] [--random SECONDS] [--first-seed 1] [--carrier twilio]
+                       [--minutes 8]
 """
 
 import argparse
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tools.chaos.lanes import Job, Lanes
-from tools.chaos.result import Result
+from tools.chaos.result import Result, not_begun, spans
 from tools.local.signals import interrupt_on_stop_signals
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main() -> int:
     rows = _rows()
     jobs = _jobs(options, rows)
     results: list[Result] = []
-    lanes = Lanes(options.lanes, options.carrier, options.keep_logs, console)
+    lanes = Lanes(options.lanes, options.carrier, options.keep_logs, console, options.minutes)
     try:
         _work(lanes, jobs, results)
     except KeyboardInterrupt:
@@ -47,7 +48,10 @@ def main() -> int:
     finally:
         lanes.close()
         _print(results, rows)
-    return 1 if len(results) < len(jobs) or any(result.violations for result in results) else 0
+        if left := not_begun(_seeded(jobs), [(result.fault, result.seed) for result in results]):
+            console.print(f"not begun: {left}", highlight=False)
+    is_short = len(results) < len(jobs) and not options.minutes
+    return 1 if is_short or any(result.violations for result in results) else 0
 
 
 def _parse() -> argparse.Namespace:
@@ -58,6 +62,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=1, help="the first of the seeds (%(default)s)")
     parser.add_argument("--lanes", type=int, default=3, help="systems at work side by side (%(default)s)")
     parser.add_argument("--carrier", choices=CARRIERS, default=CARRIERS[0], help="the API to dial over (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=0, help="begin no run after so many minutes")
     parser.add_argument("--random", type=float, default=0, metavar="SECONDS", help="random faults for so long, too")
     parser.add_argument("--only-random", action="store_true", help="no rows")
     parser.add_argument("--keep-logs", type=Path, help="a folder for the lanes' own output")
@@ -89,6 +94,10 @@ def _jobs(options: argparse.Namespace, rows: "Mapping[str, Row]") -> list[Job]:
     return jobs
 
 
+def _seeded(jobs: Sequence[Job]) -> list[tuple[str, int]]:
+    return [(fault, seed) for fault, seed, _ in jobs]
+
+
 def _work(lanes: Lanes, jobs: Sequence[Job], results: list[Result]) -> None:
     """Do all jobs, with the progress on the terminal; adds each result as it comes."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -107,7 +116,7 @@ def _work(lanes: Lanes, jobs: Sequence[Job], results: list[Result]) -> None:
 
 
 def _print(results: Sequence[Result], rows: "Mapping[str, Row]") -> None:
-    headings = ("", "fault", "runs", "rings", "double", "lost", "over cap", "longest stall", "recovery", "violations")
+    headings = ("", "fault", "seeds", "rings", "double", "lost", "over cap", "longest stall", "recovery", "violations")
     table = Table(title="Trunkline under faults", caption="Stall and recovery: the longest of all runs, in seconds.")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "fault" else "right")
@@ -123,7 +132,7 @@ def _cells(results: Sequence[Result]) -> tuple[str, ...]:
     recovery = max((result.recovery for result in results if result.recovery is not None), default=None)
     violations = sum(len(result.violations) for result in results)
     return (
-        str(len(results)),
+        spans(result.seed for result in results),
         f"{sum(result.rings for result in results):,}",
         str(sum(result.double_rings for result in results)),
         str(sum(result.lost for result in results)),

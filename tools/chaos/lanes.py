@@ -24,14 +24,17 @@ Job = tuple[str, int, float]
 
 
 class Lanes:
-    """Up to `count` lanes; their own output goes to the folder `logs`."""
+    """Up to `count` lanes; their own output goes to the folder `logs`. After so many minutes they begin nothing."""
 
-    def __init__(self, count: int, carrier: str, logs: Path | None, console: Console) -> None:
+    def __init__(
+        self, count: int, carrier: str, logs: Path | None, console: Console, minutes: float = 0
+    ) -> None:
         self._count = count
         self._carrier = carrier
         self._logs = logs or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
         self._logs.mkdir(parents=True, exist_ok=True)
         self._console = console
+        self._begins_until = time.monotonic() + 60 * minutes if minutes else float("inf")
         self._processes: list[process_groups.Process] = []
         self._closing = threading.Event()
 
@@ -54,10 +57,14 @@ class Lanes:
         self._closing.set()
         process_groups.stop(self._processes, STOP_SECONDS)
 
+    @property
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._begins_until
+
     def _run_lane(self, number: int, waiting: "queue.SimpleQueue[Job]", take: Callable[[Result], None]) -> None:
         """Work until no job waits. A system that cannot be healed is thrown away; the next job gets a new one."""
         log = self._logs / f"lane-{number}.log"
-        while not waiting.empty() and not self._closing.is_set():
+        while not waiting.empty() and not self._closing.is_set() and not self._is_late:
             process = self._start(log)
             assert process.stdout is not None
             if process.stdout.readline().strip() != "ready":
@@ -76,7 +83,7 @@ class Lanes:
         """Give jobs to a lane until none waits or the lane has ended, and close its input."""
         assert process.stdin is not None
         assert process.stdout is not None
-        while not process_groups.has_ended(process):
+        while not process_groups.has_ended(process) and not self._is_late:
             try:
                 row, seed, seconds = waiting.get_nowait()
             except queue.Empty:

@@ -1,6 +1,6 @@
-"""The result of a run."""
+"""The result of a run, and which runs were made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,3 +29,24 @@ class Result:
     def of_broken_system(cls, fault: str, seed: int, log: str) -> "Result":
         """Return the result of a run that could not be judged, as the system did not recover."""
         return cls(fault, seed, 0, 0, 0, 0, 0.0, None, 0.0, (f"the system did not recover: {log}",))
+
+
+def spans(seeds: Iterable[int]) -> str:
+    """Return seeds in short: `1-4, 7`."""
+    found: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if found and found[-1][-1] == seed - 1:
+            found[-1].append(seed)
+        else:
+            found.append([seed])
+    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in found)
+
+
+def not_begun(wanted: Iterable[tuple[str, int]], made: Iterable[tuple[str, int]]) -> str:
+    """Return in short which of the wanted runs, by fault and seed, were not made: `1a seeds 3-10; 5b seed 10`."""
+    left: dict[str, list[int]] = {}
+    known = set(made)
+    for fault, seed in wanted:
+        if (fault, seed) not in known:
+            left.setdefault(fault, []).append(seed)
+    return "; ".join(f"{fault} seed{'s' if len(seeds) > 1 else ''} {spans(seeds)}" for fault, seeds in left.items())
