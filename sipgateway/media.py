@@ -1,9 +1,12 @@
 """RTP (RFC 3550): one thread sends a packet for each call every 20 ms, and hears what comes back.
 
+Lines take turns within these 20 ms, so that the packet of one does not wait for those of all others.
+
 A call is never without packets, silent ones where nothing is said: trunks end calls that stop sending. Keys come as
 telephone events (RFC 4733). One counts once, by its timestamp, with its first packet: the last may be lost.
 """
 
+import itertools
 import random
 import select
 import socket
@@ -24,6 +27,8 @@ from sipgateway.session_descriptions import PCMA, Remote
 log = structlog.get_logger(__name__)
 
 TICK = 0.02
+# Parts of a tick, in each of which the lines of one group are served.
+GROUPS = 5
 # Seconds behind the clock after which the ticks between are left out rather than sent at once.
 MOST_BEHIND = 0.2
 # Keys by event code.
@@ -34,8 +39,8 @@ _EVENT = struct.Struct("!BBH")
 REMEMBERED = 16
 PACKETS_AT_ONCE = 50
 LONGEST_PACKET = 2048
-# Of the last ticks, how late each began is kept, for the figures of a bench.
-TICKS_KEPT = 3000
+# How late the packets of the groups left in the last minute is kept, for the figures of a bench.
+TURNS_KEPT = 3000 * GROUPS
 
 
 class Line:
@@ -223,16 +228,18 @@ class Media:
 
     def __init__(self) -> None:
         self._lines: dict[int, Line] = {}
+        self._groups: tuple[dict[int, Line], ...] = tuple({} for _ in range(GROUPS))
         self._epoll = select.epoll()
         self._closing: deque[Line] = deque()
         self._is_over = False
-        self._lateness: deque[float] = deque(maxlen=TICKS_KEPT)
+        self._lateness: deque[float] = deque(maxlen=TURNS_KEPT)
 
     def open(self, host: str, on_key: Callable[[str], None]) -> Line:
         """Return a line with a port of its own."""
         line = Line(host, on_key)
-        self._lines[line.socket.fileno()] = line
-        self._epoll.register(line.socket.fileno(), select.EPOLLIN)
+        descriptor = line.socket.fileno()
+        self._lines[descriptor] = min(self._groups, key=len)[descriptor] = line
+        self._epoll.register(descriptor, select.EPOLLIN)
         return line
 
     def close(self, line: Line) -> None:
@@ -251,7 +258,7 @@ class Media:
             line.connect_to(None)
 
     def lateness_p99(self) -> float:
-        """Return by how many seconds the last packets of one in a hundred ticks of the last minute left late."""
+        """Return by how many seconds the last packets of one in a hundred turns of the last minute left late."""
         ordered = sorted(self._lateness)
         return ordered[len(ordered) * 99 // 100] if ordered else 0.0
 
@@ -261,26 +268,36 @@ class Media:
 
     def run(self) -> None:
         """Send and hear until `stop`."""
-        due = time.monotonic() + TICK
+        turn_seconds = TICK / GROUPS
+        due, turns = time.monotonic() + turn_seconds, itertools.cycle(self._groups)
         while not self._is_over:
-            for descriptor, _ in self._epoll.poll(max(due - time.monotonic(), 0), 256):
+            is_idle = not self._lines
+            for descriptor, _ in self._epoll.poll(TICK if is_idle else max(due - time.monotonic(), 0), 256):
                 if line := self._lines.get(descriptor):
                     line.hear()
             now = time.monotonic()
-            if now < due:
-                continue
-            for line in list(self._lines.values()):
-                line.tick()
-            self._lateness.append(time.monotonic() - due)
-            due = due + TICK if now - due < MOST_BEHIND else now + TICK
+            if is_idle:
+                due = now + turn_seconds
+            elif now >= due:
+                self._serve(next(turns), due)
+                due = due + turn_seconds if now - due < MOST_BEHIND else now + turn_seconds
             self._let_go()
         self._let_go()
+
+    def _serve(self, group: dict[int, Line], due: float) -> None:
+        """Send the packets of a group."""
+        for line in list(group.values()):
+            line.tick()
+        if group:
+            self._lateness.append(time.monotonic() - due)
 
     def _let_go(self) -> None:
         while self._closing:
             line = self._closing.popleft()
             descriptor = line.socket.fileno()
             if self._lines.pop(descriptor, None):
+                for group in self._groups:
+                    group.pop(descriptor, None)
                 with suppress(OSError):
                     self._epoll.unregister(descriptor)
                 line.socket.close()

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -323,3 +324,24 @@ def test_the_thread_serves_lines_until_they_are_closed(callee, monkeypatch):
     made.run()
     assert keys == ["4"]
     assert served.socket.fileno() == -1
+
+
+def test_lines_share_the_turns_evenly_and_each_is_served(monkeypatch):
+    monkeypatch.setattr(media, "TICK", 0.001)
+    made, callees = Media(), [Callee() for _ in range(7)]
+    lines = [made.open("127.0.0.1", lambda key: None) for _ in callees]
+    assert sorted(map(len, made._groups)) == [1, 1, 1, 2, 2]
+    for line, callee in zip(lines, callees, strict=True):
+        line.lead_to(callee.remote())
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    heard = [[callee.hears()[1] for _ in range(3)] for callee in callees]
+    for line in lines:
+        made.close(line)
+    made.stop()
+    thread.join()
+    # One packet after the other, none left out.
+    assert all(heard[at][2] - heard[at][0] in {2, 2 - 2**16} for at in range(7))
+    assert (made._lines, sum(map(len, made._groups))) == ({}, 0)
+    for callee in callees:
+        callee.socket.close()
