@@ -5,25 +5,43 @@ It is a campaign of one number, so hours, lists, limits and every process are wh
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from django.conf import settings
+from django.db import transaction
 
+from accounts import audit
 from accounts.audit import Actor
-from accounts.models import CallerId, Trunk
-from campaigns import flows, lifecycle
-from campaigns.models import Campaign
+from accounts.models import Account, CallerId, Trunk
+from campaigns import flows, lifecycle, spoken_text
+from campaigns.models import Campaign, Flow
 from contacts import numbers
 from core import clocks
 from core.errors import InvalidRequest, WrongState
-from dialer import carrier_accounts, holds
+from dialer import carrier_accounts, holds, inbox
 from dialer.carriers.base import CantTell, Event, Placed
 from dialer.diagnosis.campaigns import of_campaign
 from dialer.models import CallAttempt
 from dialer.trunk_check import Step
 
-TEXT = "This is a test call of your own server. Press any key to end it."
-# How long to wait for a dialer, and for news of a call after each other, in seconds.
+FLOW_ID = "trunkline-test-call"
+# Goes on after the key, so that the server has something to hang up.
+FLOW = {
+    "steps": [
+        {
+            "gather": {
+                "prompt": [{"say": "This is a test call of your own server. Press any key."}],
+                "attempts": 4,
+                "branches": {key: [{"say": "Thank you."}] for key in spoken_text.KEYS},
+            }
+        },
+        {"say": "Please stay on the line. The server hangs up within half a minute."},
+        {"gather": {"timeout": 60, "branches": {"*": [{"hangup": True}]}}},
+    ]
+}
+# How long to wait for a dialer, for news of a call after each other, for a key, and for the end of a call that was hung up.
 DISPATCHED_WITHIN = timedelta(seconds=30)
 NEWS_WITHIN = timedelta(seconds=150)
+PRESSED_WITHIN = timedelta(seconds=40)
+HANGS_UP_WITHIN = timedelta(seconds=15)
 
 
 def call(trunk: Trunk, number: str, *, flow_url: str, actor: Actor, wait: Callable[[], None]) -> Iterator[Step]:
@@ -58,9 +76,9 @@ def call(trunk: Trunk, number: str, *, flow_url: str, actor: Actor, wait: Callab
 
 
 def _campaign(line: CallerId, number: str, flow_url: str, actor: Actor) -> Campaign:
-    content: dict[str, Any] = {"text": TEXT, "flow_type": Campaign.FlowType.IVR, "repeat_menu_attempts": 2}
-    if flow_url:
-        content = {"flow": flows.find_flow(line.account, flow_url), "flow_url": flow_url}
+    if not flow_url and not line.trunk.kind.runs_our_flows:
+        raise InvalidRequest("calls over this trunk run flows of the carrier's own account: name one by --flow-url")
+    flow = flows.find_flow(line.account, flow_url) if flow_url else _own_flow(line.account, actor)
     return lifecycle.create(
         line.account,
         numbers=[number],
@@ -69,8 +87,21 @@ def _campaign(line: CallerId, number: str, flow_url: str, actor: Actor) -> Campa
         name="test call",
         caller_id=line,
         caller_id_given=line.number,
-        **content,
+        flow=flow,
+        flow_url=flow_url or f"{settings.PUBLIC_URL}/{line.account.sid}/exoml/start_voice/{FLOW_ID}",
     )
+
+
+def _own_flow(account: Account, actor: Actor) -> Flow:
+    """Return the flow of test calls, which the account gets with the first one."""
+    flow = Flow.objects.filter(account=account, flow_id=FLOW_ID).first()
+    if flow is not None and flow.document == FLOW:
+        return flow
+    with transaction.atomic():
+        verb = audit.Verb.CHANGED if flow else audit.Verb.CREATED
+        flow, _ = Flow.objects.update_or_create(account=account, flow_id=FLOW_ID, defaults={"document": FLOW})
+        audit.record(actor, verb, flow)
+    return flow
 
 
 def _follow(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
@@ -83,7 +114,10 @@ def _follow(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
         yield Step("taken", False, taken.reason if taken else "the carrier has not replied")
         return
     yield Step("taken", True, f"the carrier has it, under {taken.carrier_ref or 'an id that its events will bring'}")
-    ended = _until(campaign, wait, NEWS_WITHIN, lambda attempt: attempt.ended_at is not None)
+    up = _until(campaign, wait, NEWS_WITHIN, lambda attempt: bool(attempt.answered_at or attempt.ended_at))
+    if up and not up.ended_at:
+        yield from _hung_up(campaign, wait)
+    ended = _until(campaign, wait, NEWS_WITHIN if up else timedelta(), lambda attempt: attempt.ended_at is not None)
     if ended is None:
         yield Step("events", False, "no event has told of its end: does the carrier reach EVENTS_URL?")
         return
@@ -91,6 +125,25 @@ def _follow(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
     if ended.answered_at:
         yield Step("keys", bool(ended.digits), f"pressed: {ended.digits}" if ended.digits else "no key came")
     yield _looked_up(ended)
+
+
+def _hung_up(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
+    """Hang up a conversation, once a key has come or should have."""
+    up = _until(campaign, wait, PRESSED_WITHIN, lambda attempt: bool(attempt.digits or attempt.ended_at))
+    up = up or CallAttempt.objects.filter(campaign=campaign).order_by("pk").last()
+    if up is None or up.ended_at:
+        yield Step("hang-up", True, "not tried: the call had ended before. To try it, call again and stay on the line")
+        return
+    assert up.carrier_account is not None  # it has the call
+    driver = carrier_accounts.carrier_of(up.carrier_account, up.trunk)
+    inbox.append(up.carrier_account.carrier, driver.hang_up([up.carrier_ref]))
+    ended = _until(campaign, wait, HANGS_UP_WITHIN, lambda attempt: attempt.ended_at is not None)
+    seconds = int(HANGS_UP_WITHIN.total_seconds())
+    yield Step(
+        "hang-up",
+        ended is not None,
+        "the call ended when this server hung up" if ended else f"the call was up {seconds} s after it was to be hung up",
+    )
 
 
 def _until(
