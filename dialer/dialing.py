@@ -274,18 +274,20 @@ def _request(claim: Claimed, trunk: Trunk, campaign: Campaign, ask_before: datet
         custom_field = campaign.custom_field.value
     except CustomField.DoesNotExist:
         custom_field = ""
+    reads_twiml = _reads_twiml(trunk)
     return CallRequest(
         attempt_id=claim.attempt_id,
         number=claim.number,
         caller_id=campaign.caller_id.number,
         flow_id=campaign.flow.flow_id if campaign.flow else "",
-        flow_url=_flow_url(claim, trunk, campaign),
+        flow_url=links.twiml_url(claim.attempt_id) if reads_twiml else links.flow_url(campaign, claim.call_id),
         custom_field=custom_field,
         callback_url=links.events_url(trunk.carrier, claim.attempt_id),
         ring_timeout=_ring_timeout(campaign),
         max_seconds=settings.MAX_CALL_SECONDS,
         ask_before=ask_before,
         detection=_DETECTION[campaign.machine_detection],
+        error_url=links.twiml_error_url(claim.attempt_id) if reads_twiml else "",
     )
 
 
@@ -303,14 +305,11 @@ def _ring_timeout(campaign: Campaign) -> int:
     return min(max(own, rules_of(campaign.account, campaign).rings_at_least), settings.RING_TIMEOUT_SECONDS)
 
 
-def _flow_url(claim: Claimed, trunk: Trunk, campaign: Campaign) -> str:
+def _reads_twiml(trunk: Trunk) -> bool:
     try:
-        reads_twiml = trunk.kind.flow_format == FlowFormat.TWIML
+        return trunk.kind.flow_format == FlowFormat.TWIML
     except UnknownCarrier:
-        return ""  # no carrier is asked
-    if reads_twiml:
-        return links.twiml_url(claim.attempt_id)
-    return links.flow_url(campaign, claim.call_id)
+        return False  # no carrier is asked
 
 
 def _ask_before(campaign: Campaign, now: datetime) -> datetime:

@@ -34,6 +34,11 @@ def twiml_url(attempt_id: UUID, place: Place | None = None, keys: str = "") -> s
     return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}?{urlencode(query)}"
 
 
+def twiml_error_url(attempt_id: UUID) -> str:
+    """Return where a carrier that speaks TwiML asks what to do when it could not read a document of the call."""
+    return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}/error?{urlencode({'token': token('twiml', attempt_id.hex)})}"
+
+
 def recording_made_url(attempt_id: UUID, place: Place) -> str:
     """Return the address at which a carrier that speaks TwiML tells where a recording is."""
     query = {"token": token("twiml", attempt_id.hex), "place": str(place)}

@@ -38,6 +38,25 @@ def write(
                 _record(response, action, after(action.place), made(action.place))
             case RecordCall():
                 _record_call(response, made(action.place))
+    return _written(response)
+
+
+def begin_again(address: str) -> str:
+    """Return a document that leads to an address after a moment."""
+    response = ET.Element("Response")
+    ET.SubElement(response, "Pause", length="1")
+    ET.SubElement(response, "Redirect", method="POST").text = address
+    return _written(response)
+
+
+def hang_up() -> str:
+    """Return a document that ends the call."""
+    response = ET.Element("Response")
+    ET.SubElement(response, "Hangup")
+    return _written(response)
+
+
+def _written(response: ET.Element) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(response, encoding="unicode")
 
 

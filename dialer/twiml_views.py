@@ -71,6 +71,30 @@ def recording_made(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     return HttpResponse(status=204)
 
 
+@csrf_exempt
+@require_POST
+def document_not_read(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
+    """Respond to a carrier that could not read a document of ours: begin the flow again, once, or end the call.
+
+    Only the first document is asked for again. What follows keys, a recording or another call depends on what the
+    carrier had told with its question, and does not tell here.
+    """
+    attempt = _attempt(request, attempt_id)
+    if attempt is None:
+        return _refused()
+    first = links.twiml_url(attempt_id)
+    begins_again = request.POST.get("ErrorUrl", "") == first
+    log.warning(
+        "twiml_not_read",
+        attempt=attempt_id.hex,
+        code=whole_seconds(request.POST.get("ErrorCode")),
+        begins_again=begins_again,
+    )
+    # An address of another spelling: where it can't be read either, the call ends.
+    text = twiml_documents.begin_again(f"{first}&again=1") if begins_again else twiml_documents.hang_up()
+    return HttpResponse(text, content_type="text/xml; charset=utf-8")
+
+
 def _attempt(request: HttpRequest, attempt_id: UUID) -> CallAttempt | None:
     """Return the attempt that the request is about; None where it is not its carrier's."""
     if not signed_addresses.is_token(request.GET.get("token", ""), "twiml", attempt_id.hex):

@@ -7,6 +7,7 @@ urlpatterns = [
     path("carrier-events/<str:carrier>/<hex:attempt_id>", views.take_event),
     path("twiml/<hex:attempt_id>", twiml_views.next_steps),
     path("twiml/<hex:attempt_id>/recording", twiml_views.recording_made),
+    path("twiml/<hex:attempt_id>/error", twiml_views.document_not_read),
     path("passthru/<int:trunk_pk>", passthru.take_keys),
     path("flows/<int:flow_pk>", views.hand_out_flow),
     path("campaign-texts/<hex:campaign_id>", views.hand_out_campaign_text),

@@ -67,6 +67,7 @@ class CallRequest:
         ask_before: a driver that has not sent the request by then must not send it any more and returns TooLate.
             Recovery relies on this when it looks for lost attempts, and so do the calling hours.
         detection: END_OF_GREETING: of a machine, the flow is asked for when its greeting is over.
+        error_url: where a carrier that reads TwiML asks when it could not read a document; "" for others.
     """
 
     attempt_id: UUID
@@ -80,6 +81,7 @@ class CallRequest:
     max_seconds: int
     ask_before: datetime
     detection: Detection = Detection.NONE
+    error_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,8 @@ class TwimlCarrier(HttpCarrier):
             ("Timeout", str(request.ring_timeout)),
             ("TimeLimit", str(request.max_seconds)),
         ]
+        if request.error_url:
+            fields.append(("FallbackUrl", request.error_url))
         if request.detection:
             fields.append(("MachineDetection", DETECTION[request.detection]))
         if not self.preset.takes_json:

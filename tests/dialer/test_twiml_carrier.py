@@ -66,6 +66,7 @@ def request(**changes):
         ring_timeout=30,
         max_seconds=600,
         ask_before=datetime.now(UTC) + timedelta(seconds=60),
+        error_url=f"https://trunkline.example/twiml/{attempt_id.hex}/error?token=t",
     )
     return replace(asked, **changes)
 
@@ -92,6 +93,7 @@ def test_a_call_is_asked_for_with_our_addresses_and_all_four_events(carrier, car
             "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
             "Timeout": ["30"],
             "TimeLimit": ["600"],
+            "FallbackUrl": [asked.error_url],
         }
     ]
 
@@ -328,6 +330,7 @@ def test_telnyx_is_asked_by_json_for_an_application_with_all_events_in_one_text(
         "StatusCallbackEvent": "initiated ringing answered completed",
         "Timeout": 30,
         "TimeLimit": 600,
+        "FallbackUrl": asked.error_url,
         "ApplicationSid": "application-1",
     }
 

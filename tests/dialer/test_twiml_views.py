@@ -65,6 +65,7 @@ class Phone:
     def __init__(self, client, form):
         self._client = client
         self._callback = form["StatusCallback"][0]
+        self.error_url = form["FallbackUrl"][0]
         self.url = form["Url"][0]
 
     def _post(self, url, fields, signature=None):
@@ -89,6 +90,15 @@ class Phone:
         for waits in (*document.iter("Gather"), *document.iter("Dial"), *document.iter("Record")):
             self.url = waits.attrib["action"]
         return [verb.tag if verb.text is None else f"{verb.tag} {verb.text}" for verb in document]
+
+    def fails(self, code="11200", signature=None):
+        """Say that the last document could not be read. Returns the document that follows, or the status."""
+        told = {"CallStatus": "in-progress", "ErrorCode": code, "ErrorUrl": self.url}
+        response = self._post(self.error_url, told, signature)
+        if response.status_code != 200:
+            return response.status_code
+        assert response["Content-Type"] == "text/xml; charset=utf-8"
+        return ET.fromstring(response.content)
 
     def post(self, url, fields, signature=None):
         return self._post(url, fields, signature).status_code
@@ -149,6 +159,30 @@ SERVICE = {
         {"say": "Bye"},
     ]
 }
+
+
+def test_a_first_document_that_could_not_be_read_is_asked_for_once_more(call):
+    phone = call()
+    pause, redirect = phone.fails()
+    assert (pause.tag, redirect.tag, redirect.get("method")) == ("Pause", "Redirect", "POST")
+    phone.url = redirect.text
+    assert phone.next() == ["Say Hello", "Gather"]
+    phone.url = redirect.text
+    assert [verb.tag for verb in phone.fails()] == ["Hangup"]
+
+
+def test_a_later_document_that_could_not_be_read_ends_the_call_and_rings_nobody(call, rig):
+    phone = call(flow=FlowFactory(account=rig.account, document=SERVICE))
+    assert phone.next() == ["Dial"]
+    assert [verb.tag for verb in phone.fails()] == ["Hangup"]
+    assert Transfer.objects.count() == 1
+
+
+def test_only_the_carrier_says_that_a_document_could_not_be_read(call):
+    phone = call()
+    assert phone.fails(signature="wrong") == 403
+    phone.error_url = phone.error_url.replace("token=", "token=x")
+    assert phone.fails() == 403
 
 
 RECORDING = {
