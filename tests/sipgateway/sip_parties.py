@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import struct
@@ -59,6 +60,13 @@ class Sipp(sipp_party.Sipp):
     def call_ids(self) -> list[str]:
         """The Call-ID of each ring."""
         return [ring.call_id for ring in self.rings()]
+
+    def invite(self) -> dict[str, str]:
+        """The user and host of each header of the first INVITE that name some, and of its own address."""
+        [head, *_] = re.findall(r"^INVITE .*?\r?\n\r?\n", self.messages.read_text(), re.DOTALL | re.MULTILINE)
+        named = re.findall(r"^([\w-]+): [^\r\n]*?sip:([^\s;:>]+)", head, re.MULTILINE)
+        [address] = re.findall(r"^INVITE sip:([^\s;:]+)", head)
+        return {**dict(named), "Request-URI": address}
 
     def exit_code(self) -> int:
         """The exit code of a run with `-m`: 0 where each step of the scenario happened."""

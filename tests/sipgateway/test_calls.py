@@ -27,6 +27,7 @@ from tests.sipgateway.sip_parties import (
     needs_sipp,
     wait_until,
 )
+from tools import sipp_party
 
 pytestmark = [needs_sipp, pytest.mark.django_db(transaction=True)]
 
@@ -156,6 +157,31 @@ def test_an_answered_call_is_ended_by_a_bye(gateway, trunk_of):
     assert line.party.exit_code() == 0  # the BYE came, though the Contact says transport=UDP
 
 
+@pytest.mark.parametrize(
+    ("parameters", "own", "callee", "identity"),
+    [
+        ("", "{caller_id}@127.0.0.1", "{number}@127.0.0.1", "{caller_id}@127.0.0.1"),
+        (
+            ";domain=trunk.test;from=acme01;plus=no",
+            "acme01@trunk.test",
+            "919810000000@trunk.test",
+            "{plain}@trunk.test",
+        ),
+        (";pai=no", "{caller_id}@127.0.0.1", "{number}@127.0.0.1", None),
+    ],
+)
+def test_an_invite_names_both_ends_as_the_trunk_wants_them(gateway, trunk_of, parameters, own, callee, identity):
+    line = trunk_of("busy", parameters=parameters)
+    request = line.request()
+    line.place(request)
+    ended(request.attempt_id)
+    known = {"caller_id": request.caller_id, "number": request.number, "plain": request.caller_id.removeprefix("+")}
+    invite = line.party.invite()
+    for header, user in (("From", own), ("To", callee), ("P-Asserted-Identity", identity)):
+        assert invite.get(header) == (user and user.format(**known)), header
+    assert invite["Request-URI"] == callee.format(**known)
+
+
 def test_a_phone_that_rings_on_is_cancelled(gateway, trunk_of):
     line = trunk_of("no_answer", "-m", "1")
     request = line.request(ring_timeout=1)
@@ -206,6 +232,19 @@ def test_a_silent_trunk_rests_and_its_call_is_given_back_only_when_nothing_can_c
     [look_up] = SipCarrier().look_up([placed(request.attempt_id)]).values()
     assert look_up == CantTell("the trunk has not responded to the INVITE")
     assert len(line.party.call_ids()) == 1
+
+
+def test_where_a_tenth_of_all_messages_is_lost_calls_are_answered_and_nobody_is_rung_twice(gateway, trunk_of):
+    line = trunk_of("answer", "-lost", "10")
+    requests = [line.request(f"+9198100001{at:02d}", seconds=10) for at in range(20)]
+    SipCall.objects.bulk_create([row_of(request) for request in requests])
+    records.wake_gateways()
+    # One whose INVITE is lost three times is given back, which is rare.
+    answered = SipCall.objects.filter(answered_at__isnull=False)
+    wait_until(lambda: answered.count() >= 17, lambda: f"{list(SipCall.objects.values())}")
+    rings = line.party.rings()
+    assert sipp_party.double_rings(rings) == 0
+    assert {ring.call_id for ring in rings} <= {request.attempt_id.hex for request in requests}
 
 
 @pytest.mark.parametrize("point", ["sip-before-invite", "sip-after-invite"])
