@@ -164,6 +164,33 @@ def test_the_engine_of_the_settings_speaks(made):
     assert len(made.sound_of(Say("Good morning"), 1).result()) > 4000
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl: apt-get install curl")
+def test_an_engine_behind_http_speaks(made, settings):
+    asked = []
+
+    class Engine(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            sound = wav(tone(8000))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(sound)))
+            self.end_headers()
+            self.wfile.write(sound)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        settings.SIP_SPEECH_COMMAND = f"curl -sS --fail --data-binary @- {address}/{{language}}/{{voice}}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        sound = made.sound_of(Say("Namaste @home", "hi-IN", "asha"), 1).result()
+        server.shutdown()
+        thread.join()
+    assert (asked, len(sound)) == ([("/hi-in/asha", b"Namaste @home")], 8000)
+
+
 class Web:
     """A web server with one recording, whose file and headers the test changes."""
 
