@@ -50,5 +50,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "12g": ("kill -9 of the SIP gateway while another number rings", _while("ringing", of_leg=True)),
     "12h": ("kill -9 of the SIP gateway while callees talk to another number", _while("talking", of_leg=True)),
 }
+# Rows that leave the gateway alive.
+OF_TRUNK = {"12e", "12f"}
 # Rows whose callees are connected to other numbers. They start slowly, or no channel is left for those.
 CONNECTING = {"12g", "12h"}
