@@ -10,14 +10,23 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
+from accounts.models import Route
 from campaigns import lifecycle, schedule
-from campaigns.models import Call
+from campaigns.models import Call, Campaign
 from core import liveness
 from dialer import channels, diagnosis, inbox, trunk_health
 from dialer.diagnosis import Diagnosis
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig, redis_time
-from tests.factories import ACTOR, CallAttemptFactory, CallerIdFactory, CallFactory, CampaignFactory, FlowFactory
+from tests.factories import (
+    ACTOR,
+    CallAttemptFactory,
+    CallerIdFactory,
+    CallFactory,
+    CampaignFactory,
+    FlowFactory,
+    TrunkFactory,
+)
 
 A, B = NUMBERS[:2]
 
@@ -108,6 +117,19 @@ def test_the_trunk_is_down_and_its_error_is_for_the_operator(rig: Rig):
     (reason,) = of(campaign).reasons
     assert (reason.code, reason.detail) == ("trunk-down", f"{rig.trunk.name}: 503 at 10.0.0.5")
     assert of(campaign).summary == f"the trunk of {rig.caller_id.number} is down since 2026-03-02 11:30 IST"
+
+
+def test_calls_that_leave_over_a_later_trunk_of_the_order_are_told(rig: Rig):
+    second = TrunkFactory(account_sid="second")
+    for place, trunk in enumerate((rig.trunk, second), start=1):
+        Route.objects.create(caller_id=rig.caller_id, trunk=trunk, place=place)
+    rig.carrier.script = {number: ["unavailable"] for number in NUMBERS}
+    campaign = rig.campaign(3)
+    assert "over-another-trunk" not in codes(campaign)
+    rig.tick()
+    [reason] = [reason for reason in of(Campaign.objects.get()).reasons if reason.code == "over-another-trunk"]
+    assert reason.message.endswith("leave over another trunk than their first, which takes none at present")
+    assert reason.detail == f"{second.name} in place of {rig.trunk.name}"
 
 
 def test_a_trunk_that_has_failed_lately_is_tried_by_one_call(rig: Rig):
