@@ -5,6 +5,7 @@ It is a campaign of one number, so hours, lists, limits and every process are wh
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.db import transaction
 
@@ -37,7 +38,7 @@ FLOW = {
         {"gather": {"timeout": 60, "branches": {"*": [{"hangup": True}]}}},
     ]
 }
-# How long to wait for a dialer, for news of a call after each other, for a key, and for the end of a call that was hung up.
+# How long to wait for a dialer, for news of a call after each other, for a key, and for the end after a hang-up.
 DISPATCHED_WITHIN = timedelta(seconds=30)
 NEWS_WITHIN = timedelta(seconds=150)
 PRESSED_WITHIN = timedelta(seconds=40)
@@ -142,7 +143,9 @@ def _hung_up(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
     yield Step(
         "hang-up",
         ended is not None,
-        "the call ended when this server hung up" if ended else f"the call was up {seconds} s after it was to be hung up",
+        "the call ended when this server hung up"
+        if ended
+        else f"the call was up {seconds} s after it was to be hung up",
     )
 
 

@@ -5,7 +5,19 @@ import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree as ET
 
-from campaigns.flow_interpreter import Action, Ask, Connect, HangUp, OptOut, Place, Play, Record, RecordCall, Refuse, Say
+from campaigns.flow_interpreter import (
+    Action,
+    Ask,
+    Connect,
+    HangUp,
+    OptOut,
+    Place,
+    Play,
+    Record,
+    RecordCall,
+    Refuse,
+    Say,
+)
 
 # What XML 1.0 can't hold, however it is escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

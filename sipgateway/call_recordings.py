@@ -74,5 +74,5 @@ class CallRecordings:
         try:
             return self._keeper.new_recording(place, channels)
         except OSError as error:
-            log.error("recording_not_begun", error=str(error))
+            log.warning("recording_not_begun", error=str(error))
             return None

@@ -39,8 +39,8 @@ from sipgateway.sip_stack import ED2, Stack, Timeout
 log = structlog.get_logger(__name__)
 
 PING_EVERY = 30.0
-# Seconds after which a thread that has work lets the others have their turn. The media thread gives its own away with each
-# packet that it sends, and would wait for Python's 5 ms to have it back from a loop that sets up calls.
+# Seconds after which a thread that has work lets the others have their turn. The media thread gives its own away with
+# each packet that it sends, and would wait for Python's 5 ms to have it back from a loop that sets up calls.
 SWITCHES_EVERY = 0.0005
 # Seconds for the last requests to leave.
 LEAVES_AFTER = 0.3

@@ -59,9 +59,10 @@ def _read(line: bytes) -> About | None:
     """Return what `About.written` wrote; None where the line is another one."""
     try:
         told = json.loads(line)
-        return About(UUID(told["key"]), UUID(told["attempt"]), str(told["place"]), int(told["channels"]))
-    except (ValueError, TypeError, KeyError):
+        about = About(UUID(told["key"]), UUID(told["attempt"]), str(told["place"]), int(told["channels"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    return about if about.channels in {1, 2} else None
 
 
 class RecordingFile:
@@ -87,7 +88,7 @@ class RecordingFile:
                 self._file.write(sound)
             except OSError as error:
                 self._is_writable = False
-                log.error("recording_not_written", recording=self._path.stem, error=str(error))
+                log.warning("recording_not_written", recording=self._path.stem, error=str(error))
         return self._is_writable
 
     def finish(self) -> Path:
@@ -97,7 +98,7 @@ class RecordingFile:
             if self._is_writable:
                 self._path = self._path.rename(self._path.with_suffix(_WHOLE))
         except OSError as error:
-            log.error("recording_not_written", recording=self._path.stem, error=str(error))
+            log.warning("recording_not_written", recording=self._path.stem, error=str(error))
         with suppress(OSError):
             self._file.close()
         return self._path
@@ -193,7 +194,7 @@ def _left(path: Path, file: IO[bytes]) -> Left | None:
     if about is None:
         log.error("recording_not_readable", recording=path.stem)
         return None
-    status = os.stat(file.fileno())
+    status = os.fstat(file.fileno())
     begin = file.tell()
     frames = (status.st_size - begin) // about.channels
     age = timedelta(seconds=max(time.time() - status.st_mtime, 0))

@@ -57,8 +57,6 @@ def _save(left: Left) -> None:
         log.warning("recording_not_wanted", attempt=about.attempt_id.hex)
         return
     with left.wav() as sound:
-        recordings.save(
-            attempt, about.place, sound, left.seconds, now - left.age, key=about.key, is_cut=left.is_cut
-        )
+        recordings.save(attempt, about.place, sound, left.seconds, now - left.age, key=about.key, is_cut=left.is_cut)
     if left.is_cut:
         log.warning("recording_is_cut", attempt=about.attempt_id.hex, seconds=left.seconds)

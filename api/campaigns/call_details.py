@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -42,7 +43,8 @@ class RecordingSerializer(ResponseSerializer):
     duration = Count("In seconds.", source="seconds")
     date_created = Moment(source="recorded_at")
     is_cut = serializers.BooleanField(
-        required=False, help_text="Whether its end is missing, as the gateway died during it. Left out where it is whole."
+        required=False,
+        help_text="Its end is missing, as the gateway died during it. Left out otherwise.",
     )
 
     def get_is_cut(self, recording: Recording) -> bool | None:

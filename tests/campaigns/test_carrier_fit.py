@@ -121,7 +121,9 @@ def test_a_flow_that_records_needs_a_carrier_that_can(rig, carrier, step, is_tak
     if is_taken:
         assert rig.campaign(caller_id=line, flow=recording, **LATER).pk
         return
-    with pytest.raises(InvalidRequest, match=f"its flow has the step {next(iter(step))}, which this caller_id can't do"):
+    with pytest.raises(
+        InvalidRequest, match=f"its flow has the step {next(iter(step))}, which this caller_id can't do"
+    ):
         rig.campaign(caller_id=line, flow=recording)
     assert not Campaign.objects.exists()
 

@@ -243,7 +243,12 @@ def test_keys_are_told_by_what_follows_them():
     }
     assert key_meanings.said([{"say": {"text": "x" * 200}}, {"hangup": True}]).endswith("…”; hangs up")
     assert key_meanings.said([]) == "nothing"
-    steps = [{"record_call": True}, {"record": {}}, {"refuse": True}, {"play": "https://x.example/a.wav"}]
+    steps: list[dict[str, Any]] = [
+        {"record_call": True},
+        {"record": {}},
+        {"refuse": True},
+        {"play": "https://x.example/a.wav"},
+    ]
     assert key_meanings.said(steps) == (
         "is recorded from here on; is recorded; is not called about this for a while; plays a recording"
     )

@@ -72,7 +72,7 @@ def test_a_call_that_is_answered_passes_every_step(rig, far, trunk):
 def test_a_conversation_is_hung_up_by_this_server(rig, far, trunk, monkeypatch, presses, is_deaf, said):
     monkeypatch.setattr(check_calls, "NEWS_WITHIN", timedelta(seconds=4))
     monkeypatch.setattr(check_calls, "PRESSED_WITHIN", timedelta(seconds=3))
-    done = []
+    done: list[str] = []
 
     def answer():
         if not far.calls:

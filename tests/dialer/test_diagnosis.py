@@ -10,7 +10,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
-from accounts.models import Route
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
 from core import liveness
@@ -25,6 +24,7 @@ from tests.factories import (
     CallFactory,
     CampaignFactory,
     FlowFactory,
+    RouteFactory,
     TrunkFactory,
 )
 
@@ -122,7 +122,7 @@ def test_the_trunk_is_down_and_its_error_is_for_the_operator(rig: Rig):
 def test_calls_that_leave_over_a_later_trunk_of_the_order_are_told(rig: Rig):
     second = TrunkFactory(account_sid="second")
     for place, trunk in enumerate((rig.trunk, second), start=1):
-        Route.objects.create(caller_id=rig.caller_id, trunk=trunk, place=place)
+        RouteFactory(caller_id=rig.caller_id, trunk=trunk, place=place)
     rig.carrier.script = {number: ["unavailable"] for number in NUMBERS}
     campaign = rig.campaign(3)
     assert "over-another-trunk" not in codes(campaign)

@@ -243,7 +243,7 @@ def test_who_tells_of_a_recording_must_be_the_carrier(recording_phone, change, s
 
 
 def test_a_call_is_recorded_from_a_step_on_and_where_that_is_comes_after_its_end(rig, call):
-    document = {"steps": [{"say": "You are recorded"}, {"record_call": True}, {"gather": MENU["steps"][1]["gather"]}]}
+    document = {"steps": [{"say": "You are recorded"}, {"record_call": True}, MENU["steps"][1]]}
     phone = call(flow=FlowFactory(account=rig.account, document=document))
     assert phone.next() == ["Say You are recorded", "Start", "Gather"]
     made = phone.started["Recording"]["recordingStatusCallback"]

@@ -53,7 +53,8 @@ class Callee:
 def ended(recorder):
     """End a recording. Returns its length, whether nobody speaks in it, and the samples of each channel."""
     with recording_files.taken(recorder.finish()) as left:
-        assert left and not left.is_cut
+        assert left
+        assert not left.is_cut
         with left.wav() as file, wave.open(file, "rb") as reader:
             channels = reader.getnchannels()
             assert (reader.getframerate(), channels, reader.getsampwidth()) == (8000, left.about.channels, 2)

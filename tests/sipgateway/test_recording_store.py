@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import wave
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -15,7 +16,7 @@ from uuid_utils.compat import uuid7
 from campaigns.models import Campaign
 from dialer import recordings
 from dialer.models import CallAttempt, Recording
-from sipgateway import recording_files, recording_store, sounds
+from sipgateway import recording_store, sounds
 from sipgateway.recording_files import About, RecordingFile
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory
 from tests.sipgateway.test_recorders import LOUD
@@ -152,7 +153,7 @@ def test_a_process_that_dies_while_it_stores_leaves_one_recording(folder, attemp
         if died == "before the row":
             patch.setattr(Recording.objects, "create", die)
         else:
-            patch.setattr(recording_files.Path, "unlink", die)
+            patch.setattr(Path, "unlink", die)
         with pytest.raises(Died):
             recording_store.store(made(folder, attempt, key=key))
     assert len(files(folder)) == 1

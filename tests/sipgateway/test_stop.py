@@ -10,9 +10,7 @@ from sipgateway.calls_up import CallsUp
 
 def test_a_call_that_was_claimed_as_the_gateway_stopped_is_given_back():
     notes: list[Any] = []
-    means: Any = SimpleNamespace(
-        stack=None, is_stopping=threading.Event(), writer=SimpleNamespace(note=notes.append)
-    )
+    means: Any = SimpleNamespace(stack=None, is_stopping=threading.Event(), writer=SimpleNamespace(note=notes.append))
     calls = CallsUp(means)
     means.is_stopping.set()
     plan: Any = SimpleNamespace(attempt_id=uuid4())

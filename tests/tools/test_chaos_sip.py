@@ -31,7 +31,11 @@ def test_a_run_in_which_each_number_was_rung_once_has_no_violation():
         ([RING], replace(FOUND, calls={"+91": "created"}), ["+91 is lost"]),
         ([RING], replace(FOUND, calls={"+91": "completed", "+92": "completed"}), ["+92 is lost"]),
         ([RING], replace(FOUND, attempts={"a1": ("+91", "unknown")}), ["an attempt is still unknown"]),
-        ([RING], replace(FOUND, attempts={"a1": ("+91", "canceled")}), ["+91 was rung by an attempt that was given back"]),
+        (
+            [RING],
+            replace(FOUND, attempts={"a1": ("+91", "canceled")}),
+            ["+91 was rung by an attempt that was given back"],
+        ),
         ([replace(RING, call_id="b")], FOUND, ["+91 was rung for no attempt, and no leg of one"]),
         ([RING, replace(RING, call_id="leg")], replace(FOUND, legs={"leg": ""}), ["a leg has not ended"]),
         (

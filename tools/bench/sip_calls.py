@@ -90,7 +90,13 @@ def _rows(whole: System, trunk: str, calls: int, on: str) -> list[Row]:
     return [
         row(f"lateness of a packet, p99, {on}", late, "ms", NAME, target=at_most(5)),
         row(f"calls that failed, {on}", failed, "calls", NAME, target=at_most(0)),
-        row(f"calls answered a second, from the first INVITE on, {on}", calls / float(seconds), "calls/s", NAME, target=at_least(100)),
+        row(
+            f"calls answered a second, from the first INVITE on, {on}",
+            calls / float(seconds),
+            "calls/s",
+            NAME,
+            target=at_least(100),
+        ),
         row(f"cores that the gateway uses, {on}", cores, "cores", NAME, target=at_most(1)),
     ]
 

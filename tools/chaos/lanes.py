@@ -26,9 +26,7 @@ Job = tuple[str, int, float]
 class Lanes:
     """Up to `count` lanes; their own output goes to the folder `logs`. After so many minutes they begin nothing."""
 
-    def __init__(
-        self, count: int, carrier: str, logs: Path | None, console: Console, minutes: float = 0
-    ) -> None:
+    def __init__(self, count: int, carrier: str, logs: Path | None, console: Console, minutes: float = 0) -> None:
         self._count = count
         self._carrier = carrier
         self._logs = logs or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))

@@ -1,4 +1,4 @@
-"""What breaks a SIP gateway, or its trunk. Each fault gets the numbers of its run, and strikes while they are dialed."""
+"""What breaks a SIP gateway, or its trunk. A fault gets the numbers of its run, and strikes while they are dialed."""
 
 import random
 import time
