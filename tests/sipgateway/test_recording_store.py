@@ -117,6 +117,7 @@ class Away:
         raise ConnectionError("no bucket")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_recording_that_the_storage_does_not_take_stays_until_it_does(folder, attempt, monkeypatch):
     path = made(folder, attempt)
     with monkeypatch.context() as patch:
@@ -128,6 +129,7 @@ def test_a_recording_that_the_storage_does_not_take_stays_until_it_does(folder, 
     assert (stored(), files(folder)) == ([(attempt.pk, "0.1", 1, False)], [])
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_storage_that_is_away_is_not_asked_for_each_of_many(folder, monkeypatch):
     for _ in range(recording_store.MOST_FAILURES + 2):
         made(folder, CallAttemptFactory(completed=True))
