@@ -72,6 +72,7 @@ SIGNED = {
     "carrier-events/<str:carrier>/<hex:attempt_id>",
     "twiml/<hex:attempt_id>",
     "twiml/<hex:attempt_id>/recording",
+    "twiml/<hex:attempt_id>/error",
     "passthru/<int:trunk_pk>",
     "flows/<int:flow_pk>",
     "campaign-texts/<hex:campaign_id>",
