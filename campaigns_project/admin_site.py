@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 
 from accounts import audit
@@ -45,6 +46,10 @@ class Site(AdminSite):
             path("engine-room/", self.admin_view(self.engine_room), name="engine_room"),
             *super().get_urls(),
         ]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """List the tables when a page shows them: they are in the context of every page, and few pages show them."""
+        return SimpleLazyObject(lambda: super(Site, self).get_app_list(request, app_label))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Lead to "Now", or say that the person has no role yet."""

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.contrib.admin import AdminSite
 from django.urls import reverse
 
 from console import navigation
@@ -92,6 +93,24 @@ def test_the_engine_room_lists_the_tables_of_the_role(person):
     assert reverse("admin:dialer_callattempt_changelist") in own
     assert reverse("admin:accounts_trunk_changelist") not in own
     assert reverse("admin:accounts_trunk_changelist") in every
+
+
+def test_no_page_but_the_list_of_tables_asks_for_the_tables(person, monkeypatch):
+    asked = []
+    genuine = AdminSite._build_app_dict
+
+    def noted(*given):
+        asked.append(given)
+        return genuine(*given)
+
+    monkeypatch.setattr(AdminSite, "_build_app_dict", noted)
+    client = person("administrator")
+    for name in ("admin:now", *ADMIN_PAGES[::2]):
+        assert client.get(reverse(name)).status_code == 200
+    assert client.get("/admin/nowhere/").status_code == 404
+    assert asked == []
+    client.get(reverse("admin:engine_room"))
+    assert asked != []
 
 
 def test_no_link_of_the_frame_is_a_dead_end(person):
