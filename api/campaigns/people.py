@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from api.campaigns import bodies, related
 from api.campaigns.base import TAGS, CampaignsView
-from api.campaigns.requests import CONTENT, CampaignRequestSerializer
+from api.campaigns.requests import CONTENT, CampaignRequestSerializer, ScheduleRequestSerializer
 from api.campaigns.responses import CampaignsWritten
 from api.http import bulk, openapi
 from api.http.envelope import Failure, Result, WrittenEnvelope
@@ -21,6 +21,7 @@ from api.http.parsers import printable
 from api.http.responses import Count, ResponseSerializer, Text
 from campaigns import again, taking_out
 from campaigns.called_again import WHO, Selection
+from campaigns.models import Campaign
 from campaigns.taking_out import TakenOut, Wanted
 from contacts import numbers
 from core import clocks, ids
@@ -105,9 +106,18 @@ class CancelCallsView(CampaignsView):
         return self.respond(CanceledResults, rows, http_code=bulk.MULTI_STATUS)
 
 
+class ScheduleAgainSerializer(ScheduleRequestSerializer):
+    """The new campaign's own: nothing of the schedule of the campaign that is called again."""
+
+    @property
+    def changed(self) -> Campaign | None:
+        return None
+
+
 class AgainRequestSerializer(CampaignRequestSerializer):
     """Whom to call again, and what is not as in the campaign itself."""
 
+    schedule = ScheduleAgainSerializer(required=False)
     who = serializers.ListField(
         child=WordField(WHO), required=False, help_text="Those whose last attempt ended so, or who were never tried."
     )

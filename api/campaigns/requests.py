@@ -61,10 +61,16 @@ class ScheduleRequestSerializer(ObjectSerializer):
     send_at = MomentField(required=False)
     end_at = MomentField(required=False)
 
+    @property
+    def changed(self) -> Campaign | None:
+        """The campaign whose schedule is changed, if any."""
+        changed: Campaign | None = self.context.get("campaign")
+        return changed
+
     def to_internal_value(self, data: Any) -> Any:
         """Let null take the end away in a change, as no other value could; elsewhere null is "not given"."""
         attrs = super().to_internal_value(data)
-        if self.context.get("campaign") and data.get("end_at", "") is None:
+        if self.changed and data.get("end_at", "") is None:
             attrs["end_at"] = None
         return attrs
 
@@ -77,7 +83,7 @@ class ScheduleRequestSerializer(ObjectSerializer):
         return max(send_at, now)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        campaign: Campaign | None = self.context.get("campaign")
+        campaign = self.changed
         now = clocks.now()
         send_at = attrs.get("send_at") or (campaign.send_at if campaign else now)
         end_at = attrs.get("end_at", campaign.end_at if campaign else None)

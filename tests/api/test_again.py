@@ -180,6 +180,32 @@ def test_it_keeps_what_is_not_changed_and_both_name_each_other(api, parent):
     assert other.is_refused(400, "nobody")
 
 
+@pytest.mark.parametrize(
+    ("schedule", "lasts"),
+    [({"send_at": 1}, 30), ({"end_at": 100}, 100), ({"send_at": 1, "end_at": 2}, 1), ({"end_at": None}, 30)],
+)
+def test_its_schedule_is_its_own_whenever_the_other_one_began_and_ended(api, parent, schedule, lasts):
+    """In days from now. The end of the parent, nine months ago, says nothing of its child."""
+    now = timezone.now()
+    parent.send_at, parent.end_at = now - timedelta(days=280), now - timedelta(days=275)
+    parent.expires_at = parent.end_at
+    parent.save()
+    ended(parent, A)
+    given = {name: days and (now + timedelta(days=days)).isoformat() for name, days in schedule.items()}
+    response = again(api, parent, "no-answer", schedule=given)
+    assert response.status == 200
+    child = Campaign.objects.get(pk=response.data["id"])
+    assert child.end_at == (now + timedelta(days=schedule["end_at"]) if schedule.get("end_at") else None)
+    assert round((child.expires_at - child.send_at) / timedelta(days=1), 2) == lasts
+
+
+def test_an_end_before_its_own_start_is_refused(api, parent):
+    ended(parent, A)
+    now = timezone.now()
+    schedule = {"send_at": (now + timedelta(days=2)).isoformat(), "end_at": (now + timedelta(days=1)).isoformat()}
+    assert again(api, parent, "no-answer", schedule=schedule).is_refused(400, "end_at", "after send_at")
+
+
 def test_a_dynamic_one_keeps_each_persons_values_also_without_its_list(api, account):
     contact_list = ContactListFactory(account=account, dynamic=True)
     parent = CampaignFactory(
