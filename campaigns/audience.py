@@ -14,7 +14,7 @@ from django.db.models import Max
 from accounts.models import Account
 from campaigns import called_again, loading, progress
 from campaigns.models import Campaign
-from contacts import lists
+from contacts import deletion_lock, lists
 from contacts.models import ListEntry
 from core.errors import Conflict, InvalidRequest, WrongState
 from core.ids import wire_id
@@ -86,6 +86,8 @@ def add_calls(campaign: Campaign, numbers: Sequence[str], allowance: Allowance) 
         InvalidRequest: a list does not exist or is empty.
         Conflict: a list is still being loaded, so half of it would be called; or the account has too many open calls.
     """
+    if campaign.list_ids:
+        deletion_lock.hold_shared(campaign.account_id)
     if campaign.again is not None:
         _add_again(campaign, allowance)
     elif campaign.list_ids:

@@ -27,6 +27,7 @@ from campaigns import (
 )
 from campaigns.loading import START_DUE
 from campaigns.models import Campaign, CustomField
+from contacts import deletion_lock
 from contacts.models import ContactList
 from core import clocks, failpoints
 from core.errors import InvalidRequest, WrongState
@@ -111,6 +112,8 @@ def change(
     Args as for `create`; what is None or not named stays as it is.
     """
     with transaction.atomic():
+        if columns.get("list_ids"):
+            deletion_lock.hold_shared(campaign.account_id)  # before the campaign, as a deletion does
         campaign = _locked_one(campaign)
         if not has_not_started(campaign):
             raise WrongState(

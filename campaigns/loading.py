@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from campaigns import called_again, campaign_lock, ending, filled_texts
 from campaigns.models import Campaign
-from contacts import lists
+from contacts import deletion_lock, lists
 from core import clocks
 from core.batches import TRANSIENT_ERRORS
 from core.errors import InvalidRequest
@@ -86,9 +86,13 @@ def make_slice(campaign_id: UUID, now: datetime) -> bool:
     Leaves a campaign alone that somebody changes at this moment, and one that has come to its end.
     """
     with transaction.atomic():
+        loading = Campaign.objects.filter(pk=campaign_id, is_loading=True, is_ending=False)
+        account_id = loading.values_list("account_id", flat=True).first()
+        if account_id is None:
+            return False
+        deletion_lock.hold_shared(account_id)
         if not campaign_lock.try_hold([campaign_id]):
             return False
-        loading = Campaign.objects.filter(pk=campaign_id, is_loading=True, is_ending=False)
         campaign = loading.select_for_update(no_key=True).first()
         if campaign is None:
             return False

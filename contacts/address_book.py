@@ -12,6 +12,7 @@ from django.db.models.functions import Concat
 from accounts import audit
 from accounts.audit import Actor, Subject, Verb
 from accounts.models import Account
+from contacts import deletion_lock
 from contacts.models import Contact
 from contacts.signals import contact_deleted, rules_of_contacts_changed
 from core import clocks
@@ -114,6 +115,8 @@ def delete(contact: Contact, *, actor: Actor) -> None:
         Missing
     """
     with transaction.atomic():
+        # Waits for calls that are being made of contacts, so that it takes this one out of those campaigns too.
+        deletion_lock.hold(contact.account_id)
         # Waits for uploads that are putting the contact into a list, so that it is taken out of that list too.
         if not Contact.objects.select_for_update().filter(pk=contact.pk):
             raise Missing(f"the contact {wire_id(contact.pk)} was deleted at the same moment")
