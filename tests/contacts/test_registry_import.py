@@ -2,9 +2,11 @@
 
 import io
 from datetime import date
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from accounts.audit_entry import AuditEntry
 from contacts import registry_import, signals
@@ -94,9 +96,7 @@ def test_one_that_is_stopped_keeps_and_records_its_slices(run, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        registry_import.run(
-            NUMBERS, registry_import.Registry("ncpr", date(2026, 3, 1), "IN"), actor=ACTOR, replace=True, tell=stop
-        )
+        registry_import.run(NUMBERS, registry_import.Registry("ncpr", date(2026, 3, 1), "IN"), actor=ACTOR, tell=stop)
     assert DoNotCall.objects.count() == 8
     assert AuditEntry.objects.get().object_name == "8 numbers on the do-not-call list of all accounts"
     run(NUMBERS)
@@ -134,3 +134,106 @@ def test_the_standard_input_is_read(run, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{NUMBERS[0]}\n"))
     call_command("do_not_call", "import", "-", "--kind", "ncpr", "--date", "2026-03-01")
     assert DoNotCall.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "+919810000001",
+        "  +91 98100 00001 \t",
+        "\ufeff+919810000001\r",
+        '"+919810000001","Asha, Pune","said ""no"""',
+        "+919810000001;2011;Pune",
+        "+919810000001\t2011",
+        "+919810000001|2011",
+        '="09810000001",x',
+        "'9810000001",
+        "098100-00001",
+        "919810000001,",
+        "9810000001.0",
+        "tel:+919810000001",
+    ],
+)
+def test_a_number_is_read_as_spreadsheets_and_registries_write_it(run, line):
+    told = run(["Mobile,Name", line], "--region", "IN")
+    assert "1 numbers read: 1 added" in told.out
+    assert DoNotCall.objects.get().number == NUMBERS[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (",9810000001", "line 2: its first cell is empty"),
+        ('"9810000001;9810000002"', "line 2"),
+        ("98100O0001", "line 2"),
+        ("9.81E+09", "line 2"),
+        ("0", "line 2"),
+        ("https://example.com/9810000001", "line 2"),
+    ],
+)
+def test_a_line_that_is_not_surely_a_number_is_shown_and_lists_nobody(run, line, why):
+    told = run(["Mobile", line, NUMBERS[0]], "--region", "IN")
+    assert why in told.err
+    assert [entry.number for entry in DoNotCall.objects.all()] == [NUMBERS[0]]
+
+
+def test_a_quote_that_is_never_closed_swallows_no_line(run):
+    told = run([NUMBERS[0], f'{NUMBERS[1]},"said no', f'"{NUMBERS[2]}', *NUMBERS[3:6]])
+    assert "6 numbers read: 5 added" in told.out
+    assert "line 3" in told.err
+
+
+def test_empty_rows_and_repeated_numbers_are_no_mistakes(run):
+    told = run([NUMBERS[0], ",,,", "", NUMBERS[0], NUMBERS[1], NUMBERS[2], NUMBERS[0], ' ; "" '])
+    assert told.out.endswith("5 numbers read: 3 added, 0 renewed, 2 known, 0 rejected, 0 removed\n")
+
+
+def test_what_follows_far_behind_a_number_is_left_out(run, monkeypatch):
+    monkeypatch.setattr("contacts.management.commands.do_not_call.LONGEST_LINE", 100)
+    run([f"{NUMBERS[0]},{'x,' * 300}{NUMBERS[1]}", NUMBERS[2]])
+    assert {entry.number for entry in DoNotCall.objects.all()} == {NUMBERS[0], NUMBERS[2]}
+
+
+@pytest.mark.parametrize("rows", [[], ["Mobile"], ["98100", "x"]])
+def test_a_file_without_a_number_takes_nobody_off_the_list(run, rows):
+    run(NUMBERS)
+    with pytest.raises(CommandError, match="no line has a number"):
+        run(rows, "--replace", "--remove-most", date="2026-04-01")
+    assert DoNotCall.objects.count() == 10
+
+
+def test_a_file_that_was_cut_off_takes_nobody_off_the_list_unless_that_is_meant(run):
+    run(NUMBERS)
+    with pytest.raises(CommandError, match="7 numbers of the registry ncpr are not in the file, more than the 3"):
+        run(NUMBERS[:3], "--replace", date="2026-04-01")
+    assert DoNotCall.objects.count() == 10
+    told = run(NUMBERS[:3], "--replace", "--remove-most", date="2026-04-01")
+    assert "3 known, 0 rejected, 7 removed" in told.out
+    assert DoNotCall.objects.count() == 3
+
+
+def test_numbers_of_an_accounts_own_registry_are_renewed_too(run):
+    account = AccountFactory()
+    for options in ([], ["--account", account.sid]):
+        run(NUMBERS, *options)
+        assert "0 added, 10 renewed, 0 known" in run(NUMBERS, *options, date="2026-04-01").out
+        assert "0 added, 0 renewed, 10 known" in run(NUMBERS, *options).out
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (registry_import._RENEW_OWN, "do_not_call_number_is_unique_in_its_account"),
+        (registry_import._RENEW_OF_ALL, "do_not_call_number_is_unique_for_all"),
+    ],
+)
+def test_renewing_looks_up_each_number_by_its_index(statement, index):
+    """Ten million rows are not read for each slice."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("CREATE TEMPORARY TABLE registry_numbers (number text) ON COMMIT DROP")
+        params: dict[str, Any] = {"account": 1, "registry": "ncpr", "date": date(2026, 4, 1)}
+        cursor.execute("EXPLAIN " + statement, params)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert index in plan
+    assert "Seq Scan on contacts_donotcall" not in plan
