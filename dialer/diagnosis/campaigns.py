@@ -22,7 +22,7 @@ Status = CallAttempt.Status
 
 # The processes that a campaign needs to dial.
 NEEDED = (liveness.BEAT, "control", "dial")
-# People whose hours are looked at.
+# People of whom the rules are asked.
 ASKED = 200
 # The slowest pace is one start a minute: a campaign that has placed a call within it is dialling.
 LATELY = timedelta(minutes=1)
@@ -136,15 +136,11 @@ def _no_more(verdict: gate.Verdict, opening: object) -> Iterator[Reason]:
 
 
 def _nothing_fits(diagnosis: Diagnosis, campaign: Campaign, now: datetime) -> Iterator[Reason]:
-    """Yield that the hours of the people come after the campaign's end, or never.
+    """Yield that the rules let nobody be called before the campaign's end.
 
-    Asked of a few of them, before the first call, where rules have hours.
+    Asked of a few of them, before the first call, where there are rules.
     """
-    if (
-        diagnosis.last_placed_at
-        or not diagnosis.next_attempt_at
-        or not rules_of(campaign.account, campaign).has_hours()
-    ):
+    if diagnosis.last_placed_at or not diagnosis.next_attempt_at or not rules_of(campaign.account, campaign):
         return
     found = rehearsal.forecast(rehearsal.of_campaign(campaign, now, most=ASKED))
     if found.numbers and not found.fits:

@@ -444,3 +444,17 @@ def test_no_call_before_the_end_by_the_rules_for_the_people(rig: Rig):
     assert found.next_attempt_at is None
     later = rig.campaign(["+12125550124"], end_at=timezone.now() + timedelta(hours=24))
     assert "nothing-fits" not in [reason.code for reason in diagnosis.of_campaign(later, timezone.now()).reasons]
+
+
+def test_no_call_before_the_end_by_a_cap_on_the_numbers(rig: Rig):
+    """Called a moment ago, and once a day at the most."""
+    rig.account.number_caps = ["1 attempt in 1 day"]
+    rig.account.save()
+    CallAttemptFactory(completed=True, call__campaign__account=rig.account, call__number=NUMBERS[0], trunk=rig.trunk)
+    CallAttempt.objects.update(account=rig.account, callee=NUMBERS[0], placing_at=timezone.now())
+    campaign = rig.campaign([NUMBERS[0]], end_at=timezone.now() + timedelta(hours=2))
+    found = diagnosis.of_campaign(campaign, timezone.now())
+    assert "nothing-fits" in [reason.code for reason in found.reasons]
+    assert found.next_attempt_at is None
+    other = rig.campaign([NUMBERS[1]], end_at=timezone.now() + timedelta(hours=2))
+    assert "nothing-fits" not in [reason.code for reason in diagnosis.of_campaign(other, timezone.now()).reasons]
