@@ -6,7 +6,7 @@ waiting who may be rung?
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from campaigns import schedule
 from campaigns.models import Call
-from dialer import dialing, dispatch, inbox, reconciliation
+from dialer import claiming, dialing, dispatch, inbox, reconciliation
+from dialer.attempt_states import Claim
 from dialer.carriers import connect
 from dialer.carriers.base import CallRequest, Reply
 from dialer.models import CallAttempt
@@ -45,9 +46,19 @@ STEPS = machines.steps(
     ("crowd", st.none() | WHICH),
     *4 * [("phone_is_hung_up", WHICH, st.sampled_from(["completed", "busy", "no-answer"]), WHILES)],
     ("dispatcher_dies_before_its_messages",),
+    *2 * [("dispatcher_is_slow", WHICH, st.booleans())],
     ("dialers_come_too_late",),
     ("time_passes", WHILES),
 )
+
+
+class BeforeClaims(threading.local):
+    """What a dispatcher of this thread does between its look and its claims, if anything."""
+
+    here: Callable[[], None] | None = None
+
+
+BEFORE_CLAIMS = BeforeClaims()
 
 
 @dataclass
@@ -143,6 +154,35 @@ class Numbers(RuleBasedStateMachine):
     def dispatcher_dies_before_its_messages(self) -> None:
         dispatch.dispatch(self.rig.account.pk, timezone.now())
 
+    def dispatcher_is_slow(self, which: int, is_hung_up: bool) -> None:
+        """It has looked who may be rung, and claims them when another has rung them, and perhaps one has hung up."""
+        looked, goes_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            looked.set()
+            assert goes_on.wait(60)
+
+        def dispatch_slowly() -> None:
+            BEFORE_CLAIMS.here = wait
+            try:
+                dispatch.dispatch(self.rig.account.pk, timezone.now())
+            finally:
+                BEFORE_CLAIMS.here = None
+                looked.set()
+
+        slow = self.pool.submit(dispatch_slowly)
+        try:
+            assert looked.wait(60)
+            self.work()
+            if is_hung_up:
+                self.time_passes(SHORTEST)
+                self.news_of_an_end(which, "completed")
+                self.rig.settle()
+        finally:
+            goes_on.set()
+        slow.result(60)
+        self.work()
+
     def dialers_come_too_late(self) -> None:
         """What was claimed so long ago is given back, and counts for nothing."""
         self.time_passes(11)
@@ -199,6 +239,14 @@ def test_no_number_is_rung_twice_at_once_too_soon_or_too_often(
     take: Callable[[int], Any] = dispatch._take
     # Every dispatch works, whoever is at the account.
     monkeypatch.setattr(dispatch, "_take", lambda account_id: (take(account_id)[0], True))
+    store = claiming._store
+
+    def wait_and_store(claims: Sequence[Claim], now: datetime) -> Set[UUID]:
+        if BEFORE_CLAIMS.here:
+            BEFORE_CLAIMS.here()
+        return store(claims, now)
+
+    monkeypatch.setattr(claiming, "_store", wait_and_store)
     profile = settings.get_profile(machines.PROFILE)
     few = settings(profile, max_examples=-(-profile.max_examples // 5), stateful_step_count=20)
     machine: Any = partial(Numbers, clock, redis, pool)  # Hypothesis accepts any callable
