@@ -18,6 +18,7 @@ from tools.bench import (
     fair_share,
     more_workers,
     now_page,
+    registry,
     report,
     requests_while_dialing,
     restart,
@@ -53,5 +54,6 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
         twiml,
         sip_calls,
         dispatch_rules,
+        registry,
     )
 }
