@@ -19,6 +19,7 @@ from tools.bench import (
     more_workers,
     now_page,
     registry,
+    rehearsal,
     report,
     requests_while_dialing,
     restart,
@@ -54,6 +55,7 @@ FIGURES: dict[str, Callable[[Run], list[Row]]] = {
         twiml,
         sip_calls,
         dispatch_rules,
+        rehearsal,
         registry,
     )
 }
