@@ -100,9 +100,13 @@ class CallingHours:
             return ()
         return self.week[day.weekday()] if self.week else ((self.opens, self.closes),)
 
+    @property
+    def clock(self) -> str:
+        """Write the hours without their zone."""
+        return week_text(self.week) if self.week else _span_text((self.opens, self.closes))
+
     def __str__(self) -> str:
-        hours = week_text(self.week) if self.week else _span_text((self.opens, self.closes))
-        return f"{hours} {self.zone.key}"
+        return f"{self.clock} {self.zone.key}"
 
 
 @lru_cache(maxsize=4096)

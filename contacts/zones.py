@@ -46,6 +46,13 @@ class Place:
     region: str
     sources: tuple[str, ...]
 
+    @property
+    def provenance(self) -> str:
+        """Say whose zones these are: `by the zones of the contact and number`."""
+        *others, last = self.sources
+        named = f"{', '.join(others)} and {last}" if others else last
+        return f"by the zone{'s' * bool(others)} of the {named}"
+
 
 def places_of(
     account: Account, numbers: Iterable[str], of_rows: Mapping[str, Iterable[str]] | None = None

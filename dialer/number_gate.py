@@ -245,8 +245,9 @@ def _not_before(group: _Group[Any], earliest: datetime, code: str, because: str,
     moment = _both_open(group, earliest)
     hours, account = group.rules.hours_text(group.place), group.account
     if moment is None:
-        return Never("no-common-hours", f"the recipient's hours {hours} never meet {account.calling_hours}")
-    because = because or f"outside the recipient's hours {hours}"
+        meet = f"the recipient's hours {hours}, {group.place.provenance}, never meet {account.calling_hours}"
+        return Never("no-common-hours", meet)
+    because = because or f"outside the recipient's hours {hours}, {group.place.provenance}"
     return NotBefore(moment, code, f"{because}: not before {moment.astimezone(account.zone):%Y-%m-%d %H:%M %Z}")
 
 

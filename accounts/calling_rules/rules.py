@@ -17,6 +17,9 @@ from accounts.calling_rules.preset_file import presets
 from accounts.calling_rules.rule import EVERYTHING, Place, Rule
 from core.time_zones import canonical
 
+# Time zones that a sentence names. A mobile number of a large country may be in eight.
+MOST_ZONES = 3
+
 
 @dataclass(frozen=True, eq=False)
 class Rules:
@@ -62,8 +65,11 @@ class Rules:
         return all(hours.is_open(at) for hours in _hours(self, place.zones, place.country, place.region))
 
     def hours_text(self, place: Place) -> str:
-        """Write the hours of all rules at this place, for sentences."""
-        return " and ".join(map(str, _hours(self, place.zones, place.country, place.region)))
+        """Write the hours of all rules at this place, for sentences: `08:00-21:00 America/Denver, America/Boise`."""
+        zones: dict[str, dict[str, None]] = {}
+        for hours in _hours(self, place.zones, place.country, place.region):
+            zones.setdefault(hours.clock, {})[hours.zone.key] = None
+        return " and ".join(f"{clock} {_some(list(names))}" for clock, names in zones.items())
 
     @cached_property
     def caps(self) -> tuple[Cap, ...]:
@@ -135,6 +141,12 @@ def _made(names: tuple[str, ...], caps: tuple[str, ...], gap_seconds: int) -> Ru
     rules = tuple(rule for name in dict.fromkeys(names) if name in known for rule in known[name].rules)
     unknown = tuple(name for name in dict.fromkeys(names) if name not in known)
     return Rules(rules, tuple(map(parse_cap, caps)), timedelta(seconds=gap_seconds), unknown)
+
+
+def _some(zones: list[str]) -> str:
+    """Name a few of the zones, and how many more there are."""
+    more = len(zones) - MOST_ZONES
+    return ", ".join(zones[:MOST_ZONES]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)

@@ -292,6 +292,17 @@ def test_an_unknown_set_is_refused_with_the_list_of_all(name):
     assert all(known in refused.value.message for known in presets())
 
 
+def test_hours_are_told_once_with_a_few_of_their_zones():
+    four = At(("Australia/Sydney", "Australia/Perth", "Australia/Darwin", "Australia/Eucla"), "AU")
+    assert of("au-research").hours_text(four) == (
+        "Mon-Fri 09:00-20:30; Sat-Sun 09:00-17:00 Australia/Sydney, Australia/Perth, Australia/Darwin and 1 more"
+    )
+    assert of("us", "us-live").hours_text(PLACES["FL"]) == "08:00-21:00 America/New_York"
+    assert of("us", "us-states").hours_text(PLACES["KY"]) == (
+        "08:00-21:00 America/New_York and 10:00-21:00 America/New_York"
+    )
+
+
 # Caps ----------------------------------------------------------------------------------------------------------------
 
 

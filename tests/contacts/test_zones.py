@@ -97,3 +97,16 @@ def test_zones_are_stored_under_their_preferred_name():
         "America/New_York",
         "Etc/UTC",
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "own_zone", "of_rows", "said"),
+    [
+        ("+919810012345", "", (), "by the zone of the number"),
+        ("+870773111632", "", (), "by the zone of the account"),
+        ("+919810012345", "Asia/Dubai", (), "by the zones of the contact and number"),
+        ("+919810012345", "Asia/Dubai", ("Asia/Kolkata",), "by the zones of the contact, list and number"),
+    ],
+)
+def test_it_is_said_whose_zones_they_are(number, own_zone, of_rows, said):
+    assert zones.place(number, HOME, own_zone, of_rows).provenance == said

@@ -242,7 +242,8 @@ def test_a_number_whose_hour_ends_after_the_claim_is_given_back_and_held(rig, am
     assert held(NEW_YORK) == ("outside-recipients-hours", datetime(2026, 3, 3, 13, tzinfo=UTC))
     attempt = CallAttempt.objects.get()
     assert (attempt.status, attempt.placing_at) == ("canceled", None)
-    assert attempt.reason.startswith("outside the recipient's hours 08:00-21:00 America/New_York")
+    said = "outside the recipient's hours 08:00-21:00 America/New_York, by the zone of the number: not before"
+    assert attempt.reason.startswith(said)
 
 
 def test_nobody_is_asked_for_so_late_that_the_phone_may_ring_after_the_hour(rig, american):
