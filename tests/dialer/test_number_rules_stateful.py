@@ -27,13 +27,13 @@ from tests.conftest import START, Rig
 from tests.factories import AccountFactory, CallerIdFactory, ContactFactory, FlowFactory
 
 DAYS = [(2026, 3, 8, 5), (2026, 11, 1, 4), (2026, 1, 26, 3), (2026, 1, 25, 20), (2028, 2, 29, 12)]
-NEW_YORK = "+12125550123"
+NEW_YORK, LOS_ANGELES = "+12125550123", "+13105550123"
 ZONES = {
     NEW_YORK: "America/New_York",
-    "+13105550123": "America/Los_Angeles",
+    LOS_ANGELES: "America/Los_Angeles",
     "+919810000000": "Asia/Kolkata",
 }
-OPENS, CLOSES = time(8), time(21)  # of the rule set us-live
+OPENS, CLOSES = time(8), time(21)  # of the rule sets us-live and us
 # Hours of the account by weekday, in words and as the spans of Monday to Friday and of Saturday.
 WEEK = "Mon-Fri 18:30-03:30; Sat 10:00-12:00"
 WORKDAYS, SATURDAY = (time(18, 30), time(3, 30)), (time(10), time(12))
@@ -55,19 +55,21 @@ class Ruled(NamedTuple):
     """What an account demands.
 
     Attributes:
-        american_hours: whether the rule set us-live holds.
+        american: the rule set that holds for numbers of the USA: us-live, us or none. debt: whether us-debt does too.
         by_weekday: the hours are those of WEEK. no_holidays: nobody is called on holidays of India.
-        lives_in_denver: the contact in New York says so.
+        lives_in_denver: the contact in New York says so. agreed: the one in Los Angeles has agreed to recorded voices.
     """
 
     opens: time
     closes: time
-    american_hours: bool
+    american: str
     caps: tuple[Cap, ...]
     gap: timedelta
     by_weekday: bool = False
     no_holidays: bool = False
     lives_in_denver: bool = False
+    agreed: bool = False
+    debt: bool = False
 
 
 class Rung(NamedTuple):
@@ -126,9 +128,16 @@ def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed
         return False
     if not is_inside_the_accounts(at, ruled):
         return False
-    if ruled.american_hours and number.startswith("+1"):
+    is_american = number.startswith("+1")
+    if ruled.american and is_american:
         zones = [ZONES[number], *["America/Denver"] * (ruled.lives_in_denver and number == NEW_YORK)]
         if not all(is_inside(at, zone, OPENS, CLOSES) for zone in zones):
+            return False
+    if ruled.american == "us" and is_american and not (ruled.agreed and number == LOS_ANGELES):
+        return False
+    if ruled.debt and is_american:
+        week = [ring for ring in own if at - ring.at < timedelta(days=7)]
+        if len(week) >= 7 or any(ring.was_answered for ring in week):
             return False
     for cap in ruled.caps:
         counted = [ring for ring in own if cap.counts == "attempts" or ring.was_answered]
@@ -147,12 +156,10 @@ RULED = st.builds(
     Ruled,
     st.sampled_from([time(0), time(10, 30), time(18, 30)]),
     st.sampled_from([time(0), time(3, 30)]),
-    st.booleans(),
+    st.sampled_from(["", "us-live", "us-live", "us"]),
     st.lists(CAPS, max_size=2).map(tuple),
     st.sampled_from([timedelta(), timedelta(minutes=5)]),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
+    *5 * [st.booleans()],
 )
 STEPS = st.lists(
     st.one_of(
@@ -178,7 +185,7 @@ class World:
             weekly_hours=WEEK if ruled.by_weekday else "",
             holidays_of=["IN"] if ruled.no_holidays else [],
             allowed_countries=["US", "IN"],
-            rules=["us-live"] if ruled.american_hours else [],
+            rules=[*filter(None, [ruled.american]), *["us-debt"] * ruled.debt],
             number_caps=[str(cap) for cap in ruled.caps],
             number_gap_seconds=int(ruled.gap.total_seconds()),
         )
@@ -186,6 +193,9 @@ class World:
         rig.flow = FlowFactory(account=rig.account)
         if ruled.lives_in_denver:
             ContactFactory(account=rig.account, number=NEW_YORK, time_zone="America/Denver")
+        if ruled.agreed:
+            agreed = {"consent_date": date(2026, 1, 1), "consent_scope": "recorded-voice"}
+            ContactFactory(account=rig.account, number=LOS_ANGELES, **agreed)
         rig.carrier.script = dict(zip(ZONES, scripts, strict=True))
         rig.carrier._asked.clear()
         self.log = RingLog()
@@ -293,7 +303,7 @@ def test_nobody_is_rung_outside_of_all_rules_and_nobody_is_held_inside(rig, lock
 def test_the_judge_sees_each_rule_broken():
     """The second implementation, by hand."""
     number, at = "+12125550123", datetime(2026, 3, 2, 15, tzinfo=UTC)
-    free = Ruled(time(0), time(0), True, (Cap(2, timedelta(hours=3), "attempts"),), timedelta(minutes=5))
+    free = Ruled(time(0), time(0), "us-live", (Cap(2, timedelta(hours=3), "attempts"),), timedelta(minutes=5))
     once = [Rung(number, at - timedelta(hours=1), False)]
     assert may_ring(number, at, free, once, {})
     assert not may_ring(number, at, free, once * 2, {})
@@ -304,7 +314,13 @@ def test_the_judge_sees_each_rule_broken():
     early = at.replace(hour=14, minute=30)
     assert may_ring(number, early, free, [], {})
     assert not may_ring(number, early, free._replace(lives_in_denver=True), [], {})
-    night = free._replace(by_weekday=True, american_hours=False)
+    assert not may_ring(number, at, free._replace(american="us", agreed=True), [], {})
+    assert may_ring(LOS_ANGELES, at + timedelta(hours=1), free._replace(american="us", agreed=True), [], {})
+    assert not may_ring(LOS_ANGELES, at + timedelta(hours=1), free._replace(american="us"), [], {})
+    debt = free._replace(debt=True, caps=())
+    for days, answered, many, may in ((3, True, 1, False), (7, True, 1, True), (3, False, 6, True), (3, False, 7, False)):
+        assert may_ring(number, at, debt, [Rung(number, at - timedelta(days=days), answered)] * many, {}) is may
+    night = free._replace(by_weekday=True, american="")
     for day, wall, opens in ((2, 3, False), (3, 3, True), (7, 3, True), (7, 4, False), (7, 11, True), (8, 3, False)):
         at = datetime(2026, 3, day, wall, 29, tzinfo=ZoneInfo("Asia/Kolkata"))
         assert may_ring(number, at, night, [], {}) is opens, at
