@@ -2,8 +2,8 @@
 
 A deletion takes the contact out of the campaigns that it sees. Calls that another transaction is just making are not
 seen by it, and that transaction does not see the deletion: somebody who is gone would be called. So calls are made
-under the lock, shared, and a contact is deleted under it alone. It is an advisory lock of PostgreSQL, held to the end of
-the transaction, which waits for one slice of calls at the most.
+under the lock, shared, and a contact is deleted under it alone. It is an advisory lock of PostgreSQL, held to the end
+of the transaction. A deletion waits for one slice of calls at the most.
 
 Take it before the lock of a campaign.
 """

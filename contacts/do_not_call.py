@@ -90,6 +90,12 @@ HAS_LIST = """(EXISTS (SELECT FROM contacts_donotcall WHERE account_id = account
     OR EXISTS (SELECT FROM contacts_donotcall WHERE account_id IS NULL))"""
 
 
+# Of a row `due` and the account %(account)s. Sub-selects, as an EXISTS might be answered by reading the whole list.
+IS_LISTED = """coalesce(
+    (SELECT true FROM contacts_donotcall WHERE number = due.number AND account_id = %(account)s),
+    (SELECT true FROM contacts_donotcall WHERE number = due.number AND account_id IS NULL), false)"""
+
+
 # OFFSET 0 keeps both look-ups at their index, whatever the planner expects of a table that has just grown.
 _LISTED = " UNION ALL ".join(
     f"""

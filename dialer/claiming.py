@@ -9,7 +9,8 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -19,14 +20,15 @@ from campaigns import call_states, held_calls
 from campaigns import signals as campaign_signals
 from campaigns.held_calls import Hold
 from campaigns.models import Call, Campaign
-from contacts import zones
+from contacts import callees, do_not_call, zones
+from contacts.callees import UNKNOWN, Callee
 from core import batches
 from core.state_machine import Move
-from dialer import attempt_states, number_gate
+from dialer import attempt_states, number_gate, past_calls
 from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
 from dialer.gate import Never, NotBefore
-from dialer.number_gate import Ring, Shut
+from dialer.number_gate import Asked, Ring, Shut
 
 # The most calls that one run looks at, and how many at once beyond those that it has leases for, where calls turn out
 # to be held: a campaign of which the first million may not be dialed now must not keep the others waiting.
@@ -34,13 +36,11 @@ MOST_LOOKED_AT = 2_000
 LOOKED_AT_ONCE = 500
 
 
-class Dialed(number_gate.Judged, Protocol):
+class Dialed(number_gate.Listed, Protocol):
     """The campaign of a lease."""
 
     @property
     def account_id(self) -> int: ...
-    @property
-    def has_list(self) -> bool: ...
 
 
 Leased = Sequence[tuple[LeaseRequest, Dialed]]
@@ -102,13 +102,31 @@ class _Matching:
 
 
 class DueCall(NamedTuple):
-    """A due call that this transaction has locked."""
+    """A due call that this transaction has locked, with what the same statement has looked up of its number.
+
+    Attributes:
+        may_be_listed, last_placed: as of `number_gate.Ring`.
+        time_zone, consent_date, consent_scope: of the contact; None where there is none.
+    """
 
     call_id: int
     campaign_id: UUID
     number: str
     attempts_made: int
     row_zone: str
+    may_be_listed: bool
+    last_placed: int
+    time_zone: str | None
+    consent_date: date | None
+    consent_scope: str | None
+
+    def ring(self, campaign: Dialed) -> Ring[int]:
+        callee = UNKNOWN
+        if self.time_zone is not None:
+            callee = Callee(self.time_zone, self.consent_date, self.consent_scope or "")
+        return Ring(
+            self.call_id, campaign, self.number, self.row_zone, "", self.may_be_listed, self.last_placed, callee
+        )
 
 
 def claim(leased: Leased, now: datetime) -> Claimed:
@@ -144,7 +162,7 @@ def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
         matching.holders[campaign.pk].append(request.holder)
     wanted = matching.left
     while wanted:
-        due = _lock_due_calls(wanted, matching.looked_at, leased[0][1].account_id, now)
+        due = _lock_due_calls(wanted, matching, now)
         matching.looked_at += [call.call_id for call in due]
         shut = _set_aside(due, matching.campaigns, now)
         matching.take([call for call in due if call.call_id not in shut])
@@ -157,11 +175,7 @@ def _match(leased: Leased, now: datetime) -> tuple[list[Claim], int]:
 
 def _set_aside(due: "Sequence[DueCall]", campaigns: Mapping[UUID, Dialed], now: datetime) -> Mapping[int, Shut]:
     """Hold or end those of the calls that must not be dialed now. Returns why, by their ids."""
-    rings = []
-    for call in due:
-        campaign = campaigns[call.campaign_id]
-        rings.append(Ring(call.call_id, campaign, call.number, call.row_zone, has_list=campaign.has_list))
-    shut = number_gate.check(rings, now)
+    shut = number_gate.check([call.ring(campaigns[call.campaign_id]) for call in due], now)
     if shut:
         holds, ends = [], []
         for call in due:
@@ -202,7 +216,7 @@ def _end(ends: Sequence[tuple[int, UUID, Never]], now: datetime) -> None:
         campaign_signals.calls_ended.send(Campaign, campaigns=campaigns, call_ids=sorted(moved), at=now)
 
 
-def _lock_due_calls(wanted: Counter[UUID], looked_at: Sequence[int], account_id: int, now: datetime) -> list[DueCall]:
+def _lock_due_calls(wanted: Counter[UUID], matching: _Matching, now: datetime) -> list[DueCall]:
     """Lock due calls by turns: first tries, those whose hold has ended, retries. Skips those that others have locked.
 
     Chance decides which kind begins: where one call at a time is dialled, none keeps the others waiting.
@@ -210,17 +224,18 @@ def _lock_due_calls(wanted: Counter[UUID], looked_at: Sequence[int], account_id:
     Args:
         wanted: the most calls of each campaign, all of one account. One that was paused since it asked for leases
             yields none.
-        looked_at: calls to leave out.
     """
     turns = random.sample(range(3), 3)
+    campaigns = [matching.campaigns[pk] for pk in wanted]
+    asked = number_gate.asked_of(campaigns)
     with connection.cursor() as cursor:
         cursor.execute(
-            _LOCK_AGAIN if looked_at else _LOCK,
+            _lock_sql(asked, again=bool(matching.looked_at)),
             {
                 "campaigns": list(wanted),
                 "places": list(wanted.values()),
-                "account": account_id,
-                "looked_at": list(looked_at),
+                "account": campaigns[0].account_id,
+                "looked_at": matching.looked_at,
                 "now": now,
                 "turns": turns,
             },
@@ -228,8 +243,14 @@ def _lock_due_calls(wanted: Counter[UUID], looked_at: Sequence[int], account_id:
         return [DueCall(*row) for row in cursor.fetchall()]
 
 
-def _lock_sql(left_out: str) -> str:
-    """Return the statement that locks due calls. Each kind is a range of the index `call_open`, read in its order."""
+@lru_cache
+def _lock_sql(asked: Asked, *, again: bool) -> str:
+    """Return the statement that locks due calls. Each kind is a range of the index `call_open`, read in its order.
+
+    Of their numbers it looks up what the gate asks: three more statements would cost more than the look-ups.
+    """
+    left_out = "AND id <> ALL(%(looked_at)s::bigint[])" if again else ""
+    contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
     kinds = " UNION ALL ".join(
         f"""
         SELECT kind.*, 3 * row_number() OVER (ORDER BY next_attempt_at, id) + (%(turns)s::int[])[{place}] AS turn FROM (
@@ -243,12 +264,12 @@ def _lock_sql(left_out: str) -> str:
         for place, is_due in enumerate(DUE, start=1)
     )
     return f"""
-        SELECT due.id, due.campaign_id, due.number, due.attempts_made, due.row_zone
+        SELECT due.id, due.campaign_id, due.number, due.attempts_made, due.row_zone,
+            {do_not_call.IS_LISTED if asked.lists else "false"},
+            {past_calls.LAST_PLACED if asked.past else 0},
+            {contact}
         FROM unnest(%(campaigns)s::uuid[], %(places)s::int[]) AS room(campaign_id, places)
         JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
         CROSS JOIN LATERAL (SELECT * FROM ({kinds}) AS kinds ORDER BY turn LIMIT room.places) AS due
+        {callees.JOINED if asked.contacts else ""}
     """  # noqa: S608
-
-
-_LOCK = _lock_sql("")
-_LOCK_AGAIN = _lock_sql("AND id <> ALL(%(looked_at)s::bigint[])")

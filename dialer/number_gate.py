@@ -5,10 +5,11 @@ constant number of statements, however many numbers there are; where accounts as
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from math import inf
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from accounts.models import Account, CallerId, NumberKind
 from campaigns import removal
 from campaigns.call_states import DO_NOT_CALL
 from contacts import callees, destinations, do_not_call, zones
-from contacts.callees import UNKNOWN
+from contacts.callees import UNKNOWN, Callee
 from contacts.zones import Place
 from dialer import past_calls
 from dialer.gate import Never, NotBefore
@@ -52,6 +53,13 @@ class Judged(Protocol):
     def waived_rules(self) -> Sequence[str]: ...
 
 
+class Listed(Judged, Protocol):
+    """A campaign that knows whether any number is on the do-not-call list of its account or of all accounts."""
+
+    @property
+    def has_list(self) -> bool: ...
+
+
 class Ring(NamedTuple, Generic[Key]):
     """A phone that is about to ring.
 
@@ -59,7 +67,9 @@ class Ring(NamedTuple, Generic[Key]):
         key: of the caller's, by which the verdict is found.
         row_zone: the time zone in the row of the list that the call is from, or "".
         ended_by: the rule that took the call out of its campaign since it was claimed, or "".
-        has_list: whether any number is on the do-not-call list of its account or of all accounts.
+        may_be_listed: whether the number may be on the do-not-call list of its account or of all accounts.
+        last_placed: when an attempt for it was placed last (`past_calls.LAST_PLACED`); infinity: nobody has looked.
+        callee: what its contact says; None: nobody has looked.
     """
 
     key: Key
@@ -67,7 +77,9 @@ class Ring(NamedTuple, Generic[Key]):
     number: str
     row_zone: str = ""
     ended_by: str = ""
-    has_list: bool = True
+    may_be_listed: bool = True
+    last_placed: float = inf
+    callee: Callee | None = None
 
 
 Shut = NotBefore | Never
@@ -90,6 +102,24 @@ def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
     for ring in rings:
         of_account[ring.campaign.account].append(ring)
     return of_account
+
+
+class Asked(NamedTuple):
+    """What is asked of numbers at all: whether they are listed, their past, and their contacts."""
+
+    lists: bool
+    past: bool
+    contacts: bool
+
+
+def asked_of(campaigns: Collection[Listed]) -> Asked:
+    """Return what is asked of the numbers of these campaigns, so that one statement looks it all up."""
+    rules = {calling_rules.rules_of(campaign.account, campaign) for campaign in campaigns}
+    return Asked(
+        lists=any(campaign.has_list for campaign in campaigns),
+        past=any(_limits(one) for one in rules),
+        contacts=any(one.rules for one in rules),
+    )
 
 
 # Never -------------------------------------------------------------------------------------------------------------
@@ -118,7 +148,7 @@ def _not_called(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
 
 def _listed(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
     """Judge by the do-not-call lists: in one query, where there are any."""
-    asked = {ring.key: (ring.campaign.account.pk, ring.number) for ring in rings if ring.has_list}
+    asked = {ring.key: (ring.campaign.account.pk, ring.number) for ring in rings if ring.may_be_listed}
     entries = do_not_call.listed_of(set(asked.values()))
     return {key: Never(DO_NOT_CALL, entries[pair].reason) for key, pair in asked.items() if pair in entries}
 
@@ -164,8 +194,9 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dic
     groups, shut = _grouped(rings, now)
     limited = past_calls.held(
         [
-            Question(group.account.pk, tuple(group.limits), {ring.key: ring.number for ring in group.rings})
+            Question(group.account.pk, tuple(group.limits), _called_lately(group, now))
             for group in groups
+            if group.limits
         ],
         now,
     )
@@ -177,6 +208,12 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dic
             elif closed:
                 shut[ring.key] = closed
     return shut
+
+
+def _called_lately(group: _Group[Key], now: datetime) -> dict[Key, str]:
+    """Return those numbers of the group for which an attempt may count, by their keys."""
+    latest = past_calls.latest_unheld(group.limits, now)
+    return {ring.key: ring.number for ring in group.rings if ring.last_placed > latest}
 
 
 def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key]], dict[Key, Shut]]:
@@ -193,13 +230,14 @@ def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key
     if all(rules is NO_RULES for rules, _, _ in of_campaigns.values()):
         return [], {}
     asked = [(ring, *of_campaigns[ring.campaign.pk]) for ring in rings]
-    known = callees.known({(account_id, ring.number) for ring, rules, _, account_id in asked if rules.rules})
+    unknown = {(account_id, ring.number) for ring, rules, _, account_id in asked if rules.rules and ring.callee is None}
+    known = callees.known(unknown)
     groups: dict[Hashable, _Group[Key]] = {}
     without_consent: dict[Key, Shut] = {}
     for ring, rules, account, account_id in asked:
         if rules is NO_RULES:
             continue
-        callee = known.get((account_id, ring.number), UNKNOWN)
+        callee = ring.callee or known.get((account_id, ring.number), UNKNOWN)
         place = zones.place(ring.number, account.time_zone, callee.time_zone, (ring.row_zone,))
         # Each of them is kept while the rules and the place are the same: identity says so.
         of_group = (account_id, id(rules), id(place))

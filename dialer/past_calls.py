@@ -4,7 +4,7 @@ Over all campaigns of an account, and from ended attempts alone: another one und
 dialed anyway (decision 0022). So the answer is exact for the call that is about to be made.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -69,6 +69,12 @@ def _until(held: Held) -> datetime:
     return held.until
 
 
+def latest_unheld(limits: Collection[Limit], now: datetime) -> float:
+    """Return the moment, as LAST_PLACED tells it, until when no attempt counts for any of these limits."""
+    longest = max((limit.within for limit in limits), default=timedelta())
+    return (now - longest - LONGEST_CALL).timestamp() - 1
+
+
 def _params(asked: Sequence[Question[Any]], limits: Sequence[tuple[int, Limit]], now: datetime) -> dict[str, Any]:
     longest = [max(limit.within for limit in question.limits) for question in asked]
     return {
@@ -110,3 +116,12 @@ _NTH_LATEST = """
         ORDER BY attempt.placing_at DESC OFFSET each_limit.skipped LIMIT 1
     ) AS past
 """
+
+# Of a row `due` and the account %(account)s: when an attempt that has ended was placed last, in seconds since 1970.
+NEVER_PLACED = -(10**12)
+LAST_PLACED = f"""coalesce((
+    SELECT extract(epoch FROM placing_at)::bigint FROM dialer_callattempt
+    WHERE account_id = %(account)s AND callee = due.number AND placing_at IS NOT NULL
+        AND status IN ('completed', 'busy', 'no-answer', 'failed')
+    ORDER BY placing_at DESC LIMIT 1
+), {NEVER_PLACED})"""  # noqa: S608 -- made of constants, and every value is a parameter

@@ -306,7 +306,7 @@ def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
     rig, ruled, american, django_assert_num_queries
 ):
     campaign = rig.campaign([NEW_YORK])
-    rings = [number_gate.Ring(n, campaign, f"+1212555{n:04d}", has_list=False) for n in range(2, 500)]
+    rings = [number_gate.Ring(n, campaign, f"+1212555{n:04d}", may_be_listed=False) for n in range(2, 500)]
     for batch in (rings[:1], rings):
         with django_assert_num_queries(1):  # contacts
             number_gate.check(batch, timezone.now())
@@ -318,7 +318,7 @@ def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
     with django_assert_num_queries(0):
         number_gate.check(rings, timezone.now())
     with django_assert_num_queries(1):  # the list
-        number_gate.check([ring._replace(has_list=True) for ring in rings], timezone.now())
+        number_gate.check([ring._replace(may_be_listed=True) for ring in rings], timezone.now())
 
 
 # Rules that change ---------------------------------------------------------------------------------------------------

@@ -36,7 +36,11 @@ def main(numbers: int) -> None:
 def _campaign(numbers: int) -> Campaign:
     channels = max(1, round(numbers * SECONDS_OF_A_NUMBER / (DAYS * SECONDS_OF_A_DAY)))
     account = Account.objects.create(
-        sid="bench", channels=channels, starts_per_minute=10_000, rules=["in-service"], number_caps=["3 attempts in 1 day"]
+        sid="bench",
+        channels=channels,
+        starts_per_minute=10_000,
+        rules=["in-service"],
+        number_caps=["3 attempts in 1 day"],
     )
     trunk = Trunk.objects.create(name="simulated", carrier="simulated")
     caller_id = CallerId.objects.create(account=account, number="+918012345678", trunk=trunk)
