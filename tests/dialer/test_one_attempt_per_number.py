@@ -103,7 +103,7 @@ def test_another_account_has_a_number_of_its_own(rig):
 
 
 def test_waiting_costs_no_attempt_no_channel_and_no_start(rig, redis):
-    Account.objects.filter(pk=rig.account.pk).update(starts_per_minute=60)
+    Account.objects.filter(pk=rig.account.pk).update(starts_per_minute=1)
     rig.campaign([A])
     start(rig)
     waiting = rig.campaign([A, A, B], call_duplicate_numbers=True)
@@ -118,13 +118,13 @@ def test_waiting_costs_no_attempt_no_channel_and_no_start(rig, redis):
 
 
 def test_a_lease_without_a_call_gives_its_start_back(rig, monkeypatch, redis):
-    Account.objects.filter(pk=rig.account.pk).update(starts_per_minute=60)
+    Account.objects.filter(pk=rig.account.pk).update(starts_per_minute=1)
     rig.campaign([A])
     schedule.start_due(timezone.now())
     monkeypatch.setattr(claiming, "_lock_due_calls", lambda *_: [])
     assert rig.dispatch() == 0
     monkeypatch.undo()
-    assert rig.dispatch() == 1, "the pace of one start a second was not used up by nobody"
+    assert rig.dispatch() == 1, "the pace of one start a minute was not used up by nobody"
 
 
 def test_calls_behind_many_duplicates_are_not_kept_waiting(rig):
