@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -61,6 +62,24 @@ def lone_system() -> None:
     redis_owner.GONE_AFTER = 0
 
 
+def _commits(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("django_db")
+    return "transactional_db" in getattr(item, "fixturenames", ()) or bool(mark and mark.kwargs.get("transaction"))
+
+
+@pytest.fixture(scope="module")
+def shared_rows(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let fixtures of a module make rows once that each of its tests finds: what a test changes is rolled back.
+
+    For modules whose tests all use `db`: a test that commits would find itself within a transaction.
+    """
+    mine = [item for item in request.session.items if getattr(item, "module", None) is request.module]
+    assert [item.nodeid for item in mine if _commits(item)] == []
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     """Stands still until a test moves it."""
@@ -87,11 +106,12 @@ class Rig:
 
     def __init__(self, clock: time_machine.Traveller) -> None:
         self.clock = clock
-        # The pace of starts is measured by Redis's own clock, which does not stand still: most tests want none.
-        self.account: Account = AccountFactory.create(starts_per_minute=10_000_000)
-        self.trunk: Trunk = TrunkFactory.create()
-        self.caller_id = CallerIdFactory(account=self.account, trunk=self.trunk)
-        self.flow = FlowFactory(account=self.account)
+        with transaction.atomic():
+            # The pace of starts is measured by Redis's own clock, which does not stand still: most tests want none.
+            self.account: Account = AccountFactory.create(starts_per_minute=10_000_000)
+            self.trunk: Trunk = TrunkFactory.create()
+            self.caller_id = CallerIdFactory(account=self.account, trunk=self.trunk)
+            self.flow = FlowFactory(account=self.account)
         carrier = carrier_of(self.trunk)
         assert isinstance(carrier, SimulatedCarrier)
         self.carrier = carrier

@@ -14,9 +14,10 @@ from django.test import Client
 
 from accounts import installation
 from accounts.audit_entry import AuditEntry
-from accounts.models import ApiKey
+from accounts.models import Account, ApiKey
 from tests.api.addresses import addresses
-from tests.api.test_every_address import TENANTS, acme, ask, body_for, filled, stored  # noqa: F401 -- a fixture
+from tests.api.client import Api
+from tests.api.test_every_address import TENANTS, Tenant, ask, body_for, filled, tenant
 from tests.database_writes import AUDIT, written_tables
 from tests.factories import CallFactory, CampaignFactory
 
@@ -31,6 +32,26 @@ UNAUDITED = {
 READ_ONLY = {"/campaigns/rehearsal"}
 # The pages of people have a walk of their own: tests/accounts/test_audited_admin.py.
 PEOPLES = [address for address in addresses() if address.startswith("admin/")]
+
+
+@pytest.fixture(scope="module")
+def shared(shared_rows: None) -> Tenant:
+    return tenant("acme", 1)
+
+
+@pytest.fixture
+def acme(shared: Tenant, redis: Any) -> Tenant:
+    return shared.again()
+
+
+@pytest.fixture
+def account(acme: Tenant) -> Account:
+    return acme.account
+
+
+@pytest.fixture
+def api(acme: Tenant) -> Api:
+    return acme.api
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +81,7 @@ def send(tenant: Any, address: str, method: str) -> Any:
 
 
 @pytest.mark.parametrize(("address", "method"), list(product(TENANTS, UNSAFE)))
-def test_a_request_that_changes_something_leaves_an_entry_in_its_transaction(acme, address, method):  # noqa: F811
+def test_a_request_that_changes_something_leaves_an_entry_in_its_transaction(acme, address, method):
     if "/lists/<str:list_sid>/contacts" in address and method == "POST":
         with transaction.atomic():
             acme.account.contact_lists.get().entries.all().delete()
@@ -88,7 +109,7 @@ def test_a_request_that_changes_something_leaves_an_entry_in_its_transaction(acm
 
 
 @pytest.mark.parametrize("address", [address for address in addresses() if address not in {*TENANTS, *PEOPLES}])
-def test_every_other_address_changes_nothing_or_is_named_with_the_reason(acme, address):  # noqa: F811
+def test_every_other_address_changes_nothing_or_is_named_with_the_reason(acme, address):
     kind = address.split("/")[0]
     where = acme.signed.get(kind) or f"/{address}"
     for method in UNSAFE:
@@ -114,7 +135,7 @@ def test_a_request_that_is_sent_again_is_recorded_once(api):
     assert AuditEntry.objects.filter(object_kind="contacts.contact").count() == 1
 
 
-def test_a_report_is_recorded_with_where_it_went(acme):  # noqa: F811
+def test_a_report_is_recorded_with_where_it_went(acme):
     response = acme.api.http.get(acme.signed["reports"], REMOTE_ADDR="192.0.2.9")
     assert response.status_code == 200
     entry = AuditEntry.objects.latest("pk")

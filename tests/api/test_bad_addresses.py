@@ -4,6 +4,8 @@ import pytest
 
 from tests.factories import CampaignFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 ID = "0123456789abcdef0123456789abcdef"
 
 

@@ -10,6 +10,8 @@ from tests.api.client import campaign, stored
 from tests.factories import CampaignFactory
 from webhooks import addresses
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 NUL = "\\u0000"
 
 

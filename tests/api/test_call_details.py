@@ -6,6 +6,8 @@ import pytest
 
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, TransferFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
 

@@ -13,6 +13,8 @@ from contacts.csv_uploads import loading
 from tests.api.client import NUMBERS, campaign, stored
 from tests.factories import ContactListFactory, CsvUploadFactory, ListEntryFactory, TrunkFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 
 def filled(account, *numbers: str, **columns):
     made = ContactListFactory(account=account, **columns)

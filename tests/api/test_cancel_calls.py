@@ -10,6 +10,8 @@ from tests.api.client import NUMBERS
 from tests.api.test_query_counts import statements
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 A, B, C = NUMBERS
 
 

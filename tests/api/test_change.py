@@ -6,6 +6,8 @@ from campaigns.models import Call, Campaign
 from tests.api.client import FLOW_URL, NUMBERS
 from tests.factories import CallFactory, CampaignFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 CALLBACKS = ["call_status_callback", "call_schedule_callback", "status_callback"]
 LOCKED = {
     "from": NUMBERS,

@@ -5,6 +5,8 @@ import pytest
 from contacts.models import Contact
 from tests.factories import ContactFactory, ContactListFactory, ListEntryFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 NUMBER = "+919810012345"
 EVERYTHING = {
     "number": NUMBER,

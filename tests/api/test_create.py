@@ -12,6 +12,8 @@ from tests.api.client import CALLER_ID, FLOW_URL, NUMBERS, campaign, stored
 from tests.conftest import START
 from tests.factories import CallAttemptFactory, CallerIdFactory, TrunkFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 
 def numbers_stored() -> list[str]:
     return list(Call.objects.order_by("id").values_list("number", flat=True))

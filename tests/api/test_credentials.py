@@ -11,6 +11,8 @@ from campaigns.models import Campaign
 from tests.api.client import Api, basic, campaign
 from tests.factories import ACTOR, CallAttemptFactory, CallFactory, CampaignFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 WHAT_TO_DO = "HTTP Basic"
 
 

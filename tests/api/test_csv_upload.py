@@ -12,6 +12,8 @@ from contacts.models import Contact, ContactList, CsvPiece, CsvUpload, ListEntry
 from tests.api.client import Api, ApiResponse
 from tests.factories import CsvUploadFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 NUMBER = "+919810012345"
 FILE = f"number,first_name\n{NUMBER},Asha\n+9112,=cmd\n{NUMBER},Asha\n"
 PATH = "/contacts/csv-upload"

@@ -17,6 +17,8 @@ from tests.factories import (
     TrunkHealthFactory,
 )
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 # 11:30 in India.
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 

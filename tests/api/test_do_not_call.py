@@ -11,6 +11,8 @@ from tests.api.client import ApiResponse, checked
 from tests.api.test_query_counts import statements
 from tests.factories import AccountFactory, DoNotCallFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 NUMBER = "+919810012345"
 MANY = [f"+9198100{n:05d}" for n in range(200)]
 

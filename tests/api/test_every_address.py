@@ -7,7 +7,8 @@ kind with the rule that it obeys.
 import io
 import json
 import re
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -121,6 +122,12 @@ class Tenant:
     signed: dict[str, str]
     values: dict[str, str]
     marks: set[str] = field(default_factory=set)
+
+    def again(self) -> "Tenant":
+        """Return it for one test of several, which may change its account, its client and its values."""
+        api = copy(self.api)
+        api.http = Client(raise_request_exception=False)
+        return replace(self, account=copy(self.account), api=api, values=dict(self.values))
 
 
 def tenant(name: str, digit: int) -> Tenant:

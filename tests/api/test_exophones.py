@@ -6,6 +6,8 @@ import pytest
 
 from tests.factories import CallerIdFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 PATH = "/v2_beta/Accounts/acme/IncomingPhoneNumbers"
 
 

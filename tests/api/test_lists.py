@@ -17,6 +17,8 @@ from tests.factories import (
     ListEntryFactory,
 )
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 
 @pytest.fixture
 def parents(account):

@@ -9,6 +9,8 @@ from campaigns.models import Campaign
 from reports.stats import KEYS
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, CustomFieldFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 
 @pytest.fixture
 def running(account):

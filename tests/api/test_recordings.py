@@ -15,6 +15,8 @@ from dialer import recordings
 from dialer.models import CallAttempt, Recording
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, RecordingFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 AT = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
 

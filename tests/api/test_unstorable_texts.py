@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from api.http.openapi import document
 from campaigns.models import Campaign
 from tests.api.client import campaign, checked
+from tests.api.described import document
 from tests.api.test_every_address import Tenant, rows, tenant
 from tests.factories import CallFactory
 
@@ -102,9 +102,14 @@ def with_text(body: Any, place: tuple[str | int, ...], text: str) -> Any:
     return fields | {first: with_text(fields.get(first), tuple(rest), text)}
 
 
-@pytest.fixture
-def acme(redis: Any) -> Tenant:
+@pytest.fixture(scope="module")
+def shared(shared_rows: None) -> Tenant:
     return tenant("acme", 1)
+
+
+@pytest.fixture
+def acme(shared: Tenant, redis: Any) -> Tenant:
+    return shared.again()
 
 
 def send(acme: Tenant, operation: Operation, *, path: str, body: bytes = b"", kind: str = "", **headers: str) -> Any:
