@@ -5,15 +5,13 @@ and keeps them in `.hypothesis`. The default profile runs the same examples ever
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
-
-from core.state_machine import History
 
 # An example is a long history over real servers: the health checks are meant for small, fast ones.
 _ANY_HEALTH = list(HealthCheck)
@@ -73,10 +71,13 @@ def run(machine: Callable[[], RuleBasedStateMachine], times: int = 1) -> None:
     run_state_machine_as_test(factory, settings=settings(profile, max_examples=times * profile.max_examples))
 
 
-def chained(history: Iterable[History], first: str) -> str:
-    """Return the last status of a subject's history. Asserts that each row begins where the one before ended."""
+def chained(history: Iterable[Sequence[str]], first: str) -> str:
+    """Return the last status of a history of moves, each from a status to another.
+
+    Asserts that each begins where the one before ended.
+    """
     status = first
-    for row in history:
-        assert row.from_status == status, f"{row} does not follow on {status}"
-        status = row.to_status
+    for before, after in history:
+        assert before == status, f"{before} → {after} does not follow on {status}"
+        status = after
     return status

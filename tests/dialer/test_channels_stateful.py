@@ -187,13 +187,16 @@ class Channels(RuleBasedStateMachine):
         self.held, self.remembers = wanted, True
 
     def redis_keys(self) -> list[str]:
-        return list(self.redis.scan_iter(match=f"{channels.PREFIX}*"))
+        return list(self.redis.scan_iter(match=f"{channels.PREFIX}*", count=1000))
 
     @invariant()
     def redis_holds_what_the_model_holds(self) -> None:
-        assert {(key, holder) for key in self.redis_keys() for holder in self.redis.zrange(key, 0, -1)} == pairs(
-            self.held
-        )
+        keys = self.redis_keys()
+        pipe = self.redis.pipeline(transaction=False)
+        for key in keys:
+            pipe.zrange(key, 0, -1)
+        held = zip(keys, pipe.execute(), strict=True)
+        assert {(key, holder) for key, holders in held for holder in holders} == pairs(self.held)
 
     @invariant()
     def attempts_in_flight_hold_their_channels_while_anybody_is_let_in(self) -> None:
