@@ -202,12 +202,19 @@ def _batch(parsed: Sequence[Row | Rejected], place: tuple[int, int], *, dynamic:
 
 
 def _store(upload: CsvUpload, batch: _Batch, room: float) -> bulk_insert.Inserted:
-    """Store a batch in one transaction.
+    """Store a batch in one transaction; in a second one where the account turns out to know some of its people.
 
     Raises:
         FileRefused: there would be more than `room` of them.
         _TakenOver: the upload is another worker's now.
     """
+    try:
+        return _store_once(upload, batch, room, looks_up=False)
+    except bulk_insert.SomeAreKnown:
+        return _store_once(upload, batch, room, looks_up=True)
+
+
+def _store_once(upload: CsvUpload, batch: _Batch, room: float, *, looks_up: bool) -> bulk_insert.Inserted:
     with transaction.atomic():
         if upload.contact_list_id and _is_dynamic(upload):
             # Of two uploads with the same number, the second to come here must see what the first has stored.
@@ -215,7 +222,7 @@ def _store(upload: CsvUpload, batch: _Batch, room: float) -> bulk_insert.Inserte
         current = CsvUpload.objects.select_for_update(of=("self",), no_key=True).get(pk=upload.pk)
         if current.status != CsvUpload.Status.IN_PROGRESS or current.bytes_read != upload.bytes_read:
             raise _TakenOver
-        inserted = _insert(upload, batch.rows)
+        inserted = _insert(upload, batch.rows, looks_up=looks_up)
         if inserted.growth > max(room, 0):
             raise FileRefused(
                 f"line {batch.line}: with the rows from here on, the list would have more than"
@@ -235,7 +242,7 @@ def _store(upload: CsvUpload, batch: _Batch, room: float) -> bulk_insert.Inserte
     return inserted
 
 
-def _insert(upload: CsvUpload, rows: Sequence[CopyRow]) -> bulk_insert.Inserted:
+def _insert(upload: CsvUpload, rows: Sequence[CopyRow], *, looks_up: bool) -> bulk_insert.Inserted:
     if upload.contact_list_id is None:
         return bulk_insert.Inserted(do_not_call.load(upload.account, {row.number for row in rows}, clocks.now()))
-    return bulk_insert.insert(upload, rows)
+    return bulk_insert.insert(upload, rows, looks_up=looks_up)

@@ -297,10 +297,39 @@ class TestAKilledWorker:
         assert (upload.status, counts(upload), len(batches)) == ("in-progress", (3, 3, 0, 0), 3)
 
 
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_a_batch_that_was_taken_for_new_people_leaves_no_trace_and_finds_those_that_are_known(
+    account, monkeypatch, kind
+):
+    """Of six numbers the first one alone is looked up, and the account has the third."""
+    monkeypatch.setattr(bulk_insert, "_SAMPLE", 1)
+    asked = []
+    genuine = bulk_insert._known
+    monkeypatch.setattr(bulk_insert, "_known", lambda *given: asked.append(len(given[2])) or genuine(*given))
+    rows = numbers(6)
+    contact = ContactFactory(account=account, number=rows[2], first_name="Asha")
+    upload = loaded(account, csv_of([f"{number},Rao" for number in [*rows, rows[0]]], "number,first_name"), kind=kind)
+    assert asked == [1, 6]
+    assert (upload.status, counts(upload)) == ("completed", (7, 6, 1, 0))
+    assert listed(upload) == rows
+    assert Contact.objects.count() == 6
+    contact.refresh_from_db()
+    assert contact.first_name == "Asha"
+
+
+def test_a_batch_of_new_people_is_looked_up_by_a_sample(account, monkeypatch):
+    asked = []
+    genuine = bulk_insert._known
+    monkeypatch.setattr(bulk_insert, "_known", lambda *given: asked.append(len(given[2])) or genuine(*given))
+    assert counts(loaded(account, csv_of(numbers(120)))) == (120, 120, 0, 0)
+    assert asked == [40]
+
+
 def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
     """PostgreSQL prefers to, by itself, from about ten thousand contacts on."""
     known = 20_000
-    template = ContactFactory(account=account)
+    # In each sample, so that all numbers are looked up too.
+    template = ContactFactory(account=account, number=numbers(1)[0])
     columns = "account_id, first_name, last_name, company_name, email, tag, custom, created_at, updated_at"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -320,7 +349,7 @@ def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
 
     monkeypatch.setattr(bulk_insert, "_known", look_up)
     loaded(account, csv_of(numbers(5_000)))
-    assert plans
+    assert sum("Index Scan" in line for line in plans) == 2, "a look at a sample, and one at all"
     assert not [line for line in plans if "Seq Scan on contacts_contact" in line], "\n".join(plans)
 
 

@@ -181,6 +181,14 @@ def receive(account, name: str) -> CsvUpload:
     )
 
 
+def _locked_contacts() -> int:
+    """Return how many contacts were ever locked, as a lock leaves its mark in the row."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM contacts_contact WHERE xmax <> 0")
+        [[count]] = cursor.fetchall()
+    return int(count)
+
+
 class TestUploadsAtOnce:
     @pytest.fixture
     def gate(self, monkeypatch):
@@ -189,8 +197,8 @@ class TestUploadsAtOnce:
         gate = threading.Event(), threading.Event()
         reached, opened = gate
 
-        def insert(*arguments):
-            inserted = genuine(*arguments)
+        def insert(*arguments, **options):
+            inserted = genuine(*arguments, **options)
             if next(stops, False):
                 reached.set()
                 assert opened.wait(60)
@@ -215,6 +223,14 @@ class TestUploadsAtOnce:
             upload.refresh_from_db()
             assert (upload.status, upload.rows_loaded) == ("completed", len(NUMBERS))
             assert upload.filled_list.entries.count() == len(NUMBERS)
+
+    def test_entries_lock_the_contacts_that_were_there_and_none_that_came_with_them(self, pool):
+        """A lock is a write to the row, one for each row of a file. Nobody sees a new contact before the commit."""
+        account = AccountFactory()
+        loading.load(receive(account, "new").pk)
+        assert _locked_contacts() == 0
+        loading.load(receive(account, "known").pk)
+        assert _locked_contacts() == len(NUMBERS)
 
     def test_a_contact_that_is_deleted_while_a_file_is_loaded_leaves_that_list_too(self, pool, gate):
         account = AccountFactory()
