@@ -24,7 +24,7 @@ from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
 from contacts.csv_uploads.source import open_stored
 from contacts.csv_uploads.spoken_values import ValueRule
 from contacts.models import ContactList, CsvUpload, RejectedRow
-from core import clocks
+from core import clocks, lazy_commits
 from core.errors import InvalidRequest
 
 log = structlog.get_logger(__name__)
@@ -216,6 +216,8 @@ def _store(upload: CsvUpload, batch: _Batch, room: float) -> bulk_insert.Inserte
 
 def _store_once(upload: CsvUpload, batch: _Batch, room: float, *, looks_up: bool) -> bulk_insert.Inserted:
     with transaction.atomic():
+        # Where the upload goes on is part of the transaction: a batch that a crash takes back is loaded again.
+        lazy_commits.allow()
         if upload.contact_list_id and _is_dynamic(upload):
             # Of two uploads with the same number, the second to come here must see what the first has stored.
             lists.lock_against_loading(upload.contact_list_id)

@@ -255,6 +255,16 @@ def locked_elsewhere(row: Model) -> Iterator[None]:
         thread.join()
 
 
+def test_slices_commit_without_waiting_for_the_disk_and_the_campaigns_own_move_waits(rig, enqueued):
+    campaign = paused(rig)
+    with CaptureQueriesContext(connection) as moved:
+        lifecycle.complete(campaign, actor=ACTOR)
+    with CaptureQueriesContext(connection) as ended:
+        schedule.end_due(timezone.now())
+    lazy = [[query["sql"] for query in made].count("SET LOCAL synchronous_commit = off") for made in (moved, ended)]
+    assert lazy == [0, 1]
+
+
 def test_calls_that_another_process_has_locked_are_passed_over_and_ended_later(rig):
     campaign = lifecycle.complete(paused(rig, 7), actor=ACTOR)
     held = Call.objects.get(number=NUMBERS[4])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from contacts.csv_uploads import bulk_insert, intake, loading, rejected_rows, stored_file, upload_states
@@ -323,6 +324,16 @@ def test_a_batch_of_new_people_is_looked_up_by_a_sample(account, monkeypatch):
     monkeypatch.setattr(bulk_insert, "_known", lambda *given: asked.append(len(given[2])) or genuine(*given))
     assert counts(loaded(account, csv_of(numbers(120)))) == (120, 120, 0, 0)
     assert asked == [40]
+
+
+def test_batches_commit_without_waiting_for_the_disk_and_the_end_of_an_upload_waits(account, small_batches):
+    upload = receive(account, csv_of(numbers(2 * SMALL)))
+    with CaptureQueriesContext(connection) as made:
+        loading.load(upload.pk)
+    lazy = [n for n, query in enumerate(made) if query["sql"] == "SET LOCAL synchronous_commit = off"]
+    end = [n for n, query in enumerate(made) if "SET \"status\" = 'completed'" in query["sql"]]
+    assert len(lazy) == 2
+    assert all(number < end[0] for number in lazy)
 
 
 def test_a_batch_does_not_read_the_whole_address_book(account, monkeypatch):
