@@ -4,6 +4,7 @@ A wrong column or a stolen key must not ring premium-rate numbers or another con
 where numbers come in, in requests and CSV rows, and again before each call, as the settings may have changed since.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,12 +48,16 @@ class Destinations:
     countries: frozenset[str]
     kinds: frozenset[str]
 
+    def surely_calls(self, text: str) -> bool:
+        """Tell whether a text is a number in E.164 as it stands, valid, and called; False decides nothing."""
+        return _surely_called(self.countries, self.kinds).match(text) is not None
+
     def why_not(self, number: str) -> str:
         """Return why the number, valid and in E.164, is not called; "" where it is.
 
         Takes a microsecond for most numbers that are called, and a tenth of a millisecond for others.
         """
-        if any(pattern.match(number) for pattern in _surely_called(self.countries, self.kinds)):
+        if self.surely_calls(number):
             return ""
         try:
             parsed = phonenumbers.parse(number)
@@ -101,11 +106,12 @@ def _country_of(number: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _surely_called(countries: frozenset[str], kinds: frozenset[str]) -> tuple["e164_patterns.Pattern", ...]:
-    """Return patterns of numbers that are called. What fits none of them has to be parsed."""
+def _surely_called(countries: frozenset[str], kinds: frozenset[str]) -> e164_patterns.Pattern:
+    """Return a pattern of numbers that are called. What does not fit it has to be parsed."""
     allowed = {kind for kind in NumberKind if kind in kinds}
     patterns = (e164_patterns.of_kinds(country, allowed, set(NumberKind) - allowed) for country in sorted(countries))
-    return tuple(pattern for pattern in patterns if pattern)
+    nothing = "(?!)"
+    return re.compile("|".join(f"(?:{pattern.pattern})" for pattern in patterns if pattern) or nothing, re.ASCII)
 
 
 def _a_number(kinds: Iterable[NumberKind]) -> str:

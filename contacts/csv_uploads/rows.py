@@ -74,9 +74,7 @@ def parse_record(
         reason = (_too_many_cells(cells, width) if count > width else "") or _problem(values, given)
         try:
             if not reason:
-                number = numbers.read(given, region)
-                if called:
-                    called.require(number)
+                number = _number(given, region, called)
                 reason = rule.problem(values) if rule else ""
                 if not reason and layout.has_rule_columns:
                     values |= consent.read(values)
@@ -87,6 +85,16 @@ def parse_record(
         except numbers.InvalidNumber as invalid:
             reason = _why_not(given, invalid, layout)
     return Rejected(record.line, reason[:255], [storable(cell) for cell in cells[:MAX_COLUMNS]])
+
+
+def _number(given: str, region: str, called: Destinations | None) -> str:
+    """Return the number in E.164. Raises InvalidNumber."""
+    if called and called.surely_calls(given):
+        return given
+    number = numbers.read(given, region)
+    if called:
+        called.require(number)
+    return number
 
 
 def _first_line(record: Record, layout: Layout) -> int:
