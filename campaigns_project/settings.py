@@ -145,7 +145,7 @@ MAX_REQUEST_BYTES = env.whole("MAX_REQUEST_BYTES", 2_000_000, most=1_000_000_000
 # Calls that have not ended which an account may have, all its campaigns together.
 MAX_OPEN_CALLS_PER_ACCOUNT = env.whole("MAX_OPEN_CALLS_PER_ACCOUNT", 5_000_000, most=10**12)
 # Requests for lists, diagnoses and rejected rows of an account that are at work at once, and reports that are being
-# read: each keeps a web thread, and the first ones a core of the database.
+# read: each keeps a web thread, and the first ones a core of the database. Of searches among the first, half as many.
 READS_AT_ONCE_PER_ACCOUNT = env.whole("READS_AT_ONCE_PER_ACCOUNT", 2, most=1000)
 REPORTS_AT_ONCE_PER_ACCOUNT = env.whole("REPORTS_AT_ONCE_PER_ACCOUNT", 3, most=1000)
 # The longest statement of a web request, in seconds, but for reports, which last as long as a client reads them.

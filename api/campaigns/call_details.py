@@ -127,6 +127,7 @@ class CallDetailsQuery(queries.StatusQuery):
 
 class CallDetailsView(CampaignsView):
     reads_much = True
+    searched_by = ("status",)
 
     @extend_schema(
         operation_id="list_call_details",

@@ -1,6 +1,6 @@
 """Query parameters of lists: paging, sorting, filters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -13,6 +13,8 @@ M = TypeVar("M", bound=Model)
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 500
+# Digits of an offset that is read at once. Behind ten thousand rows a page is searched for.
+SHALLOW_DIGITS = 4
 
 
 class PageQuery(serializers.Serializer):  # type: ignore[type-arg]
@@ -76,6 +78,19 @@ def known_words(text: str, known: tuple[str, ...]) -> list[str]:
     if unknown:
         raise serializers.ValidationError(f"{unknown[0]} is none of {', '.join(known)}")
     return words
+
+
+def is_search(given: Mapping[str, str], searched_by: Iterable[str]) -> bool:
+    """Tell whether a page, however small, may let PostgreSQL look at each row of the account.
+
+    Args:
+        given: the parameters as they were sent.
+        searched_by: names of those that no index knows.
+    """
+    offset = given.get("offset", "").strip()
+    # Not compared as a number: +20000 and 2_0000 are numbers, too.
+    is_shallow = not offset or (offset.isdecimal() and len(offset) <= SHALLOW_DIGITS)
+    return not is_shallow or any(map(given.get, searched_by)) or given.get("sort_by", "").strip().startswith("name")
 
 
 def parse(query: type["serializers.Serializer[Any]"], request: Request) -> dict[str, Any]:

@@ -42,6 +42,45 @@ def test_one_more_is_told_to_come_back(api, campaign, is_reading, path):
     assert [api.get(path).status for _ in range(2)] == [200, 200], "each gives its place back"
 
 
+SEARCHES = [
+    "/contacts?name=asha",
+    "/contacts?list_sids={campaign}",
+    "/contacts?sort_by=name:desc",
+    "/lists?name=parents",
+    "/campaigns?offset=10000",
+    "/campaigns?offset=%2B20000",
+    "/campaigns/{campaign}/call-details?status=busy",
+]
+
+
+@pytest.fixture
+def is_searching(account):
+    """A search of the account is at work."""
+    return places.take(f"searches/{account.pk}", 1)
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+def test_one_search_more_is_told_to_come_back(api, campaign, is_searching, path):
+    path = path.format(campaign=campaign.pk.hex)
+    assert api.get(path).is_refused(429, "1 searches of this account")
+    is_searching.leave()
+    assert [api.get(path).status for _ in range(2)] == [200, 200], "each gives its place back"
+
+
+@pytest.mark.parametrize("path", ["/contacts?name=&offset=9999&filter=show_list", "/campaigns?status=paused&limit=1"])
+def test_a_page_that_is_found_at_once_is_no_search(api, is_searching, path):
+    assert api.get(path).status == 200
+
+
+def test_of_searches_half_as_many_are_at_work_as_of_reads(api, account, settings):
+    settings.READS_AT_ONCE_PER_ACCOUNT = 4
+    at_work = [places.take(f"searches/{account.pk}", 1)]
+    assert api.get("/contacts?name=asha").status == 200
+    at_work.append(places.take(f"searches/{account.pk}", 2))
+    assert all(at_work)
+    assert api.get("/contacts?name=asha").is_refused(429, "2 searches")
+
+
 def test_a_small_read_and_a_change_need_no_place(api, campaign, is_reading):
     assert api.get(f"/campaigns/{campaign.pk.hex}").status == 200
     assert api.post("/lists", {"name": "parents"}).status == 207

@@ -34,14 +34,15 @@ from tools.stack import Client
 TARPIT_CAMPAIGNS = 1_000
 LARGE_FILES, LARGE_ROWS = 6, 40_000
 AUDIENCE, AUDIENCES = 20_000, 50
-ADDRESS_BOOK, READERS = 100_000, 8
+ADDRESS_BOOK, READERS, FEWEST_SEARCHES = 100_000, 8, 40
 NAMES = 200
 HALVES = 24
 MULTIPART_BYTES = 300 * 1024 * 1024
 
 # How often the neighbour is measured: alone, and beside the attack. A p99 needs a hundred: of fewer it is the slowest
-# one, which any other program of the machine decides. Where the attack can be let go and taken up, the two take turns.
-SAMPLES, SLOW_SAMPLES = 120, 5
+# one, which any other program of the machine decides. Of three hundred it is the fourth slowest. Where the attack can
+# be let go and taken up, the two take turns.
+SAMPLES, READS, SLOW_SAMPLES = 120, 300, 5
 TURNS = 3
 # Seconds that say nothing about anybody: a request on a busy machine, and a turn of a loader or a tick of beat.
 NOISE_SECONDS, TURN_SECONDS = 0.1, 2.5
@@ -115,15 +116,16 @@ def expensive_reads(run: Run) -> Iterator[None]:
     _list_of(account, ADDRESS_BOOK)
     neighbour = _Neighbour(run)
     yield
-    alone, beside = [], []
+    alone, beside, found = [], [], []
     run.strike(lambda: None)
     for _ in range(TURNS):
-        alone += _sample(neighbour.read, SAMPLES // TURNS)
+        alone += _sample(neighbour.read, READS // TURNS)
         over = threading.Event()
-        with _at_work([lambda: _search(hostile, over)] * READERS, over):  # noqa: B023 -- the block waits for them
-            beside += _sample(neighbour.read, SAMPLES // TURNS)
-    # Two searches at once keep both cores of a small machine: the slowest reads are three times slower beside them.
-    _compare(run, "read", 0.5, alone, beside)
+        with _at_work([lambda: _search(hostile, over, found)] * READERS, over):  # noqa: B023 -- the block waits for them
+            beside += _sample(neighbour.read, READS // TURNS)
+    if len(found) < FEWEST_SEARCHES:
+        run.notes.append(f"only {len(found)} searches were done beside the neighbour")
+    _compare(run, "read", 0.99, alone, beside)
 
 
 @table.row("16e", f"callbacks to {NAMES} names that never resolve")
@@ -337,10 +339,12 @@ def _at_work(tasks: "list[Callable[[], Any]]", over: threading.Event | None = No
             thread.join(90)
 
 
-def _search(client: Client, over: threading.Event) -> None:
-    """Search again and again, and come back when that is asked for."""
+def _search(client: Client, over: threading.Event, found: list[float]) -> None:
+    """Search again and again, and come back when that is asked for. Notes how long each search took."""
     while not over.is_set():
         answer = requests.get(f"{client.base}/contacts?name=nobody", auth=client.session.auth, timeout=60)
+        if answer.status_code == 200:
+            found.append(answer.elapsed.total_seconds())
         if answer.status_code == 429:
             over.wait(float(answer.headers["Retry-After"]))
 
