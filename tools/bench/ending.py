@@ -4,7 +4,7 @@ import time
 from itertools import pairwise
 
 from tools.bench.figures import Row, at_most, row
-from tools.bench.run import Run, watched
+from tools.bench.run import Run, cpu_seconds, watched
 from tools.bench.system import System, system
 from tools.chaos.receiver import Receiver
 
@@ -17,13 +17,16 @@ STEADY_SECONDS = 3
 PATIENCE_SECONDS = 240
 SETTINGS = {"WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "True"}
 STARTED = "SELECT status = 'in-progress' FROM campaigns_campaign WHERE id = %s"
-NONE_WAITS = (
-    "SELECT NOT EXISTS (SELECT FROM campaigns_call WHERE campaign_id = %s AND status IN ('created', 'retrying'))"
-)
+# Set by the transaction that ends the last call. To look for calls that wait would pass over all that have ended.
+ENDED = "SELECT NOT is_ending FROM campaigns_campaign WHERE id = %s"
+WAITING = "SELECT count(*) FROM campaigns_call WHERE campaign_id = %s AND status IN ('created', 'retrying')"
 
 
 def measure(run: Run) -> list[Row]:
-    """Measure from the request to the last call's end, the control workers' memory, and the neighbour's longest gap."""
+    """Measure from the request to the last call's end, the control workers' memory, and the neighbour's longest gap.
+
+    The webhooks of the calls that have ended are delivered meanwhile, as fast as what is left of the machine allows.
+    """
     calls = run.count(CALLS, least=5_000)
     receiver = Receiver()
     with system(run, "ending", SETTINGS) as whole:
@@ -37,11 +40,17 @@ def measure(run: Run) -> list[Row]:
         client.act(campaign, "pause")
         time.sleep(STEADY_SECONDS)
         run.say(f"the end of {calls:,} calls that wait")
+        parts = {"PostgreSQL": whole.parts()["PostgreSQL"]}
+        parts |= {"control workers": whole.processes("control@"), "webhooks": whole.processes("webhooks@")}
+        used = {name: -cpu_seconds(processes) for name, processes in parts.items()}
         began = time.time()
-        with watched(whole.processes("control@")) as memory:
+        with watched(parts["control workers"]) as memory:
             client.act(campaign, "complete")
-            whole.wait_for(NONE_WAITS, campaign, seconds=PATIENCE_SECONDS, what="calls still wait")
+            whole.wait_for(ENDED, campaign, seconds=PATIENCE_SECONDS, what="calls still wait")
         ended = time.time()
+        used = {name: seconds + cpu_seconds(parts[name]) for name, seconds in used.items()}
+        if waiting := whole.value(WAITING, campaign):
+            raise ValueError(f"{waiting:,} calls wait after the end")
         time.sleep(1)
         gap = _longest_gap(whole, began, ended)
     receiver.close()
@@ -50,6 +59,7 @@ def measure(run: Run) -> list[Row]:
         row(f"{on}: until the last has ended", ended - began, "s", NAME, target=at_most(30)),
         row(f"{on}: memory of the control workers above idle", memory.above_idle, "MB", NAME, target=at_most(50)),
         row(f"{on}: longest gap between a neighbour's rings, ten a second", gap, "s", NAME, target=at_most(1)),
+        *(row(f"CPU meanwhile, {on}: {name}", seconds, "s", NAME) for name, seconds in used.items()),
     ]
 
 
