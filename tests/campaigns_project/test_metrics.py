@@ -228,6 +228,22 @@ def test_starts_of_the_last_hour_against_the_hours_in_which_the_account_called(r
     assert read()["starts_times_usual", account.sid] == times
 
 
+@pytest.mark.parametrize(
+    ("limits", "used"),
+    [
+        ({"daily_calls": 10}, 0.4),
+        ({"daily_minutes": 2}, 0.75),
+        ({"daily_calls": 4, "daily_minutes": 2}, 1),
+        ({"daily_calls": 2}, 2),
+        ({}, None),
+    ],
+)
+def test_the_share_of_a_daily_limit_that_is_used_up_most(read, limits, used):
+    account = AccountFactory(**limits)
+    UsageChange.objects.create(account_id=account.pk, at=timezone.now(), calls=4, seconds=90)
+    assert read().get(("daily_limit_used", account.sid)) == used
+
+
 def test_the_inbox(read):
     assert (read()["inbox_events"], read()["inbox_lag_seconds"]) == (0, 0)
     event = CarrierEventFactory()
