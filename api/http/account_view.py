@@ -59,7 +59,7 @@ class AccountView(APIView):
             is_search = queries.is_search(request.query_params.dict(), self.searched_by)
             self._place = self._take_place(is_search=is_search)
 
-    def _take_place(self, *, is_search: bool) -> Place:
+    def _take_place(self, *, is_search: bool = False) -> Place:
         """Take one of the account's places for large reads. Raises TooManyRequests where all are taken.
 
         Searches have half as many, of their own: each keeps a core of the database, and a small machine has two.

@@ -298,15 +298,26 @@ class TestAKilledWorker:
         assert (upload.status, counts(upload), len(batches)) == ("in-progress", (3, 3, 0, 0), 3)
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """How many numbers each look for known contacts was about."""
+    asked: list[int] = []
+    genuine = bulk_insert._known
+
+    def look_up(cursor, account_id, wanted):
+        asked.append(len(wanted))
+        return genuine(cursor, account_id, wanted)
+
+    monkeypatch.setattr(bulk_insert, "_known", look_up)
+    return asked
+
+
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_a_batch_that_was_taken_for_new_people_leaves_no_trace_and_finds_those_that_are_known(
-    account, monkeypatch, kind
+    account, asked, monkeypatch, kind
 ):
     """Of six numbers the first one alone is looked up, and the account has the third."""
     monkeypatch.setattr(bulk_insert, "_SAMPLE", 1)
-    asked = []
-    genuine = bulk_insert._known
-    monkeypatch.setattr(bulk_insert, "_known", lambda *given: asked.append(len(given[2])) or genuine(*given))
     rows = numbers(6)
     contact = ContactFactory(account=account, number=rows[2], first_name="Asha")
     upload = loaded(account, csv_of([f"{number},Rao" for number in [*rows, rows[0]]], "number,first_name"), kind=kind)
@@ -318,10 +329,7 @@ def test_a_batch_that_was_taken_for_new_people_leaves_no_trace_and_finds_those_t
     assert contact.first_name == "Asha"
 
 
-def test_a_batch_of_new_people_is_looked_up_by_a_sample(account, monkeypatch):
-    asked = []
-    genuine = bulk_insert._known
-    monkeypatch.setattr(bulk_insert, "_known", lambda *given: asked.append(len(given[2])) or genuine(*given))
+def test_a_batch_of_new_people_is_looked_up_by_a_sample(account, asked):
     assert counts(loaded(account, csv_of(numbers(120)))) == (120, 120, 0, 0)
     assert asked == [40]
 

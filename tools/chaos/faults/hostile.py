@@ -116,7 +116,9 @@ def expensive_reads(run: Run) -> Iterator[None]:
     _list_of(account, ADDRESS_BOOK)
     neighbour = _Neighbour(run)
     yield
-    alone, beside, found = [], [], []
+    alone: list[float] = []
+    beside: list[float] = []
+    found: list[float] = []
     run.strike(lambda: None)
     for _ in range(TURNS):
         alone += _sample(neighbour.read, READS // TURNS)
