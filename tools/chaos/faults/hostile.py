@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import requests
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 
 from accounts import audit
 from accounts.models import Account, CallerId
@@ -146,10 +146,10 @@ def silent_names(run: Run) -> Iterator[None]:
 
 
 def _forget_webhooks(run: Run, account: Account) -> None:
-    """Delete the account's webhooks. The sender may record a try meanwhile: then the next go succeeds."""
+    """Delete the account's webhooks. The sender may record a try meanwhile, or hold rows: then the next go succeeds."""
 
     def delete() -> bool:
-        with suppress(IntegrityError):
+        with suppress(IntegrityError, OperationalError):
             account.webhook_deliveries.all().delete()
             return True
         return False
