@@ -9,6 +9,8 @@ from accounts.models import ApiKey
 from api.http.rate_limits import Meter
 from tests.api.client import basic
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 WRONG = basic("acme", "wrong")
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"

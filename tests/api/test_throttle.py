@@ -19,6 +19,8 @@ from campaigns.models import Campaign
 from tests.api.client import Api, campaign
 from tests.factories import ACTOR, AccountFactory
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 NOWHERE = "redis://127.0.0.1:1"
 

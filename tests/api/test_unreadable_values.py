@@ -10,6 +10,8 @@ from contacts.csv_uploads import loading
 from contacts.models import ContactList, CsvUpload
 from tests.api.client import Api, ApiResponse
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 A, B, C = "+919810012345", "+919810012346", "+919810012347"
 MASKED = {A: "+91981*****45", B: "+91981*****46"}
 TEXT = "Dear @@Name, @@Fee rupees are due."

@@ -9,6 +9,8 @@ from tests.api.client import stored
 from tests.factories import CampaignFactory, WebhookDeliveryFactory, WebhookTryFactory
 from webhooks.models import WebhookDelivery
 
+pytestmark = pytest.mark.usefixtures("shared_account")
+
 PATH = "/webhook-deliveries"
 
 

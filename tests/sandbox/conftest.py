@@ -30,7 +30,7 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.005)
+        time.sleep(0.02)
     return result
 
 
