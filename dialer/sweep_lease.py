@@ -53,7 +53,7 @@ def turn(now: datetime) -> Iterator[Turn | None]:
             UPDATE accounts_installation SET sweep_until = %s WHERE id = {ONLY}
                 AND (sweep_until IS NULL OR sweep_until <= %s OR sweep_until > %s)
             """,  # noqa: S608 -- a constant
-            [until, now, until],
+            [until, now, until + lifetime()],
         )
         is_ours = cursor.rowcount == 1
     if not is_ours:

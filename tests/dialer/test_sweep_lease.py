@@ -52,6 +52,16 @@ def test_a_sweep_that_renews_its_turn_keeps_it(rig: Rig):
             assert second is None
 
 
+def test_a_sweep_that_has_looked_at_the_clock_before_the_turn_was_renewed_takes_nothing(rig: Rig):
+    looked_at = timezone.now()
+    with sweep_lease.turn(timezone.now()) as turn:
+        assert turn is not None
+        rig.clock.shift(timedelta(seconds=2))
+        assert turn.renew()
+        with sweep_lease.turn(looked_at) as second:
+            assert second is None
+
+
 def test_a_clock_that_was_set_back_stops_no_sweep(rig: Rig):
     Installation.objects.update_or_create(pk=1, defaults={"sweep_until": timezone.now() + timedelta(hours=1)})
     with sweep_lease.turn(timezone.now()) as turn:
