@@ -1,7 +1,7 @@
 """The row of this installation: its id, whether it is held, and how far its database is known to be whole.
 
-`dialer.holds`, `dialer.restores`, `dialer.reconcile` and `dialer.sweep_lease` write it. There is one at most; none is
-the same as one with the values of a new one, as tests and tools may empty the table.
+`dialer.holds`, `dialer.restores`, `dialer.unknown_calls`, `dialer.reconcile` and `dialer.sweep_lease` write it. There
+is one at most; none is the same as one with the values of a new one, as tests and tools may empty the table.
 """
 
 import uuid
@@ -33,6 +33,12 @@ class Installation(models.Model):
     sweep_until = models.DateTimeField(null=True, blank=True)
     # All intents up to this moment that Redis had noted were found in the database.
     whole_until = models.DateTimeField(null=True, blank=True)
+    # The last look of a process that dials, and the last one before the last standstill. After one the carriers must be
+    # asked for calls that the database lacks, before anything is dialed, by the process that has the turn until then.
+    looked_at = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    must_ask = models.BooleanField(default=False, db_default=False)
+    asking_until = models.DateTimeField(null=True, blank=True)
     held_since = models.DateTimeField(null=True, blank=True)
     held_because = models.CharField(max_length=16, choices=Because, blank=True, db_default="", default="")
     held_why = models.CharField(max_length=255, blank=True, db_default="", default="")
@@ -40,6 +46,8 @@ class Installation(models.Model):
     missing_since = models.DateTimeField(null=True, blank=True)
     reconciled_at = models.DateTimeField(null=True, blank=True)
     not_asked = models.JSONField(default=list, blank=True)
+    # What was lost before the last release is settled, or accepted.
+    settled_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [

@@ -5,11 +5,32 @@ yesterday too, and a new address leaves them where they are. The credentials tha
 account, encrypted as the trunk's own, for as long as calls are under way there.
 """
 
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
 from django.db import connection
+from django.db.models import Q
 
 from accounts.models import CarrierAccount, Trunk
 from dialer import carriers
 from dialer.carriers.base import Access, Carrier
+
+
+class Place(NamedTuple):
+    """Where calls were placed: the account at the carrier that took them, over a trunk that may have left it since."""
+
+    trunk: Trunk
+    account: CarrierAccount
+
+
+def places(since: datetime) -> Iterator[Place]:
+    """Yield those that may have been asked for calls since then, each with a trunk that is there or was."""
+    trunks = {trunk.carrier_account_id: trunk for trunk in Trunk.objects.order_by("-pk")}
+    some = next(iter(trunks.values()), None)
+    for account in CarrierAccount.objects.filter(Q(left_at=None) | Q(left_at__gte=since)).order_by("pk"):
+        if trunk := trunks.get(account.pk, some):
+            yield Place(trunk, account)
 
 
 def carrier_of(account: CarrierAccount, trunk: Trunk) -> Carrier:

@@ -37,6 +37,14 @@ class Clash(NamedTuple):
     is_guess: bool
 
 
+def known(account: CarrierAccount, refs: Collection[str]) -> set[str]:
+    """Return those of the ids at the account that attempts have. Asked in two parts, as there are two indexes."""
+    attempts = CallAttempt.objects.filter(carrier_account=account, carrier_ref__in=refs)
+    first = attempts.filter(ref_is_repeated=False).exclude(carrier_ref="")
+    again = attempts.filter(ref_is_repeated=True)
+    return {*first.values_list("carrier_ref", flat=True), *again.values_list("carrier_ref", flat=True)}
+
+
 def make_way(given: Mapping[UUID, str], now: datetime) -> set[UUID]:
     """Prepare for storing ids that replies or events bring, within the transaction that stores them.
 

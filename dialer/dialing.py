@@ -79,7 +79,7 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
         return
     failpoints.reached("batch-taken")
     now = clocks.now()
-    if not restores.look(now) or installation.may_lack_calls():
+    if not restores.may_dial(now) or installation.may_lack_calls():
         return  # after a restore, what was claimed may have rung: `reconcile` finds out, and the release gives it back
     requests = batches.together(
         "commit intents",

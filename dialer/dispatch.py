@@ -63,7 +63,7 @@ class Run:
 
 def dispatch(account_id: int, now: datetime) -> int:
     """Claim as many due calls of the account as there is room for, and enqueue them for dialing. Returns how many."""
-    if not restores.look(now):
+    if not restores.may_dial(now):
         return 0
     run = batches.together(
         "claim calls",

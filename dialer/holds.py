@@ -5,7 +5,7 @@ exclusively: once `hold` has returned, no intent is committed any more. Calls th
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -27,6 +27,8 @@ Because = Installation.Because
 LOCK = UUID(int=0)
 # As a column: why the server is held; null while it is not.
 COLUMN = f"(SELECT held_why FROM accounts_installation WHERE id = {ONLY} AND held_since IS NOT NULL)"  # noqa: S608
+# How long before its last sign of life a restored database may lack calls already: it gives one every five seconds.
+BEFORE = timedelta(minutes=1)
 # What customers read. The reason is the operator's.
 SENTENCE = "the server's operator lets it dial nothing for now"
 
@@ -115,6 +117,8 @@ def release(*, actor: Actor, now: datetime, accept_unknown: bool = False, force:
         if not force:
             _require_reconciled(row, accept_unknown=accept_unknown)
         said = force or ("calls that can't be asked for may ring again" if accept_unknown and row.not_asked else "")
+        if row.held_because != Because.OPERATOR or row.reconciled_at:
+            row.settled_until = now  # events of calls that were lost may still come
         if row.held_because != Because.OPERATOR:
             # What was lost before this moment is settled, or accepted.
             row.whole_until, row.identity = max(now, row.whole_until or now), ""

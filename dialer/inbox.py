@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from accounts.carriers import UnknownCarrier
 from core import batches, clocks, failpoints
-from dialer import carriers, messages, outcomes
+from dialer import carriers, messages, outcomes, unknown_calls
 from dialer.carriers.base import Event, RawEvent, UnreadableEvent
 from dialer.models import CallAttempt, CarrierEvent
 
@@ -73,29 +73,34 @@ def settle_batch(now: datetime) -> int:
     Raises:
         One of batches.TRANSIENT_ERRORS; the events then wait for the next tick.
     """
-    taken: list[int] = []
+    taken: list[Taken] = []
 
     def settle_together() -> None:
         with transaction.atomic():
             events = _take(BATCH, now)
-            taken.extend(event.id for event in events)
+            taken.extend(events)
             _settle(events, now)
             if taken:
                 failpoints.reached("inbox-before-commit")
 
-    batches.together("settle events", settle_together, otherwise=lambda: _settle_one_by_one(taken, now))
+    def one_by_one() -> None:
+        _settle_one_by_one([event.id for event in taken], now)
+
+    batches.together("settle events", settle_together, otherwise=one_by_one)
+    unknown_calls.told({event.attempt_id for event in taken if not event.is_placed}, now)
     return len(taken)
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An event taken out of the inbox, in the carrier's own words."""
+    """An event taken out of the inbox, in the carrier's own words. is_placed: its attempt was, says the database."""
 
     id: int
     attempt_id: UUID
     carrier: str
     payload: Mapping[str, Any]
     received_at: datetime
+    is_placed: bool
 
 
 def _take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken]:
@@ -109,12 +114,15 @@ def _take(limit: int, now: datetime, only: list[int] | None = None) -> list[Take
             UPDATE dialer_carrierevent SET handled_at = %s, error = '' WHERE id = ANY(ARRAY(
                 SELECT id FROM dialer_carrierevent WHERE handled_at IS NULL AND (%s::bigint[] IS NULL OR id = ANY(%s))
                 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
-            )) RETURNING id, attempt_id, carrier, payload, received_at
+            )) RETURNING id, attempt_id, carrier, payload, received_at, EXISTS (
+                SELECT FROM dialer_callattempt AS attempt
+                WHERE attempt.id = dialer_carrierevent.attempt_id AND attempt.placing_at IS NOT NULL
+            )
             """,
             [now, only, only, limit],
         )
         rows = sorted(cursor.fetchall())
-    return [Taken(id_, attempt_id, carrier, json.loads(payload), at) for id_, attempt_id, carrier, payload, at in rows]
+    return [Taken(id_, about, carrier, json.loads(payload), *rest) for id_, about, carrier, payload, *rest in rows]
 
 
 def _settle(events: Sequence[Taken], now: datetime) -> None:

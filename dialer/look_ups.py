@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -17,9 +16,10 @@ from django.conf import settings
 from django.db.models import Case, Q, QuerySet, When
 
 from accounts.carriers import UnknownCarrier
-from accounts.models import CarrierAccount, Trunk
+from accounts.models import CarrierAccount
 from core.encryption import UnreadableSecret
 from dialer import carrier_accounts, carrier_refs, dialing, look_up_pace
+from dialer.carrier_accounts import Place
 from dialer.carriers.base import AnothersCall, CantTell, Carrier, Event, LookUp, NoSuchCall, Placed
 from dialer.models import CallAttempt
 
@@ -52,13 +52,6 @@ def believed_after() -> timedelta:
 def longest_call() -> timedelta:
     """Return the time from the dial to the end of the longest possible call, and some spare."""
     return timedelta(seconds=settings.RING_TIMEOUT_SECONDS + settings.MAX_CALL_SECONDS) + 6 * SPARE
-
-
-class Place(NamedTuple):
-    """Where calls were placed: the account at the carrier that took them, over a trunk that may have left it since."""
-
-    trunk: Trunk
-    account: CarrierAccount
 
 
 @dataclass

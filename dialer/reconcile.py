@@ -16,7 +16,6 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from accounts import audit
@@ -29,7 +28,7 @@ from campaigns.models import Call, Campaign
 from core.encryption import UnreadableSecret
 from core.errors import WrongState
 from core.state_machine import Move
-from dialer import attempt_states, carrier_accounts, look_ups, outcomes
+from dialer import attempt_states, carrier_accounts, carrier_refs, look_ups, outcomes
 from dialer.attempt_states import Claim
 from dialer.carriers.base import CantList, Listed
 from dialer.models import CallAttempt
@@ -98,7 +97,7 @@ def reconcile(now: datetime, *, actor: Actor, since: datetime | None = None) -> 
         raise WrongState("Nothing says since when calls are missing: give the moment of the backup with --since")
     done = Reconciled(since)
     missing: list[_Missing] = []
-    for account, trunk in _places(since):
+    for trunk, account in carrier_accounts.places(since):
         try:
             missing += _missing(account, trunk, since, done)
         except (CantList, UnreadableSecret, UnknownCarrier) as error:
@@ -111,20 +110,10 @@ def reconcile(now: datetime, *, actor: Actor, since: datetime | None = None) -> 
     return done
 
 
-def _places(since: datetime) -> Iterator[tuple[CarrierAccount, Trunk]]:
-    """Yield the accounts that may have been asked for calls since then, each with a trunk that is there or was."""
-    trunks = {trunk.carrier_account_id: trunk for trunk in Trunk.objects.order_by("-pk")}
-    some = next(iter(trunks.values()), None)
-    for account in CarrierAccount.objects.filter(Q(left_at=None) | Q(left_at__gte=since)).order_by("pk"):
-        if trunk := trunks.get(account.pk, some):
-            yield account, trunk
-
-
 def _missing(account: CarrierAccount, trunk: Trunk, since: datetime, done: Reconciled) -> Iterator[_Missing]:
     for page in carrier_accounts.carrier_of(account, trunk).list_calls(since):
         refs = [call.event.carrier_ref for call in page]
-        known = CallAttempt.objects.filter(carrier_account=account, carrier_ref__in=refs)
-        has = set(known.values_list("carrier_ref", flat=True))
+        has = carrier_refs.known(account, refs)
         done.listed += len(page)
         done.known += sum(ref in has for ref in refs)
         yield from (_Missing(call, account) for call in page if call.event.carrier_ref not in has)

@@ -31,6 +31,7 @@ from dialer import (
 )
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
+from dialer.carrier_accounts import Place
 from dialer.carriers.base import CantTell, Event, LookUp, NoSuchCall
 from dialer.models import CallAttempt
 
@@ -78,6 +79,7 @@ def recover(now: datetime) -> Repairs:
                 # A problem of one trunk must not stop the look-ups of the others. The next sweep asks again.
                 log.exception("look_up_failed", trunk=place.trunk.name)
         carrier_accounts.forget_credentials()
+    restores.may_dial(now)  # after a standstill the carriers are asked also where nothing is due
     repaired = {kind: count for kind, count in asdict(repairs).items() if count}
     if repaired:
         log.warning("recovered", **repaired)
@@ -114,7 +116,7 @@ def _withdraw(repairs: Repairs, now: datetime) -> None:
         log.exception("withdrawal_failed")
 
 
-def _look_up(place: look_ups.Place, to_look_up: look_ups.ToLookUp, repairs: Repairs, now: datetime) -> None:
+def _look_up(place: Place, to_look_up: look_ups.ToLookUp, repairs: Repairs, now: datetime) -> None:
     attempts = [*to_look_up.asked, *to_look_up.too_late]
     before = look_ups.neighbours(place.account, attempts)
     repeated = carrier_refs.repeated_among(place.account, attempts)

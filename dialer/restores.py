@@ -10,18 +10,20 @@ another database, or has other tables, and a replica that was promoted has anoth
 
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, connection, transaction
-from redis.exceptions import RedisError
+from django.db.models import Case, F, Value, When
+from redis.exceptions import RedisError, ResponseError
 
 from accounts import audit
 from accounts.installation import ONLY, Installation, load
 from core.redis_client import prefixed, redis_client
-from dialer import holds, redis_owner
+from dialer import holds, redis_owner, unknown_calls
 from dialer.holds import Because
 from dialer.models import CallAttempt
 
@@ -31,8 +33,17 @@ log = structlog.get_logger(__name__)
 NOTED = 1_000
 # How often a process that dials looks, in seconds, beside the look with each new connection to the database.
 LOOKS_EVERY = 5.0
-# How long before its last sweep the database may lack calls already: sweeps come every five seconds.
-BEFORE_SWEEP = timedelta(minutes=1)
+# Nobody has looked for so long: the system stood still, and what is there now may be an older copy of it.
+STANDSTILL = timedelta(seconds=30)
+
+
+class _Look(NamedTuple):
+    """The last look of a thread: over which connection, and whether the carriers had to be asked."""
+
+    connection: object
+    at: datetime
+    must_ask: bool
+
 
 _looked = threading.local()
 
@@ -51,8 +62,17 @@ def note(attempt_ids: Collection[UUID], placing_at: datetime) -> None:
         log.warning("intents_not_noted", attempts=len(attempt_ids), error=str(error))
 
 
+def may_dial(now: datetime) -> bool:
+    """Look, and after a standstill let the carriers be asked first. Call it before anything is dialed.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return look(now) and (not _looked.last.must_ask or unknown_calls.are_ruled_out(now))
+
+
 def look(now: datetime, *, at_once: bool = False) -> bool:
-    """Check with each new connection to the database, and every few seconds. Call it before anything is dialed.
+    """Check with each new connection to the database, and every few seconds.
 
     Args:
         at_once: also where the last check was a moment ago.
@@ -64,16 +84,16 @@ def look(now: datetime, *, at_once: bool = False) -> bool:
         redis.RedisError: Redis is away.
     """
     connection.ensure_connection()
-    last: tuple[object, datetime] | None = getattr(_looked, "last", None)
-    age = (now - last[1]).total_seconds() if last else LOOKS_EVERY
-    if not at_once and last and last[0] is connection.connection and 0 <= age < LOOKS_EVERY:
+    last: _Look | None = getattr(_looked, "last", None)
+    age = (now - last.at).total_seconds() if last else LOOKS_EVERY
+    if not at_once and last and last.connection is connection.connection and 0 <= age < LOOKS_EVERY:
         return True
     try:
-        check(now)
+        row = check(now)
     except redis_owner.OwnedByAnother as error:
         log.error("redis_is_anothers", error=str(error))  # noqa: TRY400 -- the sentence says all
         return False
-    _looked.last = (connection.connection, now)
+    _looked.last = _Look(connection.connection, now, must_ask=row.must_ask)
     return True
 
 
@@ -87,7 +107,7 @@ def check(now: datetime) -> Installation:
     row = load()
     identity = _identity()
     redis_owner.take("/".join([str(row.uuid), *identity.split("/")[:2]]))
-    noted = _noted()
+    noted, is_emptied = _noted()
     if lost := _lost(noted, row.whole_until):
         why = f"the database lacks {len(lost)} calls or more that were dialed: it was restored from a backup"
         since = min([noted[pk] for pk in lost], default=now)
@@ -97,6 +117,7 @@ def check(now: datetime) -> Installation:
         _hold(Because.DOUBTFUL, why, row.alive_at or now, now)
     elif row.held_because in {"", Because.OPERATOR}:
         _note_whole(row, identity, max(noted.values(), default=row.whole_until))
+    row.must_ask = _note_life(row, is_emptied=is_emptied, now=now)
     return row
 
 
@@ -109,9 +130,18 @@ def _key() -> str:
     return prefixed("intents")
 
 
-def _noted() -> dict[UUID, datetime]:
-    newest: Any = redis_client().zrevrange(_key(), 0, -1, withscores=True)
-    return {UUID(hex=attempt_id): datetime.fromtimestamp(score, UTC) for attempt_id, score in newest}
+def _mark() -> str:
+    return prefixed("intents-kept")
+
+
+def _noted() -> tuple[dict[UUID, datetime], bool]:
+    """Return what is noted, and whether Redis has lost all that it had."""
+    pipe = redis_client().pipeline(transaction=False)
+    pipe.zrevrange(_key(), 0, -1, withscores=True)
+    pipe.exists(_mark())
+    newest, is_kept = pipe.execute()
+    noted = {UUID(hex=attempt_id): datetime.fromtimestamp(score, UTC) for attempt_id, score in newest}
+    return noted, not is_kept
 
 
 def _lost(noted: Mapping[UUID, datetime], whole_until: datetime | None) -> set[UUID]:
@@ -124,7 +154,7 @@ def _lost(noted: Mapping[UUID, datetime], whole_until: datetime | None) -> set[U
 
 
 def _hold(because: Because, why: str, whole_until: datetime, now: datetime) -> None:
-    holds.hold(because, why, actor=audit.SYSTEM, now=now, missing_since=whole_until - BEFORE_SWEEP)
+    holds.hold(because, why, actor=audit.SYSTEM, now=now, missing_since=whole_until - holds.BEFORE)
 
 
 def _note_whole(row: Installation, identity: str, until: datetime | None) -> None:
@@ -133,6 +163,25 @@ def _note_whole(row: Installation, identity: str, until: datetime | None) -> Non
     if row.identity and row.identity != identity:
         log.warning("database_moved", before=row.identity, now=identity)
     Installation.objects.filter(pk=ONLY).update(identity=identity, whole_until=until)
+
+
+def _note_life(row: Installation, *, is_emptied: bool, now: datetime) -> bool:
+    """Note that the system is at work. Returns whether the carriers have to be asked first.
+
+    That is so after a standstill, and where Redis was emptied. Of several processes that find it one notes it: for the
+    others the row is another one by then.
+    """
+    last, of_last = row.looked_at, Installation.objects.filter(pk=ONLY, looked_at=row.looked_at)
+    stood_still = last is not None and (is_emptied or now - last > STANDSTILL)
+    if stood_still:
+        before = Case(When(must_ask=True, then=F("stopped_at")), default=Value(last))
+        of_last.update(looked_at=now, must_ask=True, stopped_at=before)
+    elif last is None or abs((now - last).total_seconds()) >= LOOKS_EVERY:
+        of_last.update(looked_at=now)
+    if is_emptied:
+        with suppress(ResponseError):  # it is full, or a replica: nothing is dialed with it, and it is asked again
+            redis_client().set(_mark(), 1)
+    return row.must_ask or stood_still
 
 
 def _identity() -> str:

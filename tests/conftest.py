@@ -25,6 +25,7 @@ from dialer import (
     reconciliation,
     recovery,
     redis_owner,
+    unknown_calls,
 )
 from dialer.carriers import carrier_of, connect
 from dialer.carriers.simulated import SimulatedCarrier
@@ -54,6 +55,12 @@ def many_look_ups() -> Iterator[None]:
     """Let recovery ask for everything at once, except where a test is about the pace of look-ups."""
     with override_settings(CARRIER_LOOK_UPS_PER_MINUTE=100_000):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silent_carriers() -> None:
+    """Wait for none of them: a test moves the clock, which is a standstill, and carriers of most tests are nowhere."""
+    unknown_calls.PAUSES = (0.0,)
 
 
 @pytest.fixture(scope="session", autouse=True)

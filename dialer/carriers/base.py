@@ -217,6 +217,10 @@ class CantList(Exception):
     """The calls of an account can't be listed; the message says why."""
 
 
+class NoReply(CantList):
+    """The carrier did not reply, or takes no requests for now: it may list them later."""
+
+
 LookUp = Event | NoSuchCall | CantTell | AnothersCall
 
 

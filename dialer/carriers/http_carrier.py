@@ -22,6 +22,7 @@ from dialer.carriers.base import (
     CantTell,
     Carrier,
     LookUp,
+    NoReply,
     Placed,
     RawEvent,
     Reply,
@@ -112,18 +113,19 @@ class HttpCarrier(Carrier):
         """Return a page of a list, and wait where the carrier takes no more requests for now.
 
         Raises:
-            CantList: there is no page.
+            CantList: there is no page; NoReply: not now.
         """
         for wait in (*PAGE_WAITS, None):
             try:
                 response = http_loop.run(self.ask("GET", url, **options))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise CantList(f"no reply: {_named(error)}") from error
+                raise NoReply(f"no reply: {_named(error)}") from error
             if response.status not in {429, 503} or wait is None:
                 break
             time.sleep(min(response.retry_after or wait, LONGEST_PAGE_WAIT))
         if response.status != 200:
-            raise CantList(f"HTTP {response.status}")
+            kind = NoReply if response.status in {429, *range(500, 600)} else CantList
+            raise kind(f"HTTP {response.status}")
         return response
 
     @staticmethod

@@ -22,5 +22,15 @@ def turn_back(*campaigns: Campaign, installation: dict) -> None:
 
 def installation() -> dict:
     """Return the row as a backup has it."""
-    rows = Installation.objects.values("identity", "alive_at", "whole_until", "held_since", "held_because")
+    rows = Installation.objects.values(
+        "identity",
+        "alive_at",
+        "looked_at",
+        "stopped_at",
+        "must_ask",
+        "whole_until",
+        "settled_until",
+        "held_since",
+        "held_because",
+    )
     return dict(rows.get())

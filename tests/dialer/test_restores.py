@@ -40,7 +40,7 @@ def test_a_backup_that_lacks_calls_starts_held_and_rings_nobody(rig: Rig):
     assert held is not None
     assert held.held_because == Because.RESTORED
     assert "lacks 3 calls" in held.held_why
-    assert held.missing_since == backup["alive_at"] - restores.BEFORE_SWEEP
+    assert held.missing_since == backup["alive_at"] - holds.BEFORE
     assert len(rig.rings()) == 3
     assert set(states(campaign).values()) == {"created"}
 

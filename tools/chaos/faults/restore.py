@@ -1,8 +1,10 @@
-"""Fault 19: a dump from the middle of a campaign is restored after dialing went on: whom does the server call again?"""
+"""Fault 19: a backup from the middle of a campaign is restored after dialing went on: who is called again?"""
 
 import json
+import shutil
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,9 +15,9 @@ from accounts.installation import Installation
 from core.redis_client import redis_client
 from tools.chaos.faults.table import Table
 from tools.chaos.run import Run
-from tools.local.postgres import programs
+from tools.local.postgres import Postgres, programs
 
-# Calls that begin after the dump, at the least: with fewer the restore would lose nothing.
+# Calls that begin after the backup, at the least: with fewer the restore would lose nothing.
 RUNG_SINCE = 5
 # Seconds in which a server that is held, and was not released, would have rung somebody.
 HELD_SECONDS = 4.0
@@ -27,32 +29,77 @@ table = Table()
 @table.row("19a", "a dump is restored in the middle of a campaign", race=True)
 def dump_restored(run: Run) -> Iterator[None]:
     yield
-    _restore(run, empties_redis=False)
+    _restore(run, _Dump(run), empties_redis=False)
 
 
 @table.row("19b", "the same, and Redis emptied", race=True)
 def dump_restored_and_redis_emptied(run: Run) -> Iterator[None]:
     yield
-    _restore(run, empties_redis=True)
+    _restore(run, _Dump(run), empties_redis=True)
 
 
-def _restore(run: Run, *, empties_redis: bool) -> None:
+@table.row("19c", "PostgreSQL's disk is put back to the middle of a campaign, and Redis emptied", race=True)
+def disk_put_back(run: Run) -> Iterator[None]:
+    yield
+    _restore(run, _Disk(run), empties_redis=True)
+
+
+class _Backup(ABC):
+    def __init__(self, run: Run) -> None:
+        self.system = run.system
+
+    @abstractmethod
+    def take(self) -> None:
+        """Make the backup, while the system works."""
+
+    @abstractmethod
+    def put_back(self) -> None:
+        """Restore it, while nothing but the servers runs."""
+
+
+class _Dump(_Backup):
+    def take(self) -> None:
+        self.file = self.system.data_dir / "backup.dump"
+        self.address = self.system.environment["DATABASE_URL"]
+        _run(programs() / "pg_dump", "--format=custom", "--create", f"--file={self.file}", self.address)
+
+    def put_back(self) -> None:
+        beside = urlunsplit(urlsplit(self.address)._replace(path="/postgres"))
+        with psycopg.connect(beside, autocommit=True) as maintenance:
+            maintenance.execute("DROP DATABASE trunkline WITH (FORCE)")
+        _run(programs() / "pg_restore", "--create", "--exit-on-error", "--dbname", beside, self.file)
+
+
+class _Disk(_Backup):
+    """A copy of the data folder: nothing in PostgreSQL tells it from its original."""
+
+    def take(self) -> None:
+        self.folder = Postgres(self.system.data_dir).folder
+        self.copy = self.folder.with_name("snapshot")
+        self.system.stop_postgres()
+        _run("cp", "--archive", self.folder, self.copy)
+        self.system.start_servers()
+
+    def put_back(self) -> None:
+        self.system.stop_postgres()
+        shutil.rmtree(self.folder)
+        self.copy.rename(self.folder)
+        self.system.start_servers()
+
+
+def _restore(run: Run, backup: _Backup, *, empties_redis: bool) -> None:
     # A backup is older than the last sweep, which is what a dump of a moment ago may not be.
     run.wait_for(lambda: Installation.objects.exclude(alive_at=None).exists(), 20)
     run.wait_a_moment(0.5, 1.5)
-    dump = run.system.data_dir / "backup.dump"
-    address = run.system.environment["DATABASE_URL"]
-    _run("pg_dump", "--format=custom", "--create", f"--file={dump}", address)
-    dumped_at = time.time()
-    if not run.wait_for(lambda: len(_rings(run, since=dumped_at)) >= RUNG_SINCE, 30):
-        run.notes.append("nothing was tried: hardly anybody was rung after the dump")
+    backup.take()
+    taken_at = time.time()
+    if not run.wait_for(lambda: len(_rings(run, since=taken_at)) >= RUNG_SINCE, 30):
+        run.notes.append("nothing was tried: hardly anybody was rung after the backup")
     names = run.system.processes()
     run.strike(lambda: run.system.shut_down(*names))
     stopped_at = time.time()
     connection.close()
-    with psycopg.connect(_maintenance(address), autocommit=True) as beside:
-        beside.execute("DROP DATABASE trunkline WITH (FORCE)")
-    _run("pg_restore", "--create", "--exit-on-error", "--dbname", _maintenance(address), str(dump))
+    backup.put_back()
     if empties_redis:
         redis_client().flushall()
     for name in names:
@@ -62,7 +109,7 @@ def _restore(run: Run, *, empties_redis: bool) -> None:
     time.sleep(HELD_SECONDS)
     told = json.loads(run.system.manage("reconcile", "--json"))
     if not told["recorded"]:
-        run.notes.append("nothing was recorded that was dialed since the dump")
+        run.notes.append("nothing was recorded that was dialed since the backup")
     if again := _rings(run, since=stopped_at):
         run.notes.append(f"{len(again)} numbers were rung while the server was held")
     run.system.manage("release")
@@ -78,12 +125,7 @@ def _rings(run: Run, *, since: float) -> list[dict[str, float]]:
     return [ring for ring in rings if ring["start"] > since]
 
 
-def _maintenance(address: str) -> str:
-    """Return the address of the database beside, from which ours can be dropped."""
-    return urlunsplit(urlsplit(address)._replace(path="/postgres"))
-
-
-def _run(program: str, *arguments: str) -> None:
-    done = subprocess.run([str(programs() / program), *arguments], capture_output=True, text=True, check=False)
+def _run(*command: object) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{program} failed: {done.stderr.strip()}")
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip()}")
