@@ -19,7 +19,7 @@ SPARE_SECONDS = 2.0
 @worker_init.connect
 @beat_init.connect
 def require(**_: Any) -> None:
-    """Wait until the Redis is this system's: one that has just been moved or restored waits for its own old place.
+    """Wait until Redis takes writes and is this system's: one that was just moved or restored waits for its old place.
 
     While a server is away it goes on: each look before a dial asks again.
 
@@ -28,10 +28,9 @@ def require(**_: Any) -> None:
     """
     from dialer import redis_owner, restores
 
-    deadline = time.monotonic() + redis_owner.GONE_AFTER + SPARE_SECONDS
     try:
-        if refusal := redis_memory.refusal():
-            log.error("redis_takes_no_writes", why=refusal)
+        _wait_for_writes()
+        deadline = time.monotonic() + redis_owner.GONE_AFTER + SPARE_SECONDS
         owner = restores.owner()
         while True:
             try:
@@ -47,3 +46,17 @@ def require(**_: Any) -> None:
         log.warning("redis_owner_not_asked", error=str(error))
     finally:
         connection.close()  # a pool that is forked from this process must not share it
+
+
+def _wait_for_writes() -> None:
+    """Wait while Redis is full, or a replica: a worker would end, and with it the first start of a `make up`.
+
+    Raises:
+        RedisError: it is away.
+    """
+    told = ""
+    while refusal := redis_memory.refusal():
+        if refusal != told:
+            log.error("redis_takes_no_writes", why=refusal)
+        told = refusal
+        time.sleep(LOOK_AGAIN_SECONDS)

@@ -40,13 +40,22 @@ def test_it_waits_for_a_place_that_becomes_free(monkeypatch):
     own_redis.require()
 
 
-def test_a_worker_that_starts_at_a_full_redis_says_so(redis, caplog):
+def test_a_worker_waits_at_a_full_redis_and_says_so_once(redis, caplog, monkeypatch):
+    waits = []
+
+    def wait(_):
+        waits.append(None)
+        if len(waits) == 3:
+            redis.config_set("maxmemory", 0)
+
+    monkeypatch.setattr(time, "sleep", wait)
     redis.config_set("maxmemory", 1)
     try:
         own_redis.require()
     finally:
         redis.config_set("maxmemory", 0)
-    assert "Redis is full" in caplog.text
+    assert len(waits) == 3
+    assert caplog.text.count("Redis is full") == 1
 
 
 def test_a_redis_that_is_away_keeps_no_worker_from_starting(monkeypatch):
