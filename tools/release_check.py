@@ -2,10 +2,11 @@
 
     python -m tools.release_check [--from TAG] [--numbers N]
 
-Packs the last commit as it is published, and installs it as a fresh user with an empty home and nothing but Python and
-make. Then runs its first campaign; upgrades from the version before with a campaign half way, and goes back to that
-version half way through another one; restores the backup that was made before. The sandbox carrier's ring log judges
-each: nobody is rung twice, and everybody is rung. Without an earlier tag the version before is this one.
+Packs the version before and the last commit as they are published, and follows the commands of install-systemd.md with
+a fresh user, an empty home and nothing but Python and make: versions side by side, a link to the one in use. Runs a
+first campaign; upgrades with a campaign half way, and goes back half way through another one; restores the backup that
+was made before. What systemd would do, `make up` does, from the link. The sandbox carrier's ring log judges: nobody
+is rung twice, and everybody is rung. Without an earlier tag the version before is this one.
 
 Takes some minutes. Everything is on loopback and in a temporary folder, and ended and removed afterwards.
 """
@@ -14,12 +15,14 @@ import argparse
 import contextlib
 import os
 import pwd
+import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,53 +49,15 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 # Two seconds a call, so that a campaign of 300 takes half a minute over 20 channels.
 SCRIPT = {"default": [{"outcome": "completed", "ring": 0.5, "talk": 1.5}]}
 
+GUIDE = "docs/operator/install-systemd.md"
+INSTALL, UPGRADE = "2. The code and its packages", "**Upgrade.**"
+"""What stands before their commands in the guide."""
+
 console = Console()
 
 
 class ReleaseFailed(RuntimeError):
     """A step did not go as an operator must be able to rely on; the message says which."""
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A version, unpacked and installed in a folder of its own, and the user that runs it."""
-
-    folder: Path
-    home: Path
-    as_user: tuple[str, ...]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Nothing of this shell's: an operator's has none of it."""
-        return {"PATH": f"{self.folder}/.venv/bin:{SYSTEM_PATH}", "HOME": str(self.home), "LANG": "C.UTF-8"} | {
-            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_CERT"))
-        }
-
-    def make(self, *arguments: str) -> None:
-        """Run a command of the Makefile. Raises ReleaseFailed with the end of its output."""
-        command = [*self.as_user, "make", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise ReleaseFailed(f"make {' '.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
-
-
-class Server(Stack):
-    """A stack of an installed version, dialing over a carrier that outlives it."""
-
-    def __init__(self, installed: Installed, data_dir: Path, carrier_url: str, ports: Mapping[str, str]) -> None:
-        settings = dict(ports) | {"SANDBOX_URL": carrier_url, "LOG_LEVEL": "WARNING"}
-        super().__init__(data_dir, settings, project=installed.folder, as_user=installed.as_user)
-        self.environment = installed.environment | settings | {"DATA_DIR": str(data_dir)}
-        self.url = f"http://127.0.0.1:{settings['WEB_PORT']}"
-        self.sandbox_url = carrier_url
 
 
 def main() -> int:
@@ -103,7 +68,7 @@ def main() -> int:
     interrupt_on_stop_signals()
     try:
         with tempfile.TemporaryDirectory(prefix="trunkline-release-", ignore_cleanup_errors=True) as folder:
-            _check(Path(folder), options.before or _last_tag(), options.numbers)
+            _check(Path(folder), options.before or last_tag(), options.numbers)
     except KeyboardInterrupt:
         console.print("[yellow]stopped before its end")
         return 130
@@ -116,30 +81,157 @@ def main() -> int:
 
 def _check(folder: Path, before: str, numbers: int) -> None:
     folder.chmod(0o755)
+    if not before:
+        console.print("there is no earlier tag: this version stands in for the one before")
     with _fresh_user(folder / "home") as as_user:
-        new = _install("HEAD", folder / f"trunkline-{VERSION}", folder / "home", as_user)
-        with _step("a first campaign, from nothing to its report"):
-            new.make("demo", "N=50")
-        is_same = not before
-        if is_same:
-            console.print("there is no earlier tag: this version stands in for the one before")
-        old = new if is_same else _install(before, folder / f"trunkline-{before}", folder / "home", as_user)
+        machine = Machine(folder, as_user)
+        old = Version(before or "HEAD", before.removeprefix("v") or f"{VERSION}-before")
+        new = Version("HEAD", VERSION)
+        with _step(f"installing {before or 'the version before'}, by the guide"):
+            machine.publish(old)
+            machine.follow(guide(INSTALL), old)
         data_dir = folder / "data"
         data_dir.mkdir()
         if as_user:
             shutil.chown(data_dir, USER)
-        with _carrier(new) as carrier:
-            trial = _Trial(old, new, data_dir, carrier, numbers)
-            _check_upgrade(trial)
+        with _carrier(machine) as carrier:
+            trial = _Trial(machine, data_dir, carrier, numbers)
+            _check_upgrade(trial, old, new)
             _check_restore(trial)
+
+
+# What an operator has ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Version:
+    """What is published of a commit, and the name that its archive and its folder end with."""
+
+    commit: str
+    name: str
+
+
+def guide(after: str) -> list[str]:
+    """Return the commands that stand after these words in the guide, without those of systemd.
+
+    Raises:
+        ReleaseFailed: there are none.
+    """
+    text = (PROJECT / GUIDE).read_text().partition(after)[2]
+    block = re.search(r"\n\n((?: {4,}.+\n)+)", text)
+    commands = [line.strip() for line in block[1].splitlines()] if block else []
+    if not commands:
+        raise ReleaseFailed(f"{GUIDE} has no commands after {after!r}")
+    return [command for command in commands if "systemctl" not in command and "/etc/systemd" not in command]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A folder that stands for the machine's root, and the user that runs the program.
+
+    as_user: words that run a command as that user, put before each.
+    """
+
+    folder: Path
+    as_user: tuple[str, ...]
+
+    @property
+    def link(self) -> Path:
+        """What leads to the version in use."""
+        return self.folder / "opt" / "trunkline"
+
+    def environment(self, home: str = "home") -> dict[str, str]:
+        """Nothing of this shell's: an operator's has none of it."""
+        given = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_CERT"))}
+        return given | {"PATH": SYSTEM_PATH, "HOME": str(self.folder / home), "LANG": "C.UTF-8"}
+
+    def publish(self, version: Version) -> None:
+        """Pack a commit as it is published."""
+        for needed in ("opt", "root"):
+            (self.folder / needed).mkdir(exist_ok=True)
+        name = f"trunkline-{version.name}"
+        command = ["git", "archive", f"--prefix={name}/", f"--output={self.folder / name}.tar.gz", version.commit]
+        subprocess.run(command, cwd=PROJECT, check=True)
+
+    def follow(self, commands: Sequence[str], version: Version) -> None:
+        """Run commands of the guide, as root where this is root, with this version and this folder for those in it."""
+        for command in commands:
+            here = re.sub(r"trunkline-\d+\.\d+\.\d+", f"trunkline-{version.name}", command)
+            here = re.sub(r"/opt\b", str(self.folder / "opt"), here)
+            self.run(["bash", "-c", f"umask 022; {here}"], self.environment("root"), cwd=self.folder)
+
+    def make(self, version: Version, *arguments: str) -> None:
+        """Run a command of a version's Makefile as the program's user, who may write nothing there."""
+        environment = self.environment() | {"DATA_DIR": str(self.folder / "home" / "data")}
+        self.run(
+            [*self.as_user, "make", *arguments], environment, cwd=self.folder / "opt" / f"trunkline-{version.name}"
+        )
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> None:
+        """Run a command to its end. Raises ReleaseFailed with the end of its output."""
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+        )
+        if done.returncode:
+            raise ReleaseFailed(f"`{command[-1]}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+class Server(Stack):
+    """A stack of the version that the link leads to, with the settings of its `.env`."""
+
+    def __init__(self, machine: Machine, data_dir: Path, carrier_url: str, ports: Mapping[str, str]) -> None:
+        super().__init__(data_dir, project=machine.link, as_user=machine.as_user)
+        self.environment = machine.environment() | {"PATH": f"{machine.link}/.venv/bin:{SYSTEM_PATH}"}
+        self.url = f"http://127.0.0.1:{ports['WEB_PORT']}"
+        self.sandbox_url = carrier_url
+
+
+@contextmanager
+def _fresh_user(home: Path) -> Iterator[tuple[str, ...]]:
+    """Make a user with an empty home, which is removed at the end; yields the words that run a command as that user.
+
+    Only root can. Somebody else runs everything as themselves, with an empty home.
+    """
+    if os.geteuid() != 0:
+        home.mkdir()
+        yield ()
+        return
+    with contextlib.suppress(KeyError):  # of a run that was killed
+        pwd.getpwnam(USER)
+        subprocess.run(["userdel", USER], check=True)
+    subprocess.run(["useradd", "--system", "--create-home", "--home-dir", home, USER], check=True, capture_output=True)
+    try:
+        yield "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"
+    finally:
+        subprocess.run(["userdel", USER], check=False, capture_output=True)
+
+
+@contextmanager
+def _carrier(machine: Machine) -> Iterator[str]:
+    """Run the sandbox carrier of this commit, whose ring log judges all versions; yields its address."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "sandbox", "--port", str(port)]
+    process = process_groups.spawn(command, machine.environment(), cwd=PROJECT)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process_groups.stop([process])
+
+
+def last_tag() -> str:
+    """Return the tag of the version before the last commit; "" where there is none."""
+    command = ["git", "describe", "--tags", "--match", "v[0-9]*", "--abbrev=0", "HEAD^"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+# The trial -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class _Trial:
     """One set of data, taken from the old version to the new one and back, beside a carrier that goes on."""
 
-    old: Installed
-    new: Installed
+    machine: Machine
     data_dir: Path
     carrier: str
     numbers: int
@@ -149,10 +241,21 @@ class _Trial:
         self._ports = {"WEB_PORT": web, "EVENTS_PORT": events, "SANDBOX_PORT": sandbox, "FLOWER_PORT": flower}
         self.client: Client
         self._first_number = 10_000_000
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        own = {"SANDBOX_URL": self.carrier, "LOG_LEVEL": "WARNING", "DATA_DIR": str(self.data_dir)}
+        settings = self._ports | own | {"SECRET_KEY": secrets.token_urlsafe(64)}
+        file = self.machine.link / ".env"
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        file.chmod(0o640)
+        if self.machine.as_user:
+            shutil.chown(file, "root", USER)
 
     @contextmanager
-    def running(self, installed: Installed) -> Iterator[Server]:
-        server = Server(installed, self.data_dir, self.carrier, self._ports)
+    def running(self) -> Iterator[Server]:
+        """Run the version that the link leads to now."""
+        server = Server(self.machine, self.data_dir, self.carrier, self._ports)
         try:
             server.start()
             server.wait_until_ready()
@@ -205,7 +308,7 @@ class _Trial:
     @contextmanager
     def servers_alone(self) -> Iterator[None]:
         """Run the embedded servers without a process that dials."""
-        server = Server(self.new, self.data_dir, self.carrier, self._ports)
+        server = Server(self.machine, self.data_dir, self.carrier, self._ports)
         server.up_options = ("--only", "flower")
         try:
             server.start()
@@ -238,23 +341,34 @@ class _Trial:
             raise ReleaseFailed(f"{people - len(numbers)} of {people} people were not rung")
 
 
-def _check_upgrade(trial: _Trial) -> None:
-    with _step("the version before, with a campaign half way"), trial.running(trial.old) as server:
+def _check_upgrade(trial: _Trial, old: Version, new: Version) -> None:
+    machine, commands = trial.machine, guide(UPGRADE)
+    switch = [command for command in commands if command.startswith("ln ")]
+    settings = [command for command in commands if command.startswith("cp ")]
+    with _step(f"installing {new.name} beside it, by the guide"):
+        machine.publish(new)
+        machine.follow([command for command in commands if command not in {*switch, *settings}], new)
+    with _step("a first campaign, from nothing to its report"):
+        machine.make(new, "demo", "N=50")
+    with _step("the version before, with a campaign half way"), trial.running() as server:
         trial.set_up(server)
         campaign = trial.start_campaign()
         trial.wait_until_half_way(campaign)
-    with _step("the upgrade: the campaign goes on to its end"), trial.running(trial.new) as server:
+        machine.follow(settings + switch, new)
+    with _step("the upgrade: the campaign goes on to its end"), trial.running() as server:
         trial.wait_until_ended(campaign)
         trial.judge(server)
         campaign = trial.start_campaign()
         trial.wait_until_half_way(campaign)
-    with _step("back to the version before: the next campaign goes on to its end"), trial.running(trial.old) as server:
+        machine.follow(switch, old)
+    with _step("back to the version before: the next campaign goes on to its end"), trial.running() as server:
         trial.wait_until_ended(campaign)
         trial.judge(server)
+        machine.follow(switch, new)
 
 
 def _check_restore(trial: _Trial) -> None:
-    with _step("a backup half way through a campaign, which goes on"), trial.running(trial.new) as server:
+    with _step("a backup half way through a campaign, which goes on"), trial.running() as server:
         campaign = trial.start_campaign()
         trial.wait_until(campaign, "a quarter done", lambda now: now["stats"]["pending"] < trial.numbers * 3 / 4)
         dump = trial.data_dir.parent / "backup.dump"
@@ -264,65 +378,12 @@ def _check_restore(trial: _Trial) -> None:
         beside = urlunsplit(urlsplit(trial.database)._replace(path="/postgres"))
         trial.postgres("psql", "--command", f"DROP DATABASE {urlsplit(trial.database).path[1:]} WITH (FORCE)", beside)
         trial.postgres("pg_restore", "--create", "--exit-on-error", "--dbname", beside, str(dump))
-    with _step("held, reconciled and released: nobody is called again"), trial.running(trial.new) as server:
+    with _step("held, reconciled and released: nobody is called again"), trial.running() as server:
         trial.wait_until_held(server)
         server.manage("reconcile")
         server.manage("release")
         trial.wait_until_ended(campaign)
         trial.judge(server)
-
-
-# What an operator has ------------------------------------------------------------------------------------------------
-
-
-def _install(commit: str, folder: Path, home: Path, as_user: tuple[str, ...]) -> Installed:
-    """Unpack a commit as it is published, and install what it needs to run."""
-    with _step(f"installing {commit}"):
-        folder.mkdir()
-        archive = subprocess.run(["git", "archive", commit], cwd=PROJECT, capture_output=True, check=True)
-        subprocess.run(["tar", "--extract", "--directory", folder], input=archive.stdout, check=True)
-        if as_user:
-            subprocess.run(["chown", "--recursive", USER, folder], check=True)
-        installed = Installed(folder, home, as_user)
-        installed.make("runtime")
-        return installed
-
-
-@contextmanager
-def _fresh_user(home: Path) -> Iterator[tuple[str, ...]]:
-    """Make a user with an empty home, which is removed at the end; yields the words that run a command as that user.
-
-    Only root can. Somebody else runs everything as themselves, with an empty home.
-    """
-    if os.geteuid() != 0:
-        home.mkdir()
-        yield ()
-        return
-    with contextlib.suppress(KeyError):  # of a run that was killed
-        pwd.getpwnam(USER)
-        subprocess.run(["userdel", USER], check=True)
-    subprocess.run(["useradd", "--system", "--create-home", "--home-dir", home, USER], check=True, capture_output=True)
-    try:
-        yield "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"
-    finally:
-        subprocess.run(["userdel", USER], check=False, capture_output=True)
-
-
-@contextmanager
-def _carrier(installed: Installed) -> Iterator[str]:
-    """Run the sandbox carrier, whose ring log judges all versions; yields its address."""
-    (port,) = free_ports(1)
-    command = [*installed.as_user, "python", "-m", "sandbox", "--port", str(port)]
-    process = process_groups.spawn(command, installed.environment, cwd=installed.folder)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process_groups.stop([process])
-
-
-def _last_tag() -> str:
-    command = ["git", "describe", "--tags", "--abbrev=0", "HEAD^"]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 @contextmanager
