@@ -18,7 +18,7 @@ from core.environment import Environment, WrongSettings, in_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 try:
-    dotenv.load(BASE_DIR / ".env", os.environ)  # variables of the real environment win over it
+    _in_file = dotenv.load(BASE_DIR / ".env", os.environ)  # variables of the real environment win over it
 except dotenv.DotenvError as error:
     raise ImproperlyConfigured(str(WrongSettings([f"{error}."]))) from None
 env = Environment(os.environ)
@@ -370,6 +370,9 @@ for _name, _default in {"CONTROL": 2, "DISPATCH": 2, "DIAL": 8, "WEBHOOK": 8}.it
 SIP_HEALTH_ADDRESS = env.address("SIP_HEALTH_ADDRESS")
 
 DECLARED = env.settings
+env.refuse_misspelt(_in_file, ".env")
+# Variables of other programs that are nearly settings; asked once a process, as it takes a moment.
+NEARLY_SETTINGS = env.misspelt
 try:
     env.require_good()
 except WrongSettings as error:

@@ -8,7 +8,7 @@ Nothing here imports Django: `make up` reads the file before there are settings.
 """
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from pathlib import Path
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
@@ -18,14 +18,19 @@ class DotenvError(ValueError):
     """The file can't be read as it stands. The message names the line, and no value: it may be a secret."""
 
 
-def load(path: Path, environment: MutableMapping[str, str]) -> None:
+def load(path: Path, environment: MutableMapping[str, str]) -> Collection[str]:
     """Add the file's variables to the environment, whose own win. A file that is not there adds none.
+
+    Returns:
+        The names in the file.
 
     Raises:
         DotenvError
     """
-    for name, value in read(path).items():
+    found = read(path)
+    for name, value in found.items():
         environment.setdefault(name, value)
+    return found.keys()
 
 
 def read(path: Path) -> dict[str, str]:

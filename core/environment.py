@@ -15,6 +15,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +31,11 @@ FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
 MOST_SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
+ALIKE = 0.8
+"""How alike two names are of which one is taken for a misspelling of the other: a letter or two of ten."""
+
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.IGNORECASE)
+_COMMENT = re.compile(r"\s#")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
@@ -81,6 +86,21 @@ class Environment:
         """Raise WrongSettings where anything was wrong."""
         if self.problems:
             raise WrongSettings(self.problems)
+
+    def refuse_misspelt(self, names: Collection[str], where: str) -> None:
+        """Note names that nothing reads and that are nearly those of settings. Other programs' may stand there."""
+        for name, meant in self.misspelt(names).items():
+            self.problems.append(
+                f"{name} in {where} is no setting, and {meant} is one that may be meant. Correct the name, or remove"
+                " the line."
+            )
+
+    def misspelt(self, names: Collection[str] | None = None) -> dict[str, str]:
+        """Return the setting that is probably meant by each of the names, of all variables by default."""
+        known = list(self.settings)
+        unknown = sorted(set(self._values if names is None else names) - set(known))
+        near = {name: get_close_matches(name.upper(), known, n=1, cutoff=ALIKE) for name in unknown}
+        return {name: meant[0] for name, meant in near.items() if meant}
 
     def is_given(self, name: str) -> bool:
         """Tell whether the variable has a value; an empty one counts as left out."""
@@ -254,7 +274,7 @@ class Environment:
         if not given.strip():
             return default
         try:
-            return parse(_text(given.strip() if strips else given))
+            return parse(_text(_bare(given.strip() if strips else given, allowed)))
         except _Wrong as wrong:
             self.refuse(name, str(wrong) or allowed)
             return default
@@ -304,6 +324,13 @@ def _range(least: float | None, most: float | None) -> str:
 
 def _written(number: float) -> str:
     return f"{number:.0f}" if number % 1 == 0 else f"{number:g}"
+
+
+def _bare(given: str, allowed: str) -> str:
+    """Return the text, unless a comment stands behind it, as other readers of `.env` allow."""
+    if _COMMENT.search(given):
+        raise _Wrong(f"{allowed}, with nothing behind it, not even a comment")
+    return given
 
 
 def _text(given: str) -> str:

@@ -11,9 +11,9 @@ from core.environment import Environment
 
 def secret_key_and_those_before(env: Environment, data_dir: Path) -> tuple[str, list[str]]:
     """Return SECRET_KEY, a random one that is stored in data_dir where none is given, and the keys before it."""
-    allowed = f"a random text of {secret_keys.SHORTEST} characters or more"
+    allowed = f"a random text of {secret_keys.SHORTEST} characters or more, without blanks"
     given = env.text("SECRET_KEY", is_secret=True, allowed=allowed)
-    if given and len(given) < secret_keys.SHORTEST:
+    if given and (len(given) < secret_keys.SHORTEST or given.split() != [given]):
         env.refuse("SECRET_KEY", allowed, f"It signs links and encrypts tokens. {secret_keys.MAKE_ONE}")
     allowed = f"keys that were SECRET_KEY, separated by spaces, of {secret_keys.SHORTEST} characters or more each"
     before = env.text("SECRET_KEY_FALLBACKS", is_secret=True, allowed=allowed).split()

@@ -90,3 +90,8 @@ def test_no_other_reader_is_used():
     others = ("honcho.environ import parse as", "read_env(", "load_dotenv", "parse_env(")
     assert len(programs) > 50
     assert not [str(path) for path in programs if any(other in path.read_text() for other in others)]
+
+
+def test_the_names_in_the_file_are_told_whoever_wins(tmp_path: Path):
+    (tmp_path / ".env").write_text("A=file\nB=file\n")
+    assert set(dotenv.load(tmp_path / ".env", {"A": "given"})) == {"A", "B"}

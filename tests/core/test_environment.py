@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from core import server_urls, setting_rules
 from core.environment import Environment, WrongSettings
@@ -309,10 +310,23 @@ KEY = "k" * 32
 
 
 class TestSecretKey:
-    def test_it_is_taken_as_it_stands(self, tmp_path: Path):
-        environment = Environment({"SECRET_KEY": f"$ {KEY} "})
-        assert setting_rules.secret_key_and_those_before(environment, tmp_path) == (f"$ {KEY} ", [])
+    @pytest.mark.parametrize("given", [f"${KEY}", f"{KEY}#a", f"#{KEY}", f"'{KEY}"])
+    def test_it_is_taken_as_it_stands(self, tmp_path: Path, given):
+        environment = Environment({"SECRET_KEY": given})
+        assert setting_rules.secret_key_and_those_before(environment, tmp_path) == (given, [])
         assert not list(tmp_path.iterdir())
+        assert not environment.problems
+
+    @pytest.mark.parametrize(
+        "given", [f"{KEY} a", f" {KEY}", f"{KEY} ", f"{KEY} # of 2026", f"{KEY}\N{NO-BREAK SPACE}"]
+    )
+    def test_one_with_a_blank_is_refused_as_something_slipped_in(self, tmp_path: Path, given):
+        environment = Environment({"SECRET_KEY": given})
+        setting_rules.secret_key_and_those_before(environment, tmp_path)
+        [problem] = environment.problems
+        assert problem.startswith("SECRET_KEY is ••••")
+        assert "it must be a random text of 32 characters or more, without blanks" in problem
+        assert KEY not in problem
 
     def test_without_one_it_is_made_once(self, tmp_path: Path):
         first, second = (setting_rules.secret_key_and_those_before(Environment({}), tmp_path / "new") for _ in range(2))
@@ -326,7 +340,7 @@ class TestSecretKey:
     @pytest.mark.parametrize(
         ("values", "words"),
         [
-            ({"SECRET_KEY": "hunter2"}, "32 characters or more. It signs links"),
+            ({"SECRET_KEY": "hunter2"}, "32 characters or more, without blanks. It signs links"),
             ({"SECRET_KEY": KEY, "SECRET_KEY_FALLBACKS": f"{KEY} hunter2"}, "SECRET_KEY_FALLBACKS is ••••"),
         ],
     )
@@ -365,3 +379,59 @@ class TestPublicUrl:
         environment = Environment({"PUBLIC_URL": "https://a.example/x", "SCRIPT_NAME": "/y"})
         setting_rules.public_url(environment)
         assert "SCRIPT_NAME is '/y': it must be /x, the path of PUBLIC_URL" in environment.problems[0]
+
+
+MISSPELT = {
+    "PUBLIC_URI": "PUBLIC_URL",
+    "WEB_PORTS": "WEB_PORT",
+    "web_port": "WEB_PORT",
+    "MAX_CALL_SECOND": "MAX_CALL_SECONDS",
+    "SECRETKEY": "SECRET_KEY",
+    "REDIS_PREFFIX": "REDIS_PREFIX",
+    "BEHIND_TLS_PROXIES": "BEHIND_TLS_PROXY",
+}
+OTHERS = [
+    "PATH",
+    "LANG",
+    "TZ",
+    "POSTGRES_PASSWORD",
+    "AWS_REGION",
+    "HTTPS_PROXY",
+    "SENTRY_DSN",
+    "PGHOST",
+    "DEBIAN_FRONTEND",
+]
+
+
+def declared(values: dict[str, str]) -> Environment:
+    environment = Environment(values)
+    for name in settings.DECLARED:
+        environment.text(name)
+    return environment
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
+def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest_one(name, meant):
+    environment = declared({name: "1"})
+    environment.refuse_misspelt([name], ".env")
+    [problem] = environment.problems
+    assert problem == (
+        f"{name} in .env is no setting, and {meant} is one that may be meant. Correct the name, or remove the line."
+    )
+    assert environment.misspelt() == {name: meant}
+
+
+def test_names_of_settings_and_of_other_programs_are_let_through():
+    environment = declared(dict.fromkeys([*settings.DECLARED, *OTHERS], "1"))
+    environment.refuse_misspelt([*settings.DECLARED, *OTHERS], ".env")
+    assert environment.problems == []
+    assert environment.misspelt() == {}
+
+
+@pytest.mark.parametrize("given", ["8000 # web", "8000\t#web"])
+def test_a_comment_behind_a_value_is_refused_whatever_its_kind(given):
+    environment = Environment({"A": given, "B": given})
+    environment.port("A", 1)
+    environment.text("B")
+    assert len(environment.problems) == 2
+    assert all("with nothing behind it, not even a comment" in problem for problem in environment.problems)
