@@ -4,11 +4,9 @@
 import os
 import sys
 
-from django.core.management import execute_from_command_line
-
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
     from campaigns_project import startup
 
     startup.require_settings()
-    execute_from_command_line(sys.argv)
+    startup.run_command(sys.argv)

@@ -89,12 +89,12 @@ def problems() -> list[str]:
 
 
 def _run(name: str, check: Check) -> str:
-    """Return "ok" or what is wrong: a sentence, or the name of an exception, whose text may hold an address."""
+    """Return "ok" or what is wrong, without the text of an exception, which may hold an address."""
     try:
         return check()
     except Exception as error:  # noqa: BLE001 -- any failure is a result here
         log.warning("readiness_check_failed", check=name, error=str(error))
-        return type(error).__name__
+        return server_checks.told_of(error)
 
 
 def _wrong_clocks() -> Iterator[str]:

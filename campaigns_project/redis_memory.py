@@ -1,18 +1,24 @@
-"""What is wrong with a Redis that responds: it takes no writes, or may evict keys that must not be lost."""
+"""What is wrong with a Redis that responds: it takes no writes or commands, or may evict keys that must not be lost."""
 
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from core.redis_client import prefixed, redis_client
 
+ACL = "ACL SETUSER … ~* &* +@all -@dangerous +info"
+
 
 def refusal() -> str:
-    """Return why Redis takes no writes, "" when it does. It has to be tried: INFO does not say it of a full one.
+    """Return why Redis does not do what is needed, "" when it does. It has to be tried: INFO does not say it.
 
     Raises:
         RedisError: it does not respond.
     """
     try:
-        redis_client().set(prefixed("takes-writes"), 1, ex=60)
+        pipe = redis_client().pipeline(transaction=False)
+        pipe.set(prefixed("takes-writes"), 1, ex=60)
+        pipe.eval("return 1", 0)
+        pipe.publish(prefixed("takes-writes"), "")
+        pipe.execute()
     except OutOfMemoryError:
         return (
             "Redis is full, and nothing can be dialed: give it more memory (maxmemory), or find what fills it"
@@ -22,6 +28,10 @@ def refusal() -> str:
         return (
             "Redis is a replica that takes no writes, and nothing can be dialed: REDIS_URL must lead to the primary."
             " After a fail-over that is a matter of seconds"
+        )
+    except NoPermissionError as error:
+        return (
+            f"the user of REDIS_URL may not run all commands that are needed, so nothing can be dialed: {ACL} ({error})"
         )
     except ResponseError as error:
         return f"Redis takes no writes, and nothing can be dialed: {error}"

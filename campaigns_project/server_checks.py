@@ -13,16 +13,21 @@ from typing import Any
 import structlog
 from django.apps import apps
 from django.conf import settings
-from django.db import DatabaseError, NotSupportedError, connection
-from redis.exceptions import RedisError
+from django.db import DatabaseError, NotSupportedError, OperationalError, ProgrammingError, connection
+from psycopg.errors import UndefinedColumn, UndefinedTable
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from accounts import secret_key_check
+from campaigns_project.redis_memory import ACL
+from core import server_urls
 from core.redis_client import redis_client
 
 log = structlog.get_logger(__name__)
 
 OLDEST_POSTGRESQL = 14
 OLDEST_REDIS = 7
+
+NOT_PREPARED = "migrations have not been run: manage.py prepare"
 
 THROWAWAY = "trunkline.throwaway"
 """A parameter that a server of tests has in its configuration: nobody needs its data after a crash."""
@@ -42,6 +47,8 @@ SELECT current_setting('server_encoding') AS encoding,
        current_setting('IntervalStyle') AS interval_style,
        current_schema() AS schema,
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_make_tables,
+       array(SELECT name FROM pg_settings WHERE setting <> '0' AND source <> 'client' AND name IN
+           ('statement_timeout', 'transaction_timeout', 'idle_session_timeout')) AS time_limits,
        quote_ident(current_database()) AS database,
        quote_ident(current_user) AS role
 """
@@ -71,13 +78,34 @@ def at_start() -> list[Problem]:
         if not any(problem.kind == "migrations" and problem.stops_start for problem in found):
             found += first_secret_key()
     except DatabaseError as error:
-        log.warning("server_not_checked", server="PostgreSQL", error=type(error).__name__)
+        log.warning("server_not_checked", server="PostgreSQL", error=str(error))
     try:
         found += redis()
     except RedisError as error:
-        log.warning("server_not_checked", server="Redis", error=type(error).__name__)
+        log.warning("server_not_checked", server="Redis", error=str(error))
     connection.close()  # for the start of a process alone, which may fork
     return found
+
+
+def told_of(error: Exception) -> str:
+    """Return what a server's client has raised in a sentence, without its text: that may hold an address."""
+    match error:
+        case ProgrammingError() if is_without_tables(error):
+            return NOT_PREPARED
+        case OperationalError():
+            return "PostgreSQL does not respond, or refuses what is asked: start it, or correct DATABASE_URL"
+        case AuthenticationError():
+            return f"Redis refuses the name or password of REDIS_URL: correct them, {server_urls.ESCAPED}"
+        case NoPermissionError():
+            return f"the user of REDIS_URL may not run all commands that are needed, so nothing can be dialed: {ACL}"
+        case RedisError():
+            return "Redis does not respond: start it, or correct REDIS_URL"
+    return type(error).__name__
+
+
+def is_without_tables(error: ProgrammingError) -> bool:
+    """Tell whether a table or column is missing: the migrations have not been run."""
+    return isinstance(error.__cause__, UndefinedTable | UndefinedColumn)
 
 
 # PostgreSQL ----------------------------------------------------------------------------------------------------------
@@ -145,6 +173,10 @@ def _unsafe(told: Mapping[str, Any]) -> Iterator[Problem]:
     if told["synchronous_commit"] == "local" and told["standbys"]:
         text = "synchronous_commit is local, so that a fail-over forgets calls, which are rung again: set it to on"
         yield Problem("database", text, stops_start=False)
+    for name in told["time_limits"]:  # what a start-up option sets, a pooler drops; the newer ones are set by none
+        remedy = f"ALTER ROLE {told['role']} SET {name} = 0"
+        text = f"{name} is set, so that what takes longer is canceled again and again, or loses its connection"
+        yield Problem("database", f"{text}: {remedy}", stops_start=False)
 
 
 def takes_no_writes() -> str:
@@ -165,11 +197,13 @@ def takes_no_writes() -> str:
 def migrations() -> list[Problem]:
     """Return whether the database has the tables of this version. Raises DatabaseError."""
     applied = _applied()
+    if not applied:
+        return [Problem("migrations", NOT_PREPARED)]
     missing = sorted(_on_disk() - applied)
     if missing:
         count = "1 migration has" if len(missing) == 1 else f"{len(missing)} migrations have"
         first = ".".join(missing[0])
-        return [Problem("migrations", f"{count} not run, {first} the first: run manage.py migrate")]
+        return [Problem("migrations", f"{count} not been run, {first} the first: manage.py prepare")]
     ours = {app for app, _name in _on_disk() if _is_ours(app)}
     if newer := sorted((app, name) for app, name in applied - _on_disk() if app in ours):
         text = f"the database is newer than this version, by {'.'.join(newer[0])}: bring this machine up to date"
@@ -223,7 +257,10 @@ def secret_key() -> list[Problem]:
 
 def redis() -> list[Problem]:
     """Return what is wrong with Redis. Raises RedisError."""
-    server = redis_client().info("server")
+    try:
+        server = redis_client().info("server")
+    except (AuthenticationError, NoPermissionError) as error:
+        return [Problem("redis", told_of(error))]
     mode = server.get("redis_mode", "standalone")
     if mode != "standalone":
         what = "a Sentinel" if mode == "sentinel" else f"in the mode {mode}"

@@ -18,6 +18,8 @@ from psycopg import conninfo
 
 DOTS = "••••"
 
+ESCAPED = "with @ : / ? # & % within a password written as %40 and so on"
+
 OWN_DATABASE_OPTIONS = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
@@ -28,7 +30,7 @@ OWN_DATABASE_OPTIONS = {
 """A dead connection is noticed within a minute."""
 
 SESSION = (
-    "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s"
+    "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s -c statement_timeout=0"
     " -c default_transaction_isolation=read\\ committed -c DateStyle=ISO -c IntervalStyle=postgres"
 )
 """What a process that hangs, or died with its machine, must not hold: a lock that all others wait for. An idle

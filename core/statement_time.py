@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from core import server_urls
+
 
 def limit(database: dict[str, Any], seconds: int) -> None:
     """Bound each statement of connections that are opened with these settings from now on: its time, and to one core.
@@ -13,8 +15,9 @@ def limit(database: dict[str, Any], seconds: int) -> None:
     PostgreSQL would give a search through an address book two workers more, and so all cores of a small machine.
     """
     bounds = f"-c statement_timeout={seconds}s -c max_parallel_workers_per_gather=0"
-    # First, so that what the operator has given in DATABASE_URL wins.
-    database["OPTIONS"]["options"] = f"{bounds} {database['OPTIONS']['options']}"
+    # Behind what every process sets, and before what the operator has given in DATABASE_URL, which wins.
+    given = database["OPTIONS"]["options"].removeprefix(server_urls.SESSION)
+    database["OPTIONS"]["options"] = f"{server_urls.SESSION} {bounds}{given}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
@@ -10,8 +11,9 @@ from django.db import connection
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
-from campaigns_project import readiness, redis_memory
+from campaigns_project import readiness, redis_memory, server_checks
 from core import clock_offsets, clocks, liveness
+from core.redis_client import redis_client
 from dialer import holds, redis_owner
 from tests.conftest import redis_time
 from tests.factories import ACTOR, CallAttemptFactory, CallerIdHealthFactory, TrunkHealthFactory
@@ -74,7 +76,7 @@ def test_not_ready_without_redis(ready, monkeypatch):
     monkeypatch.setattr(redis_memory, "redis_client", away)
     assert ready().status_code == 503
     assert ready().json()["redis"] == "not ok"
-    assert readiness.parts()["redis"] == "ConnectionError"
+    assert readiness.parts()["redis"] == "Redis does not respond: start it, or correct REDIS_URL"
 
 
 def test_not_ready_without_the_database(ready, monkeypatch):
@@ -122,6 +124,48 @@ def test_not_ready_while_redis_is_a_replica_that_takes_no_writes(ready, redis):
     finally:
         redis.replicaof("NO", "ONE")
     assert ready().status_code == 200
+
+
+@pytest.fixture
+def acl_user(redis, settings):
+    """Connect as a user that has these rights alone."""
+
+    def connect(*rights: str, password: str = "right") -> None:
+        redis.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">right", *rights)
+        address = urlsplit(settings.REDIS_URL)
+        netloc = f"limited:{password}@{address.hostname}:{address.port}"
+        settings.REDIS_URL = urlunsplit(address._replace(netloc=netloc))
+        redis_client.cache_clear()
+
+    yield connect
+    redis.execute_command("ACL", "DELUSER", "limited")
+    redis_client.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "rights", [("~*", "&*", "+@all", "-eval"), ("~*", "+@all"), ("~other*", "&*", "+@all"), ("~*", "&*", "+@read")]
+)
+def test_not_ready_at_a_redis_whose_user_may_not_run_all(ready, acl_user, rights):
+    acl_user(*rights)
+    assert ready().json()["redis"] == "not ok"
+    said = readiness.parts()["redis"]
+    assert said.startswith("the user of REDIS_URL may not run all commands that are needed")
+    assert redis_memory.ACL in said
+
+
+def test_the_rights_that_are_named_are_enough(ready, acl_user):
+    acl_user(*redis_memory.ACL.partition("… ")[2].split())
+    assert ready().json()["redis"] == "ok"
+
+
+def test_a_wrong_password_of_redis_is_told_and_stops_the_start(ready, acl_user):
+    acl_user("~*", "&*", "+@all", password="wrong")
+    assert ready().json()["redis"] == "not ok"
+    assert readiness.parts()["redis"].startswith("Redis refuses the name or password of REDIS_URL")
+    [problem] = server_checks.at_start()
+    assert problem.stops_start
+    assert "Redis refuses the name or password" in problem.text
+    assert "wrong" not in problem.text
 
 
 def test_not_ready_at_a_redis_of_another_system(ready, monkeypatch):

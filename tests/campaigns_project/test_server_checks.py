@@ -10,13 +10,13 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.backends.base import base as django_backend
 from redis.exceptions import ConnectionError as RedisAway
 
 from accounts import secret_key_check
 from accounts.secret_key_check import SecretKeyCheck
-from campaigns_project import readiness, server_checks
+from campaigns_project import readiness, server_checks, startup
 from core import server_urls
 
 ROLE = "plain_role_of_a_test"
@@ -155,6 +155,23 @@ class TestDatabase:
             connection.rollback()
             connection.set_autocommit(True)
 
+    @pytest.mark.parametrize("parameter", ["statement_timeout", "idle_session_timeout"])
+    def test_time_limits_of_the_role_are_told_where_they_are_in_force(self, server, role, parameter):
+        server(f"ALTER ROLE {role} SET {parameter} = '1s'")
+        with elsewhere(role=role):
+            told = texts(server_checks.database())
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW statement_timeout")
+                assert cursor.fetchall() == [("0",)], "every process sets it"
+        assert len(told) == (1 if parameter == "idle_session_timeout" else 0)
+        with elsewhere(role=role, options=""):  # as behind a pooler
+            [problem] = server_checks.database()
+        assert not problem.stops_start
+        assert problem.text.startswith(f"{parameter} is set")
+        server(problem.text.rpartition(": ")[2])
+        with elsewhere(role=role, options=""):
+            assert server_checks.database() == []
+
     def test_a_database_that_takes_no_writes_is_not_ready(self, server, role):
         server(f"ALTER ROLE {role} SET default_transaction_read_only = on")
         with elsewhere(role=role):
@@ -184,7 +201,7 @@ class TestMigrations:
                 cursor.executemany("INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", rows)
         assert problem.stops_start
         assert re.fullmatch(
-            r"\d+ migrations? ha\w+ not run, webhooks\.0001\w+ the first: run manage.py migrate", problem.text
+            r"\d+ migrations? ha\w+ not been run, webhooks\.0001\w+ the first: manage.py prepare", problem.text
         )
         assert server_checks.migrations() == []
 
@@ -192,7 +209,34 @@ class TestMigrations:
         with elsewhere(database=sql_ascii):
             found = server_checks.at_start()
         assert [problem.kind for problem in found] == ["database", "migrations"]
-        assert "the first: run manage.py migrate" in found[1].text
+        assert found[1].text == "migrations have not been run: manage.py prepare"
+
+    def test_before_the_first_preparation_ready_says_so_for_each_part(self, sql_ascii, redis):
+        with elsewhere(database=sql_ascii):
+            parts = readiness.parts()
+            with pytest.raises(CommandError, match=r"not ready: .*migrations"):
+                call_command("ready")
+        assert parts["migrations"] == "migrations have not been run: manage.py prepare"
+        assert {parts["secret-key"], parts["redis"], parts["dial"]} == {parts["migrations"]}
+        assert not [told for told in parts.values() if "Error" in told]
+
+    def test_a_command_before_it_ends_with_the_same_sentence(self, sql_ascii, capsys):
+        with elsewhere(database=sql_ascii), pytest.raises(SystemExit) as ended:
+            startup.run_command(["manage.py", "hold"])
+        assert ended.value.code == 69
+        assert capsys.readouterr().err == "migrations have not been run: manage.py prepare.\n"
+
+    def test_a_command_at_a_server_that_refuses_ends_with_a_sentence(self, transactional_db, capsys):
+        with elsewhere(role="nobody_of_a_test"), pytest.raises(SystemExit) as ended:
+            startup.run_command(["manage.py", "hold"])
+        assert ended.value.code == 69
+        said = capsys.readouterr().err
+        assert said.startswith(
+            "PostgreSQL does not respond, or refuses what is asked: start it, or correct DATABASE_URL ("
+        )
+        assert 'role "nobody_of_a_test" does not exist' in said
+        with elsewhere(role="nobody_of_a_test"), pytest.raises(OperationalError):
+            startup.run_command(["manage.py", "hold", "--traceback"])
 
     def test_a_database_of_a_later_version_is_a_warning(self, transactional_db, redis):
         with connection.cursor() as cursor:

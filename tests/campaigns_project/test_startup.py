@@ -119,9 +119,7 @@ def test_no_process_begins_to_work_on_a_database_without_tables(process, status)
     )
     said = run.stdout + run.stderr
     assert run.returncode == status, said
-    assert re.search(
-        r"Trunkline can't start:\n  \d+ migrations have not run, .+ the first: run manage.py migrate\.", said
-    )
+    assert re.search(r"Trunkline can't start:\n  migrations have not been run: manage.py prepare\.", said)
     assert "Traceback" not in said
 
 
