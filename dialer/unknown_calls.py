@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 # Seconds before each time that a carrier is asked which did not reply the last time, and for how long all are asked.
 # Then those that did reply have to do: a carrier that is away takes no calls either.
-PAUSES = (0.0, 2.0, 5.0)
+PAUSES: tuple[float, ...] = (0.0, 2.0, 5.0)
 ASKED_FOR = 30.0
 # How long the process that asks has the turn, from each carrier on. Where it takes longer, another one asks as well.
 TURN = timedelta(seconds=30)

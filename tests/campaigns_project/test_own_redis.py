@@ -41,7 +41,7 @@ def test_it_waits_for_a_place_that_becomes_free(monkeypatch):
 
 
 def test_a_worker_waits_at_a_full_redis_and_says_so_once(redis, caplog, monkeypatch):
-    waits = []
+    waits: list[None] = []
 
     def wait(_):
         waits.append(None)

@@ -286,6 +286,7 @@ def test_an_event_of_a_call_that_was_never_dialed_here_holds_the_server(rig: Rig
     assert held.held_because == Because.RESTORED
     assert "carriers tell of 1 calls" in held.held_why
     missing = now - timedelta(minutes=40) - holds.BEFORE
+    assert held.missing_since is not None
     assert abs(held.missing_since - missing) < timedelta(seconds=1)
     rig.campaign(1)
     rig.tick()
