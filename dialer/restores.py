@@ -62,13 +62,13 @@ def note(attempt_ids: Collection[UUID], placing_at: datetime) -> None:
         log.warning("intents_not_noted", attempts=len(attempt_ids), error=str(error))
 
 
-def may_dial(now: datetime) -> bool:
-    """Look, and after a standstill let the carriers be asked first. Call it before anything is dialed.
+def may_dial(now: datetime, *, at_once: bool = False) -> bool:
+    """Look, and after a standstill let the carriers be asked first. Call it before anything is dialed, or deleted.
 
     Raises:
         redis.RedisError: Redis is away.
     """
-    return look(now) and (not _looked.last.must_ask or unknown_calls.are_ruled_out(now))
+    return look(now, at_once=at_once) and (not _looked.last.must_ask or unknown_calls.are_ruled_out(now))
 
 
 def look(now: datetime, *, at_once: bool = False) -> bool:

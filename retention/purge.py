@@ -76,7 +76,7 @@ def slices(
 def _are_all_dials_known() -> bool:
     """Compare what was dialed with the database first: what is deleted before it would seem lost in a restore."""
     try:
-        return restores.look(clocks.now(), at_once=True)
+        return restores.may_dial(clocks.now(), at_once=True)
     except RedisError as error:
         log.warning("purge_waits_for_redis", error=str(error))
         return False

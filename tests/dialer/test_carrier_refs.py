@@ -26,6 +26,7 @@ def repeats(rig, monkeypatch):
 
     rig.carrier.script = {number: ["silent"] for number in NUMBERS[:3]}
     monkeypatch.setattr(rig.carrier, "place", placed)
+    rig.carrier.lists_calls = False  # its list has ids that differ
     return rig
 
 
