@@ -3,6 +3,8 @@
 `system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for seconds of processor time.
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +54,14 @@ SHARED = (
     "tests/campaigns_project/test_preparation.py",
     "tests/campaigns_project/test_server_checks.py",
 )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files out that have no other tests, where those are not wanted: to import them all takes seconds."""
+    if config.option.markexpr != "not system":
+        return None
+    place = os.path.relpath(collection_path, config.rootpath)
+    return place in SYSTEM or f"{place}/" in SYSTEM or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
