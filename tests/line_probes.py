@@ -11,7 +11,8 @@ At most the lines count that a trace would find: that of an `except` or `case` c
 """
 
 import ast
-import builtins
+import hashlib
+import marshal
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,40 +21,58 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from coverage import Coverage, CoverageData
 
+from tests.once import alone
+
 DATA_FILE = Path(__file__).parents[1] / ".coverage"
 HITS = "__probes_hit__"
-"""The name of the bytes among the builtins, where the code of every module finds them."""
+"""The name of the bytes of a module, among its global names."""
 
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ
-_probes: list[tuple[str, list[int]]] = []
-"""The file and the lines of each byte."""
-_hits = bytearray(200_000)
 
 
-def probed(source: bytes | str, path: str) -> ast.Module:
-    """Return the tree of a module with a probe before each statement."""
-    tree = ast.parse(source, path)
+class Probed(NamedTuple):
+    """A module with a probe before each statement, and the lines that each of them tells of."""
+
+    code: CodeType
+    lines: list[list[int]]
+
+
+class Imported(NamedTuple):
+    """A module that was imported with its probes, and their bytes."""
+
+    path: str
+    lines: list[list[int]]
+    hits: Sequence[int]
+
+
+_imported: list[Imported] = []
+
+
+def probed(source: bytes | str, path: str) -> Probed:
+    """Compile a module with a probe before each statement."""
+    tree, lines = ast.parse(source, path), list[list[int]]()
     for node in list(ast.walk(tree)):
         for block in ("body", "orelse", "finalbody"):
             statements = getattr(node, block, None)
             if isinstance(statements, list):
-                setattr(node, block, list(_with_probes(node, statements, path)))
-    return tree
+                setattr(node, block, list(_with_probes(node, statements, lines)))
+    return Probed(compile(tree, path, "exec", dont_inherit=True), lines)
 
 
-def _with_probes(owner: ast.AST, statements: Sequence[ast.stmt], path: str) -> Iterator[ast.stmt]:
+def _with_probes(owner: ast.AST, statements: Sequence[ast.stmt], lines: list[list[int]]) -> Iterator[ast.stmt]:
     header = [owner.lineno] if isinstance(owner, ast.ExceptHandler) else []
     header += [owner.pattern.lineno] if isinstance(owner, ast.match_case) else []
     for statement in statements:
         if _stays_first(statement):
             header.append(statement.lineno)  # of docstrings coverage.py knows that they are no statements
         else:
-            yield _probe(statement, [*header, *_lines_of(statement)], path)
+            yield _probe(statement, len(lines))
+            lines.append([*header, *_lines_of(statement)])
             header = []
         yield statement
 
@@ -69,28 +88,39 @@ def _lines_of(statement: ast.stmt) -> Iterable[int]:
     return [statement.lineno, *(decorator.lineno for decorator in decorators)]
 
 
-def _probe(statement: ast.stmt, lines: list[int], path: str) -> ast.stmt:
+def _probe(statement: ast.stmt, number: int) -> ast.stmt:
     """Make the statement `HITS[number] = 1`, at the place of the one that it precedes."""
-    number = ast.Constant(len(_probes))
-    _probes.append((path, lines))
-    byte = ast.Subscript(ast.Name(HITS, ast.Load()), number, ast.Store())
+    byte = ast.Subscript(ast.Name(HITS, ast.Load()), ast.Constant(number), ast.Store())
     return ast.fix_missing_locations(ast.copy_location(ast.Assign([byte], ast.Constant(1)), statement))
 
 
-def lines_that_ran(hits: Sequence[int]) -> dict[str, set[int]]:
+def lines_that_ran(modules: Iterable[Imported]) -> dict[str, set[int]]:
     """Return the lines by file."""
     lines: dict[str, set[int]] = {}
-    for hit, (path, of_probe) in zip(hits, _probes, strict=False):
-        if hit:
-            lines.setdefault(path, set()).update(of_probe)
+    for path, of_probes, hits in modules:
+        ran = lines.setdefault(path, set())
+        for hit, of_probe in zip(hits, of_probes, strict=True):
+            ran.update(of_probe if hit else ())
     return lines
 
 
 class _Loader(SourceFileLoader):
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the module with its probes, past the cache: other processes run without."""
-        path = self.get_filename(fullname)
-        return compile(probed(self.get_data(path), path), path, "exec", dont_inherit=True)
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module with its probes, past the usual cache: other processes run without."""
+        path = self.get_filename(module.__name__)
+        code, lines = self._probed(path)
+        hits = module.__dict__[HITS] = bytearray(len(lines))
+        _imported.append(Imported(path, lines, hits))
+        exec(code, module.__dict__)
+
+    def _probed(self, path: str) -> Probed:
+        """Return the module as the first worker has compiled it."""
+        with alone(f"probed-{hashlib.sha256(path.encode()).hexdigest()[:16]}") as kept:
+            if made := kept.read_bytes():
+                return Probed(*marshal.loads(made))
+            new = probed(self.get_data(path), path)
+            kept.write_bytes(marshal.dumps(tuple(new)))
+            return new
 
 
 class _Finder(MetaPathFinder):
@@ -116,7 +146,6 @@ class _Finder(MetaPathFinder):
 def pytest_load_initial_conftests() -> Iterator[None]:
     """Begin before anything imports the product: pytest-django does, to read the settings."""
     settings: Any = Coverage()
-    setattr(builtins, HITS, _hits)
     sys.meta_path.insert(0, _Finder(settings.get_option("run:source"), settings.get_option("run:omit")))
     return (yield)
 
@@ -132,7 +161,7 @@ def pytest_sessionstart() -> None:
 def pytest_sessionfinish() -> None:
     """Write what this process has found. The one that distributes the tests adds what its workers have written."""
     data = CoverageData(str(DATA_FILE), suffix=str(os.getpid()))
-    data.add_lines(lines_that_ran(_hits))
+    data.add_lines(lines_that_ran(_imported))
     data.write()
     if not _is_worker:
         coverage = Coverage(str(DATA_FILE))

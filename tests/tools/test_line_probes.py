@@ -1,13 +1,15 @@
 """The figure of `make test` is that of coverage.py: the probes find the statements and the lines that it finds."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 from coverage import Coverage
 from coverage.python import PythonFileReporter
 
 from tests import line_probes
+from tests.services import RUN_FOLDER
 from tools.local.project import PROJECT
 
 SAMPLE = '''"""A module."""
@@ -75,15 +77,6 @@ def sample(tmp_path) -> Path:
     return path
 
 
-@pytest.fixture
-def probes(monkeypatch) -> bytearray:
-    """No probes but those of the test, and the bytes that they set."""
-    hits = bytearray(len(line_probes._hits))
-    monkeypatch.setattr(line_probes, "_probes", [])
-    monkeypatch.setitem(__builtins__, line_probes.HITS, hits)
-    return hits
-
-
 def reported(lines: set[int], path: Path) -> tuple[set[int], set[int]]:
     """Return the statements of the file, and those that ran, as coverage.py reports them."""
     reporter = PythonFileReporter(str(path), Coverage(data_file=None, config_file=False))
@@ -91,13 +84,19 @@ def reported(lines: set[int], path: Path) -> tuple[set[int], set[int]]:
     return statements, statements & reporter.translate_lines(lines)
 
 
-def test_the_lines_that_run_are_those_of_a_trace(sample, probes):
+def lines_that_ran(path: Path, hits: Sequence[int], lines: list[list[int]]) -> set[int]:
+    return line_probes.lines_that_ran([line_probes.Imported(str(path), lines, hits)])[str(path)]
+
+
+def test_the_lines_that_run_are_those_of_a_trace(sample):
     traced = Coverage(data_file=None, config_file=False, include=[str(sample)])
     traced.start()
     exec(compile(SAMPLE, str(sample), "exec"), {"__name__": "sample"})
     traced.stop()
-    exec(compile(line_probes.probed(SAMPLE, str(sample)), str(sample), "exec"), {"__name__": "sample"})
-    found = line_probes.lines_that_ran(probes)[str(sample)]
+    code, lines = line_probes.probed(SAMPLE, str(sample))
+    hits = bytearray(len(lines))
+    exec(code, {"__name__": "sample", line_probes.HITS: hits})
+    found = lines_that_ran(sample, hits, lines)
     by_trace = set(traced.get_data().lines(str(sample)) or ())
     assert reported(found, sample) == reported(by_trace, sample)
     statements, ran = reported(found, sample)
@@ -105,9 +104,28 @@ def test_the_lines_that_run_are_those_of_a_trace(sample, probes):
 
 
 @pytest.mark.parametrize("file", ["dialer/dispatch.py", "contacts/number_text.py", "core/state_machine.py"])
-def test_every_statement_of_the_product_has_a_probe(file, probes):
+def test_every_statement_of_the_product_has_a_probe(file):
     path = PROJECT / file
-    line_probes.probed(path.read_text(), str(path))
-    every: Any = line_probes.lines_that_ran([1] * len(probes))
-    statements, probed = reported(every[str(path)], path)
+    _, lines = line_probes.probed(path.read_text(), str(path))
+    statements, probed = reported(lines_that_ran(path, [1] * len(lines), lines), path)
     assert probed == statements
+
+
+def test_a_module_is_compiled_by_one_worker_of_a_run(sample, tmp_path, monkeypatch):
+    compiled: list[str] = []
+    imported: list[line_probes.Imported] = []
+    genuine = line_probes.probed
+
+    def noted(source: bytes, path: str) -> line_probes.Probed:
+        compiled.append(path)
+        return genuine(source, path)
+
+    monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
+    monkeypatch.setattr(line_probes, "probed", noted)
+    monkeypatch.setattr(line_probes, "_imported", imported)
+    for _ in range(2):
+        line_probes._Loader("sample", str(sample)).exec_module(ModuleType("sample"))
+    assert len(compiled) == 1
+    first, second = (line_probes.lines_that_ran([module]) for module in imported)
+    assert first == second
+    assert len(first[str(sample)]) > 20
