@@ -57,23 +57,6 @@ def collect_garbage_rarely(**_: Any) -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-# Their work waits where the processor is short, and not a call: customers' webhooks, files and lists of contacts.
-_PATIENT_QUEUES = frozenset({"webhooks", "load"})
-# What `nice` takes: a third of the share of the processes that dial.
-_NICENESS = 5
-
-
-@celeryd_after_setup.connect
-def let_dialing_go_first(instance: Any, **_: Any) -> None:
-    """Give way to the other processes of the machine, where all that this worker takes can wait.
-
-    The end of a large campaign leaves half a million webhooks, which would otherwise be sent at the expense of the end
-    itself and of the neighbours' calls.
-    """
-    if _PATIENT_QUEUES.issuperset(instance.app.amqp.queues.consume_from):
-        os.nice(_NICENESS)
-
-
 @setup_logging.connect
 def _keep_django_logging(**_: Any) -> None:
     """Log as the web process does. Without a receiver of this signal, Celery sets up handlers of its own."""

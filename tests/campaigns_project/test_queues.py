@@ -2,12 +2,9 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
-import pytest
 from django.conf import settings
 
-from campaigns_project import celery
 from campaigns_project.celery import app
 from core import liveness
 
@@ -31,13 +28,3 @@ def test_every_queue_is_routed_to_and_every_task_that_is_routed_exists():
 
 def test_beat_is_a_process_by_its_name():
     assert re.search(rf"^{liveness.BEAT}: .* beat ", PROCFILE, re.MULTILINE)
-
-
-@pytest.mark.parametrize("queues", [*({queue} for queue in sorted(QUEUES)), {"webhooks", "load"}, {"webhooks", "dial"}])
-def test_a_worker_whose_work_can_wait_gives_way_to_those_that_dial(monkeypatch, queues):
-    gave_way: list[int] = []
-    monkeypatch.setattr("os.nice", gave_way.append)
-    consumed = dict.fromkeys(queues)
-    worker = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=consumed))))
-    celery.let_dialing_go_first(instance=worker)
-    assert bool(gave_way) == (queues <= {"webhooks", "load"})
