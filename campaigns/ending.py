@@ -18,7 +18,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
-from campaigns import call_states, campaign_states, signals
+from campaigns import call_states, campaign_states, progress, signals
 from campaigns.models import Call, Campaign
 from core import failpoints, lazy_commits
 from core.batches import TRANSIENT_ERRORS, one_by_one, together
@@ -275,7 +275,8 @@ def _sweeps_of(campaign_ids: Sequence[UUID]) -> list[_Sweep]:
 def _end(campaign: Campaign, rows: Sequence[Waiting], at: datetime) -> None:
     """End these calls, and tell of it, inside the caller's transaction."""
     if ended := _move(rows, _fate(campaign), at):
-        signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=sorted(ended), at=at)
+        left = progress.of([campaign.pk])[campaign.pk].count(Call.Status.CREATED, Call.Status.RETRYING)
+        signals.calls_ended.send(Campaign, campaigns=[campaign], call_ids=sorted(ended), at=at, calls_left=left)
 
 
 def _end_undoing(campaign: Campaign, rows: Sequence[Waiting], at: datetime) -> None:

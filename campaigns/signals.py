@@ -15,5 +15,6 @@ campaigns_moved = Signal()
 # Arguments: campaigns. The last waiting calls of these campaigns, which moved to their end before, have ended now.
 endings_finished = Signal()
 # Arguments: campaigns, call_ids, at. These calls, each of one of these campaigns, ended at that moment and will not be
-# retried. There may be thousands, so only their ids are given.
+# retried. There may be thousands, so only their ids are given. Of a campaign that ends in slices also calls_left: so
+# many are still to be ended.
 calls_ended = Signal()

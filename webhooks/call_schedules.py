@@ -5,7 +5,7 @@ At the end of a large campaign thousands of them are added at a time, and nothin
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -15,13 +15,20 @@ from webhooks import outbox
 from webhooks.models import receiver_of, stream_of
 from webhooks.payloads import call_schedule
 
+# About what the end of a call takes among very many. Their webhooks are due when all have ended: to send one takes far
+# longer, and would slow down the end and others' calls.
+END_OF_A_CALL = timedelta(microseconds=60)
 
-def add(campaigns: Sequence[Campaign], call_ids: Sequence[int], ended_at: datetime) -> None:
+
+def add(
+    campaigns: Sequence[Campaign], call_ids: Sequence[int], ended_at: datetime, *, due_in: timedelta = timedelta()
+) -> None:
     """Store a webhook for each of these calls whose campaign is one of these, in the caller's transaction.
 
     Args:
         campaigns: with their accounts and an address for these webhooks.
         call_ids: of calls that ended at `ended_at`, with their attempts as they now are.
+        due_in: after that they are sent.
     """
     now = clocks.now()
     addresses = [(campaign, campaign.call_schedule_callback) for campaign in campaigns]
@@ -37,6 +44,7 @@ def add(campaigns: Sequence[Campaign], call_ids: Sequence[int], ended_at: dateti
                 "payloads": [json.dumps(call_schedule(campaign, ended_at)) for campaign in campaigns],
                 "calls": list(call_ids),
                 "now": now,
+                "due": now + due_in,
                 "beginning": _beginning_of_ids(now),
             },
         )
@@ -81,7 +89,7 @@ _ADD = """
         ) || CASE call.rule WHEN '' THEN '{}' ELSE jsonb_build_object('reason', call.end_reason) END,
         told.receiver, told.stream,
         encode(substring(sha256(uuid_send(told.stream) || convert_to(call.number, 'UTF8')) FOR 16), 'hex')::uuid,
-        %(now)s, %(now)s, %(now)s, FALSE, 0, ''
+        %(now)s, %(now)s, %(due)s, FALSE, 0, ''
     FROM campaigns_call AS call JOIN told ON told.campaign_id = call.campaign_id
     WHERE call.id = ANY(%(calls)s)
     ORDER BY call.id

@@ -16,6 +16,7 @@ from campaigns.signals import calls_ended, campaigns_moved, endings_finished
 from dialer.models import CallAttempt
 from dialer.signals import attempts_ended
 from webhooks import call_schedules, outbox
+from webhooks.call_schedules import END_OF_A_CALL
 from webhooks.models import END, START, WebhookDelivery
 from webhooks.outbox import Webhook
 from webhooks.payloads import ENDS, call_status, campaign_status
@@ -40,11 +41,13 @@ def tell_of_attempts(attempts: Iterable[CallAttempt], **_: Any) -> None:
 
 
 @receiver(calls_ended)
-def tell_of_calls(campaigns: Iterable[Campaign], call_ids: Sequence[int], at: datetime, **_: Any) -> None:
+def tell_of_calls(
+    campaigns: Iterable[Campaign], call_ids: Sequence[int], at: datetime, calls_left: int = 0, **_: Any
+) -> None:
     wanted = [campaign for campaign in campaigns if _tells_of_its_calls(campaign)]
     if wanted:
         _load_accounts(wanted)
-        call_schedules.add(wanted, call_ids, at)
+        call_schedules.add(wanted, call_ids, at, due_in=calls_left * END_OF_A_CALL)
 
 
 @receiver(campaigns_moved)

@@ -22,6 +22,7 @@ from dialer.models import CallAttempt
 from reports.stats import stats
 from tests.conftest import NUMBERS, START, states
 from tests.factories import ACTOR
+from webhooks.call_schedules import END_OF_A_CALL
 from webhooks.models import WebhookDelivery
 
 CALLS = 10
@@ -112,6 +113,14 @@ def test_the_end_is_told_once_and_after_the_last_number(rig):
     assert told() == ["in-progress", "completed"]
     rows = list(WebhookDelivery.objects.order_by("id").values_list("kind", "payload__to"))
     assert rows[1:] == [*[("call-schedule", number) for number in NUMBERS[:CALLS]], ("campaign-status", None)]
+
+
+def test_the_webhooks_of_a_slice_are_due_when_those_that_are_left_will_have_ended(rig):
+    """To send one takes longer than to end a call: what is sent meanwhile would slow down the end."""
+    campaign = lifecycle.complete(paused(rig, **CALLBACKS), actor=ACTOR)
+    end_all(campaign)
+    due = WebhookDelivery.objects.filter(kind="call-schedule").order_by("id").values_list("next_try_at", flat=True)
+    assert [(at - timezone.now()) / END_OF_A_CALL for at in due] == [7, 7, 7, 4, 4, 4, 1, 1, 1, 0]
 
 
 def test_a_small_campaign_ends_with_the_request(rig):
