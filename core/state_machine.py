@@ -7,6 +7,7 @@ the move is left alone and not returned as moved: so late, repeated and out-of-o
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
@@ -156,12 +157,16 @@ class StateMachine:
         return str(self.model._meta.get_field(name).column)  # type: ignore[union-attr]
 
     def _type(self, name: str) -> str:
-        if name == "why":  # the reason: a column of the history, not of the row
-            return "text"
-        # rel_db_type, because the db_type of a serial key is that of a column with a default.
-        kind = self.model._meta.get_field(name).rel_db_type(connection)  # type: ignore[union-attr]
-        return str(kind).split("(")[0]
+        return "text" if name == "why" else _type_of(self.model, name)  # the reason is a column of the history
 
     @staticmethod
     def _quote(name: str) -> str:
         return connection.ops.quote_name(name)
+
+
+@cache  # asked for each column of each batch, and Django takes a while to tell
+def _type_of(model: type[models.Model], name: str) -> str:
+    """Return the column's type in SQL."""
+    # rel_db_type, because the db_type of a serial key is that of a column with a default.
+    kind = model._meta.get_field(name).rel_db_type(connection)  # type: ignore[union-attr]
+    return str(kind).split("(")[0]
