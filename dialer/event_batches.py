@@ -31,6 +31,9 @@ TRY_AGAIN = 0.2
 # While a message is on its way, of so many later events at most is remembered whether they tell an end. Beat's tick
 # settles the others.
 MOST_ASKED = 2 * BATCH
+# Seconds from one message to the next, at the least. To settle a few events, to claim calls for the channels that they
+# free and to dial them costs almost as much as for dozens, so that a busy machine would do little else.
+RINGS_EVERY = 0.02
 
 
 class NotStored(Exception):
@@ -162,30 +165,45 @@ def _asked(question: Callable[[], bool]) -> bool:
 
 
 class _Bell:
-    """Enqueues the settling of the inbox, in a thread. Events that come while it does so share the next message."""
+    """Enqueues the settling of the inbox, in a thread: at once, or RINGS_EVERY after the last time that it did.
+
+    Events that come until then share the message.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "settle-bell")
-        self._ringing: asyncio.Future[None] | None = None
-        self._next: list[Incoming] = []
+        self._untold: list[Incoming] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_ringing = False
+        self._next_at = float("-inf")
 
     def ring(self, events: Sequence[Incoming]) -> None:
-        if self._ringing is not None:
-            self._next += events[-MOST_ASKED:]
-            del self._next[:-MOST_ASKED]
-            return
-        self._ringing = asyncio.get_running_loop().run_in_executor(self._thread, inbox.enqueue_settle, events)
-        self._ringing.add_done_callback(self._has_rung)
+        self._untold += events[-MOST_ASKED:]
+        del self._untold[:-MOST_ASKED]
+        if self._untold and not self._is_ringing and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(self._next_at, loop.time()), self._tell)
 
-    def _has_rung(self, ringing: "asyncio.Future[None]") -> None:
-        self._ringing = None
+    def _tell(self) -> None:
+        events, self._untold, self._timer, self._is_ringing = self._untold, [], None, True
+        ringing = asyncio.get_running_loop().run_in_executor(self._thread, inbox.enqueue_settle, events)
+        ringing.add_done_callback(self._has_rung)
+
+    def _has_rung(self, ringing: "asyncio.Future[bool]") -> None:
+        self._is_ringing = False
         if ringing.cancelled():
             return
         if error := ringing.exception():
             log.warning("task_not_enqueued", task="dialer.settle", error=str(error))
-        if self._next:
-            events, self._next = self._next, []
-            self.ring(events)
+        elif ringing.result():
+            self._next_at = asyncio.get_running_loop().time() + RINGS_EVERY
+        self.ring([])
 
     def close(self) -> None:
+        """Tell of the last events now."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._untold:
+            self._thread.submit(inbox.enqueue_settle, self._untold)
+            self._untold = []
         self._thread.shutdown()

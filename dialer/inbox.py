@@ -61,10 +61,15 @@ def store(events: Sequence[Incoming]) -> None:
         )
 
 
-def enqueue_settle(events: Iterable[Incoming]) -> None:
-    """Enqueue the settling of events that were stored, if one of them tells an end: others can wait for beat's tick."""
-    if any(_tells_an_end(event.carrier, event.payload or {}) for event in events):
+def enqueue_settle(events: Iterable[Incoming]) -> bool:
+    """Enqueue the settling of events that were stored, if one of them tells an end: others can wait for beat's tick.
+
+    Returns:
+        Whether one of them does.
+    """
+    if is_needed := any(_tells_an_end(event.carrier, event.payload or {}) for event in events):
         messages.enqueue_settle()
+    return is_needed
 
 
 def settle_batch(now: datetime) -> int:

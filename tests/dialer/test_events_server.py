@@ -253,6 +253,29 @@ def test_carriers_do_not_wait_for_redis(served, path, monkeypatch):
     wait_until(lambda: len(asked) == 2, "the later events were not told of")
 
 
+def test_ends_that_come_soon_after_a_message_share_the_next_one(transactional_db, redis, path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(messages, "enqueue_settle", lambda: asked.append(1))
+    monkeypatch.setattr(event_batches, "RINGS_EVERY", 3600.0)
+    monkeypatch.setattr(event_batches, "WAITS_AT_MOST", 60.0)
+    served = Served()
+    try:
+        assert [served.post(path, BUSY).status for _ in range(4)] == [204] * 4
+        wait_until(lambda: asked, "the first end was not told of at once")
+    finally:
+        served.stop()
+    assert len(asked) == 2, "one message for the first end, and at the stop one for the three others"
+
+
+def test_news_of_an_answer_delays_the_message_of_no_end(served, path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(messages, "enqueue_settle", lambda: asked.append(1))
+    monkeypatch.setattr(event_batches, "RINGS_EVERY", 3600.0)
+    assert served.post(path, b'{"Status": "in-progress"}').status == 204
+    assert served.post(path, BUSY).status == 204
+    wait_until(lambda: asked, "the end was not told of at once")
+
+
 # The database is away ------------------------------------------------------------------------------------------------
 
 
