@@ -49,7 +49,7 @@ def measure(run: Run) -> list[Row]:
             cores = _cores_in_use(whole, campaign)
             spans = whole.spans(caller_id=caller_id)
             used = row(f"cores in use, {load.on}", cores, "cores", NAME, limit=os.cpu_count())
-            rows += [*_rows(spans, load.cap, load.on), used]
+            rows += [*_rows(spans, load), used]
             _add_series(run, spans, load.cap)
     return rows
 
@@ -93,13 +93,17 @@ def _cores_in_use(whole: System, campaign: str) -> float:
     return (cpu_seconds(processes) - used) / (time.monotonic() - began)
 
 
-def _rows(spans: list[Span], cap: int, on: str) -> list[Row]:
+def _rows(spans: list[Span], load: _Load) -> list[Row]:
+    """Return the rows. Where the calls a second are fewer than the channels allow, the waits are the machine's."""
+    cap, on = load.cap, load.on
     since, until = busy_time(spans, cap)
+    rate = sum(since < start <= until for start, _ in spans) / (until - since)
     mean = mean_live(spans, since, until)
     waits = [wait * 1000 for wait in freed_to_next(spans, since, until)]
     return [
         row(f"mean channels in use while work waits, {on}", mean, "channels", NAME, limit=cap, target=at_least(0.98)),
         row(f"most channels in use at once, {on}", most_live(spans), "channels", NAME, limit=cap, target=at_most(1)),
+        row(f"calls placed while work waits, {on}", rate, "calls/s", NAME, limit=cap / load.mean),
         row(f"free channel to next call placed, p50, {on}", percentile(waits, 0.5), "ms", NAME, target=at_most(50)),
         row(f"free channel to next call placed, p99, {on}", percentile(waits, 0.99), "ms", NAME, target=at_most(250)),
     ]
