@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts import installation
 from accounts.calling_rules import rules_of
@@ -22,6 +22,7 @@ from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
 from contacts import do_not_call, zones
 from core import batches, clocks, failpoints
+from core.composed_once import ComposedOnce
 from core.encryption import UnreadableSecret
 from core.state_machine import Move
 from dialer import (
@@ -191,28 +192,32 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
     campaigns, so each is loaded once.
     """
     campaign_lock.hold_shared(_LOCKED, list(attempt_ids), holds.LOCK)
-    rows = CallAttempt.objects.filter(pk__in=attempt_ids, status=Status.CLAIMED).values_list(
-        "id",
-        "campaign_id",
-        "trunk_id",
-        "call_id",
-        "call__number",
-        "claimed_at",
-        f"call__variables__{zones.COLUMN}",
-        "call__rule",
-    )
-    claims = [Claimed(*row) for row in rows]
-    campaigns = (
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIMED, [list(attempt_ids)])
+        claims = [Claimed(*row) for row in cursor.fetchall()]
+    loaded: dict[UUID, Any] = _CAMPAIGNS.by_key({claim.campaign_id for claim in claims})
+    for campaign in loaded.values():
+        holds.keep(campaign.account, campaign.held)
+    return claims, loaded
+
+
+_CLAIMED = f"""
+    SELECT attempt.id, attempt.campaign_id, attempt.trunk_id, attempt.call_id, call.number, attempt.claimed_at,
+        call.variables ->> '{zones.COLUMN}', call.rule
+    FROM dialer_callattempt AS attempt JOIN campaigns_call AS call ON call.id = attempt.call_id
+    WHERE attempt.id = ANY(%s) AND attempt.status = 'claimed'
+"""  # noqa: S608 -- made of constants, and every value is a parameter
+
+# With all that the gate and the requests need.
+_CAMPAIGNS = ComposedOnce(
+    lambda: (
         Campaign.objects.select_related(
             "account", "caller_id__trunk__health", "caller_id__health", "custom_field", "flow"
         )
         .defer("flow__document")
         .annotate(has_list=do_not_call.has_list("account_id"), held=holds.annotation())
     )
-    loaded: dict[UUID, Any] = campaigns.in_bulk({claim.campaign_id for claim in claims})
-    for campaign in loaded.values():
-        holds.keep(campaign.account, campaign.held)
-    return claims, loaded
+)
 
 
 def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:

@@ -17,6 +17,7 @@ from django.db import connection
 
 from accounts.models import Account, CallerId
 from campaigns.models import Campaign
+from core.composed_once import ComposedOnce
 from core.redis_client import prefixed, redis_client
 from dialer import calls_up, channels, gate, rests
 from dialer.channels import NO_CAP, Bucket, Pace, Scope
@@ -32,6 +33,8 @@ LARGEST_WINDOW = 500
 BUDGET_SECONDS = 0.1
 # How long it is remembered whose turn it is.
 TURN_KEPT_SECONDS = 3600
+
+_CALLER_IDS = ComposedOnce(lambda: CallerId.objects.select_related("trunk__health", "health").defer("trunk__api_token"))
 
 FIRST = UUID(int=0)
 LAST = UUID(int=2**128 - 1)
@@ -225,7 +228,7 @@ class _Look:
     def _load_caller_ids(self, missing: Set[int]) -> None:
         if not missing:
             return
-        loaded = CallerId.objects.select_related("trunk__health", "health").defer("trunk__api_token").in_bulk(missing)
+        loaded = _CALLER_IDS.by_key(missing)
         self.caller_ids |= loaded
         for pk, caller_id in loaded.items():
             self.caps[pk] = [scope for scope in channels.scopes_of_caller_id(caller_id) if scope.cap < NO_CAP]

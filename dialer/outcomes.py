@@ -20,6 +20,7 @@ from campaigns import call_states, campaign_lock, schedule
 from campaigns import signals as campaign_signals
 from campaigns.models import Call, Campaign, Outcome
 from core import failpoints
+from core.composed_once import ComposedOnce
 from core.state_machine import Move
 from dialer import (
     attempt_ends,
@@ -71,7 +72,9 @@ def _together(news: Sequence[tuple[UUID, Event]]) -> dict[UUID, Event]:
     """Return the news of each call that is up as one event: of an answer and of a ring the first ones count."""
     together: dict[UUID, Event] = {}
     for attempt_id, event in news:
-        first = together.setdefault(attempt_id, event)
+        if (first := together.get(attempt_id)) is None:
+            together[attempt_id] = event
+            continue
         together[attempt_id] = replace(
             event if event.answered_at and not first.answered_at else first,
             rang_at=first.rang_at or event.rang_at,
@@ -243,11 +246,9 @@ def _lock(attempt_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
 
 
 def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
-    attempts = CallAttempt.objects.filter(pk__in=list(attempt_ids), status__in=CallAttempt.UNFINISHED)
-    locked = attempts.select_related("call").select_for_update(of=("self",)).order_by("pk")
-    found = list(locked.only(*_ENDED_BY))
+    found = _UNFINISHED.of(attempt_ids)
     # A batch has few campaigns: each is loaded once.
-    campaigns = Campaign.objects.in_bulk({attempt.campaign_id for attempt in found})
+    campaigns = _CAMPAIGNS.by_key({attempt.campaign_id for attempt in found})
     for attempt in found:
         attempt.campaign = attempt.call.campaign = campaigns[attempt.campaign_id]
     return found
@@ -262,6 +263,17 @@ _ENDED_BY = (
     "call__rule",
     "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
+
+_UNFINISHED = ComposedOnce(
+    lambda: (
+        CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED)
+        .select_related("call")
+        .select_for_update(of=("self",))
+        .order_by("pk")
+        .only(*_ENDED_BY)
+    )
+)
+_CAMPAIGNS = ComposedOnce(Campaign.objects.all)
 
 
 def _mark_up(

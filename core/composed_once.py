@@ -1,0 +1,81 @@
+"""Queries of model instances that Django composes once in a process, for what is asked with every batch.
+
+Django composes a query each time it is run. For one that joins several models this takes longer than PostgreSQL takes
+to run it, and over HTTP a batch is a few calls. The query stays one of Django's: only its text is kept.
+"""
+
+from collections.abc import Callable, Collection
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models import F, Lookup, Model, QuerySet
+from django.db.models import query as django_query
+
+Row = TypeVar("Row", bound=Model)
+
+# Stands for the keys in the query that is composed.
+_KEYS = object()
+
+
+class _IsOneOf(Lookup):
+    """`column = ANY(array)`: one parameter for any number of keys, so that the text of the query is always the same."""
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        column, parameters = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s)", [*parameters, self.rhs]
+
+
+class ComposedOnce(Generic[Row]):
+    """A query by primary keys. Use it for what every batch asks: elsewhere a query of Django's is read more easily."""
+
+    def __init__(self, compose: Callable[[], "QuerySet[Row]"]) -> None:
+        """Take the query, to which the condition on the keys is added. It is called when it is first needed."""
+        self._compose = compose
+
+    def of(self, keys: Collection[Any]) -> list[Row]:
+        """Return the instances with these primary keys, in the order that the query says. Asks nothing for no keys."""
+        if not keys:
+            return []
+        composed = self._composed
+        with connection.cursor() as cursor:
+            cursor.execute(composed.sql, [list(keys) if given is _KEYS else given for given in composed.parameters])
+            rows = cursor.fetchall()
+        return [composed.instance(row) for row in composed.converted(rows)]
+
+    def by_key(self, keys: Collection[Any]) -> dict[Any, Row]:
+        """Return them by their primary keys, as `in_bulk` does."""
+        return {row.pk: row for row in self.of(keys)}
+
+    @cached_property
+    def _composed(self) -> "_Composed":
+        return _Composed(self._compose().filter(_IsOneOf(F("pk"), _KEYS)))
+
+
+class _Composed:
+    """The text of a query, and how its rows become instances: as in Django's own `ModelIterable`."""
+
+    def __init__(self, rows: "QuerySet[Any]") -> None:
+        compiler: Any = rows.query.get_compiler(DEFAULT_DB_ALIAS)
+        self.sql, self.parameters = compiler.as_sql()
+        select, about = compiler.select, compiler.klass_info
+        self._compiler, self._model = compiler, about["model"]
+        self._converters = compiler.get_converters([expression for expression, _, _ in select])
+        self._columns = slice(about["select_fields"][0], about["select_fields"][-1] + 1)
+        self._names = [expression.target.attname for expression, _, _ in select[self._columns]]
+        populators: Any = django_query.get_related_populators
+        self._populators = populators(about, select, DEFAULT_DB_ALIAS)
+        self._annotations = compiler.annotation_col_map or {}
+
+    def converted(self, rows: Any) -> Any:
+        return self._compiler.apply_converters(rows, self._converters) if self._converters else rows
+
+    def instance(self, row: Any) -> Any:
+        made = self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[self._columns])
+        for populator in self._populators:
+            populator.populate(row, made)
+        for name, place in self._annotations.items():
+            setattr(made, name, row[place])
+        return made
