@@ -1,7 +1,8 @@
-"""A whole Trunkline that the acceptance tests share: real processes, real HTTP, the sandbox carrier."""
+"""A whole Trunkline that the acceptance tests share: real processes, real HTTP, the sandbox carrier. And a browser."""
 
 import pytest
 
+from tests.acceptance.browser import chromium
 from tests.acceptance.commands import StackWithCommands
 from tools.stack import running
 
@@ -12,3 +13,9 @@ def stack(tmp_path_factory):
     settings = {"RETRY_MINUTE_SECONDS": "2", "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "True"}
     with running(tmp_path_factory.mktemp("stack") / "data", settings, StackWithCommands) as up:
         yield up
+
+
+@pytest.fixture(scope="package")
+def browser():
+    with chromium() as started:
+        yield started

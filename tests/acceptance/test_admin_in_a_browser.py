@@ -8,7 +8,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.browser import NEEDS_CHROMIUM, chromium, make_person, sign_in, watched
+from tests.acceptance.browser import NEEDS_CHROMIUM, make_person, sign_in, watched
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -29,9 +29,10 @@ def campaign(stack, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(stack, campaign):
-    with chromium() as browser:
-        yield sign_in(browser, stack, "operator")
+def page(browser, stack, campaign):
+    page = sign_in(browser, stack, "operator")
+    yield page
+    page.context.close()
 
 
 def test_an_operator_pauses_and_resumes_a_campaign(page: Page, campaign):

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.browser import NEEDS_CHROMIUM, Hand, chromium, faults, make_person, sign_in, watched
+from tests.acceptance.browser import NEEDS_CHROMIUM, Hand, faults, make_person, sign_in, watched
 from tests.acceptance.test_campaign import wait
 
 pytestmark = NEEDS_CHROMIUM
@@ -35,10 +35,11 @@ def campaign(stack, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def supervisor(stack, campaign):
+def supervisor(browser, stack, campaign):
     make_person(stack, "fees", "operator", "fees")
-    with chromium() as browser:
-        yield sign_in(browser, stack, "fees")
+    page = sign_in(browser, stack, "fees")
+    yield page
+    page.context.close()
 
 
 @pytest.fixture

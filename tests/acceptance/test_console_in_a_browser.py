@@ -9,18 +9,12 @@ import re
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.acceptance.browser import DESK, NEEDS_CHROMIUM, PHONE, Hand, chromium, judged, make_person, sign_in
+from tests.acceptance.browser import DESK, NEEDS_CHROMIUM, PHONE, Hand, judged, make_person, sign_in
 
 pytestmark = NEEDS_CHROMIUM
 
 LOOKS = {"desk-light": (DESK, "light"), "phone-dark": (PHONE, "dark")}
 NUMBER = "+919870000077"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

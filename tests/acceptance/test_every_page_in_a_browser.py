@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page
 
-from tests.acceptance.browser import NEEDS_CHROMIUM, chromium, faults, make_person, sign_in, watched
+from tests.acceptance.browser import NEEDS_CHROMIUM, faults, make_person, sign_in, watched
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -19,7 +19,7 @@ MORE = ("people/", "system/", "engine-room/", "password_change/", "second-factor
 
 
 @pytest.fixture(scope="module")
-def page(stack, tmp_path_factory):
+def page(browser, stack, tmp_path_factory):
     """Have a page of an administrator of the server, where every table that a small campaign fills has rows."""
     flow = tmp_path_factory.mktemp("flow") / "flow.json"
     flow.write_text(json.dumps({"steps": [{"say": "Hello"}]}))
@@ -32,8 +32,9 @@ def page(stack, tmp_path_factory):
     client.session.post(f"{client.base}/do-not-call", json={"do_not_call": [{"number": "+919870000067"}]}, timeout=30)
     client.session.post(f"{client.base}/lists", json={"lists": [{"name": "Parents"}]}, timeout=30)
     make_person(stack, "walker", "administrator")
-    with chromium() as browser:
-        yield sign_in(browser, stack, "walker")
+    page = sign_in(browser, stack, "walker")
+    yield page
+    page.context.close()
 
 
 def _links(page: Page, address: str, pattern: str) -> list[str]:

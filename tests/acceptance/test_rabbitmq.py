@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.commands import StackWithCommands
 from tools.local.ports import free_ports
 from tools.stack import running
 
@@ -18,6 +19,12 @@ SERVER = shutil.which("rabbitmq-server") or "/usr/lib/rabbitmq/bin/rabbitmq-serv
 START_SECONDS = 60
 
 pytestmark = pytest.mark.skipif(not Path(SERVER).exists(), reason="no rabbitmq-server on this machine")
+
+
+class StackWithoutFlower(StackWithCommands):
+    """What the messages of a campaign pass through."""
+
+    up_options = ("--only", "web,events,control,dispatch,dial,webhooks,load,beat,sandbox")
 
 
 @pytest.fixture
@@ -72,7 +79,7 @@ def wait_until_it_listens(port, server, output):
 
 def test_a_campaign_over_rabbitmq(broker, tmp_path):
     settings = {"CELERY_BROKER_URL": broker, "RETRY_MINUTE_SECONDS": "1"}
-    with running(tmp_path / "stack", settings) as stack:
+    with running(tmp_path / "stack", settings, StackWithoutFlower) as stack:
         stack.script({"time_scale": 0.1, "default": [{"outcome": "completed", "weight": 3}, {"outcome": "busy"}]})
         options = ["--caller-id", "08012345678", "--calling-hours", "00:00-24:00", "--starts-per-minute", "6000"]
         client = stack.create_account("rabbit", *options, "--channels", "10")
