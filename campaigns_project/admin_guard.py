@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 # the escaping runs nothing. Pictures may be in the page: Django's icons, and the QR code of a second factor.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'"
-    "; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "; media-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 

@@ -1,10 +1,15 @@
 """The admin's site: no page without `AccountRows` and audit entries, and limits on wrong passwords."""
 
+from contextlib import suppress
+from functools import wraps
 from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -18,7 +23,8 @@ from accounts.admin_kit import AccountPage, ForeignPage, reach
 from accounts.audit import Verb
 from accounts.audited_pages import actor
 from accounts.models import Role
-from campaigns_project import flower_page, readiness, second_factor
+from api.http.parsers import discard
+from campaigns_project import error_pages, flower_page, readiness, second_factor
 from campaigns_project.sign_in import LimitedSignIn
 from console.views import Console
 
@@ -35,6 +41,25 @@ class Site(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Let nobody in without the second factor, where one is needed."""
         return super().has_permission(request) and second_factor.is_passed(request.user)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Tell people whose session has ended what has not been done, and those who open the address of a button."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def told(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            # No text of a database has it, so it is no part of an address of ours.
+            if "\0" in request.path_info or any("\0" in value for _, values in request.GET.lists() for value in values):
+                raise SuspiciousOperation("a NUL in the address")
+            is_logout = request.path == reverse("admin:logout")
+            if request.method == "POST" and not (request.user.is_authenticated or is_logout):
+                messages.warning(request, "Nothing was done: your session has ended. Sign in, and do it again.")
+                with suppress(OSError):  # of a large file, or the browser shows an error of its own
+                    discard(cast(Any, request))
+                return redirect_to_login(_sent_from(request), reverse("admin:login"))
+            return error_pages.in_place_of(request, guarded(request, *args, **kwargs))
+
+        return told
 
     def get_urls(self) -> list[Any]:
         return [
@@ -90,3 +115,10 @@ class Site(AdminSite):
         if not issubclass(page, AccountPage):
             page = type(page.__name__, (ForeignPage, page), {"__module__": page.__module__})
         super().register(model_or_iterable, page, **options)
+
+
+def _sent_from(request: HttpRequest) -> str:
+    """Return the page of ours with the button that was pressed; the first page where the browser does not say."""
+    sent_from = urlsplit(request.headers.get("Referer", ""))
+    is_ours = sent_from.netloc == request.get_host() and sent_from.path.startswith(reverse("admin:index"))
+    return urlunsplit(("", "", sent_from.path, sent_from.query, "")) if is_ours else reverse("admin:index")

@@ -1,24 +1,24 @@
 """The request log, without secrets, and a short path through the middleware for carriers' requests."""
 
 from collections.abc import Callable
-from typing import cast
+from contextlib import suppress
+from typing import Any, cast
 
 import structlog
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import resolve
 from django_structlog.middlewares import RequestMiddleware
 from rest_framework.exceptions import APIException
 
-from api.http import envelope, parsers
-from campaigns_project import health, metrics
+from api.http import parsers
+from campaigns_project import error_pages, health, metrics
 from core.client_address import client_address
 from dialer.urls import CARRIERS_PATHS
 
-API = ("/v2/accounts/", "/v2_beta/Accounts/")
 # Files from pages. The views look at the person before they read anything, and read no more than the API takes.
-UPLOADS = "/admin/upload/"
+UPLOADS = ("/admin/upload/", "/admin/do-not-call/upload/")
 
 PROBES = {"/healthz": health.healthz, "/readyz": health.readyz, "/metrics": metrics.metrics}
 
@@ -66,15 +66,18 @@ class BodyLimit:
         self._next = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(API):
+        if request.path_info.startswith(error_pages.API):
             return self._next(request)
         try:
             if not request.path_info.startswith(UPLOADS):
                 parsers.require_bounded(request)
             parsers.take_chunked_body(request)
         except APIException as error:
-            failed = envelope.failed(request.method, error.status_code, str(error.detail))
-            return JsonResponse(failed, status=error.status_code)
+            if error_pages.is_for_browser(request):
+                with suppress(OSError):  # the client may have gone
+                    # One that is still sending when the connection closes shows an error of its own, not this page.
+                    parsers.discard(cast(Any, request))
+            return error_pages.bad_request(request, error)
         return self._next(request)
 
 

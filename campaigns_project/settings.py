@@ -272,6 +272,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 # HSTS for subdomains and the preload list: the operator's other hosts may have no TLS, and this server can't know.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(SCRIPT_NAME)]
+CSRF_FAILURE_VIEW = "campaigns_project.error_pages.forged"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.http.authentication.ApiKeyAuthentication"],

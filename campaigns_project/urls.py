@@ -25,7 +25,7 @@ urlpatterns = [
     path("", include("api.urls")),
 ]
 
-handler400 = "api.http.errors.bad_request"
+handler400 = "campaigns_project.error_pages.bad_request"
 handler403 = "campaigns_project.error_pages.permission_denied"
 handler404 = "campaigns_project.error_pages.not_found"
-handler500 = "api.http.errors.server_error"
+handler500 = "campaigns_project.error_pages.server_error"
