@@ -16,6 +16,7 @@ from accounts.audited_pages import actor
 from accounts.models import Account, Role
 from api.csv_uploads import upload_form
 from api.csv_uploads.upload_form import ToDisk
+from console import file_forms
 from console.new_campaign import draft as drafts
 from console.new_campaign import form as forms
 from console.new_campaign.form import Form
@@ -48,7 +49,7 @@ class UploadPages(Pages):
 
     def to_list(self, request: HttpRequest, sid: str) -> HttpResponseBase:
         """Extend a list, or make one."""
-        account, handler = account_of(request, sid, Role.OPERATOR), _limited(request)
+        account, handler = account_of(request, sid, Role.OPERATOR), file_forms.limited(request)
 
         def take(request: HttpRequest) -> HttpResponseBase:
             form = forms.posted(request.POST)
@@ -66,7 +67,7 @@ class UploadPages(Pages):
 
     def for_campaign(self, request: HttpRequest, sid: str) -> HttpResponseBase:
         """Make a list of the file, and show the page of the new campaign with it."""
-        account, handler = account_of(request, sid, Role.OPERATOR), _limited(request)
+        account, handler = account_of(request, sid, Role.OPERATOR), file_forms.limited(request)
 
         def take(request: HttpRequest) -> HttpResponseBase:
             form, now = forms.posted(request.POST), clocks.now()
@@ -84,16 +85,8 @@ class UploadPages(Pages):
         return csrf_protect(take)(request)
 
 
-def _limited(request: HttpRequest) -> ToDisk:
-    """Let the file of the form go to the disk, up to the API's limit."""
-    handler = ToDisk(request)
-    request.upload_handlers = [handler]
-    return handler
-
-
 def _receive(account: Account, request: HttpRequest, form: Form, handler: ToDisk, name: str) -> CsvUpload:
-    if handler.is_too_large:
-        raise InvalidRequest(upload_form.TOO_LARGE)
+    file_forms.require_whole(request, handler)
     file = _file(request)
     if file is None:
         raise InvalidRequest("choose a file first")

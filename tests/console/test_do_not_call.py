@@ -3,10 +3,12 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.audit_entry import AuditEntry
+from api.csv_uploads import upload_form
 from console import listed
 from contacts.models import CsvUpload, DoNotCall
 from tests.factories import AccountFactory, CsvUploadFactory, DoNotCallFactory, RejectedRowFactory
@@ -111,6 +113,37 @@ def test_a_file_that_can_t_be_read_is_said_so(person, account, content, said):
     file = SimpleUploadedFile("dnc.csv", content)
     response = person("operator", account).post(UPLOAD, {"account": account.sid, "file": file})
     assert said in text(response)
+    assert not CsvUpload.objects.exists()
+
+
+def test_a_file_has_the_limit_of_the_api_and_a_larger_one_is_refused_by_the_page(
+    person, account, settings, monkeypatch
+):
+    settings.MAX_REQUEST_BYTES = 1_000
+    client = person("operator", account)
+    large = b"number\n" + b"\n".join(b"+9198100%05d" % number for number in range(200))
+    client.post(UPLOAD, {"account": account.sid, "file": SimpleUploadedFile("dnc.csv", large)})
+    assert CsvUpload.objects.get().size_bytes == len(large)
+
+    monkeypatch.setattr(upload_form, "MAX_FILE_BYTES", 10)
+    refused = client.post(UPLOAD, {"account": account.sid, "file": SimpleUploadedFile("dnc.csv", large)})
+    assert "The file is larger than" in text(refused)
+    assert "<h1>Do not call</h1>" in text(refused)
+    assert CsvUpload.objects.count() == 1
+
+
+def test_nothing_of_a_file_is_read_before_the_person_is_known(client, person, account, monkeypatch):
+    monkeypatch.setattr(upload_form.ToDisk, "receive_data_chunk", lambda *_: pytest.fail("it was read"))
+    file = SimpleUploadedFile("dnc.csv", f"number\n{A}\n".encode())
+    assert client.post(UPLOAD, {"account": account.sid, "file": file}).url.startswith(reverse("admin:login"))
+    assert person("viewer", account).post(UPLOAD, {"account": account.sid, "file": file}).status_code == 403
+
+
+def test_a_file_needs_the_token_of_the_page(person, account):
+    forger = Client(enforce_csrf_checks=True)
+    forger.cookies = person("operator", account).cookies
+    file = SimpleUploadedFile("dnc.csv", f"number\n{A}\n".encode())
+    assert forger.post(UPLOAD, {"account": account.sid, "file": file}).status_code == 403
     assert not CsvUpload.objects.exists()
 
 
