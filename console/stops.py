@@ -11,10 +11,12 @@ from typing import TypeVar
 from django.db import transaction
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 
+from accounts import audit
 from accounts.audit import Actor
 from campaigns import lifecycle
 from campaigns.models import Campaign, CampaignHistory
 from console.models import CallingStop, StoppedCampaign
+from dialer import hang_ups
 from dialer.models import CallAttempt
 
 _Row = TypeVar("_Row", bound=Model)
@@ -30,11 +32,17 @@ OFFERED = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Stopped:
-    """What a stop or a resume did. refusals: why not to the others, a sentence for each."""
+    """What a stop or a resume did.
+
+    Attributes:
+        refusals: why not to the others, a sentence for each.
+        hung_up: calls that were up, and whose carriers were asked to end them.
+    """
 
     stop: CallingStop | None
     done: int
     refusals: list[str]
+    hung_up: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,17 @@ def consequence(accounts: Accounts) -> Consequence:
     return Consequence(running.count(), running.values("account").distinct().count(), up.count())
 
 
-def stop(accounts: Accounts, *, actor: Actor, now: datetime) -> Stopped:
+def stop(accounts: Accounts, *, actor: Actor, now: datetime, hang_up: bool = False) -> Stopped:
     """Pause the running campaigns of the accounts, and remember which.
 
     A process that dies in the middle leaves a stop of those that it has paused.
+
+    Args:
+        hang_up: whether the calls that are up are ended, too. Waits for the carriers.
     """
     made: CallingStop | None = None
-    done, refusals = 0, []
+    paused: list[Campaign] = []
+    refusals = []
     for batch in _batches(list(_running(accounts).only("pk").order_by("pk"))):
         with transaction.atomic():
             outcome = lifecycle.pause.apply(batch, actor=actor, now=now)
@@ -67,8 +79,19 @@ def stop(accounts: Accounts, *, actor: Actor, now: datetime) -> Stopped:
                 made = made or CallingStop.objects.create(at=now, by=str(actor)[:255])
                 rows = [StoppedCampaign(stop=made, campaign=campaign) for campaign in outcome.done]
                 StoppedCampaign.objects.bulk_create(rows)
-        done += len(outcome.done)
-    return Stopped(made, done, refusals)
+        paused += outcome.done
+    return Stopped(made, len(paused), refusals, _hang_up(accounts, actor) if hang_up else 0)
+
+
+def _hang_up(accounts: Accounts, actor: Actor) -> int:
+    """End the calls that are up, but for those of campaigns that run: they have started since."""
+    up = of_accounts(CallAttempt.objects.filter(status=CallAttempt.Status.IN_PROGRESS), accounts, "account")
+    up = up.exclude(campaign__status=Campaign.Status.IN_PROGRESS)
+    campaigns = Campaign.objects.filter(pk__in=up.values("campaign")).select_related("account").in_bulk()
+    asked = hang_ups.hang_up(campaigns.keys())
+    told = ((campaigns[key], f"hang up: {calls:,} calls that were up") for key, calls in asked.items())
+    audit.record_each(actor, audit.Verb.RAN, told)
+    return sum(asked.values())
 
 
 def resume(stop: CallingStop, accounts: Accounts, *, actor: Actor, now: datetime) -> Stopped:
@@ -93,9 +116,13 @@ def offered(accounts: Accounts, now: datetime) -> list[tuple[CallingStop, int]]:
 def still_stopped(accounts: Accounts) -> QuerySet[StoppedCampaign]:
     """Return the rows whose campaign is paused since its stop: a person who resumed or paused it later has decided."""
     moves = CampaignHistory.objects.filter(subject=OuterRef("campaign")).order_by("-id")
-    rows = StoppedCampaign.objects.filter(campaign__status=Campaign.Status.PAUSED)
-    rows = rows.annotate(moved_at=Subquery(moves.values("at")[:1])).filter(moved_at=F("stop__at"))
-    return of_accounts(rows.select_related("campaign"), accounts, "campaign__account")
+    rows = stopped(accounts).filter(campaign__status=Campaign.Status.PAUSED).select_related("campaign")
+    return rows.annotate(moved_at=Subquery(moves.values("at")[:1])).filter(moved_at=F("stop__at"))
+
+
+def stopped(accounts: Accounts) -> QuerySet[StoppedCampaign]:
+    """Return the rows of the accounts, whatever has become of their campaigns."""
+    return of_accounts(StoppedCampaign.objects.all(), accounts, "campaign__account")
 
 
 def of_accounts(rows: "QuerySet[_Row]", accounts: Accounts, path: str) -> "QuerySet[_Row]":

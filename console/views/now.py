@@ -56,6 +56,7 @@ class NowPages(Pages):
             "zone": zones.zone_of(accounts),
             "stops": stops.offered(may_operate, at) if may_stop else [],
             "may_stop": may_stop,
+            "operated": may_operate,
         }
 
     def stop(self, request: HttpRequest) -> HttpResponseBase:
@@ -64,17 +65,25 @@ class NowPages(Pages):
         if request.method != "POST":
             consequence = stops.consequence(accounts)
             return self.page(request, "console/stop.html", "Stop calling?", consequence=consequence)
-        done = stops.stop(accounts, actor=actor(request), now=clocks.now())
+        hang_up = request.POST.get("hang_up") == "1"
+        done = stops.stop(accounts, actor=actor(request), now=clocks.now(), hang_up=hang_up)
         return self._told(request, done, "paused")
 
     def resume(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Resume what a stop has paused, as far as nobody has decided otherwise since."""
         accounts = accounts_of(request, Role.OPERATOR)
-        offered = dict(stops.offered(accounts, clocks.now()))
-        stop = get_object_or_404(CallingStop.objects.filter(pk__in=[stop.pk for stop in offered]), pk=pk)
+        stop = get_object_or_404(CallingStop, pk__in=stops.stopped(accounts).filter(stop=pk).values("stop"))
+        if stop.pk not in {offered.pk for offered, _ in stops.offered(accounts, clocks.now())}:
+            messages.warning(request, "Nothing was done: somebody has resumed these campaigns already, or ended them.")
+            return redirect("admin:now")
         return self._told(request, stops.resume(stop, accounts, actor=actor(request), now=clocks.now()), "resumed")
 
     def _told(self, request: HttpRequest, done: Stopped, past: str) -> HttpResponseBase:
-        told = f"{done.done} campaign{'' if done.done == 1 else 's'} {past}."
+        told = f"{done.done:,} campaign{'' if done.done == 1 else 's'} {past}."
+        if not done.done and not done.refusals:
+            told = f"No campaign was running any more: nothing was {past}."
+        if done.hung_up:
+            told += f" The carriers were asked to end {done.hung_up:,} call{'' if done.hung_up == 1 else 's'}."
         if done.refusals:
             told += f" {len(done.refusals)} refused: {'; '.join(done.refusals[:MOST_REFUSALS])}."
         messages.add_message(request, messages.WARNING if done.refusals else messages.SUCCESS, told)

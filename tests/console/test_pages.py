@@ -90,9 +90,9 @@ def test_now_names_the_campaigns_of_the_person(person):
 
 
 def test_problems_of_the_server_are_for_its_administrators(person):
-    assert 'role="alert"' in text(person("administrator", None, "root").get(reverse("admin:now")))
+    assert '<ul class="problems"' in text(person("administrator", None, "root").get(reverse("admin:now")))
     account = AccountFactory()
-    assert 'role="alert"' not in text(person("administrator", account).get(reverse("admin:now")))
+    assert '<ul class="problems"' not in text(person("administrator", account).get(reverse("admin:now")))
 
 
 def test_a_complaint_ends_with_never_call_again(person):
@@ -137,3 +137,41 @@ def test_what_is_no_number_is_said(person):
     page = person("viewer", AccountFactory()).get(reverse("admin:find_number"), {"q": "<script>alert(1)</script>"})
     assert "is no telephone number" in text(page)
     assert "<script>alert" not in page.content.decode()
+
+
+def test_a_stop_of_nothing_and_a_second_stop_say_so(person):
+    client = person("operator", AccountFactory())
+    page = text(client.get(reverse("admin:stop_calling")))
+    assert "there is nothing to stop" in page
+    assert '<button class="stop">' not in page
+    page = text(client.post(reverse("admin:stop_calling"), follow=True))
+    assert "No campaign was running any more: nothing was paused." in page
+
+
+def test_a_stop_that_somebody_else_has_resumed_says_so(person):
+    client = person("operator", CampaignFactory(running=True).account)
+    client.post(reverse("admin:stop_calling"))
+    resume = reverse("admin:resume_calling", args=[CallingStop.objects.get().pk])
+    client.post(resume)
+    assert "somebody has resumed these campaigns already" in text(client.post(resume, follow=True))
+
+
+def test_calls_that_are_up_are_hung_up_where_that_is_ticked(person, monkeypatch):
+    attempt = CallAttemptFactory(in_progress=True, call__campaign=CampaignFactory(running=True))
+    asked: list[str] = []
+
+    def hang_up(_, refs):
+        asked.extend(refs)
+        return ()
+
+    monkeypatch.setattr("dialer.carriers.simulated.SimulatedCarrier.hang_up", hang_up)
+    client, address = person("operator", attempt.campaign.account), reverse("admin:stop_calling")
+    assert "hang it up, as far as the carriers can" in text(client.get(address))
+    client.post(address)
+    assert asked == []
+
+    page = text(client.get(address))
+    assert "1 call is still up, of campaigns that were paused or ended" in page
+    page = text(client.post(address, {"hang_up": "1"}, follow=True))
+    assert asked == [attempt.carrier_ref]
+    assert "nothing was paused. The carriers were asked to end 1 call." in page

@@ -12,6 +12,7 @@ from campaigns import lifecycle
 from campaigns.models import Campaign
 from console import stops
 from console.models import CallingStop
+from dialer.models import CarrierEvent
 from tests.factories import ACTOR, AccountFactory, CallAttemptFactory, CampaignFactory
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +133,7 @@ def test_the_commands_stop_and_resume(capsys):
 
     call_command("stop_calling", "--account", campaign.account.sid, "--json")
     told = json.loads(capsys.readouterr().out)
-    assert told == {"stop": CallingStop.objects.get().pk, "paused": 1, "refusals": []}
+    assert told == {"stop": CallingStop.objects.get().pk, "paused": 1, "hung_up": 0, "refusals": []}
 
     call_command("resume_calling", "--json")
     assert json.loads(capsys.readouterr().out)["resumed"] == 1
@@ -146,3 +147,43 @@ def test_a_stop_now_leaves_moments_that_agree():
     CampaignFactory(running=True)
     stopped = stop(now=timezone.now())
     assert [made.pk for made, _ in stops.offered(None, timezone.now())] == [stopped.stop.pk]
+
+
+# Calls that are up ----------------------------------------------------------------------------------------------------
+
+
+def test_calls_go_on_unless_they_are_hung_up():
+    attempt = CallAttemptFactory(in_progress=True, call__campaign=CampaignFactory(running=True))
+    assert stop().hung_up == 0
+    attempt.refresh_from_db()
+    assert attempt.status == "in-progress"
+    assert not CarrierEvent.objects.exists()
+
+
+def test_all_calls_that_are_up_are_hung_up_and_that_is_recorded():
+    own = CampaignFactory(running=True, name="Fees")
+    paused = CampaignFactory(paused=True, account=own.account)
+    up = [CallAttemptFactory(in_progress=True, call__campaign=campaign) for campaign in (own, own, paused)]
+    others = CallAttemptFactory(in_progress=True, call__campaign=CampaignFactory(running=True))
+
+    # The simulated carrier knows a call by the attempt's own id.
+    for attempt in (*up, others):
+        type(attempt).objects.filter(pk=attempt.pk).update(carrier_ref=attempt.pk.hex)
+    stopped = stops.stop({own.account_id}, actor=ACTOR, now=NOW, hang_up=True)
+
+    assert (stopped.done, stopped.hung_up) == (1, 3)
+    assert {event.attempt_id for event in CarrierEvent.objects.all()} == {attempt.pk for attempt in up}
+    told = AuditEntry.objects.filter(verb="ran").values_list("object_name", "what", "actor_name", "account")
+    assert ("Fees", "hang up: 2 calls that were up", "meera", own.account_id) in told
+    assert len(told) == 2
+
+
+def test_a_campaign_that_has_started_since_keeps_its_calls(monkeypatch):
+    late = CampaignFactory(running=True)
+    CallAttemptFactory(in_progress=True, call__campaign=late)
+    monkeypatch.setattr(stops, "_running", lambda accounts: Campaign.objects.none())
+    assert stop_and_hang_up().hung_up == 0
+
+
+def stop_and_hang_up():
+    return stops.stop(None, actor=ACTOR, now=NOW, hang_up=True)

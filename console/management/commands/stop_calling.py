@@ -14,10 +14,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--account", metavar="SID", default="", help="only the campaigns of this account")
+        parser.add_argument(
+            "--hang-up", action="store_true", help="end the calls that are up, too, as far as the carriers can"
+        )
         add_json_option(parser)
 
     def handle(self, *_: Any, **options: Any) -> None:
         accounts = {find_account(options["account"]).pk} if options["account"] else None
-        done = stops.stop(accounts, actor=actor(), now=clocks.now())
-        result = {"stop": done.stop.pk if done.stop else None, "paused": done.done, "refusals": done.refusals}
+        done = stops.stop(accounts, actor=actor(), now=clocks.now(), hang_up=options["hang_up"])
+        result = {
+            "stop": done.stop.pk if done.stop else None,
+            "paused": done.done,
+            "hung_up": done.hung_up,
+            "refusals": done.refusals,
+        }
         print_result(self.stdout, result, as_json=options["json"])
