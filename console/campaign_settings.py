@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from campaigns.models import Campaign
+from console import zones
 from contacts.models import ContactList
 from core.ids import wire_id
 
@@ -70,4 +71,4 @@ def _retries(campaign: Campaign) -> str:
 
 
 def _wall(moment: datetime | None, campaign: Campaign) -> str:
-    return moment.astimezone(campaign.account.zone).strftime("%Y-%m-%d %H:%M %Z") if moment else ""
+    return zones.wall(moment, campaign.account.zone) if moment else ""

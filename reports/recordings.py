@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 
 from accounts import audit
+from accounts.audit import Actor
 from dialer import recordings
 from dialer.models import Recording
 
@@ -23,16 +24,21 @@ def hear(request: HttpRequest, recording_id: UUID) -> HttpResponseBase:
     recording = known.filter(pk=recording_id, attempt__campaign__account__is_active=True).first()
     if recording is None or recording.attempt.campaign.is_purging:
         return _text("there is no such recording any more\n", 404)
+    return send(recording, audit.UNKNOWN)
+
+
+def send(recording: Recording, actor: Actor) -> HttpResponseBase:
+    """Send the file of a recording of ours, with its campaign loaded, and record who heard it."""
     try:
         file = recordings.storage().open(recording.file)
     except FileNotFoundError:
         return _text("there is no such recording any more\n", 404)
     except Exception:
         # Storages raise errors of their own libraries.
-        log.exception("recording_not_opened", recording=recording_id.hex)
+        log.exception("recording_not_opened", recording=recording.pk.hex)
         return _text("the recording can't be read now: try again, and tell the operator of this server\n", 503)
-    audit.record(audit.UNKNOWN, audit.Verb.DOWNLOADED, recording.attempt.campaign, what="recording of a call")
-    response = FileResponse(file, content_type="audio/wav", filename=f"{recording_id.hex}.wav")
+    audit.record(actor, audit.Verb.DOWNLOADED, recording.attempt.campaign, what="recording of a call")
+    response = FileResponse(file, content_type="audio/wav", filename=f"{recording.pk.hex}.wav")
     response["Cache-Control"] = "private, no-store"  # people's voices
     return response
 
