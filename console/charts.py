@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 COLORS = {"reached": "#2e8b57", "busy": "#c47f17", "no-answer": "#7d6b9e", "failed": "#b5423c", "plain": "#3f6f9f"}
 WIDTH, HEIGHT = 640, 160
 LEFT, TOP, BOTTOM = 44, 12, 26
-# Labels below a chart, at most.
-MOST_LABELS = 8
+# Labels below a chart, at most, and the room of a bar and its label.
+MOST_LABELS, MOST_ROOM = 8, 120
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def bars(title: str, shown: Sequence[Bar], unit: str = "") -> SafeString:
     most = max((bar.height for bar in shown), default=0)
     if not most:
         return SafeString("")
-    room = (WIDTH - LEFT) / len(shown)
+    room = min((WIDTH - LEFT) / len(shown), MOST_ROOM)
     drawn = format_html_join(
         "", "{}", ((_bar(bar, LEFT + number * room, room, most),) for number, bar in enumerate(shown))
     )
@@ -87,4 +87,12 @@ def _bar(bar: Bar, x: float, room: float, most: float) -> SafeString:
     drawn = format_html_join(
         "", '<rect class="{}" fill="{}" x="{}" y="{}" width="{}" height="{}"/>', (part for part in parts if part[-1])
     )
-    return format_html("<g><title>{}</title>{}</g>", bar.told, drawn)
+    return format_html("<g><title>{}</title>{}{}</g>", bar.told, hit(x, TOP, room, HEIGHT - BOTTOM - TOP), drawn)
+
+
+def hit(x: float, y: float, width: float, height: float) -> SafeString:
+    """Draw nothing that is seen: where a pointer finds a bar that is only a few pixels high."""
+    numbers = (round(number, 1) for number in (x, y, width, height))
+    return format_html(
+        '<rect class="hit" fill="none" pointer-events="all" x="{}" y="{}" width="{}" height="{}"/>', *numbers
+    )

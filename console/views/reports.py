@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import Account, CallerId, Role
 from campaigns.models import Campaign
-from console import hourly
+from console import hourly, report_charts
 from console.hourly import Days, Line, Scope
 from console.stops import of_accounts
 from console.views.pages import Pages, accounts_of, is_key
@@ -38,27 +38,35 @@ class ReportPages(Pages):
         view = self.site.admin_view
         return [
             path("reports/", view(require_safe(self.show)), name="reports"),
+            path("reports/<slug:table>.svg", view(require_safe(self.chart)), name="reports_chart"),
             path("reports/<slug:table>.csv", view(require_safe(self.download)), name="reports_csv"),
         ]
 
     def show(self, request: HttpRequest) -> HttpResponse:
-        accounts = list(self._accounts(request)[:MOST_OFFERED])
+        accounts = list(self._accounts(request)[: MOST_OFFERED + 1])
         asked = self._asked(request)
         if asked is None:
             return self.page(request, "console/reports.html", "Reports", asked=None)
         scope, account = asked.scope, asked.scope.account
-        days = hourly.by_day(scope)
+        days, lines = hourly.by_day(scope), hourly.by_caller_id(scope)
+        compared = hourly.of_campaigns(account, asked.compared)
         context = {
             "asked": asked,
             "scope": scope,
             "accounts": accounts,
+            "most_offered": MOST_OFFERED,
             "caller_ids": list(CallerId.objects.filter(account=account).order_by("number")[:MOST_OFFERED]),
             "campaigns": list(hourly.campaigns_of(account, MOST_OFFERED)),
             "map": hourly.answer_map(scope),
             "days": days,
             "total": _total(days),
-            "lines": hourly.by_caller_id(scope),
-            "compared": hourly.of_campaigns(account, asked.compared),
+            "lines": lines,
+            "compared": compared,
+            "charts": {
+                "days": report_charts.by_day(days),
+                "lines": report_charts.by_caller_id(lines),
+                "campaigns": report_charts.of_campaigns(compared),
+            },
             "most_days": hourly.MOST_DAYS,
             "query": request.GET.urlencode(),
         }
@@ -70,11 +78,18 @@ class ReportPages(Pages):
         if rows is None or asked is None:
             raise Http404
         response = HttpResponse(content_type="text/csv; charset=utf-8")
-        days = asked.scope.days
-        name = f"{table}-{asked.scope.account.sid}-{days.first}-{days.last}.csv"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        response["Cache-Control"] = "private, no-store"
+        _name_file(response, asked, f"{table}.csv")
         csv.writer(response).writerows([csv_formulas.neutral(str(cell)) for cell in row] for row in rows(asked))
+        return response
+
+    def chart(self, request: HttpRequest, table: str) -> HttpResponse:
+        """Return the chart of one of the tables as a file, as it is asked for there."""
+        draw, asked = report_charts.CHARTS.get(table), self._asked(request)
+        drawn = draw(asked.scope, asked.compared) if draw and asked else ""
+        if asked is None or not drawn:
+            raise Http404
+        response = HttpResponse(drawn, content_type="image/svg+xml; charset=utf-8")
+        _name_file(response, asked, f"{table}.svg")
         return response
 
     def _accounts(self, request: HttpRequest) -> Any:
@@ -92,6 +107,13 @@ class ReportPages(Pages):
             caller_id = get_object_or_404(CallerId, account=account, pk=key if is_key(key) else 0)
         days, problem = _days(given, clocks.now().astimezone(account.zone).date())
         return Asked(Scope(account, days, caller_id), _compared(given, account), problem)
+
+
+def _name_file(response: HttpResponse, asked: Asked, name: str) -> None:
+    days, (stem, _, kind) = asked.scope.days, name.partition(".")
+    named = f"{stem}-{asked.scope.account.sid}-{days.first}-{days.last}.{kind}"
+    response["Content-Disposition"] = f'attachment; filename="{named}"'
+    response["Cache-Control"] = "private, no-store"
 
 
 def _days(given: QueryDict, today: date) -> tuple[Days, str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import UTC, date, datetime
+from xml.etree import ElementTree
 
 import pytest
 from django.db import connection
@@ -219,3 +220,56 @@ def test_the_queries_do_not_grow_with_the_calls(person, campaign):
         tally(campaign, "busy", number=number, hour=datetime(2026, 3, number, 6, 30, tzinfo=UTC))
         tally(campaign, caller_id_id=CallerIdFactory(account=campaign.account).pk)
     assert queries() == one
+
+
+CHARTS = {
+    "answers-by-hour": "Monday 11:00: 8 of 20 answered",
+    "outcomes-by-day": "2026-03-02: 8 answered of 20, 12 busy, 0 not answered, 0 failed",
+    "caller-ids": "{number}: 2 of 8 short",
+    "campaigns": "Fees: 8 answered of 20, 12 busy, 0 not answered, 0 failed",
+}
+
+
+@pytest.mark.parametrize("table", CHARTS)
+def test_every_table_has_a_chart_that_is_a_file_too(person, campaign, table):
+    campaign.name = "Fees"
+    campaign.save()
+    tally(campaign, attempts=6)
+    tally(campaign, attempts=2, talk_from=0, seconds=4)
+    tally(campaign, "busy", attempts=12)
+    client, asked = person("viewer", campaign.account), RANGE | {"campaign": campaign.pk}
+    address = reverse("admin:reports_chart", args=[table])
+    assert f'href="{address}?first=2026-03-01' in text(client.get(PAGE, asked)), "the script makes a PNG of it"
+
+    response = client.get(address, asked)
+
+    name = f"{table}-{campaign.account.sid}-2026-03-01-2026-03-07.svg"
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{name}"'
+    drawn = ElementTree.fromstring(response.content)
+    titles = [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert CHARTS[table].format(number=campaign.caller_id.number) in titles
+    assert "var(" not in text(response), "a file has no style sheet"
+
+
+def test_a_chart_of_nothing_is_not_there(person, campaign):
+    client = person("viewer", campaign.account)
+    assert "reports/outcomes-by-day.svg" not in text(client.get(PAGE))
+    for table in (*CHARTS, "x"):
+        assert client.get(reverse("admin:reports_chart", args=[table])).status_code == 404
+    assert (
+        person("viewer", AccountFactory(), "asha")
+        .get(reverse("admin:reports_chart", args=["caller-ids"]), {"account": campaign.account.sid})
+        .status_code
+        == 404
+    )
+
+
+def test_days_without_a_call_have_no_rate(person, campaign):
+    assert "0 calls ended." in text(person("viewer", campaign.account).get(PAGE))
+
+
+def test_the_account_of_many_is_typed(person, campaign, monkeypatch):
+    monkeypatch.setattr("console.views.reports.MOST_OFFERED", 1)
+    AccountFactory(sid="a-first")
+    page = text(person("viewer").get(PAGE, {"account": campaign.account.sid}))
+    assert f'<input id="account" name="account" value="{campaign.account.sid}"' in page

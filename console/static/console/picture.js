@@ -35,4 +35,4 @@ function addButton(link) {
   link.after(" ", button);
 }
 
-document.querySelectorAll('.console a[href$=".svg"]').forEach(addButton);
+document.querySelectorAll('.console a[href$=".svg"], .console a[href*=".svg?"]').forEach(addButton);
