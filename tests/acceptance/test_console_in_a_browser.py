@@ -63,7 +63,7 @@ def test_a_complaint_takes_two_clicks_and_the_key_leads_to_the_box(page: Page):
     expect(page.get_by_role("searchbox", name="Number")).to_have_value("98700 00077/")
     page.keyboard.press("Backspace")
     hand.click(page.get_by_role("button", name="Find"))
-    expect(page.get_by_text("1 call in 1 campaign")).to_be_visible()
+    expect(page.get_by_role("paragraph").filter(has_text="1 call in 1 campaign")).to_be_visible()
     hand.click(page.get_by_role("button", name="Never call again"))
     expect(page.get_by_text("will never be called again")).to_be_visible()
     assert hand.clicks <= 2
@@ -103,10 +103,27 @@ def test_now_follows_what_happens_and_holds_still_when_asked(page: Page):
     as_of = page.locator(".as-of")
     first = as_of.inner_text()
     expect(as_of).not_to_have_text(first)
-    page.get_by_label("Hold still").check()
+    page.get_by_label("Fresh every").select_option("hold still")
     held = as_of.inner_text()
     with pytest.raises(AssertionError):
         expect(as_of).not_to_have_text(held, timeout=3_000)
+
+
+def test_a_page_that_can_t_be_fresh_says_so(page: Page):
+    page.route("**/now/live/", lambda route: route.abort())
+    expect(page.get_by_role("alert").filter(has_text="The server does not respond")).to_be_visible()
+    page.unroute_all()
+    page.context.clear_cookies()
+    expect(page.get_by_role("alert").filter(has_text="Your session has ended")).to_be_visible()
+    page.get_by_role("link", name="Stop calling").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
+def test_a_double_click_does_it_once(page: Page):
+    page.goto("/admin/do-not-call/")
+    page.get_by_label("Numbers, in any spelling").fill("98700 00099")
+    page.get_by_role("button", name="Add").dblclick()
+    expect(page.get_by_text(re.compile("^(1 number added|0 numbers added)"))).to_be_visible()
 
 
 def test_the_keyboard_alone_gets_past_the_menu(page: Page):
