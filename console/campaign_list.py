@@ -39,6 +39,8 @@ Status = Campaign.Status
 
 # Campaigns of one page.
 SIZE = 50
+# Accounts and caller IDs that are offered by name. Of more accounts the SID is typed, and then its caller IDs follow.
+MOST_OFFERED = 200
 # What the gate reads of a campaign.
 RELATED = ("account", "caller_id__trunk__health", "caller_id__health")
 
@@ -89,9 +91,14 @@ class Filters(forms.Form):
     def __init__(self, data: QueryDict, accounts: Accounts) -> None:
         super().__init__(data, auto_id="filter-%s")
         fields: dict[str, Any] = self.fields
-        fields["account"].queryset = of_accounts(Account.objects.order_by("sid"), accounts, "pk")
-        caller_ids = CallerId.objects.select_related("account").order_by("number")
-        fields["caller_id"].queryset = of_accounts(caller_ids, accounts, "account")
+        own = fields["account"].queryset = of_accounts(Account.objects.order_by("sid"), accounts, "pk")
+        if own[: MOST_OFFERED + 1].count() > MOST_OFFERED:
+            fields["account"].widget = forms.TextInput(attrs={"placeholder": "its SID"})
+        caller_ids = of_accounts(CallerId.objects.select_related("account").order_by("number"), accounts, "account")
+        fields["caller_id"].queryset = caller_ids
+        if sid := data.get("account"):
+            caller_ids = caller_ids.filter(account__sid=sid)
+        fields["caller_id"].choices = [("", "all"), *((one.pk, str(one)) for one in caller_ids[:MOST_OFFERED])]
 
     def clean_after(self) -> tuple[datetime, UUID] | None:
         """Read the place in the list behind which a page begins."""

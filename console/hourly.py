@@ -5,7 +5,7 @@ Each report is one query over sums, however many calls there were.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from django.db.models import QuerySet, Sum
@@ -13,6 +13,7 @@ from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, TruncDate
 
 from accounts.models import Account, CallerId
 from campaigns.models import Campaign, Outcome
+from console.stops import Accounts, of_accounts
 from dialer.models import HourTally
 
 # Days that one page shows, and those that it begins with.
@@ -148,6 +149,17 @@ def answer_map(scope: Scope) -> Map:
         for weekday, name in enumerate(WEEKDAYS, start=1)
     ]
     return Map(hours, rows)
+
+
+def since_midnight(accounts: Accounts, now: datetime, zone: tzinfo) -> Counted:
+    """Count what was called today and has ended, by the clock of a zone, of some accounts together."""
+    midnight = datetime.combine(now.astimezone(zone).date(), time.min, zone)
+    own = of_accounts(Account.objects.all(), accounts, "pk")
+    rows = HourTally.objects.filter(account_id__in=own.values("pk"), hour__gte=midnight)
+    counted = Counted()
+    for outcome, attempts in rows.values_list("outcome").annotate(Sum("attempts")):
+        counted.add(outcome, attempts)
+    return counted
 
 
 def by_day(scope: Scope) -> list[tuple[date, Counted]]:

@@ -148,7 +148,7 @@ def _clocks() -> Iterator[tuple[str, str]]:
     offsets = clock_offsets.read()
     if offsets:
         place, ahead = max(offsets.items(), key=lambda one: abs(one[1]))
-        yield "largest difference to PostgreSQL's clock", f"{ahead:+.1f} s, {place}"
+        yield "largest difference to PostgreSQL's clock", f"{ahead:+z.1f} s, {place}"
 
 
 def _disk() -> Iterator[tuple[str, str]]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 from django import template
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from console import charts, zones
 from console.now import Minute, Running
 
 register = template.Library()
@@ -17,20 +17,20 @@ CHART_HEIGHT, BAR_WIDTH, GAP = 60, 22, 6
 
 @register.filter
 def percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.0%}"
+    """Write a share; a dash where nothing is known."""
+    return "\N{EN DASH}" if share is None else f"{share:.0%}"
+
+
+@register.filter
+def grouped(count: int) -> str:
+    """Write a count with its thousands apart, as messages do."""
+    return f"{count:,}"
 
 
 @register.filter
 def wall(moment: datetime, zone: tzinfo = UTC) -> SafeString:
     """Write a moment by the clock of a zone, with its abbreviation."""
-    local = moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
-    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), local)
-
-
-@register.simple_tag
-def page_of(model: str) -> str:
-    """Return the address of the admin's list of a model, such as `dialer_callattempt`."""
-    return reverse(f"admin:{model}_changelist")
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), zones.wall(moment, zone))
 
 
 @register.simple_tag
@@ -46,6 +46,15 @@ def three_parts(row: Running) -> SafeString:
         round(row.reached_share, 2),
         round(row.not_reached_share, 2),
     )
+
+
+@register.simple_tag
+def at_the_carrier(address: str, seconds: int | None = None) -> SafeString:
+    """Write a link to a recording that the carrier keeps; nothing where there is none."""
+    if not address.startswith(("https://", "http://")):
+        return SafeString("")
+    told = f"{seconds} s, at the carrier" if seconds is not None else "at the carrier"
+    return format_html('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>', address, told)
 
 
 @register.filter
@@ -78,12 +87,13 @@ def _bar(minute: Minute, number: int, most: int, zone: tzinfo) -> SafeString:
     reached, not_reached = (round(CHART_HEIGHT * calls / most, 1) for calls in (minute.reached, minute.not_reached))
     x = number * (BAR_WIDTH + GAP)
     return format_html(
-        "<g><title>{}: {} reached, {} not</title>"
+        "<g><title>{}: {} reached, {} not</title>{}"
         '<rect class="reached" x="{}" y="{}" width="{}" height="{}"/>'
         '<rect class="not-reached" x="{}" y="{}" width="{}" height="{}"/></g>',
         minute.at.astimezone(zone).strftime("%H:%M %Z"),
         minute.reached,
         minute.not_reached,
+        charts.hit(x, 0, BAR_WIDTH + GAP, CHART_HEIGHT),
         x,
         CHART_HEIGHT - reached,
         BAR_WIDTH,

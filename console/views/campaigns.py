@@ -49,6 +49,7 @@ class CampaignsPages(CampaignRows):
             "next": _address(request.GET, after=found.after) if found.after else "",
             "first": _address(request.GET) if request.GET.get("after") else "",
             "may_act": mine is None or bool(mine),
+            "operated": mine,
             "most": bulk.MOST,
         }
         page = self.page(request, "console/campaigns.html", "Campaigns", **context)

@@ -135,7 +135,7 @@ def test_it_says_how_far_it_is_and_why_it_does_not_dial(root):
     CallFactory(failed=True, campaign=campaign)
     CallFactory(campaign=campaign)
     page = words(get(root, "campaign", campaign))
-    assert "the campaign is paused" in page
+    assert "The campaign is paused" in page
     assert "Reached 1 50% of those that ended Not reached 1 Left 1" in page
     assert "Fees &lt;b&gt;due" in get(root, "campaign", campaign).content.decode()
 
@@ -383,3 +383,15 @@ def test_a_report_from_the_first_pages_is_a_link_away(root):
     address = reverse("admin:campaign_csv", args=[campaign.pk])
     assert address in get(root, "campaign", campaign).content.decode()
     assert reverse("admin:campaign", args=[campaign.pk]) in root.get(reverse("admin:now")).content.decode()
+
+
+def test_reports_that_are_too_many_at_once_are_refused_by_a_page(root, settings):
+    settings.REPORTS_AT_ONCE_PER_ACCOUNT = 1
+    campaign = CampaignFactory(completed=True)
+    first = get(root, "campaign_csv", campaign)
+    refused = get(root, "campaign_csv", campaign)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+    assert "1 reports are being read: come back when one of them is there." in words(refused)
+    assert 'class="frame-menu"' in refused.content.decode()
+    assert first.streaming
+    assert "'format' must be one of" in words(get(root, "campaign_csv", campaign, format="docx"))

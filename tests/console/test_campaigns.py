@@ -328,3 +328,15 @@ def test_a_link_does_not_answer_the_question_in_advance(root):
     page = show(root, confirmed="pause", verb="pause", all="1").content.decode()
     assert 'name="confirmed"' not in page
     assert 'value="1" checked' not in page
+
+
+def test_filters_of_many_accounts_are_typed(root, monkeypatch):
+    monkeypatch.setattr(campaign_list, "MOST_OFFERED", 2)
+    campaigns = [made(f"campaign {number}") for number in range(3)]
+    page = show(root).content.decode()
+    assert page.count("<option") == 3, "all caller IDs, and the first two"
+    assert 'name="account" placeholder="its SID"' in page.replace('maxlength="200" ', "")
+    found = show(root, account=campaigns[2].account.sid)
+    assert names(found) == ["campaign 2"]
+    assert str(campaigns[2].caller_id.number) in found.content.decode().split("<tbody>")[0]
+    assert show(root, account="nobody").status_code == 400

@@ -1,20 +1,22 @@
 """The figures of "Now"."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import Account, Trunk
 from campaigns.models import Campaign, Outcome
 from console import now as console_now
-from dialer.models import CarrierEvent
+from dialer.models import CarrierEvent, HourTally
 from tests.factories import (
     AccountFactory,
     CallAttemptFactory,
     CallFactory,
     CampaignFactory,
+    CampaignHistoryFactory,
     CarrierEventFactory,
     TrunkHealthFactory,
     WebhookDeliveryFactory,
@@ -116,11 +118,11 @@ def test_problems_are_told_to_whom_they_concern():
     own = [problem.text for problem in look({lost.campaign.account_id}, now, server_problems=None).problems]
     every = [problem.text for problem in look(None, now, server_problems=lambda: ["beat: silent"]).problems]
 
-    assert own == ["1 calls whose outcome the carrier has not told for ten minutes"]
+    assert own == ["1 call whose outcome the carrier has not told for ten minutes"]
     assert every[0] == "beat: silent"
-    assert any("webhooks were given up" in text for text in every)
+    assert any("1 webhook was given up" in text for text in every)
     assert any("news of the carriers waits" in text for text in every)
-    assert look({given_up.account_id}, now).problems[0].page == "webhooks_webhookdelivery"
+    assert look({given_up.account_id}, now).problems[0].page == "webhooks_webhookdelivery_changelist"
 
 
 def test_people_see_their_own_accounts_alone():
@@ -144,3 +146,70 @@ def _queries() -> int:
     with CaptureQueriesContext(connection) as queries:
         look()
     return len(queries)
+
+
+# What looks like success ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def campaign(clock):
+    """Have a campaign that has run for an hour, of a Monday, with a call to make."""
+    campaign = CampaignFactory(running=True)
+    CallFactory(campaign=campaign)
+    return campaign
+
+
+def problems(campaign, clock) -> list[str]:
+    return [problem.text for problem in look({campaign.account_id}, timezone.now()).problems]
+
+
+STUCK = "1 running campaign has calls to make, and none was started for a minute"
+
+
+def test_a_campaign_that_may_dial_and_does_not_is_a_problem(campaign, clock):
+    assert problems(campaign, clock) == [STUCK]
+
+
+def test_a_campaign_that_waits_for_a_reason_is_no_problem(campaign, clock):
+    campaign.idle_until = timezone.now() + timedelta(minutes=5)
+    campaign.save()
+    assert problems(campaign, clock) == [], "its calls are not due"
+    campaign.idle_until = None
+    campaign.save()
+    CampaignHistoryFactory(subject=campaign, at=timezone.now() - timedelta(seconds=59))
+    assert problems(campaign, clock) == [], "it has just been resumed"
+    clock.shift(timedelta(minutes=2))
+    assert problems(campaign, clock) == [STUCK]
+    Account.objects.update(closes_at=time(11, 0))
+    assert problems(campaign, clock) == [], "it is evening"
+
+
+def test_a_campaign_whose_account_is_dialing_waits_for_its_turn(campaign, clock):
+    other = CampaignFactory(running=True, account=campaign.account)
+    CallAttemptFactory(in_progress=True, call__campaign=other, claimed_at=timezone.now() - timedelta(seconds=61))
+    assert problems(campaign, clock) == []
+
+
+def test_a_campaign_over_the_sandbox_rings_nobody_and_says_so(campaign, clock):
+    Trunk.objects.update(carrier="sandbox")
+    assert problems(campaign, clock)[-1] == "1 campaign runs over the sandbox, which rings nobody"
+
+
+def test_the_day_and_the_pace_are_on_cards(clock):
+    account = AccountFactory(time_zone="Asia/Kolkata", starts_per_minute=40)
+    campaign = CampaignFactory(running=True, account=account)
+    midnight = timezone.now().astimezone(account.zone).replace(hour=0, minute=0)
+    for hour, outcome, attempts in ((0, "completed", 3), (9, "busy", 1), (-1, "busy", 7)):
+        HourTally.objects.create(
+            account_id=account.pk,
+            campaign_id=campaign.pk,
+            caller_id_id=campaign.caller_id_id,
+            hour=midnight + timedelta(hours=hour),
+            outcome=outcome,
+            number=1,
+            attempts=attempts,
+            seconds=0,
+        )
+    cards = look({account.pk}, timezone.now()).cards
+    assert (cards.starts_allowed, cards.today.calls, cards.today.rate) == (40, 4, 0.75)
+    assert look({AccountFactory().pk}, timezone.now()).cards.today.calls == 0

@@ -1,5 +1,5 @@
 /* On every page: the key "/" leads to the box that finds a number, and fields of Django's forms get the names that
-   readers of screens miss. */
+   readers of screens miss, and no form is sent twice by a double click. */
 "use strict";
 {
   const typesText = (element) => element.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(element.tagName);
@@ -37,6 +37,22 @@
       }
     }
   };
+
+  /* A second click on a button that is at work is no second wish. The page that comes back from the history is new. */
+  const sent = new WeakSet();
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) {
+      return;
+    }
+    if (sent.has(form)) {
+      event.preventDefault();
+      return;
+    }
+    sent.add(form);
+    setTimeout(() => sent.delete(form), 5000);
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => sent.delete(form)));
 
   /* Django's scripts make some of the fields, one by one. */
   const content = document.getElementById("content");

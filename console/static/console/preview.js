@@ -41,9 +41,11 @@ async function refresh() {
       method: "POST",
       body: fields(),
       credentials: "same-origin",
-      redirect: "error",
+      redirect: "manual",
     });
-    if (mine === turn && response.ok) {
+    if (response.type === "opaqueredirect") {
+      preview.textContent = "Your session has ended. Copy what you have typed, then load the page again to sign in.";
+    } else if (mine === turn && response.ok) {
       const focused = preview.contains(document.activeElement) ? document.activeElement.name : "";
       preview.innerHTML = await response.text();
       tell();
@@ -56,7 +58,7 @@ async function refresh() {
       }
     }
   } catch {
-    // The server is away, or the session has ended: the buttons of the form say so.
+    // The server is away: the buttons of the form say so.
   }
 }
 
