@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -50,7 +50,7 @@ class Site(AdminSite):
         def told(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             # No text of a database has it, so it is no part of an address of ours.
             if "\0" in request.path_info or any("\0" in value for _, values in request.GET.lists() for value in values):
-                raise SuspiciousOperation("a NUL in the address")
+                raise BadRequest("a NUL in the address")
             is_logout = request.path == reverse("admin:logout")
             if request.method == "POST" and not (request.user.is_authenticated or is_logout):
                 messages.warning(request, "Nothing was done: your session has ended. Sign in, and do it again.")
