@@ -19,14 +19,16 @@
     const cell = field.closest("td");
     const words =
       document.querySelector(`label[for="${field.id}"]`) ??
-      (cell ? cell.closest("table").querySelectorAll("thead th")[cell.cellIndex] : null) ??
+      (cell ? cell.closest("table").querySelectorAll("thead :is(th, td)")[cell.cellIndex] : null) ??
       field.closest(".form-row, fieldset")?.querySelector("label, legend");
-    return words ? words.textContent.trim().replace(/:$/, "") : "";
+    const text = words?.textContent.trim() || words?.querySelector("img")?.alt || "";
+    return text.replace(/:$/, "");
   };
 
   const nameFields = () => {
     for (const field of document.querySelectorAll("#content :is(input, select, textarea)")) {
-      if (field.type !== "hidden" && !field.labels.length && !field.hasAttribute("aria-label") && !field.hasAttribute("aria-labelledby")) {
+      const hasWords = [...(field.labels ?? [])].some((label) => label.textContent.trim());
+      if (field.type !== "hidden" && !hasWords && !field.hasAttribute("aria-label") && !field.hasAttribute("aria-labelledby")) {
         field.setAttribute("aria-label", field.name.endsWith("-DELETE") ? "Delete" : nameOf(field));
       }
     }
@@ -53,6 +55,13 @@
     setTimeout(() => sent.delete(form), 5000);
   });
   addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => sent.delete(form)));
+
+  /* A head without words is none. */
+  for (const head of document.querySelectorAll("#content thead th:empty")) {
+    const cell = document.createElement("td");
+    cell.className = head.className;
+    head.replaceWith(cell);
+  }
 
   /* Django's scripts make some of the fields, one by one. */
   const content = document.getElementById("content");
