@@ -13,7 +13,7 @@ M = TypeVar("M", bound=Model)
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 500
-# Digits of an offset that is read at once. Behind ten thousand rows a page is searched for.
+# The longest text of an offset that is read at once. Behind ten thousand rows a page is searched for.
 SHALLOW_DIGITS = 4
 
 
@@ -88,8 +88,8 @@ def is_search(given: Mapping[str, str], searched_by: Iterable[str]) -> bool:
         searched_by: names of those that no index knows.
     """
     offset = given.get("offset", "").strip()
-    # Not compared as a number: +20000 and 2_0000 are numbers, too.
-    is_shallow = not offset or (offset.isdecimal() and len(offset) <= SHALLOW_DIGITS)
+    # By its length, as +20000 and 2_0000 are numbers, too.
+    is_shallow = len(offset) <= SHALLOW_DIGITS
     return not is_shallow or any(map(given.get, searched_by)) or given.get("sort_by", "").strip().startswith("name")
 
 
