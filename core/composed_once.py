@@ -1,7 +1,7 @@
 """Queries of model instances that Django composes once in a process, for what is asked with every batch.
 
-Django composes a query each time it is run. For one that joins several models this takes longer than PostgreSQL takes
-to run it, and over HTTP a batch is a few calls. The query stays one of Django's: only its text is kept.
+Django composes a query each time it is run, which is felt where a batch is a few calls, as over HTTP. The query stays
+one of Django's: only its text is kept.
 """
 
 from collections.abc import Callable, Collection
