@@ -1,16 +1,20 @@
 """Caps, gaps, quiet times, hours and consent of the people who are called: one test for each rule."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account
 from campaigns import held_calls, schedule
 from campaigns.models import Call, Campaign
 from contacts import address_book
-from contacts.models import ContactList
-from dialer import channels, diagnosis, number_gate
+from contacts.models import ContactList, DoNotCall
+from dialer import channels, claiming, diagnosis, number_gate
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, redis_time, states
 from tests.factories import ACTOR, CallAttemptFactory, ContactFactory, ListEntryFactory
@@ -319,6 +323,48 @@ def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
         number_gate.check(rings, timezone.now())
     with django_assert_num_queries(1):  # the list
         number_gate.check([ring._replace(may_be_listed=True) for ring in rings], timezone.now())
+
+
+def test_a_dispatch_with_all_rules_takes_as_many_statements_as_one_without_where_nothing_is_found(rig, ruled):
+    def statements(*numbers):
+        rig.campaign(list(numbers))
+        schedule.start_due(timezone.now())
+        with CaptureQueriesContext(connection) as queries:
+            assert rig.dispatch() == len(numbers)
+        rig.dial()
+        rig.settle()
+        return len(queries)
+
+    statements(A)  # the first finds what no later one has to look for
+    without = statements(B)
+    ruled(rules=["in-promotional", "us-debt"], number_caps=["3 attempts in 1 day"], number_gap_seconds=60)
+    DoNotCall.objects.create(account=rig.account, number=A, source="csv", added_at=timezone.now())
+    ContactFactory(account=rig.account, number=C, time_zone="Asia/Kolkata")
+    assert statements(C, *NUMBERS[3:30]) == without
+
+
+def test_what_is_looked_up_with_the_lock_of_calls_is_looked_up_by_indexes(db):
+    statement = claiming._lock_sql(number_gate.Asked(lists=True, past=True, contacts=True), again=False)
+    params: dict[str, Any] = {
+        "campaigns": [uuid4()],
+        "places": [5],
+        "account": 1,
+        "now": timezone.now(),
+        "turns": [1, 2, 3],
+    }
+    with connection.cursor() as cursor:
+        # A table of one page is read as a whole, where that is known of it.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + statement, params)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    for index in (
+        "do_not_call_number_is_unique_in_its_account",
+        "do_not_call_number_is_unique_for_all",
+        "attempt_to_number",
+    ):
+        assert index in plan
+    assert "hashed" not in plan
+    assert "Seq Scan on contacts" not in plan
 
 
 # Rules that change ---------------------------------------------------------------------------------------------------
