@@ -19,7 +19,7 @@ from contextlib import suppress
 
 import structlog
 
-from sipgateway import session_descriptions, sounds
+from sipgateway import datagrams, session_descriptions, sounds
 from sipgateway.bridges import Keys, Passage
 from sipgateway.recorders import CallRecorder, Recorder
 from sipgateway.session_descriptions import PCMA, Remote
@@ -51,8 +51,10 @@ class Line:
         self.socket.setblocking(False)
         self.socket.bind((host, 0))
         self.port = int(self.socket.getsockname()[1])
+        self._descriptor = self.socket.fileno()
         self._on_key = on_key
         self._remote: Remote | None = None
+        self._address = b""
         self._sequence, self._stamp = random.getrandbits(16), random.getrandbits(32)
         self._source = random.getrandbits(32)
         self._sound = b""
@@ -60,7 +62,8 @@ class Line:
         self._on_end: Callable[[], None] | None = None
         self._begins = True
         self._events: deque[int] = deque(maxlen=REMEMBERED)
-        self._heard_from: tuple[str, int] | None = None
+        self._heard_from = b""
+        self._receiver = datagrams.Receiver(LONGEST_PACKET)
         # The line that hears what this one does, and what is on its way here from there.
         self._other: Line | None = None
         self._passage: Passage | None = None
@@ -74,7 +77,8 @@ class Line:
 
     def lead_to(self, remote: Remote) -> None:
         """Send to this end from now on, and hear it."""
-        self._remote, self._heard_from = remote, None
+        self._address, self._heard_from = datagrams.address(remote.host, remote.port), b""
+        self._remote = remote
 
     def play(self, sound: bytes, on_end: Callable[[], None]) -> None:
         """Say a sound (PCMU) instead of what is being said, and tell its end, in the media thread."""
@@ -129,10 +133,10 @@ class Line:
         if self._keys and remote.keys is not None:
             begins = self._keys.begins
             self._key_stamp = self._stamp if begins else self._key_stamp
-            self._send(remote, remote.keys, self._key_stamp, self._keys.event(), marker=begins)
+            self._send(remote.keys, self._key_stamp, self._keys.event(), marker=begins)
         else:
             sound = sounds.alaw_of_ulaw(frame) if remote.codec == PCMA else frame
-            self._send(remote, remote.codec, self._stamp, sound, marker=self._begins)
+            self._send(remote.codec, self._stamp, sound, marker=self._begins)
             self._begins = False
         self._stamp = (self._stamp + sounds.FRAME) & 0xFFFFFFFF
         if ended is not None:
@@ -150,11 +154,10 @@ class Line:
         if is_over and self._on_recorded is not None:
             self._on_recorded()
 
-    def _send(self, remote: Remote, kind: int, stamp: int, payload: bytes, *, marker: bool) -> None:
+    def _send(self, kind: int, stamp: int, payload: bytes, *, marker: bool) -> None:
         header = _HEADER.pack(0x80, (0x80 if marker else 0) | kind, self._sequence, stamp, self._source)
         self._sequence = (self._sequence + 1) & 0xFFFF
-        with suppress(OSError):  # a port that nobody has, a full buffer: the next packet is 20 ms away
-            self.socket.sendto(header + payload, (remote.host, remote.port))
+        datagrams.send(self._descriptor, header + payload, self._address)
 
     def _next_frame(self) -> tuple[bytes, Callable[[], None] | None]:
         ended = None
@@ -174,15 +177,17 @@ class Line:
 
     def hear(self) -> None:
         """Take the packets that have come."""
-        with suppress(BlockingIOError, OSError):
-            for _ in range(PACKETS_AT_ONCE):
-                packet, sender = self.socket.recvfrom(LONGEST_PACKET)
-                if not self._is_callee(sender):
-                    continue
-                if key := self._key_of(packet):
-                    self._on_key(key)
-                else:
-                    self._pass_on(packet)
+        for _ in range(PACKETS_AT_ONCE):
+            received = self._receiver.receive(self._descriptor)
+            if received is None:
+                return
+            packet, sender = received
+            if not self._is_callee(sender):
+                continue
+            if key := self._key_of(packet):
+                self._on_key(key)
+            else:
+                self._pass_on(packet)
 
     def _pass_on(self, packet: bytes) -> None:
         """Give what the callee says to all who hear it."""
@@ -194,14 +199,13 @@ class Line:
         if other is not None and (passage := other._passage) is not None:
             passage.put(packet)
 
-    def _is_callee(self, sender: tuple[str, int]) -> bool:
+    def _is_callee(self, sender: bytes) -> bool:
         """Tell whether the callee sent it: from where it hears, or, behind NAT, the first one that did since then."""
-        remote = self._remote
-        if remote is None:
+        if self._remote is None:
             return False  # what rings may have sound of its own, from elsewhere
-        if sender == (remote.host, remote.port) or self._heard_from is None:
+        if not self._heard_from or datagrams.is_same(sender, self._address):
             self._heard_from = sender
-        return sender == self._heard_from
+        return datagrams.is_same(sender, self._heard_from)
 
     def _key_of(self, packet: bytes) -> str:
         """Return the key that the packet is the first to tell of; "" for any other."""
