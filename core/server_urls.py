@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 import redis
@@ -90,6 +90,10 @@ def database(url: str) -> dict[str, Any]:
     given, own = libpq(url)
     if not given.get("dbname") and not given.get("service"):
         raise ValueError("with the name of a database at its end: postgresql://user:password@host:5432/name")
+    if "/" in given.get("dbname", ""):
+        raise ValueError(
+            "with one name behind the host, that of the database: postgresql://user:password@host:5432/name"
+        )
     places = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     found = {place: given.pop(name, "") for place, name in places.items()}
     given.pop("client_encoding", None)  # Django's
@@ -196,14 +200,23 @@ def _redis_problem(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_right = parts.port != 0 and (scheme == "unix" or re.fullmatch(r"/?|/[0-9]{1,5}", parts.path) is not None)
+        is_right &= _is_redis_host(parts)
         redis.ConnectionPool.from_url(with_tls(url, "")).make_connection()
     except (ValueError, TypeError, redis.RedisError) as error:
         return _redis_reason(str(error))
+    if "decode_responses" in dict(parse_qsl(parts.query)):
+        return "an address without decode_responses: what Redis replies is read as text"
     if not is_right:
-        return "an address that ends with the number of a database, such as redis://host:6379/0"
+        return "an address of one host that ends with the number of a database, such as redis://host:6379/0"
     if missing := _unreadable(dict(parse_qsl(parts.query)), _REDIS_FILES):
         return f"an address whose {missing} is a file that this user can read"
     return ""
+
+
+def _is_redis_host(parts: SplitResult) -> bool:
+    """Tell whether it is one host, and none before the path of a socket. redis-py takes any text."""
+    host = parts.netloc.rpartition("@")[2]
+    return not host if parts.scheme == "unix" else re.search(r"[\s,;]", host) is None
 
 
 def _redis_reason(told: str) -> str:
