@@ -10,6 +10,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.installation import Installation, load
+from campaigns.models import Call, Campaign
 from core.redis_client import redis_client
 from dialer import holds, inbox, restores, unknown_calls
 from dialer.carriers.base import CantList, Listed, NoReply
@@ -172,7 +173,8 @@ def lost_reply(rig: Rig) -> None:
     CallAttempt.objects.update(carrier_ref="")
     later = timezone.now() + timedelta(hours=1)
     waits = {"status": "retrying", "ended_at": None, "end_reason": "", "next_attempt_at": later}
-    CallAttempt.objects.get().call.campaign.calls.update(**waits)
+    Call.objects.filter(attempts__isnull=False).update(**waits)
+    Campaign.objects.filter(calls__attempts__isnull=False).update(status="in-progress", ended_at=None)
 
 
 @pytest.mark.parametrize(
