@@ -216,8 +216,8 @@ def test_a_worker_that_dies_in_the_middle_is_continued_without_counting_twice(ap
     genuine = bulk_insert.insert
     batches: list[int] = []
 
-    def insert(*args):
-        inserted = genuine(*args)
+    def insert(*args, **options):
+        inserted = genuine(*args, **options)
         batches.append(1)
         if len(batches) == 2:
             raise Killed
@@ -269,8 +269,8 @@ def test_two_uploads_into_one_list_at_once_see_each_others_rows(api, account, mo
     genuine = bulk_insert.insert
     both_are_in = threading.Barrier(2)
 
-    def insert(*args):
-        inserted = genuine(*args)
+    def insert(*args, **options):
+        inserted = genuine(*args, **options)
         with suppress(threading.BrokenBarrierError):  # the other one waits for the list
             both_are_in.wait(0.5)
         return inserted

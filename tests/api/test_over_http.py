@@ -93,13 +93,17 @@ class Wire:
         return response.status, envelope
 
     def raw(self, request: bytes) -> tuple[int, dict[str, Any]]:
-        """Send these bytes and nothing after them."""
+        """Send these bytes and nothing after them. Returns the status and the envelope."""
+        return self.read(self.raw_response(request))
+
+    def raw_response(self, request: bytes) -> http.client.HTTPResponse:
+        """Send these bytes and nothing after them. Returns the response, of which the head is read."""
         self.connection.connect()
         self.connection.sock.sendall(request)
         self.connection.sock.shutdown(socket.SHUT_WR)
         response = http.client.HTTPResponse(self.connection.sock)
         response.begin()
-        return self.read(response)
+        return response
 
 
 @pytest.fixture
@@ -196,13 +200,17 @@ def test_a_body_in_chunks_with_an_idempotency_key_is_handled_once(wire):
 OUTSIDE_THE_API = ["/admin/login/", "/healthz", "/nowhere", "/v2/x", "/carrier-events/exotel/" + "0" * 32]
 
 
+def told_of_a_large_body(response: http.client.HTTPResponse) -> bool:
+    """Tell whether it says so: to people at the admin by a page, to programs by an envelope."""
+    body = response.read().decode()
+    return response.status == 413 and ("larger than 2.0 MB" in body or "larger than 2,000,000 bytes" in body)
+
+
 @pytest.mark.parametrize("path", OUTSIDE_THE_API)
 def test_a_length_that_is_too_large_is_refused_before_any_of_it_has_come(wire, path):
     """The body never comes: a server that read it first would wait for it, and say that it ended early."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=cut\r\n"
-    status, envelope = wire.raw(head.encode() + b"Content-Length: 300000000\r\n\r\n")
-    assert status == 413
-    assert "larger than 2,000,000 bytes" in description(envelope)
+    assert told_of_a_large_body(wire.raw_response(head.encode() + b"Content-Length: 300000000\r\n\r\n"))
 
 
 @pytest.mark.parametrize("path", OUTSIDE_THE_API)
@@ -210,7 +218,7 @@ def test_a_form_of_20_mb_in_chunks_is_refused_on_every_address(wire, path):
     headers = {"Content-Type": "multipart/form-data; boundary=cut"}
     body = TestCsvUpload.form(b" " * 20 * MB)
     wire.connection.request("POST", path, body, headers, encode_chunked=True)
-    assert wire.read(wire.connection.getresponse())[0] == 413
+    assert told_of_a_large_body(wire.connection.getresponse())
 
 
 def test_the_procfile_starts_web_with_the_options_that_are_tried_here():

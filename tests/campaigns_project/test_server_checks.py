@@ -158,7 +158,7 @@ class TestDatabase:
     @pytest.mark.parametrize("parameter", ["statement_timeout", "idle_session_timeout"])
     def test_time_limits_of_the_role_are_told_where_they_are_in_force(self, server, role, parameter):
         server(f"ALTER ROLE {role} SET {parameter} = '1s'")
-        with elsewhere(role=role):
+        with elsewhere(role=role, options=server_urls.SESSION):
             told = texts(server_checks.database())
             with connection.cursor() as cursor:
                 cursor.execute("SHOW statement_timeout")
