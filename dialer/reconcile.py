@@ -140,8 +140,9 @@ def _record(batch: Sequence[_Missing], done: Reconciled, now: datetime) -> None:
         chosen = _choose(left)
         made |= _claim(left, chosen, now)
         outcomes.store_accepted({pk: one.call.event.carrier_ref for pk, one in made.items()}, now)
-    ended = [(pk, one.call.event) for pk, one in made.items() if one.call.event.status != Status.IN_PROGRESS]
-    outcomes.settle(ended, now)
+        # In this transaction, so that a call that ended long ago is never seen as one that is up.
+        ended = [(pk, one.call.event) for pk, one in made.items() if one.call.event.status != Status.IN_PROGRESS]
+        outcomes.settle(ended, now)
     done.recorded += len(made)
     done.up += len(made) - len(ended)
     numbers = [one.call.number for one in left if one.call.number not in chosen]

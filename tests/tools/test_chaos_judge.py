@@ -136,3 +136,19 @@ def test_a_number_that_is_rung_though_it_is_listed_is_seen():
     rings = [ring(0, 1), ring(20, 21), ring(20, 21, number="+914")]
     assert list(judge.though_listed(rings, {"+913": 10.0})) == ["+913 was rung though on the do-not-call list"]
     assert list(judge.though_listed(rings, {"+913": 19.0})) == []
+
+
+@pytest.mark.parametrize(("elsewhere", "told"), [(0, 2), (1, 2), (2, 0)])
+def test_a_ring_without_an_attempt_is_told_unless_reconciling_has_named_as_many(elsewhere, told):
+    known = CallAttempt(pk=uuid4(), status="completed")
+    rings = [{"attempt_id": known.pk.hex}, *({"attempt_id": uuid4().hex} for _ in range(2))]
+    assert len(list(judge.unrecorded(rings, {known.pk: known}, elsewhere=elsewhere))) == told
+
+
+def test_an_attempt_that_rang_and_was_canceled_and_one_that_never_rang_are_told():
+    canceled, silent = (CallAttempt(pk=uuid4(), status=status) for status in ("canceled", "busy"))
+    found = list(judge.unrecorded([{"attempt_id": canceled.pk.hex}], {one.pk: one for one in (canceled, silent)}))
+    assert found == [
+        f"attempt {canceled.pk.hex} rang, and is canceled",
+        f"attempt {silent.pk.hex} is busy and never rang",
+    ]

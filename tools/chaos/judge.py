@@ -51,7 +51,7 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
         *twice_at_once(rings),
         *above_caps_of_numbers(rings, attempts, Account.objects.get(pk=run.account.pk)),
         *though_listed(rings, run.listed),
-        *_unrecorded(rings, attempts),
+        *unrecorded(rings, attempts, elsewhere=run.elsewhere),
         *misreported(rings, attempts),
         *_calls_that_differ(rings, attempts),
         *over_caps(rings, run.caps),
@@ -163,13 +163,21 @@ def _by_number(rings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return of_number
 
 
-def _unrecorded(rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt]) -> Iterator[str]:
-    """Rings of attempts that are unknown or recorded as never rung, and attempts whose recorded ring never happened."""
+def unrecorded(
+    rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt], *, elsewhere: int = 0
+) -> Iterator[str]:
+    """Rings of attempts that are unknown or recorded as never rung, and attempts whose recorded ring never happened.
+
+    Args:
+        elsewhere: rings of which `reconcile` has said that no call waits for them any more, so it records none.
+    """
     rung = {UUID(ring["attempt_id"]) for ring in rings}
-    for attempt_id in rung:
-        attempt = attempts.get(attempt_id)
-        if attempt is None or attempt.status == CallAttempt.Status.CANCELED:
-            yield f"attempt {attempt_id.hex} rang, and is {attempt.status if attempt else 'unknown'}"
+    unknown = rung - attempts.keys()
+    if len(unknown) > elsewhere:
+        yield from (f"attempt {attempt_id.hex} rang, and is unknown" for attempt_id in unknown)
+    for attempt_id in rung - unknown:
+        if attempts[attempt_id].status == CallAttempt.Status.CANCELED:
+            yield f"attempt {attempt_id.hex} rang, and is canceled"
     for attempt in attempts.values():
         if attempt.status in {"completed", "busy", "no-answer"} and attempt.pk not in rung:
             yield f"attempt {attempt.pk.hex} is {attempt.status} and never rang"

@@ -103,6 +103,8 @@ class Run:
         self.listed: dict[str, float] = {}
         # Whether attempts were recorded again under other ids: then rings are known by the carrier's.
         self.rename_rings = False
+        # Rings of lost attempts that are recorded for no call, as their campaign ended while the server was held.
+        self.elsewhere = 0
         # Attempts whose gate had shut before their intent.
         self.must_not_ring: set[UUID] = set()
         # What to undo or check once everything has ended.

@@ -113,7 +113,7 @@ def _restore(run: Run, backup: _Backup, *, empties_redis: bool) -> None:
     if again := _rings(run, since=stopped_at):
         run.notes.append(f"{len(again)} numbers were rung while the server was held")
     run.system.manage("release")
-    run.rename_rings = True
+    run.rename_rings, run.elsewhere = True, told["elsewhere"]
 
 
 def _is_held() -> bool:
