@@ -144,13 +144,7 @@ def tenant(name: str, digit: int) -> Tenant:
     said = CallAttemptFactory(
         call=CallFactory(completed=True, campaign=over, number=f"+91982222220{digit}"), completed=True
     )
-    trunk = TrunkFactory(twilio=True, name=f"trunk of {name}")
-    asked = CallAttemptFactory(
-        call=CallFactory(in_progress=True, campaign=running),
-        in_progress=True,
-        trunk=trunk,
-        carrier_account=trunk.carrier_account,
-    )
+    asked = asked_over_twilio(CallFactory(in_progress=True, campaign=running), f"trunk of {name}")
     call = CallFactory(campaign=reading, number=f"+91983333330{digit}")
     CarrierEventFactory(attempt=attempt)
     contact = ContactFactory(account=account, number=f"+91984444440{digit}", first_name=f"Asha of {name}")
@@ -178,13 +172,26 @@ def tenant(name: str, digit: int) -> Tenant:
         uploads | lists | others,
         {
             *(name, caller_id.number, account.webhook_secret.reveal(), made.key),
-            *(row.number for row in account.contacts.all()),
-            *(row.number for row in account.do_not_call.all()),
-            *(call.number for campaign in account.campaigns.all() for call in campaign.calls.all()),
+            *numbers_of(account),
             *(row.pk.hex for row in (running, reading, over, attempt, contact, contact_list, upload)),
             webhook.webhook_id.hex,
         },
     )
+
+
+def asked_over_twilio(call: Any, trunk_name: str) -> Any:
+    """Return an attempt of the call that is in progress over a trunk of this name."""
+    trunk = TrunkFactory(twilio=True, name=trunk_name)
+    return CallAttemptFactory(call=call, in_progress=True, trunk=trunk, carrier_account=trunk.carrier_account)
+
+
+def numbers_of(account: Account) -> set[str]:
+    """Return all numbers of people that the account has."""
+    return {
+        *(row.number for row in account.contacts.all()),
+        *(row.number for row in account.do_not_call.all()),
+        *(call.number for campaign in account.campaigns.all() for call in campaign.calls.all()),
+    }
 
 
 def signed_addresses_of(attempt: Any, asked: Any, call: Any, said: Any) -> dict[str, str]:
