@@ -154,8 +154,13 @@ class TestPlaces:
         campaign = CampaignFactory(running=True)
         for host in range(30):
             WebhookDeliveryFactory(campaign=campaign, url=f"https://host{host}.example/", number=NUMBERS[0])
-        rows = [row for _ in range(200) for row in claims.claim(50, timezone.now())]
-        assert len(rows) == 30
+        # Chance chooses where a look begins, and receivers lie unevenly: 200 looks may miss one of 30.
+        claimed = 0
+        for _ in range(5_000):
+            claimed += len(claims.claim(50, timezone.now()))
+            if claimed == 30:
+                break
+        assert claimed == 30
 
 
 def pile_up(campaign, *, receivers=1, queues, rows, next_try="0 s", sending="NULL", failed=False):
