@@ -12,10 +12,9 @@ from django.db.models.functions import Concat
 from accounts import audit
 from accounts.audit import Actor, Subject, Verb
 from accounts.models import Account
-from contacts import deletion_lock
+from contacts import deletion_lock, unique_changes
 from contacts.models import Contact
 from contacts.signals import contact_deleted, rules_of_contacts_changed
-from core import clocks
 from core.errors import Conflict, Missing
 from core.ids import wire_id
 
@@ -77,20 +76,7 @@ def change(
     Raises:
         Conflict: another request gave such a number to a contact at the same moment, or deleted one of the contacts.
     """
-    numbers = {columns["number"] for _, columns in changes if "number" in columns}
-    owners = dict(Contact.objects.filter(account=account, number__in=numbers).values_list("number", "pk"))
-    changed: list[Contact | None] = []
-    for contact, columns in changes:
-        number = columns.get("number", contact.number)
-        if owners.get(number, contact.pk) != contact.pk:
-            changed.append(None)
-            continue
-        if number != contact.number:
-            owners[number] = contact.pk
-        for name, value in columns.items():
-            setattr(contact, name, value)
-        contact.updated_at = clocks.now()
-        changed.append(contact)
+    changed = unique_changes.apply(Contact.objects.filter(account=account), changes, "number")
     rows = {contact.pk: contact for contact in changed if contact}
     columns_of_a_contact = ["number", *TEXT_COLUMNS, *RULE_COLUMNS, "custom", "updated_at"]
     try:

@@ -11,7 +11,7 @@ from django.db.models import Count, Max
 from accounts import audit
 from accounts.audit import Actor, Verb
 from accounts.models import Account
-from contacts import signals
+from contacts import signals, unique_changes
 from contacts.models import ContactList, CsvUpload, ListEntry
 from core import clocks
 from core.errors import Conflict, InvalidRequest, Missing
@@ -100,20 +100,7 @@ def change_all(
     Raises:
         Conflict: another request gave such a name to a list at the same moment, or deleted one of the lists.
     """
-    names = {columns["name"] for _, columns in changes if "name" in columns}
-    owners = dict(ContactList.objects.filter(account=account, name__in=names).values_list("name", "pk"))
-    changed: list[ContactList | None] = []
-    for contact_list, columns in changes:
-        name = columns.get("name", contact_list.name)
-        if owners.get(name, contact_list.pk) != contact_list.pk:
-            changed.append(None)
-            continue
-        if name != contact_list.name:
-            owners[name] = contact_list.pk
-        for column, value in columns.items():
-            setattr(contact_list, column, value)
-        contact_list.updated_at = clocks.now()
-        changed.append(contact_list)
+    changed = unique_changes.apply(account.contact_lists.all(), changes, "name")
     rows = {row.pk: row for row in changed if row}
     told = {row.pk: ", ".join(columns) for row, columns in changes}
     try:
