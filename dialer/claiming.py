@@ -225,35 +225,38 @@ def _lock_due_calls(wanted: Counter[UUID], matching: _Matching, now: datetime) -
         wanted: the most calls of each campaign, all of one account. One that was paused since it asked for leases
             yields none.
     """
-    turns = random.sample(range(3), 3)
+    turns = tuple(random.sample(range(len(DUE)), len(DUE)))
     campaigns = [matching.campaigns[pk] for pk in wanted]
     asked = number_gate.asked_of(campaigns)
     with connection.cursor() as cursor:
         cursor.execute(
-            _lock_sql(asked, again=bool(matching.looked_at)),
+            _lock_sql(asked, _kinds(turns, is_one=max(wanted.values()) == 1, again=bool(matching.looked_at))),
             {
                 "campaigns": list(wanted),
                 "places": list(wanted.values()),
                 "account": campaigns[0].account_id,
                 "looked_at": matching.looked_at,
                 "now": now,
-                "turns": turns,
             },
         )
         return [DueCall(*row) for row in cursor.fetchall()]
 
 
 @lru_cache
-def _lock_sql(asked: Asked, *, again: bool) -> str:
-    """Return the statement that locks due calls. Each kind is a range of the index `call_open`, read in its order.
+def _kinds(turns: Sequence[int], *, is_one: bool, again: bool) -> str:
+    """Return the query of the due calls of a row `room`. Each kind is a range of the index `call_open`, in its order.
 
-    Of their numbers it looks up what the gate asks: three more statements would cost more than the look-ups.
+    Args:
+        turns: the place of each kind of DUE.
+        is_one: no campaign has more than one place. Then the first kind that has a call gives it, and the others are
+            not looked at.
+        again: leave out the calls that were looked at.
     """
     left_out = "AND id <> ALL(%(looked_at)s::bigint[])" if again else ""
-    contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
-    kinds = " UNION ALL ".join(
+    rank = "" if is_one else ", row_number() OVER (ORDER BY next_attempt_at, id) AS rank"
+    kinds = [
         f"""
-        SELECT kind.*, 3 * row_number() OVER (ORDER BY next_attempt_at, id) + (%(turns)s::int[])[{place}] AS turn FROM (
+        SELECT kind.*, {place} AS place{rank} FROM (
             SELECT id, campaign_id, number, attempts_made, coalesce(variables ->> '{zones.COLUMN}', '') AS row_zone,
                 next_attempt_at
             FROM campaigns_call AS call
@@ -261,8 +264,19 @@ def _lock_sql(asked: Asked, *, again: bool) -> str:
             ORDER BY next_attempt_at, id LIMIT room.places FOR UPDATE OF call SKIP LOCKED
         ) AS kind
         """  # noqa: S608 -- made of constants, and every value is a parameter
-        for place, is_due in enumerate(DUE, start=1)
-    )
+        for place, is_due in sorted(zip(turns, DUE, strict=True))
+    ]
+    order = "" if is_one else "ORDER BY rank, place"
+    return f"SELECT * FROM ({' UNION ALL '.join(kinds)}) AS kinds {order} LIMIT room.places"  # noqa: S608
+
+
+@lru_cache
+def _lock_sql(asked: Asked, kinds: str) -> str:
+    """Return the statement that locks due calls: those of the query `kinds` for each campaign.
+
+    Of their numbers it looks up what the gate asks: three more statements would cost more than the look-ups.
+    """
+    contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
     return f"""
         SELECT due.id, due.campaign_id, due.number, due.attempts_made, due.row_zone,
             {do_not_call.IS_LISTED if asked.lists else "false"},
@@ -270,6 +284,6 @@ def _lock_sql(asked: Asked, *, again: bool) -> str:
             {contact}
         FROM unnest(%(campaigns)s::uuid[], %(places)s::int[]) AS room(campaign_id, places)
         JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
-        CROSS JOIN LATERAL (SELECT * FROM ({kinds}) AS kinds ORDER BY turn LIMIT room.places) AS due
+        CROSS JOIN LATERAL ({kinds}) AS due
         {callees.JOINED if asked.contacts else ""}
     """  # noqa: S608

@@ -147,6 +147,8 @@ class _Look:
         self.trials: dict[int, list[_Trial]] = {}
         # Places by what limits them: caller IDs and trunks with a cap, campaigns with a pace, trials of what failed.
         self.room: dict[Hashable, int] = {}
+        # What the gate has said, by the kind of campaign.
+        self.refused: dict[Hashable, bool] = {}
 
     def windows(self, turn: UUID) -> Iterator[tuple[list[DueCampaign], bool]]:
         """Yield the campaigns from the one whose turn it is on, then those before it; with each whether it is all."""
@@ -192,11 +194,18 @@ class _Look:
             taken = list(take_turns(ready, self.places - len(self.found.plan), room))
             for campaign in taken:
                 if campaign.is_refused is None:
-                    campaign.is_refused = not isinstance(gate.check(campaign, self.now), gate.Open)
+                    campaign.is_refused = self._is_refused(campaign)
             if not any(campaign.is_refused for campaign in taken):
                 self.room = room
                 return taken
             ready = [row for row in ready if not row.campaign.is_refused]
+
+    def _is_refused(self, campaign: DueCampaign) -> bool:
+        """Tell whether the gate refuses it. Campaigns are of a few kinds, and each kind is judged once."""
+        kind = gate.kind(campaign, self.now)
+        if kind not in self.refused:
+            self.refused[kind] = not isinstance(gate.check(campaign, self.now), gate.Open)
+        return self.refused[kind]
 
     def _may_try(self, caller_id: CallerId) -> bool:
         """Tell whether a call may try this caller ID and its trunk, if one of them has failed lately."""
@@ -279,17 +288,21 @@ def _trials(caller_id: CallerId) -> list[_Trial]:
     return [_Trial(type(health), health.pk) for health in healths if health and health.failures]
 
 
-def _count(calls: str) -> str:
-    """Return an expression that counts such due calls of a row `chosen`, up to `most` of it.
+def _count(what: str, limit: str) -> str:
+    """Return an expression that counts the due calls of a row `chosen`, of each kind up to `most` of it."""
+    kinds = " UNION ALL ".join(
+        f"""(SELECT call.number FROM campaigns_call AS call WHERE call.campaign_id = chosen.id AND {is_due}
+            AND {NUMBER_IS_FREE} LIMIT (SELECT most FROM share))"""  # noqa: S608 -- made of constants
+        for is_due in DUE
+    )
+    return f"(SELECT {what} FROM ({kinds} {limit}) AS due)"  # noqa: S608
 
-    Numbers are counted where calls share them: only one of those can be dialed now, and a lease for another would be
-    wasted. To count what is distinct anyway would cost as much again.
-    """
-    due = f"""(SELECT call.number FROM campaigns_call AS call WHERE call.campaign_id = chosen.id AND {calls}
-        AND {NUMBER_IS_FREE} LIMIT (SELECT most FROM share)) AS due"""  # noqa: S608 -- made of constants
-    return f"""CASE WHEN chosen.call_duplicate_numbers THEN (SELECT count(DISTINCT number) FROM {due})
-        ELSE (SELECT count(*) FROM {due}) END"""  # noqa: S608
 
+# Numbers are counted where calls share them: only one of those can be dialed now, and a lease for another would be
+# wasted. To count what is distinct anyway would cost as much again. Elsewhere the count ends at `most`, so that most
+# campaigns are not looked at for calls of the other kinds.
+_COUNTED = f"""CASE WHEN chosen.call_duplicate_numbers THEN {_count("count(DISTINCT number)", "")}
+    ELSE {_count("count(*)", "LIMIT (SELECT most FROM share)")} END"""  # noqa: S608 -- made of constants
 
 # Due calls are counted up to `most`, twice the fair share of the places, so that a million waiting calls cost no more.
 _WINDOW = f"""
@@ -304,7 +317,7 @@ _WINDOW = f"""
         SELECT least(%(places)s, ceil(2.0 * %(places)s / greatest(count(*), 1)))::int AS most FROM chosen
     )
     SELECT id, caller_id_id, send_at, expires_at, rules, waived_rules, mode, throttle, (SELECT most FROM share),
-        {" + ".join(map(_count, DUE))}
+        {_COUNTED}
     FROM chosen ORDER BY id
 """  # noqa: S608 -- made of constants, and every value is a parameter
 

@@ -1,5 +1,6 @@
 """Dispatch: gate, leases, claim. Any number of runs at once claim each call once, and never beyond a cap."""
 
+import random
 import threading
 from collections import Counter
 
@@ -132,6 +133,23 @@ def test_first_tries_and_retries_take_turns(rig):
     tries = Counter(CallAttempt.objects.filter(status="claimed").values_list("number", flat=True))
     assert tries == {1: 2, 2: 2}
     assert campaign.calls.filter(status="created").count() == 40 - 8 - 2
+
+
+@pytest.mark.parametrize(("turns", "tries"), [([0, 1, 2], [1, 2]), ([2, 1, 0], [2, 1])])
+def test_a_single_place_goes_to_the_kind_whose_turn_it_is_and_to_another_where_it_has_no_call(
+    rig, monkeypatch, turns, tries
+):
+    set_account(rig, channels=1)
+    rig.carrier.script = {A: ["busy", "busy"]}
+    rig.campaign([A, B], retries=1)
+    rig.tick()
+    rig.clock.shift(600)
+    monkeypatch.setattr(random, "sample", lambda *_: turns)
+    for number in tries:
+        assert rig.dispatch() == 1
+        assert CallAttempt.objects.get(status="claimed").number == number
+        rig.dial()
+        rig.settle()
 
 
 def test_a_call_is_not_claimed_before_its_retry_is_due(rig):

@@ -133,3 +133,35 @@ def test_a_trunk_that_is_down_keeps_its_error_for_the_operator():
 def test_after_its_rest_a_trunk_is_on_trial():
     health = TrunkHealthFactory(failures=2, down_since=NOW, resting_until=NOW - timedelta(seconds=1))
     assert verdict(caller_id__trunk=health.trunk) == gate.Open(on_trial=True)
+
+
+class Read:
+    """A campaign that notes what is read of it."""
+
+    def __init__(self, campaign, read):
+        self._campaign, self._read = campaign, read
+
+    def __getattr__(self, name):
+        self._read.add(name)
+        return getattr(self._campaign, name)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"end_at": NOW},
+        {"status": "paused"},
+        {"status": "created", "started_at": None, "send_at": NOW + timedelta(hours=1)},
+        {"caller_id__is_active": False},
+        {"account__rules": ["us"], "rules": ["gone"]},
+        DAY,
+    ],
+)
+def test_campaigns_of_one_kind_agree_in_all_that_is_read_of_them(columns):
+    campaign = CampaignFactory(**RUNNING | columns)
+    judged: set[str] = set()
+    told: set[str] = set()
+    gate.check(Read(campaign, judged), NOW)
+    gate.kind(Read(campaign, told), NOW)
+    assert judged <= told | {"account"}

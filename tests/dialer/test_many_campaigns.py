@@ -13,7 +13,7 @@ from accounts.models import Account, CallerId, Trunk
 from campaigns import schedule
 from campaigns.models import Campaign
 from core import task_queue
-from dialer import calls_up, channels, dispatch, due_campaigns, messages
+from dialer import calls_up, channels, dispatch, due_campaigns, gate, messages
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, leases
 from tests.factories import CallerIdFactory
@@ -60,7 +60,7 @@ def campaigns(rig, count, each=1, first=0, **columns):
 
 def start_is_taken(rig, enqueued):
     """A worker has taken the messages of the start, so that the next ones are seen."""
-    messages.dispatch_taken(rig.account.pk)
+    task_queue.taken(f"dispatch:{rig.account.pk}")
     enqueued.clear()
 
 
@@ -98,6 +98,17 @@ def test_a_look_reads_a_window_of_campaigns_and_no_more(rig, monkeypatch):
     with watched(monkeypatch, due_campaigns._Look, "_read") as windows:
         assert rig.dispatch() == 2
     assert [len(window) for window in windows] == [4]
+
+
+def test_campaigns_of_one_kind_are_judged_once(rig, monkeypatch):
+    limit(channels=30)
+    campaigns(rig, 10)
+    [shut] = campaigns(rig, 1, first=100)
+    Campaign.objects.filter(pk=shut.pk).update(rules=["gone"])
+    with watched(monkeypatch, gate, "check") as verdicts:
+        assert dispatch.dispatch(rig.account.pk, timezone.now()) == 10
+    assert len(verdicts) == 2
+    assert claims()[shut.pk] == 0
 
 
 def test_a_full_account_is_not_looked_at(rig):

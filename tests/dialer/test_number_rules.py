@@ -343,14 +343,15 @@ def test_a_dispatch_with_all_rules_takes_as_many_statements_as_one_without_where
     assert statements(C, *NUMBERS[3:30]) == without
 
 
-def test_what_is_looked_up_with_the_lock_of_calls_is_looked_up_by_indexes(db):
-    statement = claiming._lock_sql(number_gate.Asked(lists=True, past=True, contacts=True), again=False)
+@pytest.mark.parametrize("is_one", [True, False])
+def test_what_is_looked_up_with_the_lock_of_calls_is_looked_up_by_indexes(db, is_one):
+    kinds = claiming._kinds((0, 1, 2), is_one=is_one, again=False)
+    statement = claiming._lock_sql(number_gate.Asked(lists=True, past=True, contacts=True), kinds)
     params: dict[str, Any] = {
         "campaigns": [uuid4()],
         "places": [5],
         "account": 1,
         "now": timezone.now(),
-        "turns": [1, 2, 3],
     }
     with connection.cursor() as cursor:
         # A table of one page is read as a whole, where that is known of it.
