@@ -18,6 +18,14 @@ class FlowFormat(StrEnum):
     TWIML = "twiml"  # step by step, in Twilio's markup
 
 
+class FoundBy(StrEnum):
+    """What a carrier can be asked for one call by."""
+
+    OUR_ID = "our-id"  # the attempt's, which names the call there too: its reply is never a guess
+    ITS_ID = "its-id"  # which comes with its reply, or with its first event
+    NUMBER = "number"  # and the time of the dial: all that is left where the reply was lost
+
+
 @dataclass(frozen=True)
 class CarrierKind:
     """What everything but the driver asks of a carrier.
@@ -31,10 +39,14 @@ class CarrierKind:
         runs_our_flows: calls run the flows and texts of this server. Otherwise they run flows of the operator's account
             at the carrier, which a campaign names by their address.
         flow_format: how it reads them.
-        calls_back: it reaches this server over HTTP, with news and for flows.
+        calls_back: it reaches this server over HTTP, with news and for flows: it needs a public address here.
         lacks: steps of flows, by their names, that its calls can't do.
         signs_requests: the carrier signs what it sends to this server, and its driver can check that.
         queues_calls: a call that it took may wait there before the phone rings, and can be withdrawn until then.
+        found_by: what it can be asked for a call by. It is not asked for one that it can't be asked for.
+        lists_calls: it lists the calls of an account since a moment.
+        hangs_up: it ends calls that are up when it is asked to. Otherwise they go on to their own end.
+        reports_keys: its news of a call has the keys that were pressed. Otherwise flows send them (`dialer.passthru`).
         detects_machines: it can tell an answering machine from a person before the flow begins.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
         is_for_tests: known only where SIMULATED_CARRIER is set, and not offered in the admin.
@@ -51,6 +63,10 @@ class CarrierKind:
     lacks: frozenset[str] = frozenset()
     signs_requests: bool = False
     queues_calls: bool = False
+    found_by: frozenset[FoundBy] = frozenset({FoundBy.ITS_ID})
+    lists_calls: bool = False
+    hangs_up: bool = False
+    reports_keys: bool = True
     detects_machines: bool = False
     longest_custom_field: int | None = None
     is_for_tests: bool = False

@@ -3,8 +3,8 @@
 Calls that are up finish. A campaign that starts later is not stopped.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -37,27 +37,47 @@ class Stopped:
     Attributes:
         refusals: why not to the others, a sentence for each.
         hung_up: calls that were up, and whose carriers were asked to end them.
+        go_on: calls that were up, and whose carriers end none, by what those are called.
     """
 
     stop: CallingStop | None
     done: int
     refusals: list[str]
     hung_up: int = 0
+    go_on: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Consequence:
-    """What "Stop calling" would do now."""
+    """What "Stop calling" would do now.
+
+    Attributes:
+        go_on: how many of the calls up no hang-up ends, by what their carriers are called.
+    """
 
     campaigns: int
     accounts: int
     calls_up: int
+    go_on: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def said_of_going_on(self) -> str:
+        return said_of(self.go_on)
+
+
+def said_of(go_on: Mapping[str, int]) -> str:
+    """Return a sentence about calls that no hang-up ends; "" where there are none."""
+    if not go_on:
+        return ""
+    over = ", ".join(f"{calls:,} over {label}" for label, calls in go_on.items())
+    return f"No hang-up ends these calls, and they go on: {over}."
 
 
 def consequence(accounts: Accounts) -> Consequence:
     running = _running(accounts)
     up = of_accounts(CallAttempt.objects.filter(status__in=CallAttempt.UNFINISHED), accounts, "account")
-    return Consequence(running.count(), running.values("account").distinct().count(), up.count())
+    accounts_running = running.values("account").distinct().count()
+    return Consequence(running.count(), accounts_running, up.count(), hang_ups.that_go_on(up))
 
 
 def stop(accounts: Accounts, *, actor: Actor, now: datetime, hang_up: bool = False) -> Stopped:
@@ -80,18 +100,22 @@ def stop(accounts: Accounts, *, actor: Actor, now: datetime, hang_up: bool = Fal
                 rows = [StoppedCampaign(stop=made, campaign=campaign) for campaign in outcome.done]
                 StoppedCampaign.objects.bulk_create(rows)
         paused += outcome.done
-    return Stopped(made, len(paused), refusals, _hang_up(accounts, actor) if hang_up else 0)
+    return Stopped(made, len(paused), refusals, *(_hang_up(accounts, actor) if hang_up else ()))
 
 
-def _hang_up(accounts: Accounts, actor: Actor) -> int:
-    """End the calls that are up, but for those of campaigns that run: they have started since."""
+def _hang_up(accounts: Accounts, actor: Actor) -> tuple[int, Mapping[str, int]]:
+    """End the calls that are up, but for those of campaigns that run: they have started since.
+
+    Returns:
+        How many carriers were asked for, and how many go on as their carriers end none.
+    """
     up = of_accounts(CallAttempt.objects.filter(status=CallAttempt.Status.IN_PROGRESS), accounts, "account")
     up = up.exclude(campaign__status=Campaign.Status.IN_PROGRESS)
     campaigns = Campaign.objects.filter(pk__in=up.values("campaign")).select_related("account").in_bulk()
     asked = hang_ups.hang_up(campaigns.keys())
     told = ((campaigns[key], f"hang up: {calls:,} calls that were up") for key, calls in asked.items())
     audit.record_each(actor, audit.Verb.RAN, told)
-    return sum(asked.values())
+    return sum(asked.values()), hang_ups.that_go_on(up)
 
 
 def resume(stop: CallingStop, accounts: Accounts, *, actor: Actor, now: datetime) -> Stopped:

@@ -5,7 +5,7 @@ yesterday too, and a new address leaves them where they are. The credentials tha
 account, encrypted as the trunk's own, for as long as calls are under way there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from accounts.models import CarrierAccount, Trunk
 from dialer import carriers
-from dialer.carriers.base import Access, Carrier
+from dialer.carriers.base import KEEPS_NO_LIST, Access, CantList, Carrier, Listed
 
 
 class Place(NamedTuple):
@@ -41,6 +41,14 @@ def carrier_of(account: CarrierAccount, trunk: Trunk) -> Carrier:
         accounts.carriers.UnknownCarrier: the carrier's driver has gone.
     """
     return carriers.connect(account.carrier, access_to(account, trunk))
+
+
+def list_calls(place: Place, since: datetime) -> Iterator[Sequence[Listed]]:
+    """Yield the calls of the account since then, page by page. Raises CantList, and what `carrier_of` raises."""
+    driver = carrier_of(place.account, place.trunk)
+    if not driver.kind.lists_calls:
+        raise CantList(KEEPS_NO_LIST)
+    yield from driver.list_calls(since)
 
 
 def access_to(account: CarrierAccount, trunk: Trunk) -> Access:

@@ -17,7 +17,7 @@ from campaigns.models import Campaign, Flow
 from contacts import numbers
 from core import clocks
 from core.errors import InvalidRequest, WrongState
-from dialer import carrier_accounts, holds, inbox
+from dialer import carrier_accounts, hang_ups, holds
 from dialer.carriers.base import CantTell, Event, Placed
 from dialer.diagnosis.campaigns import of_campaign
 from dialer.models import CallAttempt
@@ -124,8 +124,17 @@ def _follow(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
         return
     yield Step("events", True, f"its end was told: {ended.status}, {ended.duration_seconds or 0} s of conversation")
     if ended.answered_at:
-        yield Step("keys", bool(ended.digits), f"pressed: {ended.digits}" if ended.digits else "no key came")
+        yield _keys(ended)
     yield _looked_up(ended)
+
+
+def _keys(ended: CallAttempt) -> Step:
+    if ended.digits:
+        return Step("keys", True, f"pressed: {ended.digits}")
+    if ended.trunk.kind.reports_keys:
+        return Step("keys", False, "no key came")
+    how = f"a Passthru applet behind each menu of the flow sends them: `manage.py passthru_address {ended.trunk}`"
+    return Step("keys", False, f"no key came: {how}")
 
 
 def _hung_up(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
@@ -136,8 +145,9 @@ def _hung_up(campaign: Campaign, wait: Callable[[], None]) -> Iterator[Step]:
         yield Step("hang-up", True, "not tried: the call had ended before. To try it, call again and stay on the line")
         return
     assert up.carrier_account is not None  # it has the call
-    driver = carrier_accounts.carrier_of(up.carrier_account, up.trunk)
-    inbox.append(up.carrier_account.carrier, driver.hang_up([up.carrier_ref]))
+    if not hang_ups.ask(carrier_accounts.carrier_of(up.carrier_account, up.trunk), [up.carrier_ref]):
+        yield Step("hang-up", True, f"not tried: {up.trunk.kind.label} ends no calls. Hang up yourself")
+        return
     ended = _until(campaign, wait, HANGS_UP_WITHIN, lambda attempt: attempt.ended_at is not None)
     seconds = int(HANGS_UP_WITHIN.total_seconds())
     yield Step(

@@ -32,6 +32,7 @@ from dialer import (
     daily_limits,
     failover,
     gate,
+    hang_ups,
     holds,
     inbox,
     links,
@@ -347,8 +348,9 @@ def _hang_up_strays(trunk: Trunk, accepted: Mapping[UUID, str]) -> None:
     strays = {pk: accepted[pk] for pk in given_back}
     others = carrier_refs.held_by_others(strays) if strays else set()
     if strays:
-        log.error("calls_taken_too_late", trunk=trunk.name, calls=len(strays))
-        inbox.append(trunk.carrier, carrier_of(trunk).hang_up([ref for pk, ref in strays.items() if pk not in others]))
+        carrier = carrier_of(trunk)
+        log.error("calls_taken_too_late", trunk=trunk.name, calls=len(strays), hung_up=carrier.kind.hangs_up)
+        hang_ups.ask(carrier, [ref for pk, ref in strays.items() if pk not in others])
 
 
 def _end(attempt_id: UUID, reply: Reply) -> Ended | None:

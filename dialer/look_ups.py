@@ -15,7 +15,8 @@ import structlog
 from django.conf import settings
 from django.db.models import Case, Q, QuerySet, When
 
-from accounts.carriers import UnknownCarrier
+from accounts import carriers as carrier_kinds
+from accounts.carriers import FoundBy, UnknownCarrier
 from accounts.models import CarrierAccount
 from core.encryption import UnreadableSecret
 from dialer import carrier_accounts, carrier_refs, dialing, look_up_pace
@@ -36,6 +37,7 @@ MOST_LOOK_UPS = 200
 # How long before a dial a call that is listed as one of its time may have begun: drivers look ten minutes back, by the
 # carrier's clock, which may be ten minutes off.
 LISTED_BEFORE = timedelta(minutes=20)
+NOT_ASKED = CantTell("the carrier can't be asked for a call without its id")
 
 # Which attempts are looked up, and the question ---------------------------------------------------------------------
 
@@ -120,14 +122,31 @@ def _too_late(waiting: "QuerySet[CallAttempt]", asked: Sequence[CallAttempt], no
     return list(late.order_by("placing_at", "id")[:MOST_LOOK_UPS])
 
 
+def can_be_asked_for(account: CarrierAccount, attempt: Placed) -> bool:
+    """Tell whether the carrier can be asked for a call, whose id there may be lost. Else only events tell of it."""
+    known_by = FoundBy.ITS_ID if attempt.carrier_ref else FoundBy.NUMBER
+    return not _found_by(account).isdisjoint({FoundBy.OUR_ID, known_by})
+
+
+def _found_by(account: CarrierAccount) -> frozenset[FoundBy]:
+    try:
+        return carrier_kinds.get(account.carrier).found_by
+    except UnknownCarrier:
+        return frozenset(FoundBy)  # to ask says why it can't be asked
+
+
 def carrier_of(place: Place) -> Carrier:
     return carrier_accounts.carrier_of(place.account, place.trunk)
 
 
 def ask_at_our_pace(place: Place, placed: Sequence[Placed], now: datetime) -> Mapping[UUID, LookUp]:
     """Ask, and leave the carrier alone for a while where it replies that it takes no more requests."""
+    not_asked: dict[UUID, LookUp] = {
+        attempt.attempt_id: NOT_ASKED for attempt in placed if not can_be_asked_for(place.account, attempt)
+    }
+    placed = [attempt for attempt in placed if attempt.attempt_id not in not_asked]
     if not placed:
-        return {}
+        return not_asked
     look_up_pace.take(place.account.pk, len(placed), now)
     found = _ask(place, placed)
     too_many = [look_up for look_up in found.values() if isinstance(look_up, CantTell) and look_up.is_too_many]
@@ -135,7 +154,7 @@ def ask_at_our_pace(place: Place, placed: Sequence[Placed], now: datetime) -> Ma
         asked_for = [look_up.retry_after for look_up in too_many if look_up.retry_after is not None]
         look_up_pace.rest(place.account.pk, max(asked_for, default=None), now)
         log.warning("look_ups_paused", trunk=place.trunk.name, look_ups=len(too_many), reason=too_many[0].reason)
-    return found
+    return {**not_asked, **found}
 
 
 def _ask(place: Place, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
@@ -203,10 +222,10 @@ def as_far_as_believed(
 
 
 def neighbours(account: CarrierAccount, attempts: Sequence[CallAttempt]) -> dict[UUID, list[Neighbour]]:
-    """Return the neighbours of those attempts whose id at the carrier was lost."""
+    """Return the neighbours of those whose id at the carrier was lost. One that goes by our ids confuses none."""
     found: dict[UUID, list[Neighbour]] = defaultdict(list)
     lost = [attempt for attempt in attempts if not attempt.carrier_ref]
-    if not lost:
+    if not lost or FoundBy.OUR_ID in _found_by(account):
         return found
     by_number: dict[str, list[CallAttempt]] = defaultdict(list)
     for attempt in lost:

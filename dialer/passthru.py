@@ -13,8 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import Trunk
 from contacts.numbers import to_e164
 from core import signed_addresses
-from dialer import carrier_events, carriers, inbox
-from dialer.carriers.exotel import ExotelCarrier
+from dialer import carrier_events, inbox
 from dialer.models import CallAttempt, CarrierEvent
 
 log = structlog.get_logger(__name__)
@@ -28,7 +27,7 @@ def take_keys(request: HttpRequest, trunk_pk: int) -> HttpResponse:
     """Note the keys as news of the call. Responds 200 where some were noted, else 302."""
     trunk = Trunk.objects.defer("api_token").filter(pk=trunk_pk).first()
     is_known = signed_addresses.is_token(request.GET.get("token", ""), "passthru", str(trunk_pk))
-    if not is_known or trunk is None or not issubclass(carriers.driver(trunk.carrier), ExotelCarrier):
+    if not is_known or trunk is None or trunk.kind.reports_keys:
         return HttpResponse(carrier_events.NO_SUCH_ADDRESS, status=403, content_type="text/plain")
     keys = "".join(key for key in request.GET.get("digits", "") if key in KEYS)
     attempt = _attempt(trunk, request.GET)

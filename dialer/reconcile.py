@@ -22,7 +22,7 @@ from accounts import audit
 from accounts.audit import Actor, Subject, Verb
 from accounts.carriers import UnknownCarrier
 from accounts.installation import ONLY, Installation, load
-from accounts.models import CallerId, CarrierAccount, Trunk
+from accounts.models import CallerId, CarrierAccount
 from campaigns import call_states, campaign_lock
 from campaigns.models import Call, Campaign
 from core.encryption import UnreadableSecret
@@ -30,6 +30,7 @@ from core.errors import WrongState
 from core.state_machine import Move
 from dialer import attempt_states, carrier_accounts, carrier_refs, look_ups, outcomes
 from dialer.attempt_states import Claim
+from dialer.carrier_accounts import Place
 from dialer.carriers.base import CantList, Listed
 from dialer.models import CallAttempt
 
@@ -97,9 +98,10 @@ def reconcile(now: datetime, *, actor: Actor, since: datetime | None = None) -> 
         raise WrongState("Nothing says since when calls are missing: give the moment of the backup with --since")
     done = Reconciled(since)
     missing: list[_Missing] = []
-    for trunk, account in carrier_accounts.places(since):
+    for place in carrier_accounts.places(since):
+        account = place.account
         try:
-            missing += _missing(account, trunk, since, done)
+            missing += _missing(place, since, done)
         except (CantList, UnreadableSecret, UnknownCarrier) as error:
             done.not_asked[f"{account.carrier} {account}".strip()] = str(error)
     for batch in _rounds(missing):
@@ -110,13 +112,13 @@ def reconcile(now: datetime, *, actor: Actor, since: datetime | None = None) -> 
     return done
 
 
-def _missing(account: CarrierAccount, trunk: Trunk, since: datetime, done: Reconciled) -> Iterator[_Missing]:
-    for page in carrier_accounts.carrier_of(account, trunk).list_calls(since):
+def _missing(place: Place, since: datetime, done: Reconciled) -> Iterator[_Missing]:
+    for page in carrier_accounts.list_calls(place, since):
         refs = [call.event.carrier_ref for call in page]
-        has = carrier_refs.known(account, refs)
+        has = carrier_refs.known(place.account, refs)
         done.listed += len(page)
         done.known += sum(ref in has for ref in refs)
-        yield from (_Missing(call, account) for call in page if call.event.carrier_ref not in has)
+        yield from (_Missing(call, place.account) for call in page if call.event.carrier_ref not in has)
 
 
 def _rounds(missing: Sequence[_Missing]) -> Iterator[list[_Missing]]:

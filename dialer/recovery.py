@@ -19,7 +19,7 @@ from dialer import (
     carrier_accounts,
     carrier_refs,
     failover,
-    inbox,
+    hang_ups,
     look_ups,
     messages,
     outcomes,
@@ -148,8 +148,9 @@ def _look_up(place: Place, to_look_up: look_ups.ToLookUp, repairs: Repairs, now:
         and _age(attempt, now) > look_ups.longest_call()
     ]
     if over_time:
-        log.warning("calls_over_time", trunk=place.trunk.name, calls=len(over_time))
-        inbox.append(place.account.carrier, look_ups.carrier_of(place).hang_up(over_time))
+        carrier = look_ups.carrier_of(place)
+        log.warning("calls_over_time", trunk=place.trunk.name, calls=len(over_time), hung_up=carrier.kind.hangs_up)
+        hang_ups.ask(carrier, over_time)
 
 
 def _apply_unless_ambiguous(attempt: CallAttempt, look_up: LookUp, repairs: Repairs, now: datetime) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import requests
 from django.conf import settings
 
-from accounts.carriers import FlowFormat, UnknownCarrier
+from accounts.carriers import FlowFormat, FoundBy, UnknownCarrier
 from accounts.models import Trunk
 from core import clocks
 from core.encryption import UnreadableSecret
@@ -44,7 +44,7 @@ def check(trunk: Trunk) -> Iterator[Step]:
         yield Step("token", False, "SECRET_KEY has changed since it was stored: enter the token again")
         return
     yield _address(trunk)
-    yield _credentials(trunk, carrier) if trunk.kind.calls_back else _way_there(trunk, carrier)
+    yield _credentials(trunk, carrier) if FoundBy.ITS_ID in trunk.kind.found_by else _way_there(trunk, carrier)
     yield _caller_ids(trunk)
     yield _health(trunk)
     if not trunk.kind.calls_back:

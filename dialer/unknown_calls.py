@@ -109,7 +109,7 @@ def _would_be_made_again(place: Place, since: datetime) -> int | None:
     Installation.objects.filter(pk=ONLY).update(asking_until=clocks.now() + TURN)
     others = 0
     try:
-        for page in islice(carrier_accounts.carrier_of(place.account, place.trunk).list_calls(since), MOST_PAGES):
+        for page in islice(carrier_accounts.list_calls(place, since), MOST_PAGES):
             unknown = _unknown(place.account, [call for call in page if call.created_at >= since - TOLERATED])
             if again := _waited_for(unknown):
                 return again

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 
-from accounts.carriers import CarrierKind
+from accounts.carriers import CarrierKind, FoundBy
 from campaigns.models import Outcome
 from core import clocks
 from dialer.carriers.base import (
@@ -57,6 +57,8 @@ class SipCarrier(Carrier):
         needs_credentials=False,
         needs_address=True,
         calls_back=False,
+        found_by=frozenset({FoundBy.OUR_ID}),
+        hangs_up=True,
         read_address=trunk_addresses.canonical,
     )
 

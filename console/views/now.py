@@ -84,6 +84,8 @@ class NowPages(Pages):
             told = f"No campaign was running any more: nothing was {past}."
         if done.hung_up:
             told += f" The carriers were asked to end {done.hung_up:,} call{'' if done.hung_up == 1 else 's'}."
+        if done.go_on:
+            told += f" {stops.said_of(done.go_on)}"
         if done.refusals:
             told += f" {len(done.refusals)} refused: {'; '.join(done.refusals[:MOST_REFUSALS])}."
         messages.add_message(request, messages.WARNING if done.refusals else messages.SUCCESS, told)

@@ -213,6 +213,9 @@ class Listed:
     event: Event
 
 
+KEEPS_NO_LIST = "this carrier keeps no list of its calls"
+
+
 class CantList(Exception):
     """The calls of an account can't be listed; the message says why."""
 
@@ -266,19 +269,24 @@ class Carrier(ABC):
 
     @abstractmethod
     def look_up(self, placed: Sequence[Placed]) -> Mapping[UUID, LookUp]:
-        """Ask what became of these attempts, by our id or by what the carrier can be asked for. Never raises."""
+        """Ask what became of these attempts, by what the carrier can be asked for (`found_by`). Never raises."""
 
-    @abstractmethod
     def hang_up(self, carrier_refs: Sequence[str]) -> Sequence[RawEvent]:
-        """End these calls as well as the carrier can. Returns the events that came with its reply; others follow."""
+        """End these calls. Returns the events that came with the carrier's reply; others follow. Never raises.
+
+        Asked only of carriers whose kind `hangs_up`.
+        """
+        raise NotImplementedError
 
     def list_calls(self, since: datetime) -> Iterator[Sequence[Listed]]:
         """Yield the calls that the carrier was asked for since then, newest first, page by page.
 
+        Asked only of carriers whose kind `lists_calls`.
+
         Raises:
-            CantList: it keeps no list, or could not be asked. What was yielded stands.
+            CantList: it could not be asked. What was yielded stands.
         """
-        raise CantList("this carrier keeps no list of its calls")
+        raise CantList(KEEPS_NO_LIST)
 
     def withdraw(self, queued: Mapping[UUID, str]) -> Sequence[RawEvent]:
         """Take back calls that wait at the carrier, and leave alone those whose phones ring. Never raises.
@@ -291,7 +299,7 @@ class Carrier(ABC):
         Returns:
             Events of those that the carrier has just said something about.
         """
-        return ()
+        raise NotImplementedError
 
     @classmethod
     def is_genuine(cls, access: Access, request: Received) -> bool | None:

@@ -3,7 +3,8 @@
 The protocol is that of Exotel's public documentation of v1 calls. Its limits shape this driver:
 - our id can travel only in the callback address: CustomField is the campaign's and reaches the customer's own flow;
 - so after a lost reply the driver looks for a call to this number since the attempt began;
-- a reply of 500, 502 or 504 does not say whether a phone rings, and neither does one that makes no sense.
+- a reply of 500, 502 or 504 does not say whether a phone rings, and neither does one that makes no sense;
+- nothing ends a call that is up: it goes on to its own end, or to its TimeLimit.
 """
 
 import re
@@ -18,7 +19,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from accounts.calling_rules import OPT_OUT
-from accounts.carriers import CarrierKind
+from accounts.carriers import CarrierKind, FoundBy
 from campaigns.models import Outcome
 from contacts.numbers import to_e164
 from core import clocks
@@ -89,7 +90,15 @@ class ExotelCarrier(HttpCarrier):
     """base_url is without the version, such as https://host."""
 
     # CustomField: at most 128 characters, by the API reference of connect.
-    kind = CarrierKind("exotel", "Exotel (v1 connect)", runs_our_flows=False, longest_custom_field=128)
+    kind = CarrierKind(
+        "exotel",
+        "Exotel (v1 connect)",
+        runs_our_flows=False,
+        found_by=frozenset({FoundBy.ITS_ID, FoundBy.NUMBER}),
+        lists_calls=True,
+        reports_keys=False,
+        longest_custom_field=128,
+    )
     events: ClassVar[tuple[str, ...]] = ("terminal", "answered", "ringing")
 
     def __init__(self, base_url: str, account_sid: str, api_key: str, api_token: str) -> None:
@@ -167,10 +176,6 @@ class ExotelCarrier(HttpCarrier):
             if not further or not calls:
                 return
             page = self.page(self.further(address, str(further)))
-
-    async def end_call(self, carrier_ref: str) -> None:
-        # Exotel does not document this; the sandbox has it.
-        await self.ask("POST", f"{self._calls}/{carrier_ref}", data={"Status": "completed"})
 
 
 def _flow_host(base_url: str) -> str:

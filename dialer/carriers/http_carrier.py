@@ -63,9 +63,9 @@ class HttpCarrier(Carrier):
     async def find_call(self, placed: Placed) -> LookUp:
         """Ask what became of one attempt."""
 
-    @abstractmethod
     async def end_call(self, carrier_ref: str) -> None:
         """Ask for the end of one call. The response changes nothing here: events follow."""
+        raise NotImplementedError
 
     def place(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:
         return http_loop.run(_gather({request.attempt_id: self._place_one(request) for request in requests}))
@@ -83,7 +83,7 @@ class HttpCarrier(Carrier):
 
     async def withdraw_call(self, carrier_ref: str) -> Mapping[str, Any] | None:
         """Take one call back that is queued. Returns what the carrier says of it, as an event."""
-        return None
+        raise NotImplementedError
 
     async def ask(self, method: str, url: str, **options: Any) -> Response:
         """Send a request.

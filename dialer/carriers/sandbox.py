@@ -11,12 +11,20 @@ LACKS = frozenset({"record", "record_call"})
 
 
 class SandboxCarrier(ExotelCarrier):
-    """Unlike Exotel it reads the flow from this server and runs it. It takes any credentials, and any account SID.
+    """Unlike Exotel it reads the flow from this server and runs it, and ends calls when it is asked to.
 
-    A trunk without an address is at the sandbox of this server's settings.
+    It takes any credentials, and any account SID. A trunk without an address is at the sandbox of the settings.
     """
 
-    kind = CarrierKind("sandbox", "Sandbox (rings nobody)", needs_credentials=False, lacks=LACKS)
+    kind = CarrierKind(
+        "sandbox",
+        "Sandbox (rings nobody)",
+        needs_credentials=False,
+        lacks=LACKS,
+        found_by=ExotelCarrier.kind.found_by,
+        lists_calls=True,
+        hangs_up=True,
+    )
     # Its calls ring at once, so that would be news of nothing.
     events = ("terminal", "answered")
 
@@ -31,3 +39,6 @@ class SandboxCarrier(ExotelCarrier):
 
     def _flow_address(self, request: CallRequest) -> str:
         return request.flow_url
+
+    async def end_call(self, carrier_ref: str) -> None:
+        await self.ask("POST", f"{self._calls}/{carrier_ref}", data={"Status": "completed"})

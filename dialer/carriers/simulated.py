@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts.calling_rules import OPT_OUT
-from accounts.carriers import CarrierKind
+from accounts.carriers import CarrierKind, FoundBy
 from campaigns.models import Outcome
 from core import clocks
 from dialer.carriers.base import (
@@ -44,7 +44,16 @@ REMEMBERED = 5_000
 
 
 class SimulatedCarrier(Carrier):
-    kind = CarrierKind("simulated", "Simulated (in process, for tests)", needs_credentials=False, is_for_tests=True)
+    kind = CarrierKind(
+        "simulated",
+        "Simulated (in process, for tests)",
+        needs_credentials=False,
+        # It goes by our id. The dialer doubts its replies as those of a carrier that does not.
+        found_by=frozenset({FoundBy.ITS_ID, FoundBy.NUMBER}),
+        lists_calls=True,
+        hangs_up=True,
+        is_for_tests=True,
+    )
 
     @classmethod
     def connect(cls, access: Access) -> "SimulatedCarrier":

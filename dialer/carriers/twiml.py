@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from accounts.calling_rules import OPT_OUT
-from accounts.carriers import CarrierKind, FlowFormat
+from accounts.carriers import CarrierKind, FlowFormat, FoundBy
 from campaigns.models import Outcome
 from core import clocks
 from dialer.carriers import refusals, signatures
@@ -229,6 +229,9 @@ def _kind(name: str, label: str, *, queues_calls: bool, lacks: Set[str] = frozen
         flow_format=FlowFormat.TWIML,
         signs_requests=True,
         queues_calls=queues_calls,
+        found_by=frozenset({FoundBy.ITS_ID, FoundBy.NUMBER}),
+        lists_calls=True,
+        hangs_up=True,
         detects_machines=True,
         lacks=frozenset(lacks),
     )

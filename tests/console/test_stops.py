@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.audit_entry import AuditEntry
@@ -13,7 +14,7 @@ from campaigns.models import Campaign
 from console import stops
 from console.models import CallingStop
 from dialer.models import CarrierEvent
-from tests.factories import ACTOR, AccountFactory, CallAttemptFactory, CampaignFactory
+from tests.factories import ACTOR, AccountFactory, CallAttemptFactory, CampaignFactory, TrunkFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -187,3 +188,17 @@ def test_a_campaign_that_has_started_since_keeps_its_calls(monkeypatch):
 
 def stop_and_hang_up():
     return stops.stop(None, actor=ACTOR, now=NOW, hang_up=True)
+
+
+def test_calls_over_a_carrier_that_ends_none_go_on_and_are_told_of_before_and_after(person):
+    trunk = TrunkFactory(exotel=True)
+    attempt = CallAttemptFactory(
+        in_progress=True, call__campaign__running=True, call__campaign__caller_id__trunk=trunk, carrier_ref="up"
+    )
+    client, address = person("operator", attempt.account), reverse("admin:stop_calling")
+    said = "No hang-up ends these calls, and they go on: 1 over Exotel (v1 connect)."
+    assert said in client.get(address).content.decode()
+    page = client.post(address, {"hang_up": "1"}, follow=True).content.decode()
+    assert said in page
+    assert "were asked to end" not in page
+    assert stop_and_hang_up().go_on == {"Exotel (v1 connect)": 1}

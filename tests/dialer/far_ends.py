@@ -4,7 +4,7 @@ To run the table over a new driver:
 
 1. Write a subclass of `FarEnd`, here or in a module beside this one. It plays the carrier: it takes what the driver
    asks for over its real protocol, and brings the carrier's news in its own words, on the way by which they come.
-2. Add it to `FAR_ENDS`, or beside them in `test_every_carrier.py`.
+2. Add it to `FAR_ENDS`, or beside them in `conftest.py`.
 
 What the carrier can't do is told by its kind's capabilities (`accounts.carriers.CarrierKind`) and by the class
 attributes below, and the cases that need it are left out; there is no other way to leave one out.
@@ -13,9 +13,9 @@ attributes below, and the cases that need it are left out; there is no other way
 import base64
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
 from enum import StrEnum
@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.test import Client
 from django.utils import timezone
 
+from accounts.carriers import FoundBy
 from dialer.carriers import signatures
 from tests.dialer.stand_in import StandIn, served
 from tests.dialer.twilio import Twilio
@@ -62,7 +63,10 @@ class News(StrEnum):
 
 @dataclass(eq=False)
 class FarCall:
-    """A call that the carrier has taken. callback: where its news go, if that is an address."""
+    """A call that the carrier has taken.
+
+    callback: where its news go, if that is an address. fields: of the request for it, if that was one.
+    """
 
     ref: str
     attempt_id: UUID
@@ -70,6 +74,7 @@ class FarCall:
     caller_id: str
     ring_timeout: int
     callback: str = ""
+    fields: Mapping[str, list[Any]] = field(default_factory=dict)
     is_hung_up: bool = False
 
 
@@ -85,6 +90,7 @@ class FarEnd(ABC):
         reply: what it does with requests for calls.
         is_silent: it replies nothing that can be understood, and does nothing.
         calls: those that it has taken, in their order.
+        asked: what it was asked by for a call, in their order, where it is asked by requests.
     """
 
     carrier: ClassVar[str]
@@ -98,6 +104,7 @@ class FarEnd(ABC):
         self.reply = Reply.TAKEN
         self.is_silent = False
         self.calls: list[FarCall] = []
+        self.asked: list[FoundBy] = []
 
     @classmethod
     @contextmanager
@@ -143,12 +150,20 @@ class _HttpFarEnd(FarEnd):
         path = "/" + url.split("/", 3)[3]
         return self.client.post(path, body, content_type=content_type, headers=headers)
 
+    def note_question(self, path: str) -> None:
+        """Note what it is asked by for a call. One who asks for all calls asks for none."""
+        asked = urlsplit(path)
+        if not asked.path.removesuffix(".json").endswith("/Calls"):
+            self.asked.append(FoundBy.ITS_ID)
+        elif "From" in parse_qs(asked.query):
+            self.asked.append(FoundBy.NUMBER)
+
     def take(self, form: dict[str, list[Any]], sid: str, names: tuple[str, str, str]) -> FarCall:
         """Keep a call. names: those of the fields that hold the number, the caller ID and the ring timeout."""
         number, caller_id, ring_timeout = (form[name][0] for name in names)
         callback = form["StatusCallback"][0]
         attempt_id = UUID(urlsplit(callback).path.rpartition("/")[2])
-        call = FarCall(sid, attempt_id, number, caller_id, int(ring_timeout), callback)
+        call = FarCall(sid, attempt_id, number, caller_id, int(ring_timeout), callback, form)
         self.calls.append(call)
         return call
 
@@ -167,6 +182,8 @@ class _TwilioApi(Twilio):
             return 500, {}
         is_create = method == "POST" and "To" in form
         if not is_create:
+            if method == "GET":
+                self.far_end.note_question(path)
             response = super().respond(method, path, form)
             self.far_end.note_hang_ups()
             return response
@@ -287,9 +304,11 @@ class _ExotelApi(StandIn):
         name = urlsplit(path).path.rpartition("/")[2].removesuffix(".json")
         if name == "connect":
             return self._connect(self.far_end, form)
+        if method == "GET":
+            self.far_end.note_question(path)
         if name == "Calls":
-            asked = parse_qs(urlsplit(path).query)["From"][0]
-            return 200, {"Calls": [call for call in self.shown.values() if call["From"] == asked]}
+            asked = parse_qs(urlsplit(path).query).get("From")
+            return 200, {"Calls": [call for call in self.shown.values() if asked in (None, [call["From"]])]}
         if name not in self.shown:
             return 404, {"RestException": {"Status": 404, "Message": "no such call"}}
         if method == "POST":
@@ -353,8 +372,25 @@ class ExotelFarEnd(_HttpFarEnd):
         self.api.shown[call.ref] |= {"Status": outcome.value, "EndTime": _indian(), "Details": talked}
 
 
+class SandboxFarEnd(ExotelFarEnd):
+    """It runs our flows, and tells of the keys with the end of a call."""
+
+    carrier = "sandbox"
+    tells_of_rings = False
+
+    def __init__(self, client: Client, api: _ExotelApi) -> None:
+        super().__init__(client, api)
+        self._pressed: dict[str, str] = {}
+
+    def press(self, call: FarCall, keys: str) -> None:
+        self._pressed[call.ref] = keys
+
+    def tell(self, call: FarCall, news: News, keys: str = "") -> None:
+        super().tell(call, news, keys or self._pressed.get(call.ref, ""))
+
+
 def _indian(ago: timedelta = timedelta()) -> str:
     return (timezone.now() - ago).astimezone(ZoneInfo("Asia/Kolkata")).strftime("%Y-%m-%d %H:%M:%S")
 
 
-FAR_ENDS: tuple[type[FarEnd], ...] = (TwilioFarEnd, SignalWireFarEnd, TelnyxFarEnd, ExotelFarEnd)
+FAR_ENDS: tuple[type[FarEnd], ...] = (TwilioFarEnd, SignalWireFarEnd, TelnyxFarEnd, ExotelFarEnd, SandboxFarEnd)

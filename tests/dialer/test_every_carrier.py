@@ -7,19 +7,17 @@ import pytest
 from django.utils import timezone
 
 from accounts import carriers
-from accounts.models import Account, CallerId
+from accounts.models import Account
 from campaigns import lifecycle, schedule, taking_out
 from campaigns.models import Call, Campaign
 from contacts import do_not_call
-from dialer import event_signatures, look_ups
+from dialer import look_ups
 from dialer.models import CallAttempt, Transfer, TrunkHealth
 from tests.conftest import NUMBERS, leases
-from tests.dialer.far_ends import FAR_ENDS, TALK_SECONDS, FarEnd, News, Reply
-from tests.dialer.sip_far_end import SipFarEnd
-from tests.factories import ACTOR, CallerIdFactory, FlowFactory, TrunkFactory
+from tests.dialer.far_ends import TALK_SECONDS, FarEnd, News, Reply
+from tests.factories import ACTOR, FlowFactory
 
 A = NUMBERS[0]
-MENU = {"steps": [{"gather": {"digits": 4, "branches": {"1": [{"say": "Yes"}]}}}]}
 
 
 @pytest.fixture(autouse=True)
@@ -30,41 +28,6 @@ def able(request):
         pytest.skip("it lets no call wait")
     if "connecting" in request.fixturenames and not kind.connects:
         pytest.skip("it connects nobody as our flows say")
-
-
-@pytest.fixture(params=(*FAR_ENDS, SipFarEnd), ids=lambda kind: kind.carrier)
-def far(request, client):
-    event_signatures.keys.forget()
-    with request.param.made(client) as far_end:
-        yield far_end
-
-
-@pytest.fixture
-def line(rig, far):
-    """A caller ID whose trunk leads to the far end."""
-    trunk = TrunkFactory(**far.trunk())
-    return CallerIdFactory(account=rig.account, trunk=trunk)
-
-
-class Dialed:
-    """A campaign over the far end."""
-
-    def __init__(self, rig, far: FarEnd, line: CallerId) -> None:
-        self._rig, self._far = rig, far
-        flow = FlowFactory(account=rig.account, document=MENU)
-        self.start = lambda numbers=1, **columns: rig.campaign(numbers, **{"caller_id": line, "flow": flow} | columns)
-
-    def one(self, reply=Reply.TAKEN, **columns):
-        """Dial one number. Returns the far end's call, None where it took none."""
-        self._far.reply = reply
-        self.start(**columns)
-        self._rig.tick()
-        return self._far.calls[-1] if self._far.calls else None
-
-
-@pytest.fixture
-def dialed(rig, far, line):
-    return Dialed(rig, far, line)
 
 
 def attempts():
@@ -334,13 +297,17 @@ def test_an_end_that_was_told_to_nobody_is_asked_for(rig, far, dialed, settings)
     assert (attempts(), CallAttempt.objects.get().duration_seconds) == (["completed"], TALK_SECONDS)
 
 
-def test_a_call_that_is_up_for_too_long_is_hung_up(rig, far, dialed):
+def test_a_call_that_is_up_for_too_long_is_hung_up_where_its_carrier_ends_calls(rig, far, line, dialed):
     call = dialed.one()
     far.tell(call, News.ANSWERED)
     rig.settle()
     rig.clock.shift(look_ups.longest_call() + timedelta(seconds=1))
     rig.recover()
-    assert call.is_hung_up
+    assert call.is_hung_up is line.trunk.kind.hangs_up
+    rig.clock.shift(look_ups.HANG_UP_GRACE)
+    rig.recover()
+    assert "in-progress" not in attempts()
+    assert leases(rig.account) == 0
 
 
 def test_keys_reach_the_attempt_also_when_the_callee_hangs_up(rig, far, line, dialed):

@@ -52,8 +52,8 @@ class Twilio(StandIn):
             if method == "POST":
                 call = self.create(form)
                 return (200, {name: call[name] for name in ("to", "from", "status")}) if self.is_telnyx else (201, call)
-            asked = parse_qs(urlsplit(path).query)
-            listed = [call for call in self.calls.values() if [call["to"]] == asked["To"]]
+            asked = parse_qs(urlsplit(path).query).get("To")
+            listed = [call for call in self.calls.values() if asked in (None, [call["to"]])]
             return 200, {"calls": listed[::-1], "page_size": 1000}
         name = unquote(name)
         if name not in self.calls and self.is_telnyx:

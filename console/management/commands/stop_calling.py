@@ -22,10 +22,12 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         accounts = {find_account(options["account"]).pk} if options["account"] else None
         done = stops.stop(accounts, actor=actor(), now=clocks.now(), hang_up=options["hang_up"])
-        result = {
+        result: dict[str, Any] = {
             "stop": done.stop.pk if done.stop else None,
             "paused": done.done,
             "hung_up": done.hung_up,
             "refusals": done.refusals,
         }
+        if done.go_on:
+            result["go_on"] = dict(done.go_on)  # by carriers that end no calls
         print_result(self.stdout, result, as_json=options["json"])

@@ -5,8 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import Trunk
-from dialer import carriers, links
-from dialer.carriers.exotel import ExotelCarrier
+from dialer import links
 
 
 class Command(BaseCommand):
@@ -20,6 +19,6 @@ class Command(BaseCommand):
         if found is None:
             known = ", ".join(Trunk.objects.order_by("name").values_list("name", flat=True)) or "none"
             raise CommandError(f"there is no trunk {trunk}; there is: {known}")
-        if not issubclass(carriers.driver(found.carrier), ExotelCarrier):
+        if found.kind.reports_keys:
             raise CommandError(f"{trunk} is a trunk over {found.kind.label}, which reports keys by itself")
         self.stdout.write(links.passthru_url(found.pk))
