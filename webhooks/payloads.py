@@ -27,6 +27,8 @@ def call_status(attempt: CallAttempt) -> dict[str, Any]:
         "date_updated": rfc3339(attempt.ended_at, account.zone),
         "number": attempt.call.number,
         "status": attempt.status,
+        # Exotel's has no such key, so it is there only where it says something.
+        **({"digits": attempt.digits} if attempt.digits else {}),
     }
 
 

@@ -96,6 +96,17 @@ def test_a_campaign_tells_of_its_start_its_call_its_number_and_its_end_in_this_o
     assert f"/reports/{campaign.pk.hex}.csv?signature=" in report
 
 
+def test_keys_that_were_pressed_are_told_with_the_call_and_otherwise_none(rig):
+    rig.carrier.script = {A: ["silent"]}
+    rig.campaign([A], **CALLBACKS)
+    rig.tick()
+    pk = CallAttempt.objects.get().pk
+    pressed = [{"status": "in-progress", "digits": "1"}, {"status": "completed", "digits": "12"}]
+    inbox.append("simulated", [(pk, news) for news in pressed])
+    rig.settle()
+    assert [body.get("digits") for kind, body in told() if kind == "call-status"] == ["12"]
+
+
 def test_each_kind_goes_to_its_own_address_and_is_the_accounts(rig):
     campaign = rig.campaign([A], **CALLBACKS)
     rig.tick()
