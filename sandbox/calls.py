@@ -136,8 +136,9 @@ class CallFilter:
         )
 
 
-def new_call_sid() -> str:
-    return uuid.uuid4().hex
+def new_call_sid(request: CallRequest) -> str:
+    """Return an id as the carrier makes them whose API was asked: Twilio's begin with CA."""
+    return ("CA" if request.twilio else "") + uuid.uuid4().hex
 
 
 class CallBook:

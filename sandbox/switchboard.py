@@ -39,7 +39,7 @@ class Switchboard:
         plan = self.script.next_plan(request.number, request.ring_timeout)
         attempt_id = attempt_id_of(request.status_callback)
         fault = self.script.faults.strike("repeat-sids")
-        sid = (fault and self.calls.an_earlier_sid(fault.chance)) or new_call_sid()
+        sid = (fault and self.calls.an_earlier_sid(fault.chance)) or new_call_sid(request)
         ring = Ring(request.number, request.caller_id, attempt_id, sid, at, concurrent=0)
         call = Call(request, ring, plan, self.script.time_scale, updated=at, created=at)
         self.calls.add(call)
