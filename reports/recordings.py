@@ -31,6 +31,8 @@ def send(recording: Recording, actor: Actor) -> HttpResponseBase:
     """Send the file of a recording of ours, with its campaign loaded, and record who heard it."""
     try:
         file = recordings.storage().open(recording.file)
+        # A bucket's file is read here, as the response asks for its length.
+        response = FileResponse(file, content_type="audio/wav", filename=f"{recording.pk.hex}.wav")
     except FileNotFoundError:
         return _text("there is no such recording any more\n", 404)
     except Exception:
@@ -38,7 +40,6 @@ def send(recording: Recording, actor: Actor) -> HttpResponseBase:
         log.exception("recording_not_opened", recording=recording.pk.hex)
         return _text("the recording can't be read now: try again, and tell the operator of this server\n", 503)
     audit.record(actor, audit.Verb.DOWNLOADED, recording.attempt.campaign, what="recording of a call")
-    response = FileResponse(file, content_type="audio/wav", filename=f"{recording.pk.hex}.wav")
     response["Cache-Control"] = "private, no-store"  # people's voices
     return response
 
