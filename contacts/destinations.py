@@ -48,9 +48,14 @@ class Destinations:
     countries: frozenset[str]
     kinds: frozenset[str]
 
+    @property
+    def surely_called(self) -> e164_patterns.Pattern:
+        """Matches numbers in E.164, valid, and called, as they stand. One that it does not match may be called, too."""
+        return _surely_called(self.countries, self.kinds)
+
     def surely_calls(self, text: str) -> bool:
         """Tell whether a text is a number in E.164 as it stands, valid, and called; False decides nothing."""
-        return _surely_called(self.countries, self.kinds).match(text) is not None
+        return self.surely_called.match(text) is not None
 
     def why_not(self, number: str) -> str:
         """Return why the number, valid and in E.164, is not called; "" where it is.

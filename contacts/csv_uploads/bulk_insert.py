@@ -19,10 +19,13 @@ from django.db.models import Q
 from psycopg.errors import UniqueViolation
 
 from contacts.address_book import RULE_COLUMNS, TEXT_COLUMNS
+from contacts.csv_uploads.columns import Layout
 from contacts.csv_uploads.rows import Row
 from contacts.models import ContactList, CsvUpload
 from core import clocks
 
+# Made once: `dumps` makes an encoder for each call that has options.
+_to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 NULL = r"\N"
 _NO_RULE_COLUMNS = f"\t\t{NULL}\t\t"
 # A batch meets another upload that adds the same people at the same moment, and must look again at who is known.
@@ -80,9 +83,18 @@ def copy_row(row: Row, *, dynamic: bool) -> CopyRow:
     texts += _rule_columns(row.values)
     if not dynamic:
         return CopyRow(row.line, row.number, texts)
-    values = json.dumps(row.values, sort_keys=True, ensure_ascii=False)
+    values = _to_json(row.values)
     digest = hashlib.md5(values.encode(), usedforsecurity=False).hexdigest()
     return CopyRow(row.line, row.number, texts, _copied([values]), digest)
+
+
+def text_template(layout: Layout) -> str:
+    """Return what makes the texts of a CopyRow of its stripped cells, by `format`, where none of them needs escaping.
+
+    layout: without columns of RULE_COLUMNS.
+    """
+    places = {name: f"{{{at}}}" for at, name in layout.named}
+    return "\t".join(places.get(name, "") for name in TEXT_COLUMNS) + _NO_RULE_COLUMNS
 
 
 def _rule_columns(values: Mapping[str, str]) -> str:
@@ -116,6 +128,8 @@ def insert(upload: CsvUpload, rows: Sequence[CopyRow], *, looks_up: bool = False
 
 def _without_repetitions(rows: Sequence[CopyRow]) -> Sequence[CopyRow]:
     """Return the first of equal rows, with the line of the last. Sorting them in PostgreSQL would cost far more."""
+    if len({row.number for row in rows}) == len(rows):
+        return rows
     different: dict[tuple[str, str], CopyRow] = {}
     for row in rows:
         first = different.setdefault((row.number, row.digest), row)

@@ -64,6 +64,31 @@ class Lines:
         self.lines_read += 1
         return raw.decode(errors="surrogateescape").removesuffix("\n")
 
+    def plain_lines(self, most: int, most_bytes: int, odd: Sequence[bytes]) -> list[str]:
+        """Read whole lines that are at hand, up to the first one that is not UTF-8 or holds one of these signs.
+
+        Returns:
+            So many, in so many bytes, at most; none where the next line is such a one, or is not at hand as a whole.
+        """
+        if self._given_back:
+            return []
+        block = cast(io.BufferedReader, self._file).peek()[: min(most_bytes, MAX_LINE_BYTES)]
+        found = [place for sign in odd if (place := block.find(sign)) >= 0]
+        end = block.rfind(b"\n", 0, min(found, default=len(block))) + 1
+        try:
+            text = block[:end].decode()
+        except UnicodeDecodeError as error:
+            end = block.rfind(b"\n", 0, error.start) + 1
+            text = block[:end].decode()
+        lines = text.split("\n")[:-1]
+        if len(lines) > most:
+            lines = lines[:most]
+            end = sum(map(len, map(str.encode, lines))) + len(lines)
+        self._file.read(end)
+        self.bytes_read += end
+        self.lines_read += len(lines)
+        return lines
+
     def is_at_end(self) -> bool:
         """Tell whether there are no more lines."""
         return not self._given_back and not cast(io.BufferedReader, self._file).peek(1)

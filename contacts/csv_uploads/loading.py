@@ -20,7 +20,8 @@ from contacts.csv_uploads import bulk_insert, upload_states
 from contacts.csv_uploads.bulk_insert import CopyRow
 from contacts.csv_uploads.columns import Layout
 from contacts.csv_uploads.lines import FileRefused, Lines
-from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
+from contacts.csv_uploads.row_reader import RowReader
+from contacts.csv_uploads.rows import Rejected
 from contacts.csv_uploads.source import open_stored
 from contacts.csv_uploads.spoken_values import ValueRule
 from contacts.models import ContactList, CsvUpload, RejectedRow
@@ -166,35 +167,33 @@ _open_files = _OpenFiles()
 def _batches(upload: CsvUpload, layout: Layout, lines: Lines) -> Iterator[_Batch]:
     """Yield the rows in batches. A line that can't be read comes with the rows before it, which are stored first."""
     dynamic = _is_dynamic(upload)
-    region = upload.account.region
-    # A number that the account does not call may be listed as one not to call, too.
-    called = destinations.of_account(upload.account) if upload.contact_list else None
-    rule = ValueRule(allows_blanks=upload.contact_list.allows_blanks) if upload.contact_list and dynamic else None
-    parsed: list[Row | Rejected] = []
-    stored = place = lines.bytes_read, lines.lines_read
-    try:
-        while True:
-            began = place
-            for record in read_records(lines, layout, BATCH_BYTES):
-                parsed.append(parse_record(record, layout, region, rule, called))
-                place = lines.bytes_read, lines.lines_read
-                if len(parsed) == BATCH:
-                    yield _batch(parsed, place, dynamic=dynamic, is_last=lines.is_at_end())
-                    parsed, stored = [], place
-            place = lines.bytes_read, lines.lines_read
-            if place == began:
-                return
-            if place != stored:
-                yield _batch(parsed, place, dynamic=dynamic, is_last=lines.is_at_end())
-                parsed, stored = [], place
-    except FileRefused as error:
-        yield replace(_batch(parsed, place, dynamic=dynamic), refused=error)
+    reader = RowReader(
+        lines,
+        layout,
+        upload.account.region,
+        is_dynamic=dynamic,
+        rule=ValueRule(allows_blanks=upload.filled_list.allows_blanks) if dynamic else None,
+        # A number that the account does not call may be listed as one not to call, too.
+        called=destinations.of_account(upload.account) if upload.contact_list else None,
+    )
+    while True:
+        began = lines.bytes_read
+        parsed: list[CopyRow | Rejected] = []
+        try:
+            reader.read_into(parsed, BATCH, BATCH_BYTES)
+            is_last = lines.is_at_end()
+        except FileRefused as error:
+            yield replace(_batch(parsed, reader.place), refused=error)
+            return
+        if lines.bytes_read == began:
+            return
+        yield _batch(parsed, (lines.bytes_read, lines.lines_read), is_last=is_last)
 
 
-def _batch(parsed: Sequence[Row | Rejected], place: tuple[int, int], *, dynamic: bool, is_last: bool = False) -> _Batch:
+def _batch(parsed: Sequence[CopyRow | Rejected], place: tuple[int, int], *, is_last: bool = False) -> _Batch:
     return _Batch(
         line=parsed[0].line if parsed else place[1],
-        rows=[bulk_insert.copy_row(row, dynamic=dynamic) for row in parsed if isinstance(row, Row)],
+        rows=[row for row in parsed if isinstance(row, CopyRow)],
         rejected=[row for row in parsed if isinstance(row, Rejected)],
         place=place,
         is_last=is_last,

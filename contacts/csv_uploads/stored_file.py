@@ -9,6 +9,8 @@ from django.db.models.functions import Length
 from contacts.models import CsvPiece, CsvUpload
 
 PIECE_BYTES = 1024 * 1024
+# So much is read from a piece at once, and in memory beside it.
+_READ_BYTES = 32 * 1024
 
 
 def store(upload: CsvUpload, file: IO[bytes]) -> None:
@@ -19,7 +21,7 @@ def store(upload: CsvUpload, file: IO[bytes]) -> None:
 
 def open_at(upload: CsvUpload, start: int = 0) -> IO[bytes]:
     """Return the stored file as a stream from the byte `start` on. One piece is in memory at a time."""
-    stream = io.BufferedReader(_Pieces(upload))
+    stream = io.BufferedReader(_Pieces(upload), _READ_BYTES)
     stream.seek(start)
     return cast(IO[bytes], stream)
 
