@@ -2,7 +2,7 @@
 
 import io
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -64,11 +64,19 @@ class Lines:
         self.lines_read += 1
         return raw.decode(errors="surrogateescape").removesuffix("\n")
 
-    def plain_lines(self, most: int, most_bytes: int, odd: Sequence[bytes]) -> list[str]:
+    def plain_lines(
+        self, most: int, most_bytes: int, odd: Sequence[bytes], count: Callable[[Sequence[str]], int] = len
+    ) -> list[str]:
         """Read whole lines that are at hand, up to the first one that is not UTF-8 or holds one of these signs.
 
+        Args:
+            most: lines to read at most.
+            most_bytes: their bytes at most.
+            odd: the signs.
+            count: returns how many of some lines, from the first one on, are to be read.
+
         Returns:
-            So many, in so many bytes, at most; none where the next line is such a one, or is not at hand as a whole.
+            None where the next line is such a one, or is not at hand as a whole.
         """
         if self._given_back:
             return []
@@ -81,8 +89,9 @@ class Lines:
             end = block.rfind(b"\n", 0, error.start) + 1
             text = block[:end].decode()
         lines = text.split("\n")[:-1]
-        if len(lines) > most:
-            lines = lines[:most]
+        wanted = min(count(lines), most)
+        if wanted < len(lines):
+            lines = lines[:wanted]
             end = sum(map(len, map(str.encode, lines))) + len(lines)
         self._file.read(end)
         self.bytes_read += end

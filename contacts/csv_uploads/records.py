@@ -9,8 +9,9 @@ is counted once, and no row holds what another line says.
 import csv
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from contacts.csv_uploads.lines import MAX_LINE_BYTES, Lines, ReadLine
 
@@ -79,6 +80,44 @@ def read_record(lines: Lines, text: str, delimiter: str) -> Record:
     return _Cells(lines, delimiter, number_at=MAX_RECORD_BYTES, width=MAX_RECORD_BYTES).quoted(text, lines.lines_read)
 
 
+class WholeLines:
+    """Tell lines that are records of their own whatever follows them, and read those."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        self._blank = f"{delimiter}{BLANK}"
+        self._is_closed = _Grammar.of(delimiter).closed.fullmatch
+
+    def count(self, texts: Sequence[str]) -> int:
+        """Return how many lines there are before the first that opens a cell or has a stray quote."""
+        for count, text in enumerate(texts if '"' in "".join(texts) else []):
+            if '"' in text and not self._is_closed(text):
+                return count
+        return len(texts)
+
+    def cells(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """Return the cells of each line, but for spaces around them; a cell may be written as a formula."""
+        if '"' in "".join(texts):
+            return _reader(texts, self._delimiter)
+        return map(str.split, texts, repeat(self._delimiter))
+
+    def record(self, line: int, text: str) -> Record | None:
+        """Read one line; None where it is blank."""
+        if '"' not in text:
+            return Record(line, text.split(self._delimiter)) if text.strip(self._blank) else None
+        cells = _parsed(text, self._delimiter)
+        return Record(line, cells) if "".join(cells).strip() else None
+
+
+def _reader(texts: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(texts, delimiter=delimiter, skipinitialspace=True, strict=True)
+
+
+def _parsed(text: str, delimiter: str) -> list[str]:
+    cells = next(_reader([text], delimiter))
+    return [wrapped[1] if (wrapped := _AS_FORMULA.fullmatch(cell)) else cell for cell in cells]
+
+
 class _Cells:
     """Read records that have quotes."""
 
@@ -95,18 +134,14 @@ class _Cells:
     def quoted(self, text: str, line: int) -> Record:
         """Read the record that begins with this line, which was read last."""
         if self._is_closed(text):
-            return Record(line, self._parsed(text))
+            return Record(line, _parsed(text, self._delimiter))
         if opening := self._open(text):
             inside = opening.start("inside")
             swallows = self._swallows_its_number(text[: inside - 1], text[inside:])
             if not swallows and (rest := self._rest(self._lines.last(text).size)) is not None:
-                return Record(line, self._parsed("\n".join([text, *rest])))
+                return Record(line, _parsed("\n".join([text, *rest]), self._delimiter))
             return Record(line, text.split(self._delimiter), NOT_CLOSED)
         return Record(line, text.split(self._delimiter), STRAY)
-
-    def _parsed(self, text: str) -> list[str]:
-        cells = next(csv.reader([text], delimiter=self._delimiter, skipinitialspace=True, strict=True))
-        return [wrapped[1] if (wrapped := _AS_FORMULA.fullmatch(cell)) else cell for cell in cells]
 
     def _rest(self, size: int) -> list[str] | None:
         """Read the lines up to the end of a record whose first line takes `size` bytes.
@@ -161,7 +196,7 @@ class _Cells:
 
     def _swallows_its_number(self, before: str, inside: str) -> bool:
         """Tell whether the line, were it not for its open quote, would be a row with its number behind that quote."""
-        opens_at = len(self._parsed(before)) - 1 if before.strip() else 0
+        opens_at = len(_parsed(before, self._delimiter)) - 1 if before.strip() else 0
         cells = inside.split(self._delimiter)
         position = self._number_at - opens_at
         if not 0 <= position < len(cells) or len(cells) == 1:  # alone, it is a number that spans lines
@@ -192,6 +227,8 @@ class _Grammar:
 
 
 # How programs write a text that Excel must not take for a number, with or without quotes around it.
+# AS_FORMULA is in each line that has such a cell.
+AS_FORMULA = '="'
 _AS_FORMULA = re.compile(r' *+="([^"]*+)" *+')
 # The part of a line that continues a quoted cell: up to the quote that closes it.
 _INSIDE = re.compile(r'[^"]*+(?:""[^"]*+)*+')

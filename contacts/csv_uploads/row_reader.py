@@ -1,24 +1,25 @@
 """Read the rows of a file in batches, as COPY takes them: plain lines by the block, all others one by one.
 
-A line is plain where it has as many cells as the header, a number that is called as it stands, and no sign that could
-mean something else: a quote, a backslash, an invalid byte. Most lines of most files are. Whatever else is in a block is
-read as a line alone would be, so a row comes out the same either way.
+A line is plain where it is a record of its own, has as many cells as the header, a number that is called as it stands,
+and no sign that could mean something else. Most lines of most files are. Whatever else is in a block is read as a line
+alone would be, so a row comes out the same either way.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from contacts import e164_patterns
 from contacts.csv_uploads import bulk_insert
 from contacts.csv_uploads.bulk_insert import CopyRow
 from contacts.csv_uploads.columns import MAX_CELL, Layout
 from contacts.csv_uploads.lines import Lines
-from contacts.csv_uploads.records import BLANK, Record
+from contacts.csv_uploads.records import AS_FORMULA, Record, WholeLines
 from contacts.csv_uploads.rows import Rejected, Row, parse_record, read_records
 from contacts.csv_uploads.spoken_values import ValueRule
 from contacts.destinations import Destinations
 
-# What COPY would take for something else, what ends or wraps a cell, and what PostgreSQL can't store.
-_ODD = (b'"', b"\\", b"\0", b"\r")
+# What COPY would take for something else, and what PostgreSQL can't store.
+_ODD = (b"\\", b"\0", b"\r")
 # After so few plain lines in a row, so many bytes are read line by line: a look at a block costs as much as two lines.
 _FEW, _ONE_BY_ONE_BYTES = 8, 2048
 
@@ -57,9 +58,10 @@ class RowReader:
         self._is_dynamic = is_dynamic
         self._rule = rule
         self._called = called
-        self._blank = f"{layout.header.delimiter}{BLANK}"
+        self._whole = WholeLines(layout.header.delimiter)
         self._has_plain_lines = not layout.header.is_of_rejected_rows and not layout.has_rule_columns
-        self._odd = _ODD if layout.header.delimiter == "\t" else (*_ODD, b"\t")
+        # A cell with a tab is no plain one. Where tabs stand between cells, one in quotes may hold a tab.
+        self._odd = (*_ODD, b'"' if layout.header.delimiter == "\t" else b"\t")
         # Asked of every line, so it is no method.
         self._is_called: Callable[[str], object] = called.surely_called.match if called else e164_patterns.is_valid
 
@@ -73,7 +75,7 @@ class RowReader:
         stop = lines.bytes_read + most_bytes
         while len(parsed) < most_rows and lines.bytes_read < stop:
             began, left = lines.bytes_read, most_rows - len(parsed)
-            texts = lines.plain_lines(left, stop - began, self._odd) if self._has_plain_lines else []
+            texts = self._plain_lines(left, stop - began)
             (self._add_dynamic if self._is_dynamic else self._add_static)(parsed, texts)
             self.place = lines.bytes_read, lines.lines_read
             if len(texts) < min(_FEW, left):
@@ -82,23 +84,34 @@ class RowReader:
             if lines.bytes_read == began:
                 return
 
+    def _plain_lines(self, most: int, most_bytes: int) -> list[str]:
+        if not self._has_plain_lines:
+            return []
+        return self._lines.plain_lines(most, most_bytes, self._odd, self._whole.count)
+
     def _add_static(self, parsed: list[CopyRow | Rejected], texts: Sequence[str]) -> None:
         layout, is_called, strip = self._layout, self._is_called, str.strip
-        delimiter, width, number_at = layout.header.delimiter, len(layout.columns), layout.number_at
+        width, number_at = len(layout.columns), layout.number_at
+        first = self._lines.lines_read - len(texts) + 1
         columns = bulk_insert.text_template(layout).format
-        for line, text in enumerate(texts, start=self._lines.lines_read - len(texts) + 1):
-            cells = list(map(strip, text.split(delimiter)))
-            if len(cells) == width and len(text) <= MAX_CELL and is_called(cells[number_at]):
+        for line, text, written in zip(count(first), texts, self._whole.cells(texts), strict=False):
+            cells = list(map(strip, written))
+            if len(cells) == width and len(text) <= MAX_CELL and AS_FORMULA not in text and is_called(cells[number_at]):
                 parsed.append(CopyRow(line, cells[number_at], columns(*cells)))
             else:
                 self._add_line(parsed, line, text)
 
     def _add_dynamic(self, parsed: list[CopyRow | Rejected], texts: Sequence[str]) -> None:
         layout, is_called, rule = self._layout, self._is_called, self._rule
-        delimiter, width, number_at = layout.header.delimiter, len(layout.columns), layout.number_at
-        for line, text in enumerate(texts, start=self._lines.lines_read - len(texts) + 1):
-            cells = text.split(delimiter)
-            if len(cells) == width and len(text) <= MAX_CELL and is_called(number := cells[number_at].strip()):
+        first = self._lines.lines_read - len(texts) + 1
+        width, number_at = len(layout.columns), layout.number_at
+        for line, text, cells in zip(count(first), texts, self._whole.cells(texts), strict=False):
+            if (
+                len(cells) == width
+                and len(text) <= MAX_CELL
+                and AS_FORMULA not in text
+                and is_called(number := cells[number_at].strip())
+            ):
                 values = {name: cells[at].strip() for at, name in layout.named}
                 if not rule or not rule.problem(values):
                     parsed.append(bulk_insert.copy_row(Row(line, number, values), dynamic=True))
@@ -106,8 +119,8 @@ class RowReader:
             self._add_line(parsed, line, text)
 
     def _add_line(self, parsed: list[CopyRow | Rejected], line: int, text: str) -> None:
-        if text.strip(self._blank):
-            self._add(parsed, Record(line, text.split(self._layout.header.delimiter)))
+        if record := self._whole.record(line, text):
+            self._add(parsed, record)
 
     def _add_one_by_one(self, parsed: list[CopyRow | Rejected], most_rows: int, most_bytes: int) -> None:
         for record in read_records(self._lines, self._layout, most_bytes):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts.csv_uploads import bulk_insert, row_reader
+from contacts.csv_uploads import bulk_insert
 from contacts.csv_uploads.bulk_insert import CopyRow
 from contacts.csv_uploads.columns import Layout, layout_of
 from contacts.csv_uploads.header import read_header
@@ -37,7 +37,7 @@ class Upload:
         return ValueRule() if self.is_dynamic else None
 
     def opened(self, content: bytes, buffer: int) -> tuple[Layout, Lines]:
-        lines = Lines(io.BufferedReader(io.BytesIO(content), buffer))  # type: ignore[arg-type]
+        lines = Lines(io.BufferedReader(io.BytesIO(content), buffer))
         return layout_of(read_header(lines), DYNAMIC if self.is_dynamic else STATIC), lines
 
     def one_by_one(self, content: bytes) -> list[tuple[CopyRow | Rejected, Place]]:
@@ -75,11 +75,15 @@ NUMBERS = st.sampled_from(
 )
 CELLS = st.sampled_from(
     ["Rao", "Rao", " आशा ", "", "tab\there", "back\\slash", "\\N", "nul\0", "not UTF-8 \udc8e", "{0}",
-     "x" * 256, "é" * 200, '"a; b, c"', 'say "hi"', '"two\nlines"', '"open', "#REF!", "\x0b", "\u2028"]
+     "x" * 256, "é" * 200, "#REF!", "\x0b", "\u2028", '"a; b, c"', 'say "hi"', '"two\nlines"', '"say ""hi"""',
+     '=" Rao"', '"="" Rao"""',
+     ' "spaced" ', '"tab\there"', '"back\\slash"', '""', '"open']
 )  # fmt: skip
 LINES = st.one_of(
     st.tuples(NUMBERS, CELLS),
-    st.sampled_from([(), ("",), (" ", " "), ("+919810012345",), ("+919810012345", "Rao", ""), ("a", "b", "c")]),
+    st.sampled_from(
+        [(), ("",), (" ", " "), ("+919810012345",), ("+919810012345", "Rao", ""), ("a", "b", "c"), ('""', '" "')]
+    ),
 )
 
 
@@ -117,7 +121,7 @@ def test_reading_continues_after_any_batch_as_if_it_had_not_stopped(upload, cont
     stop = data.draw(st.integers(0, len(batches) - 1))
     layout, _ = upload.opened(content, 8192)
     bytes_read, lines_read = batches[stop][1]
-    rest = Lines(io.BufferedReader(io.BytesIO(content[bytes_read:])), bytes_read, lines_read)  # type: ignore[arg-type]
+    rest = Lines(io.BufferedReader(io.BytesIO(content[bytes_read:])), bytes_read, lines_read)
     parsed: Parsed = []
     upload.reader(layout, rest).read_into(parsed, 5000, MOST_BYTES)
     assert parsed == [row for later, _ in batches[stop + 1 :] for row in later]
@@ -130,13 +134,12 @@ PLAIN = ["+919810012345,आशा"] * 100
 def read_alone(monkeypatch):
     """The lines that were read alone."""
     lines: list[int] = []
-    genuine = row_reader.parse_record
 
     def parse(record, *arguments):
         lines.append(record.line)
-        return genuine(record, *arguments)
+        return parse_record(record, *arguments)
 
-    monkeypatch.setattr(row_reader, "parse_record", parse)
+    monkeypatch.setattr("contacts.csv_uploads.row_reader.parse_record", parse)
     return lines
 
 
@@ -149,8 +152,16 @@ def test_no_plain_line_is_read_alone(upload, read_alone):
     assert read_alone == []
 
 
-def test_a_line_with_a_quote_costs_the_lines_around_it_little(read_alone):
-    content = "\n".join(["number,first_name", *PLAIN, '+919810012345,"Rao"', *PLAIN, ""]).encode()
+def test_no_line_with_quotes_that_end_in_it_is_read_alone(read_alone):
+    content = "\n".join(["number,first_name", *['"+919810012345","Rao, A."'] * 100, ""]).encode()
+    [(parsed, _)] = Upload().in_batches(content, 5000, 8192)
+    assert read_alone == []
+    assert isinstance(parsed[0], CopyRow)
+    assert parsed[0].texts.startswith("Rao, A.\t")
+
+
+def test_a_cell_that_spans_lines_costs_the_lines_around_it_little(read_alone):
+    content = "\n".join(["number,first_name", *PLAIN, '+919810012345,"A\nRao"', *PLAIN, ""]).encode()
     [(parsed, _)] = Upload().in_batches(content, 5000, 64 * 1024)
     assert len(parsed) == 201
     assert 102 in read_alone
@@ -168,4 +179,5 @@ def test_a_line_longer_than_a_block_is_read_alone_and_cut():
     content = "\n".join(["number,first_name", long, *PLAIN]).encode()
     [(parsed, _)] = Upload().in_batches(content, 5000, 4 * MAX_LINE_BYTES)
     assert [type(row) for row in parsed] == [Rejected, *[CopyRow] * 100]
+    assert isinstance(parsed[0], Rejected)
     assert parsed[0].reason.startswith("the line is longer")
