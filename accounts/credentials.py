@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from hmac import compare_digest
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, Q, QuerySet
 
 from accounts import address_ranges as ranges
 from accounts import audit
 from accounts.audit import Actor, Verb
 from accounts.models import Account, ApiKey
 from core import clocks
+from core.composed_once import ComposedOnce, Given
 
 # The last use is recorded to the minute: a write for every request would cost more than the request.
 USE_PRECISION = timedelta(minutes=1)
@@ -110,14 +111,22 @@ def find_key(user: str, token: str) -> ApiKey | None:
     """
     now = clocks.now()
     given = digest(token)
-    working = Q(revoked_at=None) | Q(revoked_at__gt=now)
-    by_key = ApiKey.objects.select_related("account").filter(working, account__is_active=True)
-    candidates = by_key.filter(key=user) or by_key.filter(account__sid=user)
+    candidates = _BY_KEY.of([user], now=now) or _BY_SID.of([user], now=now)
     matching = [candidate for candidate in candidates if compare_digest(candidate.token_digest, given)]
     if not matching:
         return None
     _record_use(matching[0], now)
     return matching[0]
+
+
+def _working() -> "QuerySet[ApiKey]":
+    works = Q(revoked_at=None) | Q(revoked_at__gt=Given("now", DateTimeField()))
+    return ApiKey.objects.select_related("account").filter(works, account__is_active=True)
+
+
+# Every request of the API asks these.
+_BY_KEY = ComposedOnce(_working, by="key")
+_BY_SID = ComposedOnce(_working, by="account__sid")
 
 
 def may_be_used_from(key: ApiKey, address: str) -> bool:

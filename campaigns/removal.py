@@ -66,5 +66,5 @@ def end_waiting(rows: Sequence[OpenCall], rule: str, reason: str, at: datetime, 
     if moved:
         campaigns = Campaign.objects.filter(pk__in={row.campaign_id for row in rows})
         signals.calls_ended.send(Campaign, campaigns=list(campaigns), call_ids=sorted(moved), at=at)
-        transaction.on_commit(lambda: schedule.close_finished(campaigns, at))
+        transaction.on_commit(lambda: schedule.close_if_finished({row.campaign_id for row in rows}, at))
     return len(moved)

@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, DateTimeField, Exists, F, OuterRef, Q, QuerySet
 
 from accounts import installation
 from campaigns import campaign_states, ending, signals
 from campaigns.models import Call, Campaign
 from core.batches import one_by_one, together
+from core.composed_once import ComposedOnce, Given, IsOneOf
 
 Status = Campaign.Status
 
@@ -20,29 +22,37 @@ _START_COLUMNS = ("id", "account_id", "status", "status_callback", "created_at")
 
 def start_due(now: datetime) -> None:
     """Start every campaign whose time has come, and send `work_due` to the dialer."""
-    due = Campaign.objects.filter(status=Status.CREATED, is_loading=False, send_at__lte=now, expires_at__gt=now)
-    accounts = together("start campaigns", lambda: _start(due, now), otherwise=lambda: _start_one_by_one(due, now))
+    accounts = together("start campaigns", lambda: _start(now), otherwise=lambda: _start_one_by_one(now))
     if accounts:
         signals.work_due.send(Campaign, account_ids=sorted(accounts))
 
 
-def _start(due: "QuerySet[Campaign]", now: datetime) -> set[int]:
-    """Start these campaigns, and return the ids of their accounts."""
+def _due(now: Any) -> "QuerySet[Campaign]":
+    return Campaign.objects.filter(status=Status.CREATED, is_loading=False, send_at__lte=now, expires_at__gt=now)
+
+
+# Asked each second. Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
+_DUE = ComposedOnce(
+    lambda: _due(Given("now", DateTimeField())).select_for_update(skip_locked=True, no_key=True).only(*_START_COLUMNS)
+)
+
+
+def _start(now: datetime, only: UUID | None = None) -> set[int]:
+    """Start the campaigns whose time has come, or this one, and return the ids of their accounts."""
     with transaction.atomic():
-        # Locked as it is read: a campaign that is being postponed or paused is left to the next tick.
-        campaigns = list(due.select_for_update(skip_locked=True, no_key=True).only(*_START_COLUMNS))
+        campaigns = _DUE.all(now=now) if only is None else _DUE.of([only], now=now)
         started = campaign_states.move(
             campaigns, Status.IN_PROGRESS, at=now, reason="its start time has come", started_at=now, idle_until=None
         )
     return {campaign.account_id for campaign in campaigns if campaign.pk in started}
 
 
-def _start_one_by_one(due: "QuerySet[Campaign]", now: datetime) -> set[int]:
+def _start_one_by_one(now: datetime) -> set[int]:
     """Start those of the campaigns that can be started. Another one is left as it is, and tried at the next tick."""
     accounts = one_by_one(
         "start campaigns",
-        due.values_list("pk", flat=True),
-        lambda campaign_id: _start(due.filter(pk=campaign_id), now),
+        _due(now).values_list("pk", flat=True),
+        lambda campaign_id: _start(now, campaign_id),
         give_up=_leave,
     )
     return set().union(*accounts.values())
@@ -73,7 +83,7 @@ def end_due(now: datetime) -> bool:
         return False
     ending.mark_expired(now)
     has_more = ending.take_turn(now, ending.TURN_SECONDS)
-    close_finished(Campaign.objects.all(), now, given_up=ending.given_up())
+    close_finished(now, given_up=ending.given_up())
     return has_more
 
 
@@ -93,23 +103,34 @@ def close_if_finished(campaign_ids: Collection[UUID], now: datetime) -> None:
             [list(campaign_ids)],
         )
         ids = [row[0] for row in cursor.fetchall()]
-    if ids:
-        close_finished(Campaign.objects.filter(pk__in=ids), now)
+    _close_all(_FINISHED.of(ids, now=now, given_up=[]), now)
 
 
-def close_finished(campaigns: "QuerySet[Campaign]", now: datetime, given_up: Sequence[int] = ()) -> None:
-    """Move those of the campaigns that have no open call left to their final state.
+def close_finished(now: datetime, *, given_up: Sequence[int] = ()) -> None:
+    """Move campaigns that have no open call left to their final state.
 
     Args:
         given_up: calls that can't be ended, so no campaign waits for them.
     """
+    _close_all(_FINISHED.all(now=now, given_up=list(given_up)), now)
+
+
+def _finished() -> "QuerySet[Campaign]":
     open_call = Call.objects.filter(campaign=OuterRef("pk"), status__in=["created", "in-progress", "retrying"])
-    if given_up:
-        open_call = open_call.exclude(pk__in=given_up)
-    at_work = Q(status__in=[Status.IN_PROGRESS, Status.PAUSED]) | Q(status=Status.CREATED, expires_at__lte=now)
-    finished = {row.pk: row for row in campaigns.filter(at_work, is_loading=False).filter(~Exists(open_call))}
+    open_call = open_call.exclude(IsOneOf(F("pk"), Given("given_up", BigIntegerField())))
+    has_expired = Q(expires_at__lte=Given("now", DateTimeField()))
+    at_work = Q(status__in=[Status.IN_PROGRESS, Status.PAUSED]) | Q(has_expired, status=Status.CREATED)
+    return Campaign.objects.filter(at_work, is_loading=False).filter(~Exists(open_call))
+
+
+# Asked each second.
+_FINISHED = ComposedOnce(_finished)
+
+
+def _close_all(campaigns: Sequence[Campaign], now: datetime) -> None:
     # One transaction for the end and for the webhook about it: both are stored, or neither. A campaign that can't be
     # closed holds up no other, and is tried again at the next tick.
+    finished = {campaign.pk: campaign for campaign in campaigns}
     one_by_one("close campaigns", finished, lambda pk: _close(finished[pk], now), give_up=_leave)
 
 

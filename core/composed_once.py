@@ -1,25 +1,40 @@
-"""Queries of model instances that Django composes once in a process, for what is asked with every batch.
+"""Queries of model instances that Django composes once in a process, for what every batch or every request asks.
 
 Django composes a query each time it is run, which is felt where a batch is a few calls, as over HTTP. The query stays
 one of Django's: only its text is kept.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import F, Lookup, Model, QuerySet
+from django.db.models import Expression, F, Field, Lookup, Model, QuerySet
 from django.db.models import query as django_query
 
 Row = TypeVar("Row", bound=Model)
 
+
+class Given(Expression):
+    """A value within a query that each run of it is given, under this name."""
+
+    def __init__(self, name: str, output_field: "Field[Any, Any]") -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
+
 # Stands for the keys in the query that is composed.
-_KEYS = object()
+_KEYS = Given("keys", Field())
 
 
-class _IsOneOf(Lookup):
-    """`column = ANY(array)`: one parameter for any number of keys, so that the text of the query is always the same."""
+class IsOneOf(Lookup):
+    """`column = ANY(array)`: one parameter for any number of keys, so that the text of the query is always the same.
+
+    Its right side is a `Given`, or what it has when the query is composed.
+    """
 
     prepare_rhs = False
 
@@ -29,29 +44,48 @@ class _IsOneOf(Lookup):
 
 
 class ComposedOnce(Generic[Row]):
-    """A query by primary keys. Use it for what every batch asks: elsewhere a query of Django's is read more easily."""
+    """A query by keys. Use it for what every batch or request asks: elsewhere one of Django's is read more easily."""
 
-    def __init__(self, compose: Callable[[], "QuerySet[Row]"]) -> None:
-        """Take the query, to which the condition on the keys is added. It is called when it is first needed."""
+    def __init__(self, compose: Callable[[], "QuerySet[Row]"], by: str = "pk") -> None:
+        """Take the query, to which the condition on the keys is added. It is called when it is first needed.
+
+        Args:
+            by: the column of the keys, as Django names it.
+        """
         self._compose = compose
+        self._by = by
 
-    def of(self, keys: Collection[Any]) -> list[Row]:
-        """Return the instances with these primary keys, in the order that the query says. Asks nothing for no keys."""
-        if not keys:
-            return []
-        composed = self._composed
-        with connection.cursor() as cursor:
-            cursor.execute(composed.sql, [list(keys) if given is _KEYS else given for given in composed.parameters])
-            rows = cursor.fetchall()
-        return [composed.instance(row) for row in composed.converted(rows)]
+    def of(self, keys: Collection[Any], **given: Any) -> list[Row]:
+        """Return the instances with these keys, in the order that the query says. Asks nothing for no keys.
+
+        Args:
+            given: the values that the query has a `Given` for.
+        """
+        return self._run(self._of_keys, given | {_KEYS.name: list(keys)}) if keys else []
+
+    def all(self, **given: Any) -> list[Row]:
+        """Return all instances of the query, without a condition on keys."""
+        return self._run(self._of_all, given)
 
     def by_key(self, keys: Collection[Any]) -> dict[Any, Row]:
-        """Return them by their primary keys, as `in_bulk` does."""
+        """Return those with these primary keys by them, as `in_bulk` does."""
         return {row.pk: row for row in self.of(keys)}
 
     @cached_property
-    def _composed(self) -> "_Composed":
-        return _Composed(self._compose().filter(_IsOneOf(F("pk"), _KEYS)))
+    def _of_keys(self) -> "_Composed":
+        return _Composed(self._compose().filter(IsOneOf(F(self._by), _KEYS)))
+
+    @cached_property
+    def _of_all(self) -> "_Composed":
+        return _Composed(self._compose())
+
+    @staticmethod
+    def _run(composed: "_Composed", given: Mapping[str, Any]) -> list[Row]:
+        values = [given[value.name] if isinstance(value, Given) else value for value in composed.parameters]
+        with connection.cursor() as cursor:
+            cursor.execute(composed.sql, values)
+            rows = cursor.fetchall()
+        return [composed.instance(row) for row in composed.converted(rows)]
 
 
 class _Composed:

@@ -123,6 +123,6 @@ def test_a_campaign_whose_last_call_it_was_is_closed(api, campaign, django_captu
     call_of(campaign)
     with django_capture_on_commit_callbacks(execute=True):
         cancel(api, campaign, A)
-    schedule.close_finished(type(campaign).objects.all(), timezone.now())
+    schedule.close_finished(timezone.now())
     campaign.refresh_from_db()
     assert campaign.status == "failed"

@@ -1,10 +1,13 @@
 """A query that is composed once finds what Django's own finds, and no more of Django's work is done for it."""
 
+from datetime import timedelta
+
 import pytest
-from django.db.models import F, Value
+from django.db.models import DateTimeField, F, Q, Value
+from django.utils import timezone
 
 from campaigns.models import Campaign
-from core.composed_once import ComposedOnce
+from core.composed_once import ComposedOnce, Given
 from core.encryption import Secret
 from tests.factories import CampaignFactory, CustomFieldFactory, TrunkHealthFactory
 
@@ -75,3 +78,26 @@ def test_each_run_reads_the_rows_again(campaigns):
 def test_no_keys_are_no_question(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert ComposedOnce(Campaign.objects.all).by_key([]) == {}
+
+
+def test_each_run_is_given_its_own_values(campaigns):
+    in_between = timezone.now() + timedelta(minutes=30)
+    CampaignFactory(account=Campaign.objects.get(pk=campaigns[0]).account, send_at=in_between + timedelta(hours=1))
+
+    def before(moment):
+        return Campaign.objects.select_related("account").filter(Q(name="nothing") | Q(send_at__lt=moment))
+
+    query = ComposedOnce(lambda: before(Given("moment", DateTimeField())).order_by("pk"), by="account__sid")
+    sids = list(Campaign.objects.values_list("account__sid", flat=True))
+    for moment, count in ((in_between, 2), (in_between + timedelta(hours=2), 3), (in_between - timedelta(days=1), 0)):
+        found, expected = query.of(sids, moment=moment), before(moment).order_by("pk")
+        assert [tree(row) for row in found] == [tree(row) for row in expected]
+        assert len(found) == count
+
+
+def test_without_keys_all_are_found_whatever_is_asked_first(campaigns):
+    query = ComposedOnce(everything)
+    assert [row.pk for row in query.of(campaigns[:1])] == campaigns[:1]
+    assert [tree(row) for row in query.all()] == [tree(row) for row in everything()]
+    assert len(query.all()) == 2
+    assert [row.pk for row in query.of(campaigns[1:])] == campaigns[1:]
