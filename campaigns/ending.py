@@ -16,7 +16,6 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
 
 from campaigns import call_states, campaign_states, progress, signals
 from campaigns.models import Call, Campaign
@@ -87,11 +86,17 @@ def mark_expired(now: datetime) -> None:
 
     They stay open until the calls that are up have finished.
     """
-    expired = Campaign.objects.filter(status__in=Campaign.OPEN, expires_at__lte=now, is_ending=False)
-    if expired.exists():
-        with transaction.atomic():
-            ids = list(expired.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
-            Campaign.objects.filter(pk__in=ids).update(is_ending=True, is_loading=False)
+    with connection.cursor() as cursor:
+        cursor.execute(_SHUT_EXPIRED, {"open": _OPEN, "now": now})
+
+
+_OPEN = [status.value for status in Campaign.OPEN]
+_SHUT_EXPIRED = """
+    UPDATE campaigns_campaign SET is_ending = true, is_loading = false WHERE id = ANY(ARRAY(
+        SELECT id FROM campaigns_campaign WHERE status = ANY(%(open)s) AND expires_at <= %(now)s AND NOT is_ending
+        FOR NO KEY UPDATE SKIP LOCKED
+    ))
+"""
 
 
 def take_turn(now: datetime, seconds: float) -> bool:
@@ -129,10 +134,18 @@ def enqueue_turn() -> None:
 
 
 def _with_calls_to_end() -> list[UUID]:
-    waiting = Call.objects.filter(campaign=OuterRef("pk"), status__in=[Call.Status.CREATED, Call.Status.RETRYING])
-    # The status first, as PostgreSQL asks in this order: a look for calls passes over all that have just ended.
-    ending = Campaign.objects.filter(is_ending=True).filter(~Q(status__in=Campaign.OPEN) | Exists(waiting))
-    return list(ending.order_by("expires_at", "pk").values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_WITH_CALLS_TO_END, {"open": _OPEN})
+        return [row[0] for row in cursor.fetchall()]
+
+
+# The status first, as PostgreSQL asks in this order: a look for calls passes over all that have just ended.
+_WITH_CALLS_TO_END = """
+    SELECT id FROM campaigns_campaign AS campaign
+    WHERE is_ending AND (status <> ALL(%(open)s) OR EXISTS (
+        SELECT FROM campaigns_call WHERE campaign_id = campaign.id AND status IN ('created', 'retrying')
+    )) ORDER BY expires_at, id
+"""
 
 
 def _fate(campaign: Campaign) -> Fate:

@@ -44,6 +44,8 @@ def withdraw(now: datetime) -> int:
     """Ask for the calls that wait where the gate is shut. Returns how many were asked for."""
     waiting = _waiting(now)
     campaigns = _campaigns(set(waiting.order_by().values_list("campaign_id", flat=True).distinct()))
+    if not campaigns:
+        return 0
     shut = [pk for pk, campaign in campaigns.items() if any(_is_shut(campaign, at) for at in (now, now + AHEAD))]
     must_not_ring = Q(campaign__in=shut) | Q(pk__in=_shut_numbers(waiting.exclude(campaign__in=shut), campaigns, now))
     found = waiting.filter(must_not_ring).select_related("trunk", "carrier_account")
