@@ -28,6 +28,8 @@ _UNKNOWN = "Etc/Unknown"
 _REGIONS = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
 # Countries that are no place: satellite phones and international services.
 _NO_COUNTRY = "001"
+# The most digits of a country code.
+_CODE_DIGITS = 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,21 @@ def places_of(
 
 def place(number: str, account_zone: str, own_zone: str = "", of_rows: tuple[str, ...] = ()) -> Place:
     """Return the place of a number, as these zones say and the number itself does."""
-    return _together(*_of_number(number), account_zone, own_zone, of_rows)
+    start = number.removeprefix("+")[:_CODE_DIGITS]
+    alike = _by_country_code(start, account_zone, own_zone, of_rows)
+    return alike or _together(*_of_number(number), account_zone, own_zone, of_rows)
+
+
+@lru_cache(maxsize=16_384)
+def _by_country_code(start: str, account_zone: str, own_zone: str, of_rows: tuple[str, ...]) -> Place | None:
+    """Return the place of all numbers that begin so, where it depends on no other digit; else None.
+
+    Most batches are of one such country, and every call is asked about.
+    """
+    country, zones = _whole_country(_country_code(start))
+    if not country or len(zones) > 1:
+        return None
+    return _together("" if country == _NO_COUNTRY else country, "", zones, account_zone, own_zone, of_rows)
 
 
 @lru_cache(maxsize=16_384)
@@ -109,7 +125,7 @@ def _of_number(number: str) -> tuple[str, str, tuple[str, ...]]:
     if digits[0] == "1":
         # By area code, also for mobiles: on islands of the Caribbean it is the country.
         return *_north_american(digits[:4]), _zones(_longest_prefix(digits))
-    code = _country_code(digits[:3])
+    code = _country_code(digits[:_CODE_DIGITS])
     country, zones = _whole_country(code)
     country = country or _shared(number)
     return ("" if country == _NO_COUNTRY else country), "", zones if len(zones) < 2 else _by_parsing(number)

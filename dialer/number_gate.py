@@ -93,14 +93,19 @@ def check(rings: Sequence[Ring[Key]], now: datetime, until: datetime | None = No
     """
     shut: dict[Key, Shut] = {}
     for judge in (_taken_out, _not_called, _listed):
-        shut |= judge([ring for ring in rings if ring.key not in shut])
-    return shut | _by_rules([ring for ring in rings if ring.key not in shut], now, until or now)
+        if found := judge(rings):
+            shut |= found
+            rings = [ring for ring in rings if ring.key not in found]
+    return shut | _by_rules(rings, now, until or now)
 
 
 def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
-    of_account: dict[Account, list[Ring[Key]]] = defaultdict(list)
+    of_campaign: dict[int, list[Ring[Key]]] = defaultdict(list)
     for ring in rings:
-        of_account[ring.campaign.account].append(ring)
+        of_campaign[id(ring.campaign)].append(ring)
+    of_account: dict[Account, list[Ring[Key]]] = defaultdict(list)
+    for of_one in of_campaign.values():
+        of_account[of_one[0].campaign.account] += of_one
     return of_account
 
 
@@ -202,7 +207,7 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dic
     )
     for group in groups:
         closed = _closed(group, now, until)
-        for ring in group.rings:
+        for ring in group.rings if limited or closed else ():
             if held := limited.get(ring.key):
                 shut[ring.key] = _not_before(group, held.until, *group.limits[held.limit], now)
             elif closed:
@@ -222,19 +227,16 @@ def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key
     Returns:
         The groups, and the rings that are missing in them for want of consent.
     """
-    of_campaigns: dict[UUID, tuple[Rules, Account, int]] = {}
-    for ring in rings:
-        if ring.campaign.pk not in of_campaigns:
-            account = ring.campaign.account
-            of_campaigns[ring.campaign.pk] = calling_rules.rules_of(account, ring.campaign), account, account.pk
-    if all(rules is NO_RULES for rules, _, _ in of_campaigns.values()):
+    # By identity: the hash of a UUID is computed in Python.
+    campaigns = {id(ring.campaign): ring.campaign for ring in rings}
+    asked = {key: _of_campaign(campaign) for key, campaign in campaigns.items()}
+    if all(rules is NO_RULES for rules, _, _ in asked.values()):
         return [], {}
-    asked = [(ring, *of_campaigns[ring.campaign.pk]) for ring in rings]
-    unknown = {(account_id, ring.number) for ring, rules, _, account_id in asked if rules.rules and ring.callee is None}
-    known = callees.known(unknown)
+    known = _known(rings, asked)
     groups: dict[Hashable, _Group[Key]] = {}
     without_consent: dict[Key, Shut] = {}
-    for ring, rules, account, account_id in asked:
+    for ring in rings:
+        rules, account, account_id = asked[id(ring.campaign)]
         if rules is NO_RULES:
             continue
         callee = ring.callee or known.get((account_id, ring.number), UNKNOWN)
@@ -251,6 +253,24 @@ def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key
                 continue
         group.rings.append(ring)
     return [group for group in groups.values() if group.rules and group.rings], without_consent
+
+
+def _of_campaign(campaign: Judged) -> tuple[Rules, Account, int]:
+    account = campaign.account
+    return calling_rules.rules_of(account, campaign), account, account.pk
+
+
+def _known(
+    rings: Sequence[Ring[Key]], asked: Mapping[int, tuple[Rules, Account, int]]
+) -> Mapping[tuple[int, str], Callee]:
+    """Look up the contacts of numbers of which nobody has, where presets hold for them."""
+    unknown = set()
+    for ring in rings:
+        if ring.callee is None:
+            rules, _, account_id = asked[id(ring.campaign)]
+            if rules.rules:
+                unknown.add((account_id, ring.number))
+    return callees.known(unknown)
 
 
 @lru_cache(maxsize=4096)
