@@ -48,37 +48,54 @@ def main(campaigns: str, calls: int, channels: int, listed: int, past_attempts: 
         _idle_accounts(calls)
         work: Callable[[], float] = _tick
     else:
-        account = _account(1 if campaigns == "rules" else int(campaigns), calls, channels)
+        account, campaign = _campaign("bench", "00:00", "00:00", channels)
         if campaigns == "rules":
-            _rules(account, calls, listed, past_attempts)
+            _past(campaign, calls, past_attempts)
+            _rules(account, listed)
+        _fill(campaign, 1 if campaigns == "rules" else int(campaigns), calls)
         work = partial(_round, account.pk)
     for _ in sys.stdin:
         print(work(), flush=True)
 
 
-def _account(campaigns: int, calls: int, channels: int) -> Account:
-    """Create an account with so many campaigns in progress, of so many calls each."""
-    account, campaign = _campaign("bench", "00:00", "00:00", channels)
+def _fill(campaign: Campaign, campaigns: int, calls: int) -> None:
+    """Let so many campaigns like this one be in progress, of so many calls each."""
     schedule.start_due(timezone.now())
     connection.ensure_connection()
     db = connection.connection
     clone(db, "campaigns_campaign", campaign.pk, campaigns - 1, id="gen_random_uuid()")
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TEMP TABLE ids AS SELECT id, row_number() OVER () - 1 AS place FROM campaigns_campaign")
+        cursor.execute(
+            "CREATE TEMP TABLE ids AS SELECT id, row_number() OVER () - 1 AS place FROM campaigns_campaign"
+            " WHERE status = 'in-progress'"
+        )
         cursor.execute("CREATE INDEX ON ids (place)")
     # Each campaign has numbers of its own: an account rings a number once at a time.
     template = Call.objects.get(campaign=campaign).pk
     of_campaign = f"(SELECT id FROM ids WHERE place = mod(n, {campaigns}))"  # noqa: S608 -- a number of ours
     clone(db, "campaigns_call", template, campaigns * calls - 1, number=number_sql(1), campaign_id=of_campaign)
     _vacuum()
-    return account
 
 
-def _rules(account: Account, calls: int, listed: int, past_attempts: int) -> None:
-    """Ask everything of numbers that rules can ask; none of it holds a call of this account.
+def _past(campaign: Campaign, calls: int, attempts: int) -> None:
+    """Let an earlier campaign have made so many attempts, at the numbers that this one will call.
 
-    The attempts are shared by the numbers of the campaign, and are older than what its caps count.
+    They are older than what the caps count.
     """
+    connection.ensure_connection()
+    db = connection.connection
+    ended = {"status": "'completed'", "ended_at": "now()"}
+    clone(db, "campaigns_campaign", campaign.pk, 1, id="gen_random_uuid()", started_at="now()", **ended)
+    earlier = Campaign.objects.exclude(pk=campaign.pk).get().pk
+    of_earlier = {"campaign_id": f"uuid '{earlier}'", "last_outcome": "'completed'", "attempts_made": "1", **ended}
+    template = Call.objects.get(campaign=campaign).pk
+    clone(db, "campaigns_call", template, calls, number=number_sql(0), **of_earlier)
+    with connection.cursor() as cursor:
+        cursor.execute(_PAST, {"campaign": earlier, "turns": attempts // calls})
+
+
+def _rules(account: Account, listed: int) -> None:
+    """Ask everything of numbers that rules can ask; none of it holds a call of this account."""
     now = timezone.now()
     account.number_caps, account.number_gap_seconds = ["3 attempts in 1 day", "1 conversation in 7 days"], 60
     # Hours of the recipients, as long as these are open.
@@ -89,20 +106,18 @@ def _rules(account: Account, calls: int, listed: int, past_attempts: int) -> Non
     connection.ensure_connection()
     db = connection.connection
     clone(db, "contacts_donotcall", template.pk, listed - 1, number="'+91' || (7000000000 + n)")
-    with connection.cursor() as cursor:
-        cursor.execute(_PAST, {"calls": calls, "attempts": past_attempts})
-    _vacuum()
 
 
 _PAST = """
     INSERT INTO dialer_callattempt (id, call_id, campaign_id, account_id, callee, trunk_id, carrier_account_id, number,
         status, claimed_at, placing_at, ended_at, carrier_ref, digits, recording_url, reason)
     SELECT gen_random_uuid(), call.id, call.campaign_id, campaign.account_id, call.number, trunk.id,
-        trunk.carrier_account_id, 2 + turn, 'completed', at, at, at + interval '30 s', '', '', '', ''
-    FROM generate_series(0, %(attempts)s / %(calls)s - 1) AS turn
+        trunk.carrier_account_id, turn, 'completed', at, at, at + interval '30 s', '', '', '', ''
+    FROM generate_series(1, %(turns)s) AS turn
     CROSS JOIN campaigns_call AS call JOIN campaigns_campaign AS campaign ON campaign.id = call.campaign_id
     CROSS JOIN accounts_trunk AS trunk
     CROSS JOIN LATERAL (SELECT now() - interval '8 days' - turn * interval '1 day' AS at) AS past
+    WHERE campaign.id = %(campaign)s
 """
 
 
