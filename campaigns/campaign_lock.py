@@ -15,22 +15,27 @@ from uuid import UUID
 from django.db import connection
 
 
-def hold_shared(campaign_ids: LiteralString, *parameters: Any) -> None:
+def hold_shared(campaign_ids: LiteralString, *parameters: Any) -> list[UUID]:
     """Lock the campaigns shared, in one order, so that two batches never wait for each other.
 
     Args:
         campaign_ids: a query of one column. In SQL, as Django takes as long to write one as PostgreSQL to run it.
         parameters: of the query.
+
+    Returns:
+        The ids of the campaigns.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT pg_advisory_xact_lock_shared(key) FROM (
-                SELECT DISTINCT hashtextextended(id::text, 0) AS key FROM ({campaign_ids}) AS campaign(id) ORDER BY 1
+            SELECT id, pg_advisory_xact_lock_shared(key) FROM (
+                SELECT DISTINCT hashtextextended(id::text, 0) AS key, id FROM ({campaign_ids}) AS campaign(id)
+                ORDER BY 1, 2
             ) AS keys
             """,  # noqa: S608 -- a text of this program, its values are parameters
             parameters,
         )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def hold(campaign_ids: Sequence[UUID]) -> None:

@@ -25,6 +25,13 @@ class Callee:
 UNKNOWN = Callee()
 
 
+def of(time_zone: str | None, consent_date: date | None, consent_scope: str | None) -> Callee:
+    """Return what these columns of JOINED say. Most contacts say nothing, so that nothing is made for them."""
+    if time_zone or consent_date:
+        return Callee(time_zone or "", consent_date, consent_scope or "")
+    return UNKNOWN
+
+
 def known(numbers: Collection[tuple[int, str]]) -> dict[tuple[int, str], Callee]:
     """Return what is known of these numbers, each with the id of its account. One query; none for no numbers."""
     if not numbers:
@@ -42,8 +49,8 @@ def known(numbers: Collection[tuple[int, str]]) -> dict[tuple[int, str], Callee]
         return {(account_id, number): Callee(*columns) for account_id, number, *columns in cursor.fetchall()}
 
 
-# Joins what is known of a row `due` to the account %(account)s. OFFSET 0 keeps it at one look-up for each.
+# Joins what an account knows of a number: those of a row `due`. OFFSET 0 keeps it at one look-up for each.
 JOINED = """LEFT JOIN LATERAL (
     SELECT time_zone, consent_date, consent_scope FROM contacts_contact
-    WHERE account_id = %(account)s AND number = due.number OFFSET 0
+    WHERE account_id = due.account_id AND number = due.number OFFSET 0
 ) AS callee ON true"""

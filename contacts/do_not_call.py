@@ -90,9 +90,9 @@ HAS_LIST = """(EXISTS (SELECT FROM contacts_donotcall WHERE account_id = account
     OR EXISTS (SELECT FROM contacts_donotcall WHERE account_id IS NULL))"""
 
 
-# Of a row `due` and the account %(account)s. Sub-selects, as an EXISTS might be answered by reading the whole list.
+# Of a row `due` with an account and a number. Sub-selects, as an EXISTS might be answered by reading the whole list.
 IS_LISTED = """coalesce(
-    (SELECT true FROM contacts_donotcall WHERE number = due.number AND account_id = %(account)s),
+    (SELECT true FROM contacts_donotcall WHERE number = due.number AND account_id = due.account_id),
     (SELECT true FROM contacts_donotcall WHERE number = due.number AND account_id IS NULL), false)"""
 
 

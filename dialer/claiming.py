@@ -20,11 +20,10 @@ from campaigns import call_states, held_calls
 from campaigns import signals as campaign_signals
 from campaigns.held_calls import Hold
 from campaigns.models import Call, Campaign
-from contacts import callees, do_not_call, zones
-from contacts.callees import UNKNOWN, Callee
+from contacts import callees, zones
 from core import batches
 from core.state_machine import Move
-from dialer import attempt_states, number_gate, past_calls
+from dialer import attempt_states, number_gate
 from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
 from dialer.gate import Never, NotBefore
@@ -115,15 +114,13 @@ class DueCall(NamedTuple):
     attempts_made: int
     row_zone: str
     may_be_listed: bool
-    last_placed: int
+    last_placed: float
     time_zone: str | None
     consent_date: date | None
     consent_scope: str | None
 
     def ring(self, campaign: Dialed) -> Ring[int]:
-        callee = UNKNOWN
-        if self.time_zone is not None:
-            callee = Callee(self.time_zone, self.consent_date, self.consent_scope or "")
+        callee = callees.of(self.time_zone, self.consent_date, self.consent_scope)
         return Ring(
             self.call_id, campaign, self.number, self.row_zone, "", self.may_be_listed, self.last_placed, callee
         )
@@ -274,16 +271,13 @@ def _kinds(turns: Sequence[int], *, is_one: bool, again: bool) -> str:
 def _lock_sql(asked: Asked, kinds: str) -> str:
     """Return the statement that locks due calls: those of the query `kinds` for each campaign.
 
-    Of their numbers it looks up what the gate asks: three more statements would cost more than the look-ups.
+    Of their numbers it looks up what the gate asks.
     """
-    contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
+    columns, join = number_gate.looked_up(asked)
     return f"""
-        SELECT due.id, due.campaign_id, due.number, due.attempts_made, due.row_zone,
-            {do_not_call.IS_LISTED if asked.lists else "false"},
-            {past_calls.LAST_PLACED if asked.past else 0},
-            {contact}
+        SELECT due.id, due.campaign_id, due.number, due.attempts_made, due.row_zone, {columns}
         FROM unnest(%(campaigns)s::uuid[], %(places)s::int[]) AS room(campaign_id, places)
         JOIN campaigns_campaign AS campaign ON campaign.id = room.campaign_id AND campaign.status = 'in-progress'
-        CROSS JOIN LATERAL ({kinds}) AS due
-        {callees.JOINED if asked.contacts else ""}
+        CROSS JOIN LATERAL (SELECT *, %(account)s::bigint AS account_id FROM ({kinds}) AS kinds) AS due
+        {join}
     """  # noqa: S608

@@ -6,7 +6,8 @@ The carrier is asked outside any transaction. A crash before the intent leaves a
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from accounts.carriers import FlowFormat, UnknownCarrier
 from accounts.models import CallerId, Trunk
 from campaigns import campaign_lock
 from campaigns.models import Campaign, CustomField, Outcome
-from contacts import do_not_call, zones
+from contacts import callees, do_not_call, zones
 from core import batches, clocks, failpoints
 from core.composed_once import ComposedOnce
 from core.encryption import UnreadableSecret
@@ -58,7 +59,7 @@ from dialer.carriers.base import (
     Unavailable,
 )
 from dialer.models import CallAttempt
-from dialer.number_gate import Ring
+from dialer.number_gate import Asked, Ring
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +124,12 @@ def _events(replies: Mapping[UUID, Reply]) -> list[RawEvent]:
 
 
 class Claimed(NamedTuple):
-    """An attempt to place."""
+    """An attempt to place, with what the same statement has looked up of its number.
+
+    Attributes:
+        may_be_listed, last_placed: as of `number_gate.Ring`.
+        time_zone, consent_date, consent_scope: of the contact; None where there is none.
+    """
 
     attempt_id: UUID
     campaign_id: UUID
@@ -133,6 +139,16 @@ class Claimed(NamedTuple):
     claimed_at: datetime
     row_zone: str | None
     rule: str
+    may_be_listed: bool
+    last_placed: float
+    time_zone: str | None
+    consent_date: date | None
+    consent_scope: str | None
+
+    def ring(self, campaign: Campaign) -> Ring[UUID]:
+        callee = callees.of(self.time_zone, self.consent_date, self.consent_scope)
+        zone, rule = self.row_zone or "", self.rule
+        return Ring(self.attempt_id, campaign, self.number, zone, rule, self.may_be_listed, self.last_placed, callee)
 
 
 def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
@@ -144,7 +160,7 @@ def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, li
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
         failpoints.reached("gate-asked")
         shut = number_gate.check(
-            [_ring(claim, campaigns[claim.campaign_id]) for claim in claims if not why_not[claim.attempt_id]],
+            [claim.ring(campaigns[claim.campaign_id]) for claim in claims if not why_not[claim.attempt_id]],
             now,
             until=now + ASKED_WITHIN,
         )
@@ -192,22 +208,30 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
     The campaigns can't be paused or ended, nor the server be held, until the intent is committed. A batch has few
     campaigns, so each is loaded once.
     """
-    campaign_lock.hold_shared(_LOCKED, list(attempt_ids), holds.LOCK)
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIMED, [list(attempt_ids)])
-        claims = [Claimed(*row) for row in cursor.fetchall()]
-    loaded: dict[UUID, Any] = _CAMPAIGNS.by_key({claim.campaign_id for claim in claims})
-    for campaign in loaded.values():
+    held = campaign_lock.hold_shared(_LOCKED, list(attempt_ids), holds.LOCK)
+    campaigns: dict[UUID, Any] = _CAMPAIGNS.by_key(set(held) - {holds.LOCK})
+    for campaign in campaigns.values():
         holds.keep(campaign.account, campaign.held)
-    return claims, loaded
+    with connection.cursor() as cursor:
+        cursor.execute(_claimed_sql(number_gate.asked_of(campaigns.values())), [list(attempt_ids)])
+        return [Claimed(*row) for row in cursor.fetchall()], campaigns
 
 
-_CLAIMED = f"""
-    SELECT attempt.id, attempt.campaign_id, attempt.trunk_id, attempt.call_id, call.number, attempt.claimed_at,
-        call.variables ->> '{zones.COLUMN}', call.rule
-    FROM dialer_callattempt AS attempt JOIN campaigns_call AS call ON call.id = attempt.call_id
-    WHERE attempt.id = ANY(%s) AND attempt.status = 'claimed'
-"""  # noqa: S608 -- made of constants, and every value is a parameter
+@lru_cache
+def _claimed_sql(asked: Asked) -> str:
+    columns, join = number_gate.looked_up(asked)
+    return f"""
+        SELECT due.id, due.campaign_id, due.trunk_id, due.call_id, due.number, due.claimed_at, due.row_zone, due.rule,
+            {columns}
+        FROM (
+            SELECT attempt.id, attempt.campaign_id, attempt.trunk_id, attempt.call_id, call.number, attempt.claimed_at,
+                call.variables ->> '{zones.COLUMN}' AS row_zone, call.rule, attempt.account_id
+            FROM dialer_callattempt AS attempt JOIN campaigns_call AS call ON call.id = attempt.call_id
+            WHERE attempt.id = ANY(%s) AND attempt.status = 'claimed'
+        ) AS due
+        {join}
+    """  # noqa: S608 -- made of constants, and every value is a parameter
+
 
 # With all that the gate and the requests need.
 _CAMPAIGNS = ComposedOnce(
@@ -226,12 +250,6 @@ def _why_not(claim: Claimed, verdict: gate.Verdict, now: datetime) -> str:
     if not isinstance(verdict, gate.Open):
         return verdict.because
     return "no dialer took it in time" if now - claim.claimed_at > CLAIM_LIFETIME else ""
-
-
-def _ring(claim: Claimed, campaign: Campaign) -> Ring[UUID]:
-    """campaign: one of `_claimed`."""
-    has_list: bool = campaign.has_list  # type: ignore[attr-defined]
-    return Ring(claim.attempt_id, campaign, claim.number, claim.row_zone or "", claim.rule, has_list)
 
 
 def _kept_from_ringing(attempt_id: UUID, verdict: number_gate.Shut, now: datetime) -> Ended:

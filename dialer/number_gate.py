@@ -127,6 +127,19 @@ def asked_of(campaigns: Collection[Listed]) -> Asked:
     )
 
 
+@lru_cache
+def looked_up(asked: Asked) -> tuple[str, str]:
+    """Return the columns, and the join, by which a statement tells what is asked of the numbers of its rows `due`.
+
+    The columns are those of a Ring from `may_be_listed` on, the last one as three (`callees.of`). Three statements more
+    would cost more than the look-ups.
+    """
+    listed = do_not_call.IS_LISTED if asked.lists else "false"
+    last_placed = past_calls.LAST_PLACED if asked.past else "0"
+    contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
+    return f"{listed}, {last_placed}, {contact}", callees.JOINED if asked.contacts else ""
+
+
 # Never -------------------------------------------------------------------------------------------------------------
 
 

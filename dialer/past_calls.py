@@ -117,11 +117,10 @@ _NTH_LATEST = """
     ) AS past
 """
 
-# Of a row `due` and the account %(account)s: when an attempt that has ended was placed last, in seconds since 1970.
-NEVER_PLACED = -(10**12)
-LAST_PLACED = f"""coalesce((
-    SELECT extract(epoch FROM placing_at)::bigint FROM dialer_callattempt
-    WHERE account_id = %(account)s AND callee = due.number AND placing_at IS NOT NULL
+# Of a row `due` with an account and a number: when an attempt that has ended was placed last, in seconds since 1970.
+LAST_PLACED = """coalesce((
+    SELECT date_part('epoch', placing_at) FROM dialer_callattempt
+    WHERE account_id = due.account_id AND callee = due.number AND placing_at IS NOT NULL
         AND status IN ('completed', 'busy', 'no-answer', 'failed')
     ORDER BY placing_at DESC LIMIT 1
-), {NEVER_PLACED})"""  # noqa: S608 -- made of constants, and every value is a parameter
+), '-infinity')"""

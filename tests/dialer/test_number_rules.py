@@ -1,7 +1,6 @@
 """Caps, gaps, quiet times, hours and consent of the people who are called: one test for each rule."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +13,7 @@ from campaigns import held_calls, schedule
 from campaigns.models import Call, Campaign
 from contacts import address_book
 from contacts.models import ContactList, DoNotCall
-from dialer import channels, claiming, diagnosis, number_gate
+from dialer import channels, claiming, diagnosis, dialing, number_gate
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, redis_time, states
 from tests.factories import ACTOR, CallAttemptFactory, ContactFactory, ListEntryFactory
@@ -325,15 +324,16 @@ def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
         number_gate.check([ring._replace(may_be_listed=True) for ring in rings], timezone.now())
 
 
-def test_a_dispatch_with_all_rules_takes_as_many_statements_as_one_without_where_nothing_is_found(rig, ruled):
+def test_claim_and_dial_take_as_many_statements_with_all_rules_as_without_where_nothing_is_found(rig, ruled):
     def statements(*numbers):
         rig.campaign(list(numbers))
         schedule.start_due(timezone.now())
-        with CaptureQueriesContext(connection) as queries:
+        with CaptureQueriesContext(connection) as claim:
             assert rig.dispatch() == len(numbers)
-        rig.dial()
+        with CaptureQueriesContext(connection) as dial:
+            rig.dial()
         rig.settle()
-        return len(queries)
+        return len(claim), len(dial)
 
     statements(A)  # the first finds what no later one has to look for
     without = statements(B)
@@ -343,16 +343,20 @@ def test_a_dispatch_with_all_rules_takes_as_many_statements_as_one_without_where
     assert statements(C, *NUMBERS[3:30]) == without
 
 
-@pytest.mark.parametrize("is_one", [True, False])
-def test_what_is_looked_up_with_the_lock_of_calls_is_looked_up_by_indexes(db, is_one):
-    kinds = claiming._kinds((0, 1, 2), is_one=is_one, again=False)
-    statement = claiming._lock_sql(number_gate.Asked(lists=True, past=True, contacts=True), kinds)
-    params: dict[str, Any] = {
-        "campaigns": [uuid4()],
-        "places": [5],
-        "account": 1,
-        "now": timezone.now(),
-    }
+EVERYTHING = number_gate.Asked(lists=True, past=True, contacts=True)
+CLAIMS = [
+    claiming._lock_sql(EVERYTHING, claiming._kinds((0, 1, 2), is_one=is_one, again=False)) for is_one in (True, False)
+]
+CLAIM_PARAMS = {"campaigns": [uuid4()], "places": [5], "account": 1, "now": datetime.now(UTC)}
+DIAL = dialing._claimed_sql(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("statement", "params"),
+    [*((claim, CLAIM_PARAMS) for claim in CLAIMS), (DIAL, [[uuid4()]])],
+    ids=["claim one", "claim", "dial"],
+)
+def test_what_is_looked_up_with_the_calls_is_looked_up_by_indexes(db, statement, params):
     with connection.cursor() as cursor:
         # A table of one page is read as a whole, where that is known of it.
         cursor.execute("SET LOCAL enable_seqscan = off")
