@@ -21,7 +21,7 @@ from tests.sipgateway import speech_engine
 from tests.sipgateway.sip_parties import GatewayUnderTest, wait_until
 from tests.sipgateway.test_calls import Line, told
 from tests.sipgateway.test_sounds import wav
-from tools.local.ports import free_ports
+from tools.local.ports import free_ports, is_free
 from tools.sipp_party import listens_on_udp
 
 MODULES = Path("/usr/lib/baresip/modules")
@@ -31,13 +31,11 @@ FRAME = 320
 # What the phone says: noise of ten seconds, like the prompts.
 VOICE = "v" * 500
 
-pytestmark = [
-    pytest.mark.skipif(
-        shutil.which("baresip") is None or not (MODULES / "sndfile.so").exists(),
-        reason="baresip is not installed: apt-get install baresip-core",
-    ),
-    pytest.mark.django_db(transaction=True),
-]
+needs_baresip = pytest.mark.skipif(
+    shutil.which("baresip") is None or not (MODULES / "sndfile.so").exists(),
+    reason="baresip is not installed: apt-get install baresip-core",
+)
+pytestmark = [needs_baresip, pytest.mark.django_db(transaction=True)]
 
 CONFIG = """
 sip_listen 127.0.0.1:{port}
@@ -53,20 +51,34 @@ module ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 snd_path {folder}
 """
+# It takes TLS on the next port, and no call without SRTP.
+SECURE = """
+module srtp.so
+sip_certificate {certificate}
+"""
 
 
 class Baresip:
-    """A phone that answers by itself, speaks all the time, and keeps what it hears."""
+    """A phone that answers by itself, speaks all the time, and keeps what it hears.
 
-    def __init__(self, folder: Path, voice: list[int]) -> None:
-        self.port, self._control = free_ports(2)
+    certificate: with its key, of a phone that takes calls by TLS and SRTP alone.
+    """
+
+    def __init__(self, folder: Path, voice: list[int], certificate: Path | None = None) -> None:
+        self._control, *free = free_ports(20)
+        self.port = next(port for port in free if is_free("127.0.0.1", port + 1))
         self.folder, self.voice = folder, voice
         (folder / "voice.wav").write_bytes(wav(voice))
         config = CONFIG.format(
             port=self.port, control=self._control, voice=folder / "voice.wav", modules=MODULES, folder=folder
         )
+        address, options = f"127.0.0.1:{self.port}", ""
+        if certificate:
+            config += SECURE.format(certificate=certificate)
+            self.tls_port = self.port + 1
+            address, options = f"127.0.0.1:{self.tls_port};transport=tls", ";mediaenc=srtp-mand"
         (folder / "config").write_text(config)
-        (folder / "accounts").write_text(f"<sip:{NUMBER}@127.0.0.1:{self.port}>;regint=0;answermode=auto\n")
+        (folder / "accounts").write_text(f"<sip:{NUMBER}@{address}>;regint=0;answermode=auto{options}\n")
         with (folder / "baresip.log").open("wb") as log:
             self.process = subprocess.Popen(
                 ["baresip", "-f", str(folder)], stdin=subprocess.DEVNULL, stdout=log, stderr=log

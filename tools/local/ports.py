@@ -10,14 +10,20 @@ PORTS = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that are free at the moment, by chance, as several systems may start at once."""
+    """Return ports of 127.0.0.1 that are free at the moment, for TCP and for UDP.
+
+    They are chosen by chance, as several systems may start at once.
+    """
     candidates = iter(random.sample(PORTS, len(PORTS)))
-    return list(islice((port for port in candidates if is_free("127.0.0.1", port)), count))
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    free = (port for port in candidates if all(is_free("127.0.0.1", port, kind) for kind in kinds))
+    return list(islice(free, count))
 
 
-def is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection lingers and uses nothing
+def is_free(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection lingers and uses nothing
         try:
             probe.bind((host, port))
         except OSError:
