@@ -1,6 +1,5 @@
 """The Celery application. A message holds ids only: its task loads what it needs from PostgreSQL."""
 
-import gc
 import os
 from typing import Any
 
@@ -8,6 +7,7 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, setup_logging, task_prerun
 
 from campaigns_project import (
+    garbage,
     own_redis,  # noqa: F401 -- its signal handlers keep workers from another system's Redis
     startup,
     watchdog,  # noqa: F401 -- its signal handlers watch this worker
@@ -46,15 +46,8 @@ def _close_old_connections(**_: Any) -> None:
 
 
 @celeryd_after_setup.connect
-def collect_garbage_rarely(**_: Any) -> None:
-    """Look for reference cycles every 50,000 allocations instead of every 700.
-
-    A batch makes thousands of objects and no cycles, and the search took a tenth of a worker's time. Imported modules
-    are left out of it, which also keeps their memory shared between the processes of the pool.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+def _leave_out_what_is_loaded(**_: Any) -> None:
+    garbage.leave_out_what_is_loaded()
 
 
 @setup_logging.connect

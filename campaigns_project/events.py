@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from django.db import connections
 
-from campaigns_project import watchdog
-from campaigns_project.celery import collect_garbage_rarely
+from campaigns_project import garbage, watchdog
 from core import liveness
 from dialer.event_batches import EventBatches
 from dialer.events_server import MOST_CONNECTIONS, EventsServer
@@ -32,7 +31,7 @@ OTHER_FILES = 100
 
 def serve(host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM, then let the requests under way end."""
-    collect_garbage_rarely()
+    garbage.leave_out_what_is_loaded()
     _allow_files()
     asyncio.run(_serve(host, port))
 

@@ -27,7 +27,7 @@ from accounts import audit  # noqa: E402
 from accounts.models import Account, CallerId, Trunk  # noqa: E402
 from campaigns import lifecycle, schedule  # noqa: E402
 from campaigns.models import Call, Campaign, Flow  # noqa: E402
-from campaigns_project.celery import collect_garbage_rarely  # noqa: E402
+from campaigns_project import garbage  # noqa: E402
 from contacts.models import DoNotCall  # noqa: E402
 from core.redis_client import redis_client  # noqa: E402
 from dialer import dialing, dispatch, inbox, reconciliation, tasks  # noqa: E402
@@ -42,7 +42,7 @@ TRIES, PAUSE_SECONDS = 10, 0.5
 
 def main(campaigns: str, calls: int, channels: int, listed: int, past_attempts: int) -> None:
     """Print milliseconds of CPU per attempt (or per tick), a line for each line of the standard input."""
-    collect_garbage_rarely()  # as workers do
+    garbage.leave_out_what_is_loaded()  # as workers do
     reconciliation.rebuild()
     if campaigns == "accounts":
         _idle_accounts(calls)

@@ -1,0 +1,15 @@
+"""Search for reference cycles every 50,000 objects instead of every 700.
+
+A start makes hundreds of thousands of objects that stay, and a batch thousands without a cycle: the search took a tenth
+of both. Imported first of all, before what makes them.
+"""
+
+import gc
+
+gc.set_threshold(50_000, 20, 100)
+
+
+def leave_out_what_is_loaded() -> None:
+    """Search once, and never again among what a start has loaded, whose memory processes of a pool then share."""
+    gc.collect()
+    gc.freeze()
