@@ -8,7 +8,10 @@ from accounts.models import Account
 
 
 class IdempotentRequest(models.Model):
-    """A request with an `Idempotency-Key`, and its response. Only `api.http.idempotency` reads and writes it."""
+    """A request with an `Idempotency-Key`, and its response.
+
+    Only `api.http.idempotency` reads and writes it, and `api.http.old_responses` deletes it.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)

@@ -15,6 +15,8 @@ from campaigns_project import (
 from core import liveness  # noqa: F401 -- its signal handlers record the progress of beat and the workers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
+# Django's checks are of the code, and load that of all pages. `manage.py prepare` makes them, before workers start.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 app = Celery("trunkline")
 

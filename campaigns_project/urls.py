@@ -8,6 +8,7 @@ from accounts.passwords import ChoosePassword
 from api import openapi_page
 from campaigns_project import health, metrics
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Trunkline"
 admin.site.index_title = "Campaigns and calls"
 

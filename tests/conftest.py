@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
+from campaigns_project import urls  # noqa: F401 -- with the pages of the admin, by whose registry tests go
 from core import clocks
 from core.redis_client import redis_client
 from dialer import (

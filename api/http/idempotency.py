@@ -11,7 +11,7 @@ its key. Stripe's API, which the header is from, does the same with requests tha
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
@@ -22,6 +22,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.http.old_responses import LIFETIME
 from api.http.parsers import take_chunked_body
 from api.models import IdempotentRequest
 from core import clocks
@@ -29,11 +30,9 @@ from core import clocks
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 MAX_KEY_LENGTH = 255
-LIFETIME = timedelta(hours=24)
 # How long a second request waits for the first. The largest create takes about two seconds; gunicorn ends a
 # request after sixty.
 WAIT_SECONDS = 10.0
-PURGE_BATCH = 1000
 
 Handler = Callable[..., Response]
 
@@ -80,13 +79,6 @@ def once(account_id: int, key: str, digest: str, work: Callable[[], Response]) -
         response = work()
         _store(account_id, key, response)
     return response
-
-
-def purge(now: datetime) -> int:
-    """Delete a batch of responses that are no longer replayed. Returns the number deleted."""
-    # An hour after they expire, so that a second request that has just found its key taken can still read the row.
-    old = IdempotentRequest.objects.filter(created_at__lt=now - LIFETIME - timedelta(hours=1)).order_by("created_at")
-    return IdempotentRequest.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:PURGE_BATCH])).delete()[0]
 
 
 def _key(request: Request) -> str | None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.response import Response
 
 from api.campaigns import views
-from api.http import idempotency
+from api.http import idempotency, old_responses
 from api.http.account_view import AccountView
 from api.models import IdempotentRequest
 from api.tasks import purge_idempotency_keys
@@ -104,7 +104,7 @@ class TestAfterADay:
         assert create(api, numbers=["+919810099999"]).status == 200
 
     def test_the_purge_deletes_responses_that_are_no_longer_replayed(self, db, monkeypatch):
-        monkeypatch.setattr(idempotency, "PURGE_BATCH", 2)
+        monkeypatch.setattr(old_responses, "PURGE_BATCH", 2)
         account = AccountFactory()
         for hours in (0, 24, 25, 26, 48):
             created_at = timezone.now() - timedelta(hours=hours, seconds=1)
