@@ -16,11 +16,13 @@ from typing import IO, NoReturn
 
 import django
 from django.core.management import execute_from_command_line
+from django.urls import get_resolver
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
     django.setup()
+    _ = get_resolver().url_patterns  # what the checks of each command would load
     for line in sys.stdin:
         arguments, environment, stdin = json.loads(line)
         print(json.dumps(_run(arguments, environment, stdin)), flush=True)
