@@ -58,5 +58,6 @@ def pytest_configure(config: pytest.Config) -> None:
     0.1 s for each of hundreds of tests. And a new session of PostgreSQL reads its catalogue again: 5 ms.
     """
     config.pluginmanager.import_plugin("tests.database_template")
+    config.pluginmanager.import_plugin("tests.migrated")
     TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defined]
     TransactionTestCase._should_reload_connections = lambda _: False  # type: ignore[attr-defined]

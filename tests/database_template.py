@@ -36,8 +36,9 @@ def _digest() -> str:
 
     A template outlives the run on a server that it was given: `make mutants` runs its tests one by one on one server.
     """
-    files = [file for config in apps.get_app_configs() for file in Path(config.path).glob("migrations/*.py")]
-    texts = [file.read_bytes() for file in sorted(files)]
+    configs = sorted(apps.get_app_configs(), key=lambda config: config.label)  # wherever their folders are
+    files = [file for config in configs for file in sorted(Path(config.path).glob("migrations/*.py"))]
+    texts = [file.read_bytes() for file in files]
     return hashlib.sha256(b"".join([*texts, database.function().encode()])).hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 """A short `make chaos`: a few of its faults, once each, so that the guarantees and the harness keep working."""
 
+import os
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ ROWS = "1e,4b,5b,6j,10b"
 
 
 @pytest.mark.timeout(600)  # two minutes alone, more beside other workers
-def test_the_guarantees_hold_under_faults(tmp_path):
+def test_the_guarantees_hold_under_faults(tmp_path, of_migrated_data):
     command = [
         sys.executable,
         "-m",
@@ -26,7 +27,10 @@ def test_the_guarantees_hold_under_faults(tmp_path):
         "--keep-logs",
         tmp_path,
     ]
-    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=560, check=False)
+    environment = os.environ | of_migrated_data
+    ran = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=560, check=False
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "kill -9 in placing, after the ring" in ran.stdout
 

@@ -1,5 +1,6 @@
 """Every mutant fits the code, its catcher exists, and a hunt tells a catch from anything else that fails."""
 
+import os
 import re
 import subprocess
 import sys
@@ -160,13 +161,15 @@ class TestJudging:
         assert "no longer applies" in unmutated([mutant(Edit("gone", ""))], tree, Catchers(tree, {}))
 
 
-def hunt(*options):
-    command = [sys.executable, "-m", "tools.mutants", *options]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=280, check=False)
+def hunt(*options, **environment):
+    command, environment = [sys.executable, "-m", "tools.mutants", *options], os.environ | environment
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
 
 
-def test_the_quick_mutants_are_caught():
-    ran = hunt("--quick")
+def test_the_quick_mutants_are_caught(of_migrated_data):
+    ran = hunt("--quick", **of_migrated_data)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "5 of 5 mutants caught" in ran.stdout
 
