@@ -32,8 +32,15 @@ UNREADABLE = (
 
 
 def is_passed(user: Any) -> bool:
-    """Tell whether the signed-in person may go on: with the second factor, or where none is needed."""
-    return bool(user.is_verified()) or not (second_factors.has_one(user) or is_required_of(user))
+    """Tell whether the signed-in person may go on: with the second factor, or where none is needed.
+
+    The database is asked once for an object of the person, and each request has its own: a page asks three times.
+    """
+    if user.is_verified():
+        return True
+    if not hasattr(user, "needs_second_factor"):
+        user.needs_second_factor = second_factors.has_one(user) or is_required_of(user)
+    return not user.needs_second_factor
 
 
 def is_required_of(user: Any) -> bool:

@@ -65,6 +65,13 @@ def test_without_one_the_password_is_enough(client, person):
     assert client.get(PAGE).status_code == 200
 
 
+def test_a_page_asks_once_whether_there_is_one(client, person, django_assert_max_num_queries):
+    with django_assert_max_num_queries(1000) as captured:
+        client.get(PAGE)
+    asked = [query["sql"] for query in captured if AuthenticatorApp._meta.db_table in query["sql"]]
+    assert len(asked) == 1, asked
+
+
 def test_the_picture_and_the_secret_are_on_the_page_and_on_no_other_host(client, person):
     page = client.get(SET_UP).content.decode()
     assert 'src="data:image/svg+xml' in page
