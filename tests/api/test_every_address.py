@@ -431,19 +431,20 @@ def test_the_admin_shows_and_does_nothing_without_permission(acme, who):
         user = get_user_model().objects.create_user("eve", is_staff=who == "staff without permissions")
         http.force_login(user)
     before = rows()
-    for address, method in product(ADMINS, METHODS):
+    for address in ADMINS:
         if address == "admin/logout/":
             continue
         where = filled(address.replace("(?P<url>.*)$", "<url>"), admin_values(address, acme))
         where = re.sub(r"\(\?P<app_label>[^)]*\)/\$", "campaigns/", where)
-        response = ask(http, method, where, b"")
-        page = (who, method, where, response.status_code)
         for_everybody = address in (INVITED | STAFFS if who == "staff without permissions" else INVITED)
-        names_methods_only = method == "OPTIONS" and not response.content
-        assert for_everybody or names_methods_only or response.status_code in {302, 403, 404, 405}, page
-        if response.status_code == 302:
-            assert response.headers["Location"].startswith("/admin/"), page
-        assert tells(response, acme, where) == [], page
+        for method in METHODS:
+            response = ask(http, method, where, b"")
+            page = (who, method, where, response.status_code)
+            names_methods_only = method == "OPTIONS" and not response.content
+            assert for_everybody or names_methods_only or response.status_code in {302, 403, 404, 405}, page
+            if response.status_code == 302:
+                assert response.headers["Location"].startswith("/admin/"), page
+            assert tells(response, acme, where) == [], page
     assert rows() == before
 
 
