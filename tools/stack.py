@@ -76,7 +76,7 @@ class Stack:
             with suppress(requests.RequestException):
                 if requests.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
-            time.sleep(0.1)
+            time.sleep(0.2)
         raise StackFailed(f"not ready after {START_SECONDS} s:\n{self.tail()}")
 
     def stop(self) -> None:

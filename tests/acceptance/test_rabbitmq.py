@@ -78,7 +78,7 @@ def wait_until_it_listens(port, server, output):
 
 
 def test_a_campaign_over_rabbitmq(broker, tmp_path, of_migrated_data):
-    settings = {"CELERY_BROKER_URL": broker, "RETRY_MINUTE_SECONDS": "1", **of_migrated_data}
+    settings = {"CELERY_BROKER_URL": broker, "RETRY_MINUTE_SECONDS": "1", "WEB_WORKERS": "1"} | of_migrated_data
     with running(tmp_path / "stack", settings, StackWithoutFlower) as stack:
         stack.script({"time_scale": 0.1, "default": [{"outcome": "completed", "weight": 3}, {"outcome": "busy"}]})
         options = ["--caller-id", "08012345678", "--calling-hours", "00:00-24:00", "--starts-per-minute", "6000"]
