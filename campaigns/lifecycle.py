@@ -70,7 +70,7 @@ def create(
         campaign = draft(account, now=now, **columns)
         require_possible(campaign, custom_field)
         campaign.save(force_insert=True)
-        _set_custom_field(campaign, custom_field)
+        _add_custom_field(campaign, custom_field)
         audience.add_calls(campaign, numbers, allowance or audience.Allowance.of(account))
         if not campaign.is_loading:
             filled_texts.require_readable(campaign)
@@ -414,8 +414,15 @@ def _require_same_people(campaign: Campaign, columns: Mapping[str, Any], numbers
 
 def _set_custom_field(campaign: Campaign, value: str) -> None:
     CustomField.objects.filter(campaign=campaign).delete()
+    _add_custom_field(campaign, value)
+
+
+def _add_custom_field(campaign: Campaign, value: str) -> None:
+    """Store the text of a campaign that has none. Without a text, the instance knows that there is none to load."""
     if value:
         CustomField.objects.create(campaign=campaign, value=value)
+    else:
+        Campaign._meta.get_field("custom_field").set_cached_value(campaign, None)
 
 
 def _check_message(campaign: Campaign) -> None:

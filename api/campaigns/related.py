@@ -30,15 +30,16 @@ def load(
 
     One more where campaigns tell machines from people.
 
-    are_new: just created, so that none has been called again.
+    are_new: just created, so that nobody was called yet: one query.
     """
     prefetch_related_objects(campaigns, "custom_field")
     keys = [campaign.pk for campaign in campaigns]
+    if are_new:
+        return Related(progress.of(keys), at_the_carrier={}, numbers=numbers or {})
     off = Campaign.MachineDetection.OFF
     detecting = [campaign.pk for campaign in campaigns if campaign.machine_detection != off]
     by_machine = call_details.answered_by_machines(detecting) if detecting else {}
-    children = {} if are_new else _children(keys)
-    return Related(progress.of(keys), call_details.at_the_carrier(keys), by_machine, numbers or {}, children)
+    return Related(progress.of(keys), call_details.at_the_carrier(keys), by_machine, numbers or {}, _children(keys))
 
 
 def _children(keys: Sequence[UUID]) -> dict[UUID, list[UUID]]:
