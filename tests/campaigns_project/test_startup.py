@@ -1,8 +1,10 @@
 """Settings that make no sense, and servers that would break a promise, end every program with sentences."""
 
+import gc
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,5 +130,16 @@ def test_a_web_worker_that_takes_the_place_of_another_asks_nothing(monkeypatch, 
     """A new version may lie there before its migrations have run: gunicorn would end the old workers, too."""
     asked: list[int] = []
     monkeypatch.setattr(startup, "require_servers", asked.append)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     web_config.post_worker_init(SimpleNamespace(age=age, cfg=SimpleNamespace(workers=2)))
     assert bool(asked) == asks
+
+
+def test_searches_for_cycles_leave_out_what_a_web_worker_has_loaded(monkeypatch):
+    """A full one takes a tenth of a second, in the middle of a request."""
+    done: list[str] = []
+    monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    web_config.post_worker_init(SimpleNamespace(age=3, cfg=SimpleNamespace(workers=2)))
+    assert done == ["collect", "freeze"]
+    assert "api.campaigns.views" in sys.modules
