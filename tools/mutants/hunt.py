@@ -27,8 +27,9 @@ class Verdict:
 def unmutated(mutants: Sequence[Mutant], tree: Path, catchers: Catchers) -> str:
     """Return why the hunt can't begin, or "": every mutant must apply, and every catcher be green without one."""
     try:
+        product = patch.product_texts(tree)
         for mutant in mutants:
-            patch.mutated_files(mutant, tree)
+            patch.mutated_files(mutant, tree, product)
     except patch.NoLongerApplies as error:
         return str(error)
     tests = sorted({mutant.caught_by for mutant in mutants if not mutant.row})

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,28 +31,38 @@ def applied(mutant: Mutant, tree: Path) -> Iterator[None]:
             _write(file, text)
 
 
-def mutated_files(mutant: Mutant, tree: Path) -> dict[Path, str]:
-    """Return the new text of each file that the mutant changes. Raises NoLongerApplies."""
+def mutated_files(mutant: Mutant, tree: Path, product: Mapping[Path, str] | None = None) -> dict[Path, str]:
+    """Return the new text of each file that the mutant changes. Raises NoLongerApplies.
+
+    Args:
+        product: the texts of `product_texts`, where many mutants are asked about one tree.
+    """
+    texts = dict(product_texts(tree) if product is None else product)
     changed: dict[Path, str] = {}
     for edit in mutant.edits:
-        texts = {file: changed.get(file) or file.read_text() for file in product_files(tree, edit.where)}
         pattern = _pattern(edit.old)
-        found = [(file, match) for file, text in texts.items() for match in pattern.finditer(text)]
+        found = [
+            (file, match)
+            for file, text in texts.items()
+            if not edit.where or file.relative_to(tree).match(edit.where)
+            for match in pattern.finditer(text)
+        ]
         if len(found) != 1:
             raise NoLongerApplies(_sentence(mutant, edit, [str(file.relative_to(tree)) for file, _ in found]))
         [(file, match)] = found
         text = texts[file]
-        changed[file] = text[: match.start()] + _indented(edit.new, text, match.start()) + text[match.end() :]
+        changed[file] = texts[file] = (
+            text[: match.start()] + _indented(edit.new, text, match.start()) + text[match.end() :]
+        )
     for file, text in changed.items():
         _check(mutant, file.relative_to(tree), text)
     return changed
 
 
-def product_files(tree: Path, where: str = "") -> list[Path]:
-    """Return the files of the product, or those among them that a glob names."""
+def product_texts(tree: Path) -> dict[Path, str]:
+    """Return the text of each file of the product."""
     files = [file for folder in sorted(tree.iterdir()) if _is_product(folder) for file in sorted(folder.rglob("*"))]
-    code = [file for file in files if file.suffix in SUFFIXES]
-    return [file for file in code if file.relative_to(tree).match(where)] if where else code
+    return {file: file.read_text() for file in files if file.suffix in SUFFIXES}
 
 
 def _is_product(folder: Path) -> bool:
