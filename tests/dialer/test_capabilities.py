@@ -6,6 +6,7 @@ The first part goes over each carrier's far end (`far_ends.py`), the second over
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pytest
 from django.utils import timezone
@@ -16,7 +17,7 @@ from accounts.carriers import CarrierKind, FoundBy
 from campaigns import schedule
 from campaigns.models import Campaign
 from core.errors import InvalidRequest
-from dialer import carriers, check_calls, hang_ups, holds, inbox, look_ups, reconcile
+from dialer import carriers, check_calls, hang_ups, holds, inbox, links, look_ups, reconcile
 from dialer.carriers import base, http_carrier
 from dialer.carriers.base import Accepted, Carrier, Event, NoSuchCall
 from dialer.carriers.simulated import SimulatedCarrier
@@ -91,6 +92,21 @@ def test_another_attempt_at_the_number_is_in_the_way_only_where_calls_are_found_
     rig.recover()
     lost.refresh_from_db()
     assert lost.status == ("canceled" if FoundBy.OUR_ID in kind.found_by else "unknown")
+
+
+def test_a_carrier_is_given_the_addresses_that_it_needs_and_each_is_open_to_it_alone(
+    far, line, kind, dialed, client, settings
+):
+    call = dialed.one()
+    assert call.callback.startswith(f"{settings.EVENTS_URL}/carrier-events/{kind.name}/") is kind.calls_back
+    [flow_url] = call.fields.get("Url", [""])
+    assert flow_url.startswith(settings.PUBLIC_URL) is (kind.runs_our_flows and kind.calls_back)
+    if kind.calls_back:
+        news = urlencode({"CallSid": call.ref, "CallStatus": "ringing", "Status": "ringing"})
+        unsigned = far.post(call.callback, news, "application/x-www-form-urlencoded", {})
+        assert unsigned.status_code == (403 if kind.signs_requests else 204)
+    keys = client.get(links.passthru_url(line.trunk.pk).removeprefix(settings.PUBLIC_URL))
+    assert keys.status_code == (403 if kind.reports_keys else 302)
 
 
 def test_machines_are_told_from_people_where_the_carrier_can(far, kind, dialed):
