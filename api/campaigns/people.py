@@ -15,7 +15,14 @@ from api.campaigns.responses import CampaignsWritten
 from api.http import bulk, openapi
 from api.http.envelope import Failure, Result, WrittenEnvelope
 from api.http.errors import first_sentence
-from api.http.fields import ObjectSerializer, TextField, WordField, visible, without_nulls
+from api.http.fields import (
+    OwnObjectSerializer,
+    TextField,
+    WordField,
+    refuse_unknown_keys,
+    visible,
+    without_nulls,
+)
 from api.http.idempotency import idempotent
 from api.http.parsers import printable
 from api.http.responses import Count, ResponseSerializer, Text
@@ -29,10 +36,10 @@ from core.errors import InvalidRequest
 from dialer.models import CallAttempt
 from webhooks.addresses import LookUps
 
-KEY = "calls"
+KEY, REASON = "calls", "reason"
 
 
-class CancelRequestSerializer(ObjectSerializer):
+class CancelRequestSerializer(OwnObjectSerializer):
     # Validated data: number in E.164, or call_sid as a UUID. context: account.
     number = TextField(max_length=64, required=False, help_text="All calls to it.")
     call_sid = TextField(max_length=64, required=False, help_text="The call that this attempt is of, instead.")
@@ -94,7 +101,7 @@ class CancelCallsView(CampaignsView):
         """Take people out of a campaign that has not ended. Calls that are up are not hung up."""
         campaign = self.campaign(campaign_id)
         serializer = CancelRequestSerializer(context={"account": self.account})
-        checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
+        checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY, beside=(REASON,))]
         given = [fields for fields, failure in checked if not failure]
         attempts = CallAttempt.objects.filter(campaign=campaign)
         sids = attempts.filter(pk__in=[fields["call_sid"] for fields in given if "call_sid" in fields])
@@ -114,6 +121,10 @@ class ScheduleAgainSerializer(ScheduleRequestSerializer):
         return None
 
 
+# Of the first campaign, and so of one that calls its people again.
+OF_THE_PARENT = (*CONTENT, "from", "lists", "campaign_type", "call_duplicate_numbers")
+
+
 class AgainRequestSerializer(CampaignRequestSerializer):
     """Whom to call again, and what is not as in the campaign itself."""
 
@@ -130,11 +141,19 @@ class AgainRequestSerializer(CampaignRequestSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
-        for name in (*CONTENT, "from", "lists", "campaign_type", "call_duplicate_numbers"):
+        for name in OF_THE_PARENT:
             fields.pop(name, None)
         for field in fields.values():
             field.required = False
         return fields
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse what a client believes to change or to narrow down, and what would be dropped."""
+        for name in OF_THE_PARENT:
+            if isinstance(data, dict) and name not in self.fields and data.get(name) is not None:
+                raise ValidationError({name: "is that of the campaign that is called again: leave it out"})
+        refuse_unknown_keys(data, self.fields)
+        return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         selection = Selection(
@@ -186,13 +205,13 @@ def _call_id(fields: dict[str, Any], calls: dict[Any, int]) -> int | None:
 
 def _reason(request: Request) -> str:
     """Return the reason of the body. Raises ValidationError."""
-    given = request.data.get("reason") if isinstance(request.data, dict) else None
+    given = request.data.get(REASON) if isinstance(request.data, dict) else None
     if given is None:
         return ""
     try:
         return str(TextField(max_length=255, allow_blank=True).run_validation(given))
     except ValidationError as error:
-        raise ValidationError({"reason": first_sentence(error.detail)}) from error
+        raise ValidationError({REASON: first_sentence(error.detail)}) from error
 
 
 def _canceled(taken: TakenOut | None, fields: dict[str, Any]) -> TakenOut | Failure:

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from api.http.fields import ObjectSerializer, TextField, WordField, called_from, visible
+from api.http.fields import ObjectSerializer, OwnObjectSerializer, TextField, WordField, called_from, visible
 from contacts import numbers, zones
 from contacts.models import ConsentScope
 
@@ -50,7 +50,7 @@ class DayField(serializers.Field):  # type: ignore[type-arg]
         return value.isoformat()
 
 
-class ConsentRequestSerializer(ObjectSerializer):
+class ConsentRequestSerializer(OwnObjectSerializer):
     # What the person agreed to. To withdraw consent, put the number on the do-not-call list.
     scope = WordField(list(ConsentScope.values))
 

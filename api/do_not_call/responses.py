@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from api.do_not_call.requests import ACCOUNT, ALL
 from api.http.envelope import Item, PageEnvelope, Result, WrittenEnvelope
 from api.http.responses import Moment, ResponseSerializer, Text
 from contacts.models import DoNotCall
@@ -18,7 +19,7 @@ class DoNotCallSerializer(ResponseSerializer):
     date_created = Moment(source="added_at")
 
     def get_scope(self, entry: DoNotCall) -> str:
-        return "account" if entry.account_id else "all"
+        return ACCOUNT if entry.account_id else ALL
 
 
 class DoNotCallItem(Item):

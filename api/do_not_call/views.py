@@ -11,6 +11,7 @@ from api.do_not_call.requests import (
     KEY,
     DoNotCallBody,
     DoNotCallRequestSerializer,
+    RemovalBody,
     RemovalSerializer,
     e164,
 )
@@ -73,7 +74,7 @@ class DoNotCallListView(AccountView):
     def post(self, request: Request, account_sid: str) -> Response:
         """Add numbers. From the response on none of them is dialed, and calls to them that wait have ended."""
         serializer = DoNotCallRequestSerializer(context={"account": self.account})
-        checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY)]
+        checked = [bulk.validated(serializer, body) for body in bulk.bodies(request, KEY, beside=())]
         wanted = [fields for fields, failure in checked if not failure]
         # Of two with one number the first counts.
         notes = {fields["number"]: fields.get("note", "") for fields in reversed(wanted)}
@@ -95,7 +96,7 @@ class DoNotCallNumberView(AccountView):
                 "reason", OpenApiTypes.STR, description="Why the number may be called again; or in the body."
             )
         ],
-        request=RemovalSerializer,
+        request=RemovalBody,
         responses=openapi.responses(DoNotCallRead, 413, conflict="The operator has listed it for all accounts."),
         tags=TAGS,
     )
@@ -104,10 +105,9 @@ class DoNotCallNumberView(AccountView):
         entries = self._entries(number)
         take_chunked_body(request._request)
         body = request.data or {}
-        if isinstance(body, dict) and "reason" not in body:
-            reason = queries.parse(RemovalSerializer, request)["reason"]
-        else:
-            reason = RemovalSerializer().run_validation(body)["reason"]
+        if isinstance(body, dict) and body.get("reason") is None:
+            body = {**body, **queries.parse(RemovalSerializer, request)}
+        reason = RemovalBody().run_validation(body)["reason"]
         own = [entry for entry in entries if entry.account_id]
         if not own:
             raise Conflict("the number is listed for all accounts: only the operator of this server can remove it")

@@ -1,6 +1,6 @@
 """Fields of requests with rules of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -76,6 +76,17 @@ class ObjectSerializer(serializers.Serializer):  # type: ignore[type-arg]
         return super().to_internal_value(without_nulls(data))
 
 
+class OwnObjectSerializer(ObjectSerializer):
+    """A JSON object that Exotel's API does not have: a key that is not known is a mistake, and is refused.
+
+    Of objects that Exotel's API has, unknown keys are ignored: clients send what they would send there.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:
+        refuse_unknown_keys(data, self.fields)
+        return super().to_internal_value(data)
+
+
 class WordField(serializers.Field):  # type: ignore[type-arg]
     """One of a few words, in any spelling. Validates to the domain's spelling."""
 
@@ -106,3 +117,12 @@ def visible(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def refuse_unknown_keys(data: Any, known: Iterable[str]) -> None:
+    """Raise ValidationError for the first key of an object that is not known and has a value."""
+    names = list(known)
+    for name in without_nulls(data) if isinstance(data, Mapping) else ():
+        if name not in names:
+            said = f"is not known here: leave it out. Known: {', '.join(names)}"
+            raise serializers.ValidationError({visible(name[:64]) or '""': said})

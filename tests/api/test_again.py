@@ -236,6 +236,21 @@ def test_nobody_named_is_refused(api, parent, body):
     assert Campaign.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"from": [B]}, "'from': is that of the campaign that is called again"),
+        ({"read_via_text": "Hello"}, "'read_via_text': is that of the campaign"),
+        ({"call_duplicate_numbers": False}, "'call_duplicate_numbers': is that of the campaign"),
+        ({"presed": ["2"]}, "'presed': is not known here"),
+    ],
+)
+def test_what_would_be_dropped_is_refused(api, parent, more, says):
+    ended(parent, A), ended(parent, B)
+    assert again(api, parent, "no-answer", **more).is_refused(400, says)
+    assert Campaign.objects.count() == 1
+
+
 def test_an_inactive_caller_id_is_refused_and_another_may_be_given(api, account, parent):
     ended(parent, A)
     parent.caller_id.is_active = False

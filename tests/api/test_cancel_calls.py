@@ -89,6 +89,19 @@ def test_one_entry_tells_of_it_with_the_reason(api, campaign):
     assert cancel(api, campaign, A, reason="x" * 256).is_refused(400, "'reason'")
 
 
+def test_what_would_be_dropped_is_refused(api, campaign):
+    call = call_of(campaign)
+    path = f"/campaigns/{campaign.pk.hex}/calls/cancel"
+    of_one = api.post(path, {"calls": [{"number": A, "reason": "has paid"}]})
+    assert of_one.codes == [400]
+    assert "'reason': is not known here" in of_one.item["error_data"]["description"]
+    beside = api.post(path, {"calls": [{"number": A}], "because": "has paid"})
+    assert beside.is_refused(400, "'because': is not known here", "calls, reason")
+    assert state(call) == ("created", "")
+    assert api.post(path, {"number": A, "reason": "has paid"}).codes == [200]
+    assert AuditEntry.objects.get(object_kind="campaigns.campaign").what.endswith(": has paid")
+
+
 def test_a_campaign_that_has_ended_is_refused(api, account):
     campaign = CampaignFactory(account=account, completed=True)
     call_of(campaign, completed=True)

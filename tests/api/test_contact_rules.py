@@ -45,6 +45,7 @@ def test_they_can_be_changed(api, account):
         ({"consent": CONSENT | {"scope": "everything"}}, "must be one of recorded-voice, promotional, all"),
         ({"consent": {"date": "2026-01-31"}}, "scope"),
         ({"consent": "yes"}, "must be an object"),
+        ({"consent": CONSENT | {"withdrawn": True}}, "'consent.withdrawn': is not known here"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_stored(api, given, says):

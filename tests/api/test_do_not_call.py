@@ -54,6 +54,31 @@ class TestAdd:
         assert api.post("/do-not-call", {"do_not_call": given}).codes == [200, 409]
         assert DoNotCall.objects.get().note == "first"
 
+    @pytest.mark.parametrize(
+        ("more", "says"),
+        [
+            ({"scope": "all"}, "'scope': for all accounts only the operator"),
+            ({"scope": "everybody"}, "'scope': must be one of account, all"),
+            ({"registry": "ncpr"}, "'registry': is not known here: leave it out. Known: number, note, scope"),
+            ({"reason": "by mail"}, "'reason': is not known here"),
+            ({"\u200bscope": "all"}, "\\u200bscope': is not known here"),
+        ],
+    )
+    def test_what_would_be_dropped_is_refused(self, api, more, says):
+        response = api.post("/do-not-call", {"do_not_call": [{"number": NUMBER} | more, {"number": MANY[0]}]})
+        assert response.codes == [400, 200]
+        assert says in response.items[0]["error_data"]["description"]
+        assert DoNotCall.objects.get().number == MANY[0]
+
+    def test_what_stands_beside_the_numbers_is_refused(self, api):
+        body = {"do_not_call": [{"number": NUMBER}], "scope": "all"}
+        assert api.post("/do-not-call", body).is_refused(400, "'scope': is not known here", "do_not_call")
+        assert not DoNotCall.objects.exists()
+
+    def test_the_scope_of_the_account_may_be_said_and_nulls_say_nothing(self, api):
+        given = {"number": NUMBER, "scope": "account", "note": None, "registry": None}
+        assert api.post("/do-not-call", {"do_not_call": [given]}).data["scope"] == "account"
+
     def test_another_accounts_entry_is_no_duplicate(self, api, other):
         add(other, NUMBER)
         assert add(api, NUMBER).codes == [200]
@@ -142,6 +167,15 @@ class TestRemove:
     def test_says_what_is_missing(self, api, account):
         DoNotCallFactory(account=account, number=NUMBER)
         assert api.send("DELETE", f"/do-not-call/{NUMBER}").is_refused(400, "'reason': is mandatory")
+
+    def test_a_body_says_nothing_else_and_a_query_may(self, api, account):
+        DoNotCallFactory(account=account, number=NUMBER)
+        for address, body in (("", {"reason": "asked", "scope": "all"}), ("?reason=asked", {"scope": "all"})):
+            refused = api.send("DELETE", f"/do-not-call/{NUMBER}{address}", body)
+            assert refused.is_refused(400, "'scope': is not known here")
+        assert listed(account.pk, [NUMBER])
+        assert api.send("DELETE", f"/do-not-call/{NUMBER}?reason=asked&_=17").status == 200
+        assert not DoNotCall.objects.exists()
 
     def test_a_number_for_all_is_the_operators(self, api):
         DoNotCallFactory(for_all=True, number=NUMBER)

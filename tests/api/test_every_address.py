@@ -255,8 +255,10 @@ def body_for(address: str, its: dict[str, str]) -> dict[str, Any]:
         return {"who": ["no-answer"]}
     if address.endswith("/calls/cancel"):
         return {"calls": [{"number": its["called"]}]}
+    if address.endswith("/do-not-call/<str:number>"):
+        return {"reason": "asked again"}
     if "/do-not-call" in address:
-        return {"do_not_call": [{"number": "+919855555559"}], "reason": "asked again"}
+        return {"do_not_call": [{"number": "+919855555559"}]}
     if "/contacts" in address and "lists/" in address:
         return {"contact_references": [{"contact_sid": its["contact_sid"]}]}
     if "/contacts" in address:
