@@ -9,7 +9,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Account
 from campaigns.models import Call, Campaign
+from core import clocks
 from dialer.models import CallAttempt
+from retention import remembered
 from webhooks.models import WebhookDelivery
 
 # News of a call, and a call that the carrier took too late, may come hours after the campaign's end.
@@ -31,9 +33,10 @@ def ended(before: datetime, account: Account | None = None) -> "QuerySet[Campaig
 
 
 def settled(campaigns: "QuerySet[Campaign]") -> "QuerySet[Campaign]":
-    """Return those of the campaigns that nothing will happen to any more.
+    """Return those of the campaigns that nothing will happen to any more, and that nobody has to remember.
 
-    Left out are those whose calls are being ended or are up, or whose webhooks are not delivered or given up yet.
+    Left out are those whose calls are being ended or are up, whose webhooks are not delivered or given up yet, or whose
+    attempts still count for a rule (`retention.remembered`).
     """
     # By the statuses of the index `call_open`: one that has ended may have half a million others.
     open_statuses = [Call.Status.CREATED, Call.Status.IN_PROGRESS, Call.Status.RETRYING]
@@ -42,7 +45,8 @@ def settled(campaigns: "QuerySet[Campaign]") -> "QuerySet[Campaign]":
     webhooks = WebhookDelivery.objects.filter(campaign=OuterRef("pk"), next_try_at__isnull=False)
     # A campaign that calls its people again reads its calls while it is loading.
     children = Campaign.objects.filter(parent=OuterRef("pk"), is_loading=True)
-    return campaigns.filter(~Exists(calls), ~Exists(attempts), ~Exists(webhooks), ~Exists(children), is_ending=False)
+    idle = campaigns.filter(~Exists(calls), ~Exists(attempts), ~Exists(webhooks), ~Exists(children), is_ending=False)
+    return idle.exclude(remembered.still_counted(clocks.now()))
 
 
 def oldest_first(campaigns: "QuerySet[Campaign]") -> Iterator[Campaign]:

@@ -85,6 +85,11 @@ class Rules:
         return longest
 
     @cached_property
+    def remembered(self) -> frozenset[timedelta]:
+        """Return for how long the rules count calls to a number, of each that counts any."""
+        return frozenset({self.gap, *(cap.within for cap in self.caps), *self.quiet_after.values()} - {timedelta()})
+
+    @cached_property
     def needs_consent(self) -> str:
         """Return the scope of consent that is demanded; `all` where rules demand different ones, "" where none does."""
         scopes = {rule.needs_consent for rule in self.rules} - {""}
