@@ -4,6 +4,7 @@ Over all campaigns of an account, and from ended attempts alone: another one und
 dialed anyway (decision 0022). So the answer is exact for the call that is about to be made.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -115,6 +116,39 @@ _NTH_LATEST = """
                 WHEN 'refusals' THEN attempt.wish <> '' WHEN 'opt-outs' THEN attempt.wish = 'opt-out' ELSE true END
         ORDER BY attempt.placing_at DESC OFFSET each_limit.skipped LIMIT 1
     ) AS past
+"""
+
+
+class PastCall(NamedTuple):
+    """An attempt that has ended: when the carrier was asked, when it was over, and whether somebody answered."""
+
+    placed_at: datetime
+    ended_at: datetime
+    was_answered: bool
+
+
+def lately(account_id: int, numbers: Collection[str], since: datetime) -> dict[str, list[PastCall]]:
+    """Return the latest attempts to each number that was called since, oldest first. One query."""
+    found: dict[str, list[PastCall]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LATELY, {"account": account_id, "numbers": list(set(numbers)), "since": since, "most": MOST_LATELY}
+        )
+        for number, *columns in cursor.fetchall():
+            found[number].append(PastCall(*columns))
+    return found
+
+
+# More than any cap counts in the time of one.
+MOST_LATELY = 100
+_LATELY = """
+    SELECT asked.number, attempt.placing_at, attempt.ended_at, attempt.status = 'completed'
+    FROM unnest(%(numbers)s::text[]) AS asked(number) CROSS JOIN LATERAL (
+        SELECT placing_at, ended_at, status FROM dialer_callattempt
+        WHERE account_id = %(account)s AND callee = asked.number
+            AND status IN ('completed', 'busy', 'no-answer', 'failed') AND placing_at > %(since)s
+        ORDER BY placing_at DESC LIMIT %(most)s
+    ) AS attempt ORDER BY attempt.placing_at
 """
 
 # Of a row `due` with an account and a number: when an attempt that has ended was placed last, in seconds since 1970.

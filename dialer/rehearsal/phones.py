@@ -1,11 +1,13 @@
 """The phones of a rehearsal: what the rules ask of each, and what has come of the calls to it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from accounts.calling_rules import CONVERSATION, Rules
 from campaigns.models import Outcome
 from contacts.zones import Place
+from dialer.past_calls import PastCall
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +23,17 @@ class Phone:
     free_at: float = 0.0
     attempts: list[float] = field(default_factory=list)
     conversations: list[float] = field(default_factory=list)
+
+    @classmethod
+    def after(cls, number: str, past: Iterable[PastCall]) -> "Phone":
+        """Return the phone of a number that was called before, the oldest call first."""
+        phone = cls(number)
+        for call in past:
+            phone.attempts.append(call.placed_at.timestamp())
+            phone.free_at = max(phone.free_at, call.ended_at.timestamp())
+            if call.was_answered:
+                phone.conversations.append(call.ended_at.timestamp())
+        return phone
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
 
@@ -24,9 +24,10 @@ from campaigns.models import Call, Campaign
 from contacts import lists, zones
 from contacts.models import ListEntry
 from contacts.zones import Place
-from dialer import daily_limits, holds, number_gate
+from dialer import daily_limits, holds, number_gate, past_calls
 from dialer.gate import Never
 from dialer.number_gate import Ring
+from dialer.past_calls import PastCall
 from dialer.rehearsal.phones import Lane, Person, Phone
 from dialer.rehearsal.simulation import BEYOND, Staged
 
@@ -186,11 +187,13 @@ def _lanes(
     never: Counter[str] = Counter()
     shown: dict[str, list[str]] = {}
     phones: dict[str, Phone] = {}
+    longest = max(rules.remembered, default=timedelta())
     home = _home(campaign.account)
     for begin in range(0, len(waiting), BATCH):
         batch = waiting[begin : begin + BATCH]
         shut = number_gate.check([Ring(at, campaign, one.number, one.row_zone) for at, one in enumerate(batch)], now)
         places = _places(campaign, batch) if rules.rules else {}
+        past = _past(campaign, [one.number for one in batch], now - longest) if longest else {}
         for at, one in enumerate(batch):
             verdict = shut.get(at)
             if isinstance(verdict, Never):
@@ -202,7 +205,9 @@ def _lanes(
             lane = lanes.get(place)
             if lane is None:
                 lane = lanes[place] = Lane(place, rules.to(place, now), [])
-            person = Person(phones.setdefault(one.number, Phone(one.number)), attempts=one.attempts)
+            if one.number not in phones:
+                phones[one.number] = Phone.after(one.number, past.get(one.number, ()))
+            person = Person(phones[one.number], attempts=one.attempts)
             held = verdict.at.timestamp() if verdict and verdict.at else 0.0
             person.not_before = held
             if one.due and one.due.timestamp() > 0:
@@ -213,6 +218,10 @@ def _lanes(
         lane.fresh.reverse()
         lane.later.sort()
     return list(lanes.values()), never, shown
+
+
+def _past(campaign: Campaign, numbers: Sequence[str], since: datetime) -> Mapping[str, Sequence[PastCall]]:
+    return past_calls.lately(campaign.account_id, numbers, since - past_calls.LONGEST_CALL)
 
 
 def _places(campaign: Campaign, batch: Sequence[Waiting]) -> Mapping[str, Place]:

@@ -111,6 +111,27 @@ def test_a_cap_holds_retries_back(clock):
     assert in_minutes(rehearsed(made, AWAY).forecast.finishes_at) == 120.5
 
 
+def test_calls_of_the_past_count_for_caps_and_quiet_times(clock):
+    """One an hour ago, so that one more is made now, and its retry an hour later; and a conversation."""
+    hours = {"opens_at": time(0), "closes_at": time(0)}
+    account = AccountFactory(number_caps=["2 attempts in 2 hours"], **hours)
+    made = campaign(1, account=account, number_of_retries=1, retry_interval_mins=10, retry_on_status=["no-answer"])
+    number = made.calls.get().number
+    before = {
+        "placing_at": START - timedelta(hours=1),
+        "ended_at": START - timedelta(minutes=59),
+        "call__number": number,
+    }
+    CallAttemptFactory(busy=True, call__campaign__account=account, **before)
+    CallAttemptFactory(busy=True, **before)  # of another account
+    assert in_minutes(rehearsed(made, AWAY).forecast.finishes_at) == 60.5
+    talkative = AccountFactory(number_caps=["2 conversations in 3 hours"], **hours)
+    made = campaign(1, account=talkative)
+    CallFactory(campaign=made, number=number)
+    CallAttemptFactory(completed=True, call__campaign__account=talkative, **before)
+    assert in_minutes(rehearsed(made).forecast.finishes_at) == 122.0
+
+
 def test_a_number_is_called_once_at_a_time(clock):
     made = campaign(0)
     for _ in range(3):
