@@ -462,6 +462,29 @@ def test_a_trial_that_would_ring_in_the_night_is_refused(account, caller_id, clo
     assert not Campaign.objects.exists()
 
 
+def test_a_trial_is_asked_the_rules_for_the_person_whom_it_rings(account, caller_id, clock):
+    """From 8 to 19 h by the rule set, at 20 h; and one that waits for the gap."""
+    account.opens_at = account.closes_at = time(0)
+    account.rules, account.number_gap_seconds = ["in-collections"], 3600
+    account.save()
+    meera = sign_in("operator", account, "asha")
+    clock.shift(timedelta(hours=8, minutes=30))
+    refused = post(meera, filled(caller_id, do="trial", trial_number=C))
+    assert "outside the recipient's hours 08:00-19:00 Asia/Kolkata" in errors(refused)["trial_number"]
+    account.rules = []
+    account.save()
+    CallAttemptFactory(
+        call__campaign__account=account,
+        call__number=C,
+        busy=True,
+        placing_at=timezone.now() - timedelta(minutes=50),
+        ended_at=timezone.now() - timedelta(minutes=40),
+    )
+    refused = post(meera, filled(caller_id, do="trial", trial_number=C))
+    assert "two calls to a number are 1:00:00 apart" in errors(refused)["trial_number"]
+    assert not Campaign.objects.filter(name="Trial call").exists()
+
+
 # People ---------------------------------------------------------------------------------------------------------------
 
 

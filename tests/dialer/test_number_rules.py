@@ -8,6 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import calling_rules
+from accounts.calling_rules import OPT_OUT, Rule, Rules
 from accounts.models import Account
 from campaigns import held_calls, schedule
 from campaigns.models import Call, Campaign
@@ -168,6 +170,25 @@ def test_after_a_refusal_the_number_is_left_alone(rig, ruled, wish, rings):
     assert set(Call.objects.exclude(rule="").values_list("status", "rule")) == (
         {("failed", "quiet-time")} if wish else set()
     )
+
+
+def test_a_quiet_time_after_an_opt_out_is_not_one_after_a_refusal(rig, monkeypatch):
+    """Of a number that was taken off the list again. No preset has such a rule alone."""
+    asks = Rules((Rule("test", quiet_after=((OPT_OUT, timedelta(days=1)),)),))
+    monkeypatch.setattr(calling_rules, "rules_of", lambda *_: asks)
+    rig.campaign([A, B, C])
+    rig.tick()
+    for number, wish in ((A, "opt-out"), (B, "refusal")):
+        CallAttempt.objects.filter(callee=number).update(wish=wish)
+    rig.clock.shift(timedelta(hours=24, seconds=-1))
+    rig.campaign([A, B, C])
+    rig.tick()
+    assert sorted(rig.rings()) == [A, B, B, C, C]
+    rule, moment = held(A)
+    assert rule == "quiet-time"
+    rig.clock.move_to(moment)
+    rig.tick()
+    assert rig.rings(A) == [A, A]
 
 
 # Hours of the recipient ----------------------------------------------------------------------------------------------

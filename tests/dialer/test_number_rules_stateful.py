@@ -7,13 +7,13 @@ with connections of their own work at once, without the lock that an account's d
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
 from django.utils import timezone
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from accounts import public_holidays
@@ -26,18 +26,20 @@ from dialer.models import CallAttempt
 from tests.conftest import START, Rig
 from tests.factories import AccountFactory, CallerIdFactory, ContactFactory, FlowFactory
 
-DAYS = [(2026, 3, 8, 5), (2026, 11, 1, 4), (2026, 1, 26, 3), (2026, 1, 25, 20), (2028, 2, 29, 12)]
-NEW_YORK, LOS_ANGELES = "+12125550123", "+13105550123"
+DAYS = [(2026, 3, 8, 5), (2026, 11, 1, 4), (2026, 1, 26, 3), (2026, 1, 25, 20), (2028, 2, 29, 12), (2026, 12, 25, 12)]
+NEW_YORK, LOS_ANGELES, ALABAMA = "+12125550123", "+13105550123", "+12055550123"
+HOME = "+919810000000"
 ZONES = {
     NEW_YORK: "America/New_York",
     LOS_ANGELES: "America/Los_Angeles",
-    "+919810000000": "Asia/Kolkata",
+    ALABAMA: "America/Chicago",
+    HOME: "Asia/Kolkata",
 }
 OPENS, CLOSES = time(8), time(21)  # of the rule sets us-live and us
 # Hours of the account by weekday, in words and as the spans of Monday to Friday and of Saturday.
 WEEK = "Mon-Fri 18:30-03:30; Sat 10:00-12:00"
 WORKDAYS, SATURDAY = (time(18, 30), time(3, 30)), (time(10), time(12))
-# A Monday; days on which clocks change in New York; a holiday in India, and a leap day.
+# A Monday; Sundays on which clocks change in New York; a holiday in India; a leap day, and a holiday in Alabama.
 STARTS = [START, *(datetime(*day, tzinfo=UTC) for day in DAYS)]
 MOST_STEPS = 7
 
@@ -55,7 +57,8 @@ class Ruled(NamedTuple):
     """What an account demands.
 
     Attributes:
-        american: the rule set that holds for numbers of the USA: us-live, us or none. debt: whether us-debt does too.
+        american: the rule set that holds for numbers of the USA: us-live, us or none.
+        debt, states: whether us-debt and us-states hold for them, too.
         by_weekday: the hours are those of WEEK. no_holidays: nobody is called on holidays of India.
         lives_in_denver: the contact in New York says so. agreed: the one in Los Angeles has agreed to recorded voices.
     """
@@ -70,6 +73,7 @@ class Ruled(NamedTuple):
     lives_in_denver: bool = False
     agreed: bool = False
     debt: bool = False
+    states: bool = False
 
 
 class Rung(NamedTuple):
@@ -135,6 +139,11 @@ def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed
             return False
     if ruled.american == "us" and is_american and not (ruled.agreed and number == LOS_ANGELES):
         return False
+    if ruled.states and number == ALABAMA:
+        wall = at.astimezone(ZoneInfo(ZONES[ALABAMA]))
+        is_free = wall.weekday() == 6 or public_holidays.is_holiday(wall.date(), "US-AL")
+        if is_free or not OPENS <= wall.time() < time(20):
+            return False
     if ruled.debt and is_american:
         week = [ring for ring in own if at - ring.at < timedelta(days=7)]
         if len(week) >= 7 or any(ring.was_answered for ring in week):
@@ -159,7 +168,7 @@ RULED = st.builds(
     st.sampled_from(["", "us-live", "us-live", "us"]),
     st.lists(CAPS, max_size=2).map(tuple),
     st.sampled_from([timedelta(), timedelta(minutes=5)]),
-    *5 * [st.booleans()],
+    *6 * [st.booleans()],
 )
 STEPS = st.lists(
     st.one_of(
@@ -185,7 +194,7 @@ class World:
             weekly_hours=WEEK if ruled.by_weekday else "",
             holidays_of=["IN"] if ruled.no_holidays else [],
             allowed_countries=["US", "IN"],
-            rules=[*filter(None, [ruled.american]), *["us-debt"] * ruled.debt],
+            rules=[*filter(None, [ruled.american]), *["us-debt"] * ruled.debt, *["us-states"] * ruled.states],
             number_caps=[str(cap) for cap in ruled.caps],
             number_gap_seconds=int(ruled.gap.total_seconds()),
         )
@@ -269,19 +278,43 @@ def lockless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "_take", lambda account_id: (take(account_id)[0], True))
 
 
+TALKS: Any = [["completed"]] * len(ZONES)
+
+
+@example(
+    # Monday, 10:00 in New York, 9:00 in Alabama and 7:00 in Los Angeles, whose person alone has agreed to such calls.
+    start=datetime(2026, 3, 2, 15, tzinfo=UTC),
+    ruled=Ruled(time(0), time(0), "us", (), timedelta(minutes=5), agreed=True),
+    steps=[("campaign", [LOS_ANGELES, HOME]), ("pass", timedelta(hours=1)), ("campaign", [LOS_ANGELES, HOME])],
+    scripts=TALKS,
+)
+@example(
+    # 9:30 in New York, whose person lives in Denver, and 8:30 in Alabama, where nobody is called after a conversation.
+    start=datetime(2026, 3, 2, 14, 30, tzinfo=UTC),
+    ruled=Ruled(time(0), time(0), "us-live", (), timedelta(), lives_in_denver=True, debt=True, states=True),
+    steps=[("crowd", None), ("pass", timedelta(hours=1)), ("campaign", [ALABAMA, NEW_YORK])],
+    scripts=TALKS,
+)
+@example(
+    # A Sunday, ten in Alabama; in India half past eight in the evening, and soon the account is closed.
+    start=datetime(2026, 3, 8, 15, tzinfo=UTC),
+    ruled=Ruled(time(10, 30), time(21), "us-live", (), timedelta(), states=True),
+    steps=[("crowd", None), ("pass", timedelta(hours=1)), ("campaign", [NEW_YORK, HOME])],
+    scripts=TALKS,
+)
 @settings(
     max_examples=10,
     derandomize=True,
     database=None,
     deadline=None,
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     start=st.sampled_from(STARTS),
     ruled=RULED,
     steps=STEPS,
-    scripts=st.lists(st.lists(st.sampled_from(["completed", "busy"]), min_size=1, max_size=3), min_size=3, max_size=3),
+    scripts=st.lists(st.lists(st.sampled_from(["completed", "busy"]), min_size=1, max_size=3), min_size=4, max_size=4),
 )
 def test_nobody_is_rung_outside_of_all_rules_and_nobody_is_held_inside(rig, lockless, start, ruled, steps, scripts):
     rig.clock.move_to(start)
@@ -320,6 +353,11 @@ def test_the_judge_sees_each_rule_broken():
     debt = free._replace(debt=True, caps=())
     for days, answered, many, may in ((3, True, 1, 0), (7, True, 1, 1), (3, False, 6, 1), (3, False, 7, 0)):
         assert may_ring(number, at, debt, [Rung(number, at - timedelta(days=days), answered)] * many, {}) == bool(may)
+    states = free._replace(states=True, american="")
+    for day, hour, opens in ((24, 19, True), (24, 20, False), (25, 12, False), (26, 12, True), (27, 12, False)):
+        then = datetime(2026, 12, day, hour, tzinfo=ZoneInfo("America/Chicago"))
+        assert may_ring(ALABAMA, then, states, [], {}) is opens, then
+        assert may_ring(NEW_YORK, then, states, [], {})
     night = free._replace(by_weekday=True, american="")
     for day, wall, opens in ((2, 3, False), (3, 3, True), (7, 3, True), (7, 4, False), (7, 11, True), (8, 3, False)):
         at = datetime(2026, 3, day, wall, 29, tzinfo=ZoneInfo("Asia/Kolkata"))
