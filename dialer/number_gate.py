@@ -28,6 +28,8 @@ from dialer.past_calls import Counts, Limit, Question
 
 # The rules that hold calls, as the diagnosis and the rows of calls name them.
 HOURS, CAP, QUIET, GAP = "outside-recipients-hours", "number-cap", "quiet-time", "number-gap"
+# Those that end them, beside `call_states.DO_NOT_CALL` and those of `removal`.
+NOT_CALLED, NO_CONSENT, NO_COMMON_HOURS = "not-called", "no-consent", "no-common-hours"
 # When a number is asked about again that must not be dialed until something changes.
 ASKED_AGAIN = timedelta(minutes=10)
 # No campaign waits for so long: a quiet time without an end.
@@ -160,7 +162,7 @@ def _not_called(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
         called = destinations.of_account(account) if doubtful else known
         for ring in doubtful:
             if why := called.why_not(ring.number):
-                found[ring.key] = Never("not-called", why)
+                found[ring.key] = Never(NOT_CALLED, why)
     return found
 
 
@@ -262,7 +264,7 @@ def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key
         if scope := group.rules.needs_consent:
             today = now.astimezone(account.zone).date()
             if not callee.consents_to(scope, today):
-                without_consent[ring.key] = Never("no-consent", f"no consent to {scope} calls is recorded")
+                without_consent[ring.key] = Never(NO_CONSENT, f"no consent to {scope} calls is recorded")
                 continue
         group.rings.append(ring)
     return [group for group in groups.values() if group.rules and group.rings], without_consent
@@ -317,7 +319,7 @@ def _not_before(group: _Group[Any], earliest: datetime, code: str, because: str,
     hours, account = group.rules.hours_text(group.place), group.account
     if moment is None:
         meet = f"the recipient's hours {hours}, {group.place.provenance}, never meet {account.calling_hours}"
-        return Never("no-common-hours", meet)
+        return Never(NO_COMMON_HOURS, meet)
     because = because or f"outside the recipient's hours {hours}, {group.place.provenance}"
     return NotBefore(moment, code, f"{because}: not before {moment.astimezone(account.zone):%Y-%m-%d %H:%M %Z}")
 

@@ -1,6 +1,7 @@
-"""Call details: the attempts of a campaign that were offered to a carrier."""
+"""Call details: attempts that were offered to a carrier, and numbers that a rule kept from ever being dialed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -11,8 +12,10 @@ from api.campaigns.base import CampaignsView
 from api.http import openapi, queries
 from api.http.envelope import Item, PageEnvelope
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
+from campaigns.models import Call, Campaign
 from dialer.models import CallAttempt, Recording, Transfer
 from reports import call_details
+from reports.call_details import Record
 
 Status = CallAttempt.Status
 STATES = (Status.COMPLETED, Status.BUSY, Status.NO_ANSWER, Status.FAILED, Status.CANCELED, Status.IN_PROGRESS)
@@ -52,12 +55,14 @@ class RecordingSerializer(ResponseSerializer):
 
 
 class CallDetailSerializer(ResponseSerializer):
-    # context: zone; campaign, which all attempts are of. The attempts come with their calls loaded.
-    call_sid = WireId("32 hexadecimal digits.", source="pk")
+    # context: zone; campaign, which all records are of. The attempts come with their calls loaded.
+    call_sid = WireId(
+        "32 hexadecimal digits; null where a rule kept the number from ever being dialed.", source="pk", allow_null=True
+    )
     number = Text("E.164.", source="call.number")
     name = Text(source="call.name")
-    status = Text("in-progress, or how the attempt ended.")
-    attempt_number = Count("From 1.", source="number")
+    status = Text("in-progress, or how the attempt ended; of a number that was never dialed: failed or canceled.")
+    attempt_number = Count("From 1; 0 where the number was never dialed.", source="number")
     duration = Count("Of the conversation, in seconds.")
     digits = Text("Keys that were pressed.")
     digit = Text("The same as digits.", source="digits")
@@ -74,6 +79,8 @@ class CallDetailSerializer(ResponseSerializer):
     reason = Text(
         "Why nobody was reached, where the carrier says so or this server knows. Not of Exotel's API.", required=False
     )
+    rule = Text("The code of the rule that ended the number: no attempt follows. Not of Exotel's API.", required=False)
+    end_reason = Text("With rule: why the number ended. Not of Exotel's API.", required=False)
     wish = Text(
         "refusal or opt-out: what the person called asks for about further calls. Not of Exotel's API.", required=False
     )
@@ -85,31 +92,43 @@ class CallDetailSerializer(ResponseSerializer):
         many=True, required=False, help_text="What the flow has recorded. Not of Exotel's API."
     )
 
-    def get_recording_url(self, attempt: CallAttempt) -> str:
-        made = sorted(attempt.recordings.all(), key=lambda recording: recording.recorded_at)
-        return attempt.recording_url or (made[-1].url if made else "")
+    def get_recording_url(self, record: Record) -> str:
+        if not isinstance(record, CallAttempt):
+            return ""
+        made = _recordings(record)
+        return record.recording_url or (made[-1].url if made else "")
 
-    def get_recordings(self, attempt: CallAttempt) -> list[Recording] | None:
-        return sorted(attempt.recordings.all(), key=lambda recording: recording.recorded_at) or None
+    def get_recordings(self, record: Record) -> list[Recording] | None:
+        return (_recordings(record) or None) if isinstance(record, CallAttempt) else None
 
-    def get_transfers(self, attempt: CallAttempt) -> list[Transfer] | None:
-        return list(attempt.transfers.all()) or None
+    def get_transfers(self, record: Record) -> list[Transfer] | None:
+        return (list(record.transfers.all()) or None) if isinstance(record, CallAttempt) else None
 
-    def get_reason(self, attempt: CallAttempt) -> str:
-        return "" if attempt.status == Status.COMPLETED else attempt.reason
+    def get_reason(self, record: Record) -> str:
+        return "" if record.status == Status.COMPLETED else record.reason
 
-    def get_status(self, attempt: CallAttempt) -> str:
-        return "in-progress" if attempt.status in CallAttempt.UNFINISHED else attempt.status
+    def get_rule(self, record: Record) -> str:
+        return record.call.rule if record.call.status in (Call.Status.FAILED, Call.Status.CANCELED) else ""
 
-    def get_duration(self, attempt: CallAttempt) -> int:
-        return attempt.duration_seconds or 0
+    def get_end_reason(self, record: Record) -> str:
+        return record.call.end_reason if self.get_rule(record) else ""
 
-    def get_caller_id(self, attempt: CallAttempt) -> str:
+    def get_status(self, record: Record) -> str:
+        return "in-progress" if record.status in CallAttempt.UNFINISHED else record.status
+
+    def get_duration(self, record: Record) -> int:
+        return (record.duration_seconds or 0) if isinstance(record, CallAttempt) else 0
+
+    def get_caller_id(self, record: Record) -> str:
         given: str = self.context["campaign"].caller_id_given
         return given
 
-    def get_direction(self, attempt: CallAttempt) -> str:
+    def get_direction(self, record: Record) -> str:
         return "Outgoing"
+
+
+def _recordings(attempt: CallAttempt) -> list[Recording]:
+    return sorted(attempt.recordings.all(), key=lambda recording: recording.recorded_at)
 
 
 class CallDetailItem(Item):
@@ -138,11 +157,26 @@ class CallDetailsView(CampaignsView):
     def get(self, request: Request, account_sid: str, campaign_id: str) -> Response:
         campaign = self.campaign(campaign_id)
         query = queries.parse(CallDetailsQuery, request)
-        attempts = call_details.attempts_of(campaign, statuses_of(query.get("status") or []))
-        page = queries.page_of(attempts, query)
-        return self.respond_page(
-            CallDetailsPage, page, total=queries.total_of(attempts, page, query), query=query, campaign=campaign
-        )
+        page, total = _page(campaign, query)
+        return self.respond_page(CallDetailsPage, page, total=total, query=query, campaign=campaign)
+
+
+def _page(campaign: Campaign, query: dict[str, Any]) -> tuple[Sequence[Record], int]:
+    """Return the page that is asked for, and how many records there are. Few campaigns have numbers of rules."""
+    statuses = statuses_of(query.get("status") or [])
+    attempts = call_details.attempts_of(campaign, statuses)
+    never = call_details.never_dialed(campaign, statuses).count()
+    if not never:
+        of_attempts = queries.page_of(attempts, query)
+        return of_attempts, queries.total_of(attempts, of_attempts, query)
+    page = call_details.read_together(
+        campaign,
+        statuses,
+        is_descending=query["sort_by"].startswith("-"),
+        offset=query["offset"],
+        limit=query["limit"],
+    )
+    return page, attempts.count() + never
 
 
 def statuses_of(states: Iterable[str]) -> list[str]:

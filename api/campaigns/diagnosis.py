@@ -61,6 +61,7 @@ class DiagnosedAttempt(ResponseSerializer):
 class DiagnosedCall(ResponseSerializer):
     number = Text("E.164.", source="call.number")
     status = Text("created, in-progress, retrying, completed, failed or canceled.", source="call.status")
+    rule = Text("The code of the rule that holds it, or that ended it.", source="call.rule", required=False)
     summary = Text("A sentence: how its attempts ended, and what comes next.")
     next_attempt_at = Moment(
         "When its retry can be dialled; null if it waits for none, or if none can be dialled any more.", allow_null=True

@@ -199,6 +199,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='call',
+            index=models.Index(condition=models.Q(('attempts_made', 0), ('status__in', ['failed', 'canceled']), models.Q(('rule', ''), _negated=True)), fields=['campaign', 'ended_at', 'id'], name='call_never_dialed'),
+        ),
+        migrations.AddIndex(
+            model_name='call',
             index=models.Index(fields=['campaign', 'id'], name='call_of_campaign'),
         ),
         migrations.AddIndex(

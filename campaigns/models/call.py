@@ -107,6 +107,12 @@ class Call(models.Model):
                 name="call_held",
                 condition=~Q(rule="") & Q(next_attempt_at__isnull=False),
             ),
+            # Read by call details and the diagnosis: numbers that a rule kept from ever being dialed.
+            models.Index(
+                fields=["campaign", "ended_at", "id"],
+                name="call_never_dialed",
+                condition=Q(status__in=["failed", "canceled"], attempts_made=0) & ~Q(rule=""),
+            ),
             # Read by the report, and by retention.deletion, in the order of ids.
             models.Index(fields=["campaign", "id"], name="call_of_campaign"),
             # Read by the admin's search for a number, and by the diagnosis of one.

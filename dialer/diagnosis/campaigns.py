@@ -14,7 +14,7 @@ from core import liveness
 from dialer import gate, holds, rehearsal
 from dialer.attempt_ends import GIVE_BACKS_COUNT_FOR
 from dialer.attempt_states import CLAIM_LIFETIME
-from dialer.diagnosis.limits import held, limits
+from dialer.diagnosis.limits import held, limits, never_dialed
 from dialer.diagnosis.reasons import REDIS_IS_AWAY, Reason, calls_text, counted, seconds
 from dialer.models import CallAttempt, Health
 
@@ -71,15 +71,16 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
     opening = _next_opening(campaign, counts, waits, now)
     next_at = opening if isinstance(opening, datetime) else None
     diagnosis = Diagnosis("", (), counts, next_at, _last_placed_at(campaign))
+    never = list(never_dialed(campaign)) if come.untried or come.listed else []
     if not campaign.is_open:
-        return _told(diagnosis, [_why_ended(campaign, verdict)])
+        return _told(diagnosis, [_why_ended(campaign, verdict), *never])
     nothing_fits = list(_nothing_fits(diagnosis, campaign, now))
     if nothing_fits:
         diagnosis = replace(diagnosis, next_attempt_at=None)
     stops = [*_no_more(verdict, opening), *nothing_fits, *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
     if isinstance(verdict, gate.Open):
-        return _of_open(campaign, diagnosis, stops, verdict, now)
-    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *held(campaign, now)]
+        return _of_open(campaign, diagnosis, stops, verdict, [*held(campaign, now), *never], now)
+    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *held(campaign, now), *never]
     reasons += _unknown(campaign)
     return _told(diagnosis, reasons)
 
@@ -88,11 +89,19 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
 
 
 def _of_open(
-    campaign: Campaign, diagnosis: Diagnosis, stops: Sequence[Reason], verdict: gate.Open, now: datetime
+    campaign: Campaign,
+    diagnosis: Diagnosis,
+    stops: Sequence[Reason],
+    verdict: gate.Open,
+    kept: Sequence[Reason],
+    now: datetime,
 ) -> Diagnosis:
-    """Diagnose a campaign whose gate is open: what stops everything comes first, then what slows it down."""
+    """Diagnose a campaign whose gate is open: what stops everything comes first, then what slows it down.
+
+    Args:
+        kept: why numbers are held, or never dialed.
+    """
     counts, placed = diagnosis.calls, diagnosis.last_placed_at
-    kept = list(held(campaign, now))
     if stops or not counts.due:
         idle = [] if counts.due else [_nothing_due(diagnosis, campaign)]
         return _told(diagnosis, [*stops, *_given_back(campaign, now), *idle, *kept, *_unknown(campaign)])

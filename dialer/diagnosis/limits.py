@@ -1,12 +1,14 @@
 """The limits that hold a campaign back: numbers and channels that are busy, and the pace of call starts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q
 from redis.exceptions import RedisError
 
+from campaigns import removal
+from campaigns.call_states import DO_NOT_CALL
 from campaigns.models import Call, Campaign
 from dialer import channels, gate, number_gate
 from dialer.channels import NO_CAP, Scope
@@ -26,6 +28,17 @@ HELD_BECAUSE = {
     number_gate.CAP: "their numbers have had as many calls as they may",
     number_gate.QUIET: "their numbers are left alone for a time after a conversation or a refusal",
     number_gate.GAP: "the last call to their number was too short a time ago",
+}
+
+# Why numbers are never dialed, by the rules that end their calls.
+NEVER_BECAUSE: Mapping[str, str] = {
+    DO_NOT_CALL: "on the do-not-call list",
+    number_gate.NOT_CALLED: "of a country or a kind that the account does not call",
+    number_gate.NO_CONSENT: "without the consent that a rule demands",
+    number_gate.NO_COMMON_HOURS: "with hours that never meet the account's",
+    number_gate.QUIET: "left alone for ever, as a rule demands",
+    removal.TAKEN_OUT: "taken out of the campaign",
+    removal.CONTACT_DELETED: "of contacts that were deleted",
 }
 
 
@@ -61,6 +74,28 @@ def held(campaign: Campaign, now: datetime) -> Iterator[Reason]:
             calls = f"{more}{calls_text(min(count, MOST_COUNTED))}"
             first = f", the first until {gate.clock(until, campaign)}"
             yield Reason(code, f"{calls} held: {HELD_BECAUSE[code]}{first}", until)
+
+
+def never_dialed(campaign: Campaign) -> Iterator[Reason]:
+    """Yield how many numbers rules kept from ever being dialed, and which rules. One query, by an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT rule, count(*) FROM (
+                SELECT rule FROM campaigns_call WHERE campaign_id = %s AND status IN ('failed', 'canceled')
+                    AND attempts_made = 0 AND rule <> '' ORDER BY ended_at, id LIMIT %s
+            ) AS first GROUP BY rule ORDER BY count(*) DESC, rule
+            """,
+            [campaign.pk, MOST_COUNTED + 1],
+        )
+        counts: dict[str, int] = dict(cursor.fetchall())
+    total = sum(counts.values())
+    if total > MOST_COUNTED:
+        which = ", ".join(NEVER_BECAUSE.get(rule, rule) for rule in counts)
+        yield Reason("never-dialed", f"more than {counted(MOST_COUNTED, 'number')} never dialed: {which}")
+    elif total:
+        which = ", ".join(f"{count:,} {NEVER_BECAUSE.get(rule, rule)}" for rule, count in counts.items())
+        yield Reason("never-dialed", f"{counted(total, 'number')} never dialed: {which}")
 
 
 def busy_numbers(account_id: int, numbers: Iterable[str]) -> set[str]:

@@ -1,9 +1,13 @@
-"""GET /campaigns/<id>/call-details: a record for every attempt."""
+"""GET /campaigns/<id>/call-details: a record for every attempt, and for every number that a rule kept from any."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import pytest
+from django.db import connection
 
+from dialer.models import CallAttempt
+from reports import call_details
 from tests.factories import CallAttemptFactory, CallFactory, CampaignFactory, TransferFactory
 
 pytestmark = pytest.mark.usefixtures("shared_account")
@@ -173,7 +177,7 @@ def test_records_come_in_pages_in_either_order(api, row):
 def test_the_number_of_queries_does_not_grow_with_the_page(api, row, django_assert_max_num_queries):
     for _ in range(20):
         CallAttemptFactory(call=CallFactory(campaign=row, completed=True), completed=True)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert len(details(api, row).records) == 20
 
 
@@ -196,3 +200,114 @@ def test_calls_to_other_numbers_are_shown_where_there_are_any(api, row, tried_tw
         ("+912222222222", "completed", 18, 12, "2026-03-02T11:30:30+05:30"),
         ("+912222222223", "in-progress", None, 0, None),
     ]
+
+
+# Numbers that were never dialed ---------------------------------------------------------------------------------------
+
+
+def never(row, number, minute, **columns):
+    """A call that a rule ended before any attempt."""
+    untried = {"attempts_made": 0, "was_placed": False, "last_outcome": "", "ended_at": AT + timedelta(minutes=minute)}
+    ended = {"failed": True, "rule": "do-not-call", "end_reason": "on the do-not-call list"} | columns
+    return CallFactory(campaign=row, number=number, **untried | ended)
+
+
+def test_a_number_that_a_rule_kept_from_being_dialed_is_a_record_with_the_reason(api, row):
+    never(row, "+919810012345", 3, name="Asha")
+    [record] = details(api, row).records
+    assert record == {
+        "call_sid": None,
+        "number": "+919810012345",
+        "name": "Asha",
+        "status": "failed",
+        "attempt_number": 0,
+        "duration": 0,
+        "digits": "",
+        "digit": "",
+        "recording_url": "",
+        "date_created": "2026-03-02T11:33:00+05:30",
+        "start_time": None,
+        "answer_time": None,
+        "end_time": "2026-03-02T11:33:00+05:30",
+        "caller_id": "08047113311",
+        "direction": "Outgoing",
+        "reason": "on the do-not-call list",
+        "rule": "do-not-call",
+        "end_reason": "on the do-not-call list",
+    }
+
+
+def test_it_stands_among_the_attempts_in_the_order_of_time_and_in_pages(api, row):
+    dialed = [
+        CallAttemptFactory(
+            call=CallFactory(campaign=row, failed=True), busy=True, claimed_at=AT + timedelta(minutes=minute)
+        )
+        for minute in (0, 2, 4)
+    ]
+    # At one moment, as they end in batches: by their keys.
+    kept = [never(row, f"+9198100{place:05}", minute) for place, minute in enumerate((1, 3, 3, 3, 5))]
+    numbers = [dialed[0], kept[0], dialed[1], *kept[1:4], dialed[2], kept[4]]
+    expected = [record.callee if isinstance(record, CallAttempt) else record.number for record in numbers]
+
+    def page(query):
+        response = details(api, row, query)
+        assert response.metadata["total"] == 8
+        return [record["number"] for record in response.records]
+
+    assert page("") == expected
+    assert page("?sort_by=date_created:desc") == expected[::-1]
+    for limit in (1, 2, 3):
+        for order in ("asc", "desc"):
+            query = f"?sort_by=date_created:{order}&limit={limit}"
+            pages = [page(f"{query}&offset={offset}") for offset in range(0, 8, limit)]
+            assert list(chain.from_iterable(pages)) == (expected if order == "asc" else expected[::-1])
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [("failed", ["listed", "tried"]), ("canceled", ["taken out"]), ("canceled,busy", ["busy", "taken out"])],
+)
+def test_it_is_filtered_by_its_state(api, row, status, found):
+    never(row, "+919810000001", 0, name="listed")
+    out = {"failed": False, "canceled": True, "rule": "taken-out", "end_reason": "the number was taken out"}
+    never(row, "+919810000002", 0, name="taken out", **out)
+    for name, outcome in (("tried", "failed"), ("busy", "busy")):
+        CallAttemptFactory(call=CallFactory(campaign=row, failed=True, name=name), **{outcome: True})
+    assert sorted(record["name"] for record in details(api, row, f"?status={status}").records) == found
+
+
+def test_other_numbers_without_an_attempt_are_no_records(api, account, row):
+    """Those that wait, held ones too, those that came too late, and those of another campaign."""
+    CallFactory(campaign=row)
+    CallFactory(campaign=row, next_attempt_at=AT + timedelta(days=1), rule="number-cap")
+    CallFactory(campaign=row, canceled=True)
+    never(CampaignFactory(account=account, running=True), "+919810012345", 0)
+    assert details(api, row).records == []
+
+
+def test_the_last_attempt_of_a_number_that_a_rule_ended_says_so(api, row):
+    call = CallFactory(
+        campaign=row, failed=True, rule="do-not-call", end_reason="on the do-not-call list", last_outcome="busy"
+    )
+    CallAttemptFactory(call=call, busy=True)
+    going_on = CallFactory(campaign=row, in_progress=True, rule="taken-out")
+    CallAttemptFactory(call=going_on, in_progress=True)
+    told = {record["number"]: (record.get("rule"), record.get("end_reason")) for record in details(api, row).records}
+    assert told == {call.number: ("do-not-call", "on the do-not-call list"), going_on.number: (None, None)}
+
+
+def test_many_of_them_take_as_many_queries_as_one(api, row, django_assert_max_num_queries):
+    CallAttemptFactory(call=CallFactory(campaign=row, completed=True), completed=True)
+    for minute in range(20):
+        never(row, f"+9198100{minute:05}", minute)
+    with django_assert_max_num_queries(10):
+        assert len(details(api, row, "?limit=100").records) == 21
+
+
+def test_they_are_found_by_an_index(row):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+    plan = call_details.never_dialed(row, ["failed"]).order_by("ended_at", "id").explain()
+    assert "call_never_dialed" in plan
+    assert "Sort" not in plan

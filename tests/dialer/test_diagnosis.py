@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisAway
 
-from campaigns import lifecycle, schedule
+from campaigns import call_states, lifecycle, removal, schedule
 from campaigns.models import Call, Campaign
 from core import liveness
-from dialer import channels, diagnosis, inbox, trunk_health
-from dialer.diagnosis import Diagnosis
+from dialer import channels, diagnosis, inbox, number_gate, trunk_health
+from dialer.diagnosis import Diagnosis, limits
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig, redis_time
 from tests.factories import (
@@ -458,3 +458,21 @@ def test_no_call_before_the_end_by_a_cap_on_the_numbers(rig: Rig):
     assert found.next_attempt_at is None
     other = rig.campaign([NUMBERS[1]], end_at=timezone.now() + timedelta(hours=2))
     assert "nothing-fits" not in [reason.code for reason in diagnosis.of_campaign(other, timezone.now()).reasons]
+
+
+def test_numbers_that_rules_kept_from_being_dialed_are_counted_by_the_rule(rig: Rig, monkeypatch):
+    campaign = rig.campaign(7)
+    listed, gone = (list(campaign.calls.values_list("pk", flat=True)[part]) for part in (slice(3), slice(3, 5)))
+    for keys, rule, status in ((listed, "do-not-call", "failed"), (gone, "contact-deleted", "canceled")):
+        ended = {"status": status, "rule": rule, "ended_at": timezone.now(), "end_reason": "a rule"}
+        Call.objects.filter(pk__in=keys).update(**ended)
+    [reason] = [reason for reason in of(campaign).reasons if reason.code == "never-dialed"]
+    assert reason.message == "5 numbers never dialed: 3 on the do-not-call list, 2 of contacts that were deleted"
+    monkeypatch.setattr(limits, "MOST_COUNTED", 4)
+    [reason] = [reason for reason in of(campaign).reasons if reason.code == "never-dialed"]
+    assert reason.message.startswith("more than 4 numbers never dialed: on the do-not-call list, of contacts")
+
+
+def test_every_rule_that_ends_a_call_has_words():
+    ended_by = {number_gate.NOT_CALLED, number_gate.NO_CONSENT, number_gate.NO_COMMON_HOURS, number_gate.QUIET}
+    assert limits.NEVER_BECAUSE.keys() == ended_by | removal.REASONS.keys() | {call_states.DO_NOT_CALL}
