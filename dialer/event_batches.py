@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -28,12 +29,17 @@ BATCH = 500
 WAITS_AT_MOST = 5.0
 # Seconds between two tries while the database is away. The first one is made at once: it needs a new connection only.
 TRY_AGAIN = 0.2
+# Seconds from the start of one commit to that of the next, at the least. A commit of two events costs almost as much as
+# one of twenty.
+STORES_EVERY = 0.01
 # While a message is on its way, of so many later events at most is remembered whether they tell an end. Beat's tick
 # settles the others.
 MOST_ASKED = 2 * BATCH
-# Seconds from one message to the next, at the least. To settle a few events, to claim calls for the channels that they
-# free and to dial them costs almost as much as for dozens, so that a busy machine would do little else.
+# Seconds from one message to the next, at the least; and after one that has told of so many events. To settle a few
+# events, to claim calls for the channels that they free and to dial them costs almost as much as for dozens, so that a
+# busy machine would do little else.
 RINGS_EVERY = 0.02
+RINGS_EVERY_BUSY, BUSY = 0.05, 10
 
 
 class NotStored(Exception):
@@ -52,6 +58,7 @@ class EventBatches:
     def __init__(self) -> None:
         self._waiting: dict[_Waiting, None] = {}
         self._has_some = asyncio.Event()
+        self._is_full = asyncio.Event()
         self._writer = ThreadPoolExecutor(1, "event-writer")
         self._bell = _Bell()
         self.storing_since: float | None = None
@@ -69,6 +76,8 @@ class EventBatches:
         waiting = _Waiting(event, asyncio.get_running_loop().create_future())
         self._waiting[waiting] = None
         self._has_some.set()
+        if len(self._waiting) >= BATCH:
+            self._is_full.set()
         try:
             async with asyncio.timeout(WAITS_AT_MOST):
                 await waiting.stored
@@ -89,8 +98,11 @@ class EventBatches:
 
     async def run(self) -> None:
         """Store what is put, until cancelled. Raises what a fault of this code raises: then nothing is stored."""
+        loop, next_at = asyncio.get_running_loop(), float("-inf")
         while True:
             await self._has_some.wait()
+            await self._wait_for_more(next_at - loop.time())
+            next_at = loop.time() + STORES_EVERY
             batch = self._take()
             if not batch:
                 continue
@@ -103,6 +115,14 @@ class EventBatches:
                 self._has_some.set()
                 await asyncio.sleep(TRY_AGAIN if self.failures else 0)
                 self.failures += 1
+
+    async def _wait_for_more(self, seconds: float) -> None:
+        """Wait so long, or until there are as many events as one commit takes."""
+        self._is_full.clear()
+        if len(self._waiting) < BATCH and seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._is_full.wait()
 
     def close(self) -> None:
         """Close the threads' database connections. Nothing may be put any more."""
@@ -165,7 +185,7 @@ def _asked(question: Callable[[], bool]) -> bool:
 
 
 class _Bell:
-    """Enqueues the settling of the inbox, in a thread: at once, or RINGS_EVERY after the last time that it did.
+    """Enqueues the settling of the inbox, in a thread: at once, or a while after the last time that it did.
 
     Events that come until then share the message.
     """
@@ -175,6 +195,7 @@ class _Bell:
         self._untold: list[Incoming] = []
         self._timer: asyncio.TimerHandle | None = None
         self._is_ringing = False
+        self._is_busy = False
         self._next_at = float("-inf")
 
     def ring(self, events: Sequence[Incoming]) -> None:
@@ -186,6 +207,7 @@ class _Bell:
 
     def _tell(self) -> None:
         events, self._untold, self._timer, self._is_ringing = self._untold, [], None, True
+        self._is_busy = len(events) >= BUSY
         ringing = asyncio.get_running_loop().run_in_executor(self._thread, inbox.enqueue_settle, events)
         ringing.add_done_callback(self._has_rung)
 
@@ -196,7 +218,8 @@ class _Bell:
         if error := ringing.exception():
             log.warning("task_not_enqueued", task="dialer.settle", error=str(error))
         elif ringing.result():
-            self._next_at = asyncio.get_running_loop().time() + RINGS_EVERY
+            pause = RINGS_EVERY_BUSY if self._is_busy else RINGS_EVERY
+            self._next_at = asyncio.get_running_loop().time() + pause
         self.ring([])
 
     def close(self) -> None:
