@@ -82,8 +82,8 @@ def dial(attempt_ids: Sequence[UUID]) -> None:
         return
     failpoints.reached("batch-taken")
     now = clocks.now()
-    if not restores.may_dial(now) or installation.may_lack_calls():
-        return  # after a restore, what was claimed may have rung: `reconcile` finds out, and the release gives it back
+    if not restores.may_dial(now):
+        return
     requests = batches.together(
         "commit intents",
         lambda: _commit_intent(attempt_ids, now),
@@ -205,8 +205,9 @@ _LOCKED = "SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s) UNION A
 def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Campaign]]:
     """Return the attempts that are still claimed, and their campaigns with all that the gate and the requests need.
 
-    The campaigns can't be paused or ended, nor the server be held, until the intent is committed. A batch has few
-    campaigns, so each is loaded once.
+    None after a restore, while calls may be missing: what was claimed may have rung. `reconcile` finds out, and the
+    release gives them back. The campaigns can't be paused or ended, nor the server be held, until the intent is
+    committed. A batch has few campaigns, so each is loaded once.
     """
     held = campaign_lock.hold_shared(_LOCKED, list(attempt_ids), holds.LOCK)
     campaigns: dict[UUID, Any] = _CAMPAIGNS.by_key(set(held) - {holds.LOCK})
@@ -227,7 +228,7 @@ def _claimed_sql(asked: Asked) -> str:
             SELECT attempt.id, attempt.campaign_id, attempt.trunk_id, attempt.call_id, call.number, attempt.claimed_at,
                 call.variables ->> '{zones.COLUMN}' AS row_zone, call.rule, attempt.account_id
             FROM dialer_callattempt AS attempt JOIN campaigns_call AS call ON call.id = attempt.call_id
-            WHERE attempt.id = ANY(%s) AND attempt.status = 'claimed'
+            WHERE attempt.id = ANY(%s) AND attempt.status = 'claimed' AND NOT {installation.MAY_LACK_CALLS}
         ) AS due
         {join}
     """  # noqa: S608 -- made of constants, and every value is a parameter

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import Account, Trunk
 from campaigns import lifecycle, schedule
 from campaigns.models import Call
-from dialer import dialing, outcomes, trunk_health
+from dialer import dialing, holds, outcomes, trunk_health
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import TooLate
 from dialer.carriers.simulated import SimulatedCarrier
@@ -37,6 +37,14 @@ def test_the_same_batch_delivered_twice_rings_once(rig):
     dialing.dial(ids)
     dialing.dial(ids)
     assert sorted(rig.rings()) == [A, B]
+
+
+def test_while_calls_may_be_missing_after_a_restore_what_was_claimed_is_left_as_it_is(rig):
+    _, ids = claim(rig, A)
+    holds.hold(holds.Because.RESTORED, "restored", actor=ACTOR, now=timezone.now(), missing_since=timezone.now())
+    dialing.dial(ids)
+    assert rig.rings() == []
+    assert attempt().status == "claimed"
 
 
 def test_a_batch_that_two_workers_loaded_at_once_rings_once(rig, monkeypatch):
