@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Exists
 
 from campaigns import call_states, campaign_lock, schedule
 from campaigns import signals as campaign_signals
@@ -36,13 +36,21 @@ from dialer import (
 )
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, CallerIdHealth
 
 log = structlog.get_logger(__name__)
 
 Status = CallAttempt.Status
 
 Row = TypeVar("Row", CallAttempt, Call)
+
+
+class _Locked(NamedTuple):
+    """An attempt that is locked. are_calls_failing: whether a run of calls that fail at once is under way anywhere."""
+
+    status: str
+    carrier_ref: str
+    are_calls_failing: bool
 
 
 def settle(news: Sequence[tuple[UUID, Event]], now: datetime) -> int:
@@ -188,7 +196,10 @@ def _note_instant_failures(attempts: Sequence[CallAttempt], ends: Mapping[UUID, 
     told = [attempt for attempt in attempts if ends[attempt.pk].event.status and attempt.placing_at]
     if told:
         told.sort(key=lambda attempt: (attempt.ended_at, attempt.pk))
-        instant_failures.note([_instant_failures_end(attempt) for attempt in told], now)
+        found = [_instant_failures_end(attempt) for attempt in told]
+        are_failing = any(attempt.are_calls_failing for attempt in told)  # type: ignore[attr-defined]
+        if are_failing or any(end.is_instant for end in found):
+            instant_failures.note(found, now)
 
 
 def _instant_failures_end(attempt: CallAttempt) -> instant_failures.End:
@@ -234,19 +245,26 @@ def _hold_campaigns(attempt_ids: Collection[UUID]) -> None:
     campaign_lock.hold_shared("SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s)", list(attempt_ids))
 
 
-def _lock(attempt_ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+def _lock(attempt_ids: Collection[UUID]) -> dict[UUID, _Locked]:
     """Lock a batch in the order of its ids, before some attempts are moved as up and some as ended.
 
     Returns:
-        Status and carrier's id of the attempts that have not ended.
+        Those attempts that have not ended.
     """
-    attempts = CallAttempt.objects.filter(pk__in=list(attempt_ids), status__in=CallAttempt.UNFINISHED)
-    locked = attempts.select_for_update().order_by("pk").values_list("pk", "status", "carrier_ref")
-    return {pk: (status, carrier_ref) for pk, status, carrier_ref in locked}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [list(attempt_ids), [status.value for status in CallAttempt.UNFINISHED]])
+        return {pk: _Locked(*row) for pk, *row in cursor.fetchall()}
+
+
+# Asked for each batch, with what would be a statement of its own: whether calls of any caller ID fail at once.
+_LOCK = """
+    SELECT id, status, carrier_ref, EXISTS (SELECT FROM dialer_calleridhealth WHERE failing_since IS NOT NULL)
+    FROM dialer_callattempt WHERE id = ANY(%s) AND status = ANY(%s) ORDER BY id FOR UPDATE
+"""
 
 
 def _lock_unfinished(attempt_ids: Collection[UUID]) -> list[CallAttempt]:
-    found = _UNFINISHED.of(attempt_ids)
+    found: list[Any] = _UNFINISHED.of(attempt_ids)
     # A batch has few campaigns: each is loaded once.
     campaigns = _CAMPAIGNS.by_key({attempt.campaign_id for attempt in found})
     for attempt in found:
@@ -271,14 +289,13 @@ _UNFINISHED = ComposedOnce(
         .select_for_update(of=("self",))
         .order_by("pk")
         .only(*_ENDED_BY)
+        .annotate(are_calls_failing=Exists(CallerIdHealth.objects.filter(failing_since__isnull=False)))
     )
 )
 _CAMPAIGNS = ComposedOnce(Campaign.objects.all)
 
 
-def _mark_up(
-    up: Mapping[UUID, Event], keys: Mapping[UUID, str], known: Mapping[UUID, tuple[str, str]], now: datetime
-) -> None:
+def _mark_up(up: Mapping[UUID, Event], keys: Mapping[UUID, str], known: Mapping[UUID, _Locked], now: datetime) -> None:
     """Store that these calls are up. The first news of an answer counts; one by a clock that is off, when it came.
 
     Args:
@@ -286,11 +303,12 @@ def _mark_up(
         known: what `_lock` returned.
     """
     repeated = carrier_refs.make_way(
-        _new_refs({pk: (known[pk][1], event) for pk, event in up.items() if pk in known}), now
+        _new_refs({pk: (known[pk].carrier_ref, event) for pk, event in up.items() if pk in known}), now
     )
-    overtaken = [pk for pk in up if pk in known and known[pk][0] != Status.IN_PROGRESS]
+    overtaken = [pk for pk in up if pk in known and known[pk].status != Status.IN_PROGRESS]
     attempt_states.move([Move(pk, Status.IN_PROGRESS, "", {"heard_at": now}) for pk in overtaken], at=now)
-    if picked_up := [pk for pk, event in up.items() if event.answered_at]:
+    picked_up = [pk for pk, event in up.items() if event.answered_at]
+    if picked_up and (not known or any(attempt.are_calls_failing for attempt in known.values())):
         instant_failures.answered(picked_up)
     with connection.cursor() as cursor:
         cursor.execute(
