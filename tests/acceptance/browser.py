@@ -30,6 +30,18 @@ Membership.objects.create(user=user, account=account, role={role!r})
 
 _sessions: dict[tuple[str, str], StorageState] = {}
 
+# axe reads the color of each element as text, a few hundred times the same one, in a quarter of the time that it takes.
+_COLORS_READ_ONCE = """(() => {
+    const color = axe.commons.color.Color.prototype, read = color.parseString, known = new Map();
+    color.parseString = function (text) {
+        if (!known.has(text)) {
+            read.call(this, text);
+            known.set(text, [this.r, this.g, this.b, this.alpha]);
+        }
+        [this.r, this.g, this.b, this.alpha] = known.get(text);
+        return this;
+    };
+})()"""
 COLOR_RULES = ("color-contrast", "link-in-text-block")
 _VIOLATIONS = """async (options) => (await axe.run(options)).violations
     .map(one => [one.id, one.nodes.slice(0, 5).map(node => node.html.slice(0, 160))])"""
@@ -138,6 +150,7 @@ def faults(page: Page, address: str) -> list[str]:
 def _prepare(page: Page) -> None:
     page.evaluate(_AT_ONCE)
     page.evaluate(AXE_SCRIPT)
+    page.evaluate(_COLORS_READ_ONCE)
 
 
 def _judged(page: Page, where: str, rules: Sequence[str] = ()) -> list[str]:

@@ -16,6 +16,7 @@ def stack(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def browser():
+def browser(of_migrated_data):
+    """Start a browser, after what asks the tests' database: Django does not, while Playwright's event loop runs."""
     with chromium() as started:
         yield started
