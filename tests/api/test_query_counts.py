@@ -51,6 +51,11 @@ def test_the_response_to_a_create_of_twenty_takes_as_many_as_that_of_one(api, cu
     assert not [sql for sql in of_twenty if "campaigns_call" in sql and "tally" not in sql]
 
 
+def test_a_create_of_one_campaign_is_one_transaction(api):
+    executed = statements(lambda: api.post("/campaigns", {"campaigns": [campaign()]}))
+    assert sum(sql.startswith("SAVEPOINT") for sql in executed) == 1, "the one of the test's own is around it"
+
+
 def test_a_create_responds_with_the_numbers_that_are_called(api):
     twice = [*NUMBERS, NUMBERS[0]]
     response = api.post(
