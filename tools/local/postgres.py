@@ -15,6 +15,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -281,10 +282,23 @@ def _open_to_server_user(data: Path) -> None:
     libraries = package.with_name(f"{package.name}.libs")  # the wheel's shared libraries lie beside it
     for folder in {*data.parents, *package.parents}:
         _allow(folder, 0o011)
-    for folder in (package, libraries):
-        for path in (folder, *folder.rglob("*")):
-            if path.exists() and not path.is_symlink():
-                _allow(path, 0o555 if path.stat().st_mode & stat.S_IXUSR else 0o444)
+    for folder in filter(Path.is_dir, (package, libraries)):
+        _allow(folder, 0o555)
+        for entry in _below(folder):
+            # One system call for each of thousands of files, at each start.
+            mode = entry.stat(follow_symlinks=False).st_mode
+            permissions = 0o555 if mode & stat.S_IXUSR else 0o444
+            if not stat.S_ISLNK(mode) and mode & permissions != permissions:
+                _allow(Path(entry.path), permissions)
+
+
+def _below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yield all files and folders below a folder, each folder before what is in it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)
 
 
 def _allow(path: Path, permissions: int) -> None:
