@@ -61,14 +61,19 @@ class Run:
     found: Found = field(default_factory=Found)
 
 
-def dispatch(account_id: int, now: datetime) -> int:
-    """Claim as many due calls of the account as there is room for, and enqueue them for dialing. Returns how many."""
+def dispatch(account_id: int, now: datetime, most: int | None = None) -> int:
+    """Claim as many due calls of the account as there is room for, and enqueue them for dialing. Returns how many.
+
+    Args:
+        most: calls to claim; None for MOST_AT_ONCE.
+    """
+    most = most or MOST_AT_ONCE
     if not restores.may_dial(now):
         return 0
     run = batches.together(
         "claim calls",
-        lambda: _claim_due(account_id, now, claiming.claim),
-        otherwise=lambda: _claim_due(account_id, now, claiming.claim_one_by_one),
+        lambda: _claim_due(account_id, now, most, claiming.claim),
+        otherwise=lambda: _claim_due(account_id, now, most, claiming.claim_one_by_one),
     )
     _note_idle(run.found, now)
     if run.next_start is not None and run.next_start < 1:
@@ -76,21 +81,21 @@ def dispatch(account_id: int, now: datetime) -> int:
     # Calls that were passed over left their places to others, which the next run finds. A run that claimed nothing
     # leaves the rest to the tick, so that an account whose calls are all held back keeps no worker busy.
     claims = len(run.claimed.claims)
-    if claims == MOST_AT_ONCE or run.claimed.passed_over or (claims and run.found.has_more):
+    if claims == most or run.claimed.passed_over or (claims and run.found.has_more):
         messages.enqueue_dispatch([account_id])
     return claims
 
 
-def _claim_due(account_id: int, now: datetime, claim: Claiming) -> Run:
+def _claim_due(account_id: int, now: datetime, most: int, claim: Claiming) -> Run:
     try:
-        return _run(account_id, now, claim)
+        return _run(account_id, now, most, claim)
     except channels.LeasesLost as lost:
         corrected = reconciliation.rebuild()
         log.warning("leases_rebuilt", because=str(lost), leaked=corrected.leaked, missing=corrected.missing)
-        return _run(account_id, now, claim)
+        return _run(account_id, now, most, claim)
 
 
-def _run(account_id: int, now: datetime, claim: Claiming) -> Run:
+def _run(account_id: int, now: datetime, most: int, claim: Claiming) -> Run:
     """Look first whether the account may dial, has a channel and may start a call: most runs end there."""
     with transaction.atomic():
         account, is_ours = _take(account_id)
@@ -106,7 +111,7 @@ def _run(account_id: int, now: datetime, claim: Claiming) -> Run:
         left = daily_limits.calls_left(account, now)
         if left == 0:
             return Run()
-        places = min(free, pace.starts, MOST_AT_ONCE, *(() if left is None else (left,)))
+        places = min(free, pace.starts, most, *(() if left is None else (left,)))
         turn = due_campaigns.turn_of(account_id)
         found = due_campaigns.look(account, places, turn, now)
         due_campaigns.keep_turn(account_id, turn, found)

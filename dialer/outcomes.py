@@ -376,7 +376,7 @@ def _free_channels(attempts: Sequence[CallAttempt]) -> None:
     channels.release((attempt.pk, _lease_keys(attempt)) for attempt in attempts)
     ended = Counter((attempt.campaign.account_id, attempt.campaign_id) for attempt in attempts)
     calls_up.add({campaign: -calls for campaign, calls in ended.items()})
-    messages.enqueue_dispatch({attempt.campaign.account_id for attempt in attempts})
+    messages.tell_of_freed(Counter(attempt.campaign.account_id for attempt in attempts))
 
 
 def _lease_keys(attempt: CallAttempt) -> tuple[str, ...]:

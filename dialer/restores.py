@@ -71,6 +71,11 @@ def may_dial(now: datetime, *, at_once: bool = False) -> bool:
     return look(now, at_once=at_once) and (not _looked.last.must_ask or unknown_calls.are_ruled_out(now))
 
 
+def may_dial_without_asking(now: datetime) -> bool:
+    """Tell the same without asking the carriers, which takes a while: False where they have to be asked first."""
+    return look(now) and not _looked.last.must_ask
+
+
 def look(now: datetime, *, at_once: bool = False) -> bool:
     """Check with each new connection to the database, and every few seconds.
 

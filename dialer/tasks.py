@@ -6,7 +6,17 @@ from uuid import UUID
 from celery import shared_task
 
 from core import clocks, slices
-from dialer import daily_limits, dialing, dispatch, due_accounts, hour_tally, inbox, messages, old_events, recovery
+from dialer import (
+    daily_limits,
+    dialing,
+    dispatch,
+    due_accounts,
+    hour_tally,
+    messages,
+    old_events,
+    recovery,
+    turnover,
+)
 
 PURGE_INBOX = "dialer.purge_inbox"
 
@@ -22,8 +32,7 @@ def dispatch_due() -> None:
 
 @shared_task(name="dialer.dispatch")
 def dispatch_account(account_id: int) -> None:
-    messages.dispatch_taken(account_id)
-    dispatch.dispatch(account_id, clocks.now())
+    messages.dispatch_at_work(account_id, lambda: dispatch.dispatch(account_id, clocks.now()))
 
 
 @shared_task(name="dialer.dial")
@@ -33,10 +42,8 @@ def dial(attempt_ids: Sequence[str]) -> None:
 
 @shared_task(name="dialer.settle")
 def settle() -> None:
-    """Settle events until the inbox is empty. Beat sends this, and each append to the inbox."""
-    messages.settle_taken()
-    while inbox.settle_batch(clocks.now()) == inbox.BATCH:
-        pass
+    """Settle the inbox, and use the channels that are freed. Beat sends this, and each append to the inbox."""
+    messages.settle_at_work(lambda: turnover.settle(clocks.now))
 
 
 @shared_task(name="dialer.recover")

@@ -1,6 +1,7 @@
 """Many events make one message, a lost message costs a second, and a worker that is away does not fill Redis."""
 
 import pytest
+from redis.exceptions import RedisError
 
 from core import broker_queues, task_queue
 from core.liveness import WORKER_LIFETIME, count_worker
@@ -49,3 +50,103 @@ def test_workers_are_counted_while_they_tell_of_themselves(redis):
     assert [count_worker("dial", name) for name in ("a", "b", "a")] == [1, 2, 2]
     redis.zadd("workers:dial", {"a": redis_time(redis) - WORKER_LIFETIME - 1})
     assert count_worker("dial", "b") == 1
+
+
+# While a worker is at work -------------------------------------------------------------------------------------------
+
+
+def event():
+    task_queue.enqueue_once("settle", TASK)
+
+
+def never():
+    raise AssertionError("there is nothing left to look for")
+
+
+def test_what_comes_while_a_worker_is_at_work_is_looked_for_once_more_and_adds_no_message():
+    looks = []
+
+    def look():
+        looks.append(broker_queues.waiting("control"))
+        if len(looks) == 1:
+            event()
+            event()
+
+    task_queue.at_work("settle", look, enqueue_again=never)
+    assert looks == [0, 0]
+    event()
+    assert broker_queues.waiting("control") == 1, "nobody is at work any more"
+
+
+def test_what_comes_again_and_again_waits_behind_the_other_tasks():
+    looks = []
+
+    def look():
+        looks.append(1)
+        event()
+
+    task_queue.at_work("settle", look, enqueue_again=event)
+    assert len(looks) == task_queue.LOOKS_IN_A_ROW
+    assert broker_queues.waiting("control") == 1
+
+
+def test_a_worker_that_dies_at_work_holds_up_messages_for_a_second(redis):
+    left = []
+
+    def look():
+        left.append(redis.pttl("enqueued:settle"))
+        if len(left) == 1:
+            event()
+            left.append(redis.pttl("enqueued:settle"))
+
+    task_queue.at_work("settle", look, enqueue_again=never)
+    assert all(0 < each <= task_queue.WAITING_MS for each in left)
+
+
+def test_a_worker_that_is_at_work_for_longer_looks_again_for_what_its_key_has_forgotten(redis):
+    looks = []
+
+    def look():
+        looks.append(1)
+        if len(looks) == 1:
+            event()
+            redis.delete("enqueued:settle")
+
+    task_queue.at_work("settle", look, enqueue_again=never)
+    assert len(looks) == 2
+
+
+def test_a_look_that_fails_holds_up_no_message():
+    def look():
+        event()
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        task_queue.at_work("settle", look, enqueue_again=never)
+    event()
+    assert broker_queues.waiting("control") == 1
+
+
+def test_of_two_workers_at_work_the_one_that_began_later_sees_what_came_before_it():
+    looks = []
+
+    def first():
+        looks.append("first")
+        event()
+        task_queue.at_work("settle", lambda: looks.append("second"), enqueue_again=never)
+        assert broker_queues.waiting("control") == 0
+        event()
+
+    task_queue.at_work("settle", first, enqueue_again=never)
+    assert looks == ["first", "second"]
+    assert broker_queues.waiting("control") == 1, "an event after the second one's end has a message"
+
+
+def test_without_redis_a_worker_looks_all_the_same(monkeypatch):
+    def away():
+        raise RedisError
+
+    monkeypatch.setattr(task_queue, "redis_client", away)
+    looks = []
+    task_queue.at_work("settle", lambda: looks.append(1), enqueue_again=never)
+    assert looks == [1]

@@ -1,11 +1,12 @@
-"""The inbox keeps events in their order, and word for word."""
+"""The inbox keeps events in their order, and word for word; workers settle it beside each other."""
 
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from dialer import inbox
+from core import task_queue
+from dialer import inbox, messages
 from dialer.inbox import Incoming
 from dialer.models import CarrierEvent
 
@@ -23,3 +24,16 @@ def test_events_are_stored_in_their_order_and_as_they_came():
     stored = CarrierEvent.objects.order_by("pk")
     assert [Incoming(row.carrier, row.attempt_id, row.payload or {}) for row in stored] == events
     assert {(row.handled_at, row.error) for row in stored} == {(None, "")}
+
+
+def test_a_worker_beside_another_is_asked_for_once_in_a_while(redis, monkeypatch):
+    sent: list[str] = []
+    monkeypatch.setattr(task_queue, "enqueue", lambda task, **_: sent.append(task))
+
+    def look() -> None:
+        for _ in range(3):
+            messages.enqueue_settle_beside()
+
+    messages.settle_at_work(look)
+    assert sent == ["dialer.settle"]
+    assert 0 < redis.pttl("enqueued:settle-beside") <= messages.BESIDE_MS

@@ -173,7 +173,7 @@ def test_events_wait_while_the_database_is_away(rig, monkeypatch):
 def test_a_freed_channel_enqueues_the_accounts_dispatch_at_once(rig, monkeypatch):
     enqueued: list[set[int]] = []
     [attempt] = up(rig, 1)
-    monkeypatch.setattr(messages, "enqueue_dispatch", enqueued.append)
+    monkeypatch.setattr(messages, "enqueue_dispatch", lambda account_ids: enqueued.append(set(account_ids)))
     tell(attempt, "completed")
     rig.settle()
     assert enqueued == [{rig.account.pk}]
