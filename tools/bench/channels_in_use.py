@@ -18,7 +18,7 @@ SMALL_CAP, LARGE_CAP = 60, 1_000
 SMALL_SECONDS, SHARE = 6.0, 0.6
 DIALING_SECONDS = 30
 # The machine's own rate: of calls of this length over so many times the channels that it is the machine that limits
-# them. So they allow 1.8 times what the short calls have shown, and the rate is that of a machine that goes on and on.
+# them. So they allow 1.8 times what the short calls have shown.
 MORE_CHANNELS = 3
 RATE_SECONDS = 15
 SHORT_CALLS = 4_000
@@ -71,7 +71,7 @@ def _own_rate(run: Run, whole: System, cap: int) -> float:
     """Return the calls a second that the machine completes of those that the cap will be measured with.
 
     Their length depends on the rate, so it is that which short calls ask for: the rate hardly depends on it. That of a
-    few thousand short calls alone is a rate of full queues, which no machine keeps up.
+    few thousand short calls alone is the rate of a burst: half of them need no freed channel.
     """
     whole.stack.script(SHORT)
     client = whole.account("short", channels=CHANNELS)
