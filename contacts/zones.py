@@ -6,7 +6,7 @@ call is made only where it is allowed in each. The account's own zone counts whe
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -129,6 +129,15 @@ def _of_number(number: str) -> tuple[str, str, tuple[str, ...]]:
     country, zones = _whole_country(code)
     country = country or _shared(number)
     return ("" if country == _NO_COUNTRY else country), "", zones if len(zones) < 2 else _by_parsing(number)
+
+
+def starts_of(countries: Collection[str]) -> set[str]:
+    """Return how all numbers begin whose place is in these countries, as `+44`; an empty text where that says nothing.
+
+    Numbers of other countries may begin so, too.
+    """
+    codes = {phonenumbers.country_code_for_region(country) for country in countries}
+    return {f"+{code}" for code in codes} if codes and all(codes) else {""}
 
 
 @lru_cache(maxsize=1024)

@@ -104,7 +104,7 @@ class DueCall(NamedTuple):
     """A due call that this transaction has locked, with what the same statement has looked up of its number.
 
     Attributes:
-        may_be_listed, last_placed: as of `number_gate.Ring`.
+        may_be_listed, was_called_lately: as of `number_gate.Ring`.
         time_zone, consent_date, consent_scope: of the contact; None where there is none.
     """
 
@@ -114,16 +114,15 @@ class DueCall(NamedTuple):
     attempts_made: int
     row_zone: str
     may_be_listed: bool
-    last_placed: float
+    was_called_lately: bool
     time_zone: str | None
     consent_date: date | None
     consent_scope: str | None
 
     def ring(self, campaign: Dialed) -> Ring[int]:
         callee = callees.of(self.time_zone, self.consent_date, self.consent_scope)
-        return Ring(
-            self.call_id, campaign, self.number, self.row_zone, "", self.may_be_listed, self.last_placed, callee
-        )
+        listed, lately = self.may_be_listed, self.was_called_lately
+        return Ring(self.call_id, campaign, self.number, self.row_zone, "", listed, lately, callee)
 
 
 def claim(leased: Leased, now: datetime) -> Claimed:

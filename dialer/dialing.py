@@ -127,7 +127,7 @@ class Claimed(NamedTuple):
     """An attempt to place, with what the same statement has looked up of its number.
 
     Attributes:
-        may_be_listed, last_placed: as of `number_gate.Ring`.
+        may_be_listed, was_called_lately: as of `number_gate.Ring`.
         time_zone, consent_date, consent_scope: of the contact; None where there is none.
     """
 
@@ -140,21 +140,21 @@ class Claimed(NamedTuple):
     row_zone: str | None
     rule: str
     may_be_listed: bool
-    last_placed: float
+    was_called_lately: bool
     time_zone: str | None
     consent_date: date | None
     consent_scope: str | None
 
     def ring(self, campaign: Campaign) -> Ring[UUID]:
         callee = callees.of(self.time_zone, self.consent_date, self.consent_scope)
-        zone, rule = self.row_zone or "", self.rule
-        return Ring(self.attempt_id, campaign, self.number, zone, rule, self.may_be_listed, self.last_placed, callee)
+        listed, lately = self.may_be_listed, self.was_called_lately
+        return Ring(self.attempt_id, campaign, self.number, self.row_zone or "", self.rule, listed, lately, callee)
 
 
 def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
     """Move the attempts that may be dialled to placing and give the others back. Returns what to ask the carriers."""
     with transaction.atomic():
-        claims, campaigns = _claimed(attempt_ids)
+        claims, campaigns = _claimed(attempt_ids, now)
         daily_limits.load((campaign.account for campaign in campaigns.values()), now)
         verdicts = {pk: gate.check(campaign, now) for pk, campaign in campaigns.items()}
         why_not = {claim.attempt_id: _why_not(claim, verdicts[claim.campaign_id], now) for claim in claims}
@@ -202,7 +202,7 @@ def _commit_one_by_one(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk
 _LOCKED = "SELECT campaign_id FROM dialer_callattempt WHERE id = ANY(%s) UNION ALL SELECT %s::uuid"
 
 
-def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Campaign]]:
+def _claimed(attempt_ids: Sequence[UUID], now: datetime) -> tuple[list[Claimed], dict[UUID, Campaign]]:
     """Return the attempts that are still claimed, and their campaigns with all that the gate and the requests need.
 
     None after a restore, while calls may be missing: what was claimed may have rung. `reconcile` finds out, and the
@@ -214,7 +214,8 @@ def _claimed(attempt_ids: Sequence[UUID]) -> tuple[list[Claimed], dict[UUID, Cam
     for campaign in campaigns.values():
         holds.keep(campaign.account, campaign.held)
     with connection.cursor() as cursor:
-        cursor.execute(_claimed_sql(number_gate.asked_of(campaigns.values())), [list(attempt_ids)])
+        asked = number_gate.asked_of(campaigns.values())
+        cursor.execute(_claimed_sql(asked), {"attempts": list(attempt_ids), "now": now})
         return [Claimed(*row) for row in cursor.fetchall()], campaigns
 
 
@@ -228,7 +229,8 @@ def _claimed_sql(asked: Asked) -> str:
             SELECT attempt.id, attempt.campaign_id, attempt.trunk_id, attempt.call_id, call.number, attempt.claimed_at,
                 call.variables ->> '{zones.COLUMN}' AS row_zone, call.rule, attempt.account_id
             FROM dialer_callattempt AS attempt JOIN campaigns_call AS call ON call.id = attempt.call_id
-            WHERE attempt.id = ANY(%s) AND attempt.status = 'claimed' AND NOT {installation.MAY_LACK_CALLS}
+            WHERE attempt.id = ANY(%(attempts)s) AND attempt.status = 'claimed'
+                AND NOT {installation.MAY_LACK_CALLS}
         ) AS due
         {join}
     """  # noqa: S608 -- made of constants, and every value is a parameter

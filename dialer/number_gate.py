@@ -9,7 +9,6 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from math import inf
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -70,7 +69,7 @@ class Ring(NamedTuple, Generic[Key]):
         row_zone: the time zone in the row of the list that the call is from, or "".
         ended_by: the rule that took the call out of its campaign since it was claimed, or "".
         may_be_listed: whether the number may be on the do-not-call list of its account or of all accounts.
-        last_placed: when an attempt for it was placed last (`past_calls.LAST_PLACED`); infinity: nobody has looked.
+        was_called_lately: whether an attempt may count for a limit of its rules (`past_calls.called_lately`).
         callee: what its contact says; None: nobody has looked.
     """
 
@@ -80,7 +79,7 @@ class Ring(NamedTuple, Generic[Key]):
     row_zone: str = ""
     ended_by: str = ""
     may_be_listed: bool = True
-    last_placed: float = inf
+    was_called_lately: bool = True
     callee: Callee | None = None
 
 
@@ -112,19 +111,25 @@ def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
 
 
 class Asked(NamedTuple):
-    """What is asked of numbers at all: whether they are listed, their past, and their contacts."""
+    """What is asked of numbers at all: whether they are listed, how far back their past, and their contacts.
+
+    past: as of `past_calls.called_lately`; empty: nothing.
+    """
 
     lists: bool
-    past: bool
+    past: tuple[tuple[str, timedelta], ...]
     contacts: bool
 
 
 def asked_of(campaigns: Collection[Listed]) -> Asked:
     """Return what is asked of the numbers of these campaigns, so that one statement looks it all up."""
     rules = {calling_rules.rules_of(campaign.account, campaign) for campaign in campaigns}
+    windows: dict[str, timedelta] = {}
+    for start, window in (found for one in rules for found in _windows(one)):
+        windows[start] = max(window, windows.get(start, window))
     return Asked(
         lists=any(campaign.has_list for campaign in campaigns),
-        past=any(_limits(one) for one in rules),
+        past=tuple(sorted(windows.items())),
         contacts=any(one.rules for one in rules),
     )
 
@@ -134,12 +139,12 @@ def looked_up(asked: Asked) -> tuple[str, str]:
     """Return the columns, and the join, by which a statement tells what is asked of the numbers of its rows `due`.
 
     The columns are those of a Ring from `may_be_listed` on, the last one as three (`callees.of`). Three statements more
-    would cost more than the look-ups.
+    would cost more than the look-ups. Where the past is asked for, the statement takes the parameter `now`.
     """
     listed = do_not_call.IS_LISTED if asked.lists else "false"
-    last_placed = past_calls.LAST_PLACED if asked.past else "0"
+    lately = past_calls.called_lately(asked.past) if asked.past else "false"
     contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
-    return f"{listed}, {last_placed}, {contact}", callees.JOINED if asked.contacts else ""
+    return f"{listed}, {lately}, {contact}", callees.JOINED if asked.contacts else ""
 
 
 # Never -------------------------------------------------------------------------------------------------------------
@@ -213,11 +218,7 @@ class _Group(Generic[Key]):
 def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dict[Key, Shut]:
     groups, shut = _grouped(rings, now)
     limited = past_calls.held(
-        [
-            Question(group.account.pk, tuple(group.limits), _called_lately(group, now))
-            for group in groups
-            if group.limits
-        ],
+        [Question(group.account.pk, tuple(group.limits), _called_lately(group)) for group in groups if group.limits],
         now,
     )
     for group in groups:
@@ -230,10 +231,9 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dic
     return shut
 
 
-def _called_lately(group: _Group[Key], now: datetime) -> dict[Key, str]:
+def _called_lately(group: _Group[Key]) -> dict[Key, str]:
     """Return those numbers of the group for which an attempt may count, by their keys."""
-    latest = past_calls.latest_unheld(group.limits, now)
-    return {ring.key: ring.number for ring in group.rings if ring.last_placed > latest}
+    return {ring.key: ring.number for ring in group.rings if ring.was_called_lately}
 
 
 def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key]], dict[Key, Shut]]:
@@ -298,6 +298,16 @@ def _limits(rules: Rules) -> Mapping[Limit, tuple[str, str]]:
     if rules.gap:
         found[Limit(1, rules.gap, "ends")] = GAP, f"two calls to a number are {rules.gap} apart"
     return found
+
+
+@lru_cache(maxsize=1024)
+def _windows(rules: Rules) -> Sequence[tuple[str, timedelta]]:
+    """Return how far back limits look, by the beginning of the numbers that they hold for; "" for all numbers."""
+    parts = [("", Rules(own_caps=rules.own_caps, gap=rules.gap))]
+    for rule in rules.rules:
+        parts += [(start, Rules((rule,))) for start in zones.starts_of(rule.countries)]
+    longest = [(start, max((limit.within for limit in _limits(part)), default=None)) for start, part in parts]
+    return [(start, window) for start, window in longest if window]
 
 
 def _closed(group: _Group[Any], now: datetime, until: datetime) -> Shut | None:

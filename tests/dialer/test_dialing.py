@@ -50,8 +50,8 @@ def test_while_calls_may_be_missing_after_a_restore_what_was_claimed_is_left_as_
 def test_a_batch_that_two_workers_loaded_at_once_rings_once(rig, monkeypatch):
     """Both have read the attempts as claimed before either moves them."""
     _, ids = claim(rig, A)
-    loaded = dialing._claimed(ids)
-    monkeypatch.setattr(dialing, "_claimed", lambda _: loaded)
+    loaded = dialing._claimed(ids, timezone.now())
+    monkeypatch.setattr(dialing, "_claimed", lambda *_: loaded)
     dialing.dial(ids)
     dialing.dial(ids)
     assert rig.rings() == [A]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import phonenumbers
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -13,7 +14,7 @@ from accounts.calling_rules import OPT_OUT, Rule, Rules
 from accounts.models import Account
 from campaigns import held_calls, schedule
 from campaigns.models import Call, Campaign
-from contacts import address_book
+from contacts import address_book, zones
 from contacts.models import ContactList, DoNotCall
 from dialer import channels, claiming, diagnosis, dialing, number_gate
 from dialer.models import CallAttempt
@@ -323,6 +324,45 @@ def test_nobody_is_called_without_the_consent_that_a_rule_demands(rig, ruled, co
         assert Call.objects.get().rule == "no-consent"
 
 
+# How far back --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "cap", "number", "attempts", "days"),
+    [
+        (["fr", "us-debt"], "1 attempt in 3 days", "+33612345678", 4, 29),
+        (["fr", "us-debt"], "1 attempt in 3 days", NEW_YORK, 7, 6),
+        (["ae"], "1 attempt in 3 days", "+971501234567", 2, 6),
+        (["fr"], "1 attempt in 3 days", A, 1, 2),
+        (["us-debt"], "1 attempt in 10 days", NEW_YORK, 1, 9),
+    ],
+)
+def test_the_past_of_a_number_is_asked_as_far_back_as_the_rules_of_its_country_look(
+    rig, ruled, rules, cap, number, attempts, days
+):
+    ruled(rules=rules, number_caps=[cap], allowed_countries=["FR", "US", "AE", "IN"])
+    for _ in range(attempts):
+        CallAttemptFactory(call__campaign__account=rig.account, call__number=number, busy=True, trunk=rig.trunk)
+    CallAttempt.objects.update(account=rig.account, callee=number, placing_at=timezone.now() - timedelta(days=days))
+    rig.campaign([number])
+    rig.tick()
+    assert held(number)[0] == "number-cap"
+
+
+def test_no_attempt_that_a_limit_counts_is_left_out_of_what_is_looked_up():
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    for name in calling_rules.presets():
+        rules = calling_rules.rules_of(Account(rules=[name], number_caps=["1 attempt in 2 hours"]))
+        windows = number_gate._windows(rules)
+        for region in phonenumbers.SUPPORTED_REGIONS:
+            example = phonenumbers.example_number(region)
+            assert example is not None
+            number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            limits = number_gate._limits(rules.to(zones.place(number, "Asia/Kolkata"), now))
+            looked_at = max(window for start, window in windows if number.startswith(start))
+            assert looked_at >= max(limit.within for limit in limits), (name, region)
+
+
 # Cost ----------------------------------------------------------------------------------------------------------------
 
 
@@ -364,7 +404,7 @@ def test_claim_and_dial_take_as_many_statements_with_all_rules_as_without_where_
     assert statements(C, *NUMBERS[3:30]) == without
 
 
-EVERYTHING = number_gate.Asked(lists=True, past=True, contacts=True)
+EVERYTHING = number_gate.Asked(lists=True, past=(("", timedelta(days=1)), ("+1", timedelta(days=8))), contacts=True)
 CLAIMS = [
     claiming._lock_sql(EVERYTHING, claiming._kinds((0, 1, 2), is_one=is_one, again=False)) for is_one in (True, False)
 ]
@@ -374,7 +414,7 @@ DIAL = dialing._claimed_sql(EVERYTHING)
 
 @pytest.mark.parametrize(
     ("statement", "params"),
-    [*((claim, CLAIM_PARAMS) for claim in CLAIMS), (DIAL, [[uuid4()]])],
+    [*((claim, CLAIM_PARAMS) for claim in CLAIMS), (DIAL, {"attempts": [uuid4()], "now": datetime.now(UTC)})],
     ids=["claim one", "claim", "dial"],
 )
 def test_what_is_looked_up_with_the_calls_is_looked_up_by_indexes(db, statement, params):
