@@ -76,7 +76,7 @@ class Lines:
             count: returns how many of some lines, from the first one on, are to be read.
 
         Returns:
-            None where the next line is such a one, or is not at hand as a whole.
+            No lines where the next one is such a one, or is not at hand as a whole.
         """
         if self._given_back:
             return []

@@ -74,11 +74,12 @@ class RowReader:
         lines = self._lines
         stop = lines.bytes_read + most_bytes
         while len(parsed) < most_rows and lines.bytes_read < stop:
-            began, left = lines.bytes_read, most_rows - len(parsed)
+            began, had, left = lines.bytes_read, len(parsed), most_rows - len(parsed)
             texts = self._plain_lines(left, stop - began)
             (self._add_dynamic if self._is_dynamic else self._add_static)(parsed, texts)
             self.place = lines.bytes_read, lines.lines_read
-            if len(texts) < min(_FEW, left):
+            # Of rows, not of lines: where one row is missing, one line is asked for, and blank ones are none.
+            if len(parsed) - had < min(_FEW, left):
                 few = _ONE_BY_ONE_BYTES if self._has_plain_lines else most_bytes
                 self._add_one_by_one(parsed, most_rows, min(few, stop - lines.bytes_read))
             if lines.bytes_read == began:

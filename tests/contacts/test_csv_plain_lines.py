@@ -181,3 +181,19 @@ def test_a_line_longer_than_a_block_is_read_alone_and_cut():
     assert [type(row) for row in parsed] == [Rejected, *[CopyRow] * 100]
     assert isinstance(parsed[0], Rejected)
     assert parsed[0].reason.startswith("the line is longer")
+
+
+def test_blank_lines_at_the_end_of_a_full_batch_are_not_looked_at_block_by_block(monkeypatch):
+    """One row is missing, so a look takes one line: 100,000 looks would copy 100,000 blocks."""
+    looks = []
+    plain_lines = Lines.plain_lines
+
+    def counted(*given):
+        looks.append(given)
+        return plain_lines(*given)
+
+    monkeypatch.setattr(Lines, "plain_lines", counted)
+    content = "\n".join(["number,first_name", *PLAIN, *[""] * 100_000, "+919810012345,Rao"]).encode()
+    batches = Upload().in_batches(content, len(PLAIN) + 1, 8192)
+    assert [len(parsed) for parsed, _ in batches] == [len(PLAIN) + 1]
+    assert len(looks) < 200
