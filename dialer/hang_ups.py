@@ -43,6 +43,8 @@ def hang_up(campaign_ids: Collection[UUID]) -> Mapping[UUID, int]:
     """
     up = CallAttempt.objects.filter(campaign__in=campaign_ids, status=CallAttempt.Status.IN_PROGRESS)
     certain = up.filter(ref_is_guess=False, ref_is_repeated=False).exclude(carrier_ref="")
+    # Before the oldest are taken: calls that go on would stand in front of those that can be ended.
+    certain = certain.exclude(carrier_account__carrier__in=_names_of_those_that_end_none())
     attempts = list(certain.select_related("trunk", "carrier_account").order_by("pk")[:MOST])
     others = carrier_refs.held_by_others({attempt.pk: attempt.carrier_ref for attempt in attempts})
     by_place: dict[Place, list[CallAttempt]] = defaultdict(list)
@@ -55,6 +57,10 @@ def hang_up(campaign_ids: Collection[UUID]) -> Mapping[UUID, int]:
         if _ask(place, own):
             asked.update(attempt.campaign_id for attempt in own)
     return asked
+
+
+def _names_of_those_that_end_none() -> list[str]:
+    return [kind.name for kind in carrier_kinds.all_kinds() if not kind.hangs_up]
 
 
 def _ask(place: Place, attempts: Sequence[CallAttempt]) -> bool:

@@ -52,6 +52,17 @@ def test_a_carrier_that_can_t_be_asked_keeps_no_other_from_it(hung_up):
     assert hung_up == ["b"]
 
 
+def test_calls_over_a_carrier_that_ends_none_take_no_place(hung_up, monkeypatch):
+    monkeypatch.setattr(hang_ups, "MOST", 2)
+    campaign = CampaignFactory(running=True)
+    exotel = TrunkFactory(exotel=True)
+    for ref in "abc":
+        up(campaign, ref, trunk=exotel)
+    up(campaign, "d")
+    assert hang_ups.hang_up([campaign.pk]) == {campaign.pk: 1}
+    assert hung_up == ["d"]
+
+
 def test_a_hung_up_call_ends_and_its_retry_waits_for_the_campaign(rig):
     campaign = rig.campaign(1, retries=1)
     rig.carrier.script[campaign.calls.get().number] = ["in-progress"]
