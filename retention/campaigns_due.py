@@ -32,11 +32,11 @@ def ended(before: datetime, account: Account | None = None) -> "QuerySet[Campaig
     return campaigns.filter(account=account) if account else campaigns
 
 
-def settled(campaigns: "QuerySet[Campaign]") -> "QuerySet[Campaign]":
+def settled(campaigns: "QuerySet[Campaign]", leaving: Account | None = None) -> "QuerySet[Campaign]":
     """Return those of the campaigns that nothing will happen to any more, and that nobody has to remember.
 
     Left out are those whose calls are being ended or are up, whose webhooks are not delivered or given up yet, or whose
-    attempts still count for a rule (`retention.remembered`).
+    attempts still count for a rule (`retention.remembered`). leaving: an account that is deleted from by its name.
     """
     # By the statuses of the index `call_open`: one that has ended may have half a million others.
     open_statuses = [Call.Status.CREATED, Call.Status.IN_PROGRESS, Call.Status.RETRYING]
@@ -46,7 +46,7 @@ def settled(campaigns: "QuerySet[Campaign]") -> "QuerySet[Campaign]":
     # A campaign that calls its people again reads its calls while it is loading.
     children = Campaign.objects.filter(parent=OuterRef("pk"), is_loading=True)
     idle = campaigns.filter(~Exists(calls), ~Exists(attempts), ~Exists(webhooks), ~Exists(children), is_ending=False)
-    return idle.exclude(remembered.still_counted(clocks.now()))
+    return idle.exclude(remembered.still_counted(clocks.now(), leaving))
 
 
 def oldest_first(campaigns: "QuerySet[Campaign]") -> Iterator[Campaign]:

@@ -51,6 +51,7 @@ def slices(
     Args:
         before: they ended before this moment. None: only those are finished that were begun.
         actor: whom the audit entry of each deleted campaign names.
+        account: only its campaigns. Where it is not active, those that its rules still count, too.
         tries_again: store reports again that could not be stored a moment ago.
 
     Raises:
@@ -62,9 +63,10 @@ def slices(
     for campaign in campaigns_due.oldest_first(begun.filter(account=account) if account else begun):
         yield from _delete(campaign, actor)
     if before:
-        for campaign in campaigns_due.oldest_first(campaigns_due.settled(campaigns_due.ended(before, account))):
+        due = campaigns_due.settled(campaigns_due.ended(before, account), account)
+        for campaign in campaigns_due.oldest_first(due):
             try:
-                has_begun = _begin(campaign, tries_again)
+                has_begun = _begin(campaign, tries_again, account)
             except kept_reports.NotKept as error:
                 log.error("campaign_not_purged", campaign=campaign.pk.hex, error=str(error))  # noqa: TRY400 -- no bug
                 yield Slice(campaign, failure=str(error))
@@ -82,7 +84,7 @@ def _are_all_dials_known() -> bool:
         return False
 
 
-def _begin(campaign: Campaign, tries_again: bool) -> bool:
+def _begin(campaign: Campaign, tries_again: bool, leaving: Account | None = None) -> bool:
     """Store the report and hide the campaign. Returns False where that is not its time, or another process does it."""
     if kept_reports.are_kept():
         if tries_again:
@@ -98,7 +100,7 @@ def _begin(campaign: Campaign, tries_again: bool) -> bool:
     with transaction.atomic():
         if not campaign_lock.try_hold([campaign.pk]):
             return False
-        settled = campaigns_due.settled(Campaign.objects.filter(pk=campaign.pk, is_purging=False))
+        settled = campaigns_due.settled(Campaign.objects.filter(pk=campaign.pk, is_purging=False), leaving)
         return bool(settled.update(is_purging=True))
 
 

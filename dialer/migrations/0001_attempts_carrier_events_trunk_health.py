@@ -267,6 +267,10 @@ class Migration(migrations.Migration):
             model_name='callattempt',
             index=models.Index(fields=['campaign', 'claimed_at', 'id'], name='attempt_listed'),
         ),
+        migrations.AddIndex(
+            model_name='callattempt',
+            index=models.Index(condition=models.Q(('wish', ''), _negated=True), fields=['campaign'], name='attempt_with_a_wish'),
+        ),
         migrations.AddConstraint(
             model_name='callattempt',
             constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['claimed', 'placing', 'in-progress', 'unknown'])), fields=('call',), name='call_has_at_most_one_unfinished_attempt'),

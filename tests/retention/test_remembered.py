@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.calling_rules import FOREVER, presets
+from accounts.models import Account
 from campaigns.models import Campaign
 from retention import campaigns_due, purge
 from tests.conftest import START
@@ -39,15 +39,16 @@ def left_after(rig, time: timedelta) -> set[str]:
 @pytest.mark.parametrize(
     ("of_account", "of_campaign", "kept"),
     [
-        ({"number_caps": ["3 attempts in 24 hours", "9 attempts in 30 days"]}, [], days(30)),
-        ({"number_gap_seconds": 5 * 86_400}, [], days(5)),
-        ({"rules": ["us-debt"]}, [], days(7)),
-        ({}, ["fr"], days(60)),
-        ({"number_caps": ["3 attempts in 1 day"]}, [], days(2)),
+        ({"number_caps": ["3 attempts in 24 hours", "9 attempts in 30 days"]}, [], days(31)),
+        ({"number_gap_seconds": 5 * 86_400}, [], days(6)),
+        ({"rules": ["us-debt"]}, [], days(8)),
+        ({}, ["fr"], days(61)),
+        ({"number_caps": ["3 attempts in 12 hours"]}, [], days(2)),
         ({}, [], days(2)),
     ],
 )
 def test_a_campaign_stays_as_long_as_a_rule_counts_its_attempts(rig, ended, of_account, of_campaign, kept):
+    """A day longer, as a call may outlive its campaign."""
     account = AccountFactory(**of_account)
     ended(account, name="old")
     # Another one of the account is asked the rules that count.
@@ -67,18 +68,20 @@ def test_where_a_refusal_counts_for_ever_it_is_never_forgotten(rig, ended):
     assert left_after(rig, days(5000)) == {"refused", "opted out"}
 
 
-def test_an_account_that_calls_nobody_any_more_remembers_nobody(rig, ended):
-    ended(AccountFactory(rules=["ae", "fr"], is_active=False), name="of one that has left", wish="refusal")
-    assert left_after(rig, days(3)) == set()
+def test_an_account_that_is_out_of_service_may_come_back_and_remembers(rig, ended):
+    account = AccountFactory(rules=["ae"], is_active=False)
+    ended(account, name="refused", wish="refusal")
+    ended(account, name="answered")
+    assert left_after(rig, days(400)) == {"refused"}
+    list(purge.slices(campaigns_due.end_before(timezone.now()), account=AccountFactory(is_active=False)))
+    assert set(Campaign.objects.values_list("name", flat=True)) == {"refused"}
+    list(purge.slices(campaigns_due.end_before(timezone.now()), account=account))
+    assert not Campaign.objects.exists()
 
 
-def test_only_a_refusal_counts_for_ever():
-    """What is remembered for ever is looked for in the wishes of attempts."""
-    forever = {
-        what
-        for preset in presets().values()
-        for rule in preset.rules
-        for what, time in rule.quiet_after
-        if time == FOREVER
-    }
-    assert forever == {"refusal"}
+@pytest.mark.parametrize("rules", [{"number_caps": ["1 attempt in forever"]}, {"rules": ["of-another-version"]}])
+def test_what_counts_every_call_for_ever_forgets_no_campaign(rig, ended, rules):
+    account = AccountFactory(number_caps=rules.get("number_caps", []))
+    Account.objects.filter(pk=account.pk).update(**rules)
+    ended(account, name="answered")
+    assert left_after(rig, days(5000)) == {"answered"}

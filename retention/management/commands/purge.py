@@ -69,7 +69,7 @@ class Command(BaseCommand):
         ended = campaigns_due.ended(before, account)
         total: Counter[str] = Counter()
         page: list[Campaign] = []
-        for campaign in campaigns_due.oldest_first(campaigns_due.settled(ended)):
+        for campaign in campaigns_due.oldest_first(campaigns_due.settled(ended, account)):
             page.append(campaign)
             if len(page) == PAGE:
                 total += self._show_page(page)
@@ -80,7 +80,8 @@ class Command(BaseCommand):
             f" {_some(total['calls'], 'call')}, {_some(total['attempts'], 'attempt')} or more"
         )
         if waiting := ended.count() - total["campaigns"]:
-            self.stdout.write(f"not yet: {_some(waiting, 'campaign')} with calls or webhooks that are still under way")
+            why = "with calls or webhooks under way, or which a rule still counts"
+            self.stdout.write(f"not yet: {_some(waiting, 'campaign')} {why}")
         kept = "are stored first" if kept_reports.are_kept() else "are deleted too, as REPORTS_STORAGE is not set"
         self.stdout.write(f"their reports {kept}")
 
