@@ -4,14 +4,13 @@ It is read before a worker is started: settings that make no sense end gunicorn,
 again for ever.
 """
 
-import gc
 import os
 from typing import Any
 
 from django.conf import settings
 from django.urls import get_resolver
 
-from campaigns_project import startup
+from campaigns_project import garbage, startup
 from core.environment import in_url
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "campaigns_project.settings")
@@ -41,8 +40,8 @@ def _leave_what_is_loaded_out_of_collections() -> None:
     high.
     """
     _ = get_resolver().url_patterns  # or the first request loads the views
-    gc.collect()
-    gc.freeze()
+    garbage.leave_out_what_is_loaded()
+    garbage.search_as_often_as_python_does()
 
 
 # gunicorn would refuse every request without the prefix, those of probes too. `path_prefix` takes both.

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from django.conf import settings
 
-from campaigns_project import server_checks, startup, web_config
+from campaigns_project import garbage, server_checks, startup, web_config
 from campaigns_project.server_checks import Problem
 from tests.judged_settings import judged
 from tools.local.ports import free_ports
@@ -140,6 +140,9 @@ def test_searches_for_cycles_leave_out_what_a_web_worker_has_loaded(monkeypatch)
     done: list[str] = []
     monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
     monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    thresholds: list[tuple[int, ...]] = []
+    monkeypatch.setattr(gc, "set_threshold", lambda *given: thresholds.append(given))
     web_config.post_worker_init(SimpleNamespace(age=3, cfg=SimpleNamespace(workers=2)))
     assert done == ["collect", "freeze"]
+    assert thresholds == [garbage.OFTEN]
     assert "api.campaigns.views" in sys.modules
