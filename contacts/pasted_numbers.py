@@ -85,7 +85,7 @@ def _numbers_of(part: str, region: str, *, tries_groups: bool) -> Sequence[str]:
 
 
 def _all_read(words: Sequence[str], region: str) -> list[str]:
-    """Return the number that each word is; nothing where one is none."""
+    """Return the number of each word; nothing where a word is no number."""
     if len(words) < 2:
         return []
     read = []

@@ -1,7 +1,7 @@
 """How many calls each campaign of an account has up, kept in Redis so that no dispatch counts them.
 
 Fair shares go by it and nothing else, so it may be a little wrong: a crash, or a call that ends while the counts are
-being made, leaves a difference for as long as they are kept. Then the next dispatch that shares channels counts anew.
+being made, leaves a difference for as long as they are kept. Then the next dispatch that shares channels counts again.
 """
 
 import json

@@ -66,7 +66,7 @@ def recording_made(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     try:
         place = flow_interpreter.parse_place(request.GET.get("place", ""))
     except NoSuchPlace:
-        return HttpResponse("'place' is none: take the address as it is\n", status=400, content_type="text/plain")
+        return HttpResponse("'place' is unknown: take the address as it is\n", status=400, content_type="text/plain")
     _keep_recording(attempt, request, str(place), clocks.now())
     return HttpResponse(status=204)
 

@@ -46,7 +46,7 @@ LARGEST_FOLDER = 2_000_000_000
 # Programs that speak and convert, and those of one account: they take a core each. Fetches wait for other servers.
 MAKERS, MAKERS_OF_ACCOUNT = 3, 2
 FETCHERS, FETCHERS_OF_ACCOUNT = 64, 2
-# Seconds until a recording is asked for again that could not be fetched anew.
+# Seconds until a recording is asked for again that could not be fetched again.
 TRY_AGAIN = 30.0
 
 

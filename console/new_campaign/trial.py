@@ -37,7 +37,7 @@ def ring(account: Account, columns: dict[str, Any], given: str, *, actor: Actor,
 
 
 def read(account: Account, given: str) -> str:
-    """Return the number in E.164. Raises InvalidRequest where it is none that the account calls."""
+    """Return the number in E.164. Raises InvalidRequest where the account calls no such number."""
     if not given.strip():
         raise InvalidRequest("give a number of your own")
     try:

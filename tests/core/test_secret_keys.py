@@ -1,4 +1,4 @@
-"""A changed SECRET_KEY: what the keys before it have signed and encrypted is still read, until it is encrypted anew."""
+"""A changed SECRET_KEY: what earlier keys have signed and encrypted is still read, until it is encrypted again."""
 
 import re
 

@@ -91,7 +91,7 @@ def test_a_carrier_for_tests_is_no_choice_in_the_admin_but_is_one_of_the_command
 
 @pytest.fixture
 def in_production(settings, monkeypatch):
-    """Register the drivers anew, as a server without SIMULATED_CARRIER does."""
+    """Register the drivers again, as a server without SIMULATED_CARRIER does."""
     settings.SIMULATED_CARRIER = False
     monkeypatch.setattr(accounts.carriers, "_kinds", {})
     monkeypatch.setattr(carriers, "_drivers", {})

@@ -41,7 +41,7 @@ def measure(run: Run) -> list[Row]:
     """Measure the simulated carrier (events through the real inbox) and the sandbox over HTTP, on one machine.
 
     Attempts are made by whole systems with web, beat and Flower. The empty and the plain tasks have the machine to
-    themselves. The system and the peers take turns, each started anew.
+    themselves. The system and the peers take turns, each started afresh.
     """
     rounds = [_round(run, number) for number in range(1, FEWEST_PAIRS + 1)]
     run.say("the bare requests of a call over HTTP")
