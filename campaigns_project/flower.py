@@ -1,7 +1,7 @@
 """Flower, for requests to the names of this server only: `python -m campaigns_project.flower --port=5555`.
 
 Flower has no login and believes any Host header, so a page in a browser on this machine could read it under a name of
-its own that leads to 127.0.0.1 (DNS rebinding).
+its own that leads to 127.0.0.1 (DNS rebinding). What it remembers is bounded, as a task takes 5 kB.
 """
 
 import sys
@@ -14,6 +14,10 @@ from celery.bin.celery import main as celery_main
 from django.http.request import validate_host
 from tornado.httputil import HTTPServerRequest
 from tornado.web import ErrorHandler
+
+# Tasks that it remembers: those of the last minutes. Flower's own 100,000 are half a gigabyte, which ticks alone fill
+# within hours.
+MOST_TASKS = 3_000
 
 
 class OwnHostsOnly(flower.app.Flower):  # type: ignore[misc] # Flower has no types
@@ -40,12 +44,15 @@ def main(arguments: list[str]) -> int:
     """Run Celery's command `flower` with these arguments."""
     from django.conf import settings
 
-    from campaigns_project import startup
+    from campaigns_project import garbage, startup
 
     startup.require_settings()
+    # Each task that it forgets is a cycle, of which rare searches leave more than what it remembers.
+    garbage.search_as_often_as_python_does()
     flower.command.Flower = OwnHostsOnly
     own_path = f"--url_prefix={settings.SCRIPT_NAME}/admin/flower".replace("=/", "=")
-    sys.argv = ["celery", "--quiet", "--app", "campaigns_project", "flower", own_path, *arguments]
+    bounds = f"--max_tasks={MOST_TASKS}"
+    sys.argv = ["celery", "--quiet", "--app", "campaigns_project", "flower", own_path, bounds, *arguments]
     return int(celery_main() or 0)
 
 

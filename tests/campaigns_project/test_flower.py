@@ -1,6 +1,8 @@
-"""Flower has no login: it answers under the names of this server only."""
+"""Flower has no login: it answers under the names of this server only. Its memory does not grow with the tasks."""
 
 import asyncio
+import gc
+import sys
 
 import pytest
 import tornado.httpserver
@@ -8,7 +10,8 @@ import tornado.testing
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.web import Application, RequestHandler
 
-from campaigns_project.flower import OwnHostsOnly, is_own_host
+from campaigns_project import flower
+from campaigns_project.flower import MOST_TASKS, OwnHostsOnly, is_own_host
 
 
 class Page(RequestHandler):
@@ -57,3 +60,18 @@ def test_a_request_under_another_name_gets_nothing(host, status):
     response = asyncio.run(ask())
     assert response.code == status
     assert (b"tasks" in response.body) is (status == 200)
+
+
+@pytest.mark.parametrize(("arguments", "most"), [([], MOST_TASKS), (["--max_tasks=20"], 20)])
+def test_it_remembers_the_last_tasks_and_frees_the_others(monkeypatch, arguments, most):
+    thresholds, given = gc.get_threshold(), []
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(flower, "celery_main", lambda: given.append((sys.argv, gc.get_threshold())))
+    try:
+        flower.main(["--port=1", *arguments])
+    finally:
+        gc.set_threshold(*thresholds)
+    [(command, in_flower)] = given
+    limits = [argument for argument in command if argument.startswith("--max_tasks=")]
+    assert limits[-1] == f"--max_tasks={most}", "the last one counts"
+    assert in_flower[0] < 1_000, "a task that it forgets is a cycle: rare searches keep a hundred thousand objects"
