@@ -145,15 +145,21 @@ _PAST = """
 
 
 def _idle_accounts(accounts: int) -> None:
-    """Create so many accounts with a due call, all of them outside their calling hours for the next hours."""
+    """Create so many accounts with a due call, all of them outside their calling hours for the next hours.
+
+    And one that is open and has none: where nobody is open, their calls are not even asked for.
+    """
     opens = (timezone.now() + timedelta(hours=12)).replace(minute=0)
     account, campaign = _campaign("bench", f"{opens:%H:%M}", f"{opens:%H}:30", 1)
+    Account.objects.create(sid="open", opens_at="00:00", closes_at="00:00")
     schedule.start_due(timezone.now())
     connection.ensure_connection()
     db = connection.connection
     clone(db, "accounts_account", account.pk, accounts - 1, sid="'bench' || n")
     own = "(SELECT id FROM accounts_account WHERE sid = 'bench' || n)"
     clone(db, "campaigns_campaign", campaign.pk, accounts - 1, id="gen_random_uuid()", account_id=own)
+    of_campaign = f"(SELECT id FROM campaigns_campaign WHERE account_id = {own})"  # noqa: S608 -- texts of ours
+    clone(db, "campaigns_call", Call.objects.get(campaign=campaign).pk, accounts - 1, campaign_id=of_campaign)
     _vacuum()
 
 
