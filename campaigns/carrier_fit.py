@@ -10,9 +10,10 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from accounts.carriers import CarrierKind, UnknownCarrier
-from accounts.models import Trunk
+from accounts.models import Route, Trunk
 from campaigns import flow_interpreter
 from campaigns.models import Campaign, CustomField, Flow
+from core.composed_once import ComposedOnce
 from core.errors import InvalidRequest
 
 
@@ -27,8 +28,14 @@ class Misfit(NamedTuple):
 def misfit(campaign: Campaign, custom_field: str) -> Misfit | None:
     """Return why one of the trunks of the campaign's caller ID can't make its calls; None where all can."""
     caller_id = campaign.caller_id
-    trunks = [caller_id.trunk, *(route.trunk for route in caller_id.routes.all())]
+    trunks = [caller_id.trunk, *(route.trunk for route in _ROUTES.of([caller_id.pk]))]
     return next(filter(None, (_misfit_over(trunk, campaign, custom_field) for trunk in trunks)), None)
+
+
+# Each create asks this.
+_ROUTES = ComposedOnce(
+    lambda: Route.objects.select_related("trunk").defer("trunk__api_token").order_by("place"), by="caller_id"
+)
 
 
 def _misfit_over(trunk: Trunk, campaign: Campaign, custom_field: str) -> Misfit | None:

@@ -107,11 +107,11 @@ def read_together(
     return records
 
 
-def at_the_carrier(campaign_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Count the attempts of each campaign that were offered to a carrier and have not ended; no key means none."""
-    offered = set(CallAttempt.UNFINISHED) - {CallAttempt.Status.CLAIMED}
-    attempts = CallAttempt.objects.filter(campaign__in=campaign_ids, status__in=offered)
-    return dict(attempts.values_list("campaign_id").annotate(Count("id")))
+# Counts the attempts of each campaign that were offered to a carrier and have not ended: a part of larger statements.
+AT_THE_CARRIER = """
+    SELECT campaign_id, count(*) AS attempts FROM dialer_callattempt
+    WHERE campaign_id = ANY(%(campaigns)s::uuid[]) AND status IN ('placing', 'in-progress', 'unknown') GROUP BY 1
+"""
 
 
 def answered_by_machines(campaign_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -195,8 +195,7 @@ class AgainView(CampaignsView):
         serializer.is_valid(raise_exception=True)
         columns = dict(serializer.validated_data)
         child = again.create(parent, columns.pop("selection"), actor=self.actor, now=clocks.now(), **columns)
-        shown = related.load([child], related.numbers_of(child), are_new=True)
-        return self.respond(CampaignsWritten, [child], related=shown)
+        return self.respond(CampaignsWritten, [child], related=related.load([child], with_numbers=True))
 
 
 def _call_id(fields: dict[str, Any], calls: dict[Any, int]) -> int | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import prefetch_related_objects
 
 from campaigns import progress
-from campaigns.models import Call, Campaign
+from campaigns.models import Campaign
 from campaigns.progress import Progress
 from reports import call_details
 
@@ -23,37 +24,56 @@ class Related:
     children: Mapping[UUID, Sequence[UUID]] = field(default_factory=dict)
 
 
-def load(
-    campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]] | None = None, *, are_new: bool = False
-) -> Related:
-    """Load it with three queries, however many campaigns there are, and one for custom fields not loaded yet.
+def of_new(campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]]) -> Related:
+    """Return it for campaigns that were just created, so that nobody was called yet.
+
+    Without a query, if they were made from these numbers; those of campaigns from lists are counted.
+    """
+    prefetch_related_objects(campaigns, "custom_field")
+    counted = {key: progress.of_new(len(called)) for key, called in numbers.items()}
+    uncounted = [campaign.pk for campaign in campaigns if campaign.pk not in counted]
+    return Related(counted | (progress.of(uncounted) if uncounted else {}), at_the_carrier={}, numbers=numbers)
+
+
+def load(campaigns: Sequence[Campaign], *, with_numbers: bool = False) -> Related:
+    """Load it with one query, however many campaigns there are, and one for custom fields not loaded yet.
 
     One more where campaigns tell machines from people.
 
-    are_new: just created, so that nobody was called yet: one query.
+    with_numbers: load those, too, but of campaigns from lists, which may have half a million.
     """
     prefetch_related_objects(campaigns, "custom_field")
     keys = [campaign.pk for campaign in campaigns]
-    if are_new:
-        return Related(progress.of(keys), at_the_carrier={}, numbers=numbers or {})
     off = Campaign.MachineDetection.OFF
     detecting = [campaign.pk for campaign in campaigns if campaign.machine_detection != off]
     by_machine = call_details.answered_by_machines(detecting) if detecting else {}
-    return Related(progress.of(keys), call_details.at_the_carrier(keys), by_machine, numbers or {}, _children(keys))
+    shown = [campaign.pk for campaign in campaigns if with_numbers and not campaign.list_ids]
+    with connection.cursor() as cursor:
+        cursor.execute(_SHOWN, {"campaigns": keys, "with_numbers": shown})
+        [(sums, at_the_carrier, children, called)] = cursor.fetchall()
+    return Related(
+        progress.of_sums(keys, sums),
+        {UUID(key): attempts for key, attempts in at_the_carrier},
+        by_machine,
+        dict.fromkeys(shown, ()) | {UUID(key): found for key, found in called},
+        {UUID(key): [UUID(child) for child in found] for key, found in children},
+    )
 
 
-def _children(keys: Sequence[UUID]) -> dict[UUID, list[UUID]]:
-    """Return the campaigns that call people of these again, oldest first."""
-    children: dict[UUID, list[UUID]] = {}
-    rows = Campaign.objects.filter(parent__in=keys, is_purging=False).order_by("created_at", "pk")
-    for parent, child in rows.values_list("parent_id", "pk"):
-        children.setdefault(parent, []).append(child)
-    return children
-
-
-def numbers_of(campaign: Campaign) -> dict[UUID, list[str]]:
-    """Load the numbers of a campaign; none if it was made from lists, which may have half a million."""
-    if campaign.list_ids:
-        return {}
-    calls = Call.objects.filter(campaign=campaign).order_by("id")
-    return {campaign.pk: list(calls.values_list("number", flat=True))}
+# One round trip: while the machine dials, each waits for a core here and in PostgreSQL. `children` call people of a
+# campaign again, oldest first.
+_SHOWN = f"""
+    SELECT
+        (SELECT coalesce(json_agg(json_build_array(campaign_id, status, tried, calls, attempts)), '[]')
+            FROM ({progress.SUMS}) AS sums),
+        (SELECT coalesce(json_agg(json_build_array(campaign_id, attempts)), '[]')
+            FROM ({call_details.AT_THE_CARRIER}) AS live),
+        (SELECT coalesce(json_agg(json_build_array(parent_id, children)), '[]') FROM (
+            SELECT parent_id, array_agg(id ORDER BY created_at, id) AS children FROM campaigns_campaign
+            WHERE parent_id = ANY(%(campaigns)s::uuid[]) AND NOT is_purging GROUP BY 1
+        ) AS again),
+        (SELECT coalesce(json_agg(json_build_array(campaign_id, numbers)), '[]') FROM (
+            SELECT campaign_id, array_agg(number ORDER BY id) AS numbers FROM campaigns_call
+            WHERE campaign_id = ANY(%(with_numbers)s::uuid[]) GROUP BY 1
+        ) AS called)
+"""  # noqa: S608 -- made of constants, and every value is a parameter

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import BigIntegerField, QuerySet
 from rest_framework import serializers
 
 from accounts import caller_ids, calling_rules
@@ -15,6 +16,7 @@ from campaigns import flows, spoken_text
 from campaigns.models import MAX_INTERVAL_MINS, MAX_REPEATS, MAX_RETRIES, MAX_STATIC_LISTS, Campaign, Flow
 from contacts.models import ContactList
 from core import clocks, ids
+from core.composed_once import ComposedOnce, Given
 from core.errors import InvalidRequest
 from core.ids import wire_id
 
@@ -230,14 +232,12 @@ class CampaignRequestSerializer(ObjectSerializer):
 
     def _caller_id(self, given: str) -> CallerId:
         account: Account = self.context["account"]
-        canonical = caller_ids.canonical(given, account.region)
-        known = CallerId.objects.select_related("trunk").defer("trunk__api_token")
-        caller_id = known.filter(account=account, number=canonical, is_active=True).first()
-        if caller_id is None:
+        found = _CALLER_IDS.of([caller_ids.canonical(given, account.region)], account=account.pk)
+        if not found:
             raise serializers.ValidationError(
                 {"caller_id": f"{given} is not a caller ID of this account: give one of its numbers"}
             )
-        return caller_id
+        return found[0]
 
     def _flow(self, url: str) -> Flow:
         try:
@@ -258,6 +258,14 @@ class CampaignRequestSerializer(ObjectSerializer):
         if throttle is None or not 1 <= throttle <= most:
             raise serializers.ValidationError({"throttle": f"with mode custom, give 1 to {most} calls a minute"})
         return {"mode": mode, "throttle": throttle}
+
+
+def _usable() -> "QuerySet[CallerId]":
+    known = CallerId.objects.select_related("trunk").defer("trunk__api_token")
+    return known.filter(account_id=Given("account", BigIntegerField()), is_active=True)
+
+
+_CALLER_IDS = ComposedOnce(_usable, by="number")
 
 
 def _check_lists(kind: str, lists: list[ContactList]) -> None:

@@ -1,9 +1,7 @@
 """Campaigns in Exotel's v2 API: create, list, show, change, act, delete."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
@@ -86,7 +84,7 @@ class CampaignListView(CampaignsView):
             for campaign, arguments in zip(created, parsed, strict=True)
             if "numbers" in arguments
         }
-        return _written(self, created, numbers, are_new=True)
+        return self.respond(CampaignsWritten, created, related=related.of_new(created, numbers))
 
     def _parsed(self, body: dict[str, Any], position: int, total: int, context: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of lifecycle.create. With several campaigns, an error names the one that it is in."""
@@ -123,7 +121,7 @@ class CampaignView(CampaignsView):
         return self._written(lifecycle.delete(self.campaign(campaign_id), actor=self.actor))
 
     def _written(self, campaign: Campaign) -> Response:
-        return _written(self, [campaign], related.numbers_of(campaign))
+        return self.respond(CampaignsWritten, [campaign], related=related.load([campaign], with_numbers=True))
 
     def _change(self, campaign: Campaign, body: dict[str, Any]) -> Campaign:
         """Act on the campaign, or change it: any field before its start, and only the callbacks after it."""
@@ -161,13 +159,6 @@ class CampaignView(CampaignsView):
 def _validated(serializer: CampaignRequestSerializer) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
-
-
-def _written(
-    view: CampaignsView, campaigns: Sequence[Campaign], numbers: Mapping[UUID, Sequence[str]], *, are_new: bool = False
-) -> Response:
-    """Respond with campaigns that were created, changed or asked for, and the numbers of each."""
-    return view.respond(CampaignsWritten, campaigns, related=related.load(campaigns, numbers, are_new=are_new))
 
 
 def _without_nulls(campaign: Campaign, body: dict[str, Any]) -> dict[str, Any]:
