@@ -50,7 +50,7 @@ chaos: $(DEV_STAMP) ## break a running system in every known way and judge it (R
 mutants: $(DEV_STAMP) ## break the code in every known way, to see a test or chaos fail (ONLY= PART=1/3; 15 minutes)
 	@exec $(PY) -m tools.mutants $(if $(ONLY),--only $(ONLY)) $(if $(PART),--part $(PART))
 
-bench: $(DEV_STAMP) ## measure beside the limits; writes docs/operator/performance (40 minutes; ROWS= SCALE= FORCE=1 only show)
+bench: $(DEV_STAMP) ## measure beside the limits; writes docs/operator/performance (45 minutes; ROWS= SCALE= FORCE=1 only show)
 	@exec $(PY) -m tools.bench $(if $(ROWS),--only $(ROWS)) $(if $(SCALE),--scale $(SCALE)) $(if $(FORCE),--force)
 
 release-check: $(RUNTIME_STAMP) ## install this commit as an operator would, upgrade, go back and restore (FROM=TAG; some minutes)

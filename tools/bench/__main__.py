@@ -3,9 +3,9 @@
     python -m tools.bench [--only NAME,NAME] [--scale 0.01] [--force]
 
 With --only or another scale it is a trial: nothing is written. Nor is anything from a busy machine, on which a full run
-does not begin without --force. A figure that fails, takes longer than its budget, or before or after which the machine
-is busy, stands in the table as not measured, and the others are written. Everything runs on loopback, in a temporary
-folder and on free ports, and is stopped at the end.
+does not begin without --force. A figure that fails, takes longer than its budget, or before, after or beside which the
+machine is busy, stands in the table as not measured, and the others are written. Everything runs on loopback, in a
+temporary folder and on free ports, and is stopped at the end.
 """
 
 import argparse
@@ -126,9 +126,10 @@ def _measure(run: Run, chosen: dict[str, Figure], found: _Found, *, needs_quiet:
     busy_before = look()
     for name, measure in chosen.items():
         console.rule(name)
-        rows = [] if busy_before and needs_quiet else _rows(run, name, measure, found, limits)
+        with quiet.beside(run.folder) as others:
+            rows = [] if busy_before and needs_quiet else _rows(run, name, measure, found, limits)
         busy_after = look()
-        if busy := busy_before or busy_after:
+        if busy := busy_before or others.why_busy() or busy_after:
             found.busy[name] = busy
         if busy and needs_quiet:
             found.failed.setdefault(name, busy)

@@ -35,8 +35,18 @@ def with_figures(page: str, text: str) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     lines = [_line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line([*cells(row)[:-1], f"`{row.command}`"]) for row in rows]
-    met = [row.met for row in rows if row.met is not None]
-    return "\n".join([*lines, "", f"{sum(met)} of {len(met)} targets met."])
+    return "\n".join([*lines, "", _count(rows)])
+
+
+def _count(rows: Sequence[Row]) -> str:
+    """Return how many targets are met, and of how many nobody can tell."""
+    targets = [row for row in rows if row.target]
+    told = f"{sum(row.met is True for row in targets)} of {len(targets)} targets met."
+    if wide := sum(row.met is None and row.value is not None for row in targets):
+        told += f" The spread of {wide} is too wide to tell."
+    if missing := sum(row.value is None for row in rows):
+        told += f" Not measured: {missing}."
+    return told
 
 
 def machine() -> str:

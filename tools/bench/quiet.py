@@ -1,8 +1,16 @@
-"""Is the machine quiet? What other programs take is missing from every figure, so a busy machine publishes nothing."""
+"""Is the machine quiet? What other programs take is missing from every figure, so a busy machine publishes nothing.
 
+One looks before and after each figure, and follows the other programs beside it: one that begins and ends in between is
+seen, too.
+"""
+
+import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
 
 import psutil
 
@@ -12,6 +20,9 @@ LOOK_SECONDS = 2.0
 # How often one looks before giving up: what a figure has just stopped, or a timer of the system, is over by then.
 LOOKS = 15
 _NAMED = 3
+# How often other programs are looked at beside a figure: a look takes some 10 ms of CPU.
+FOLLOW_SECONDS = 10.0
+_KERNEL = 2
 
 
 def why_busy(seconds: float = LOOK_SECONDS) -> str:
@@ -31,6 +42,100 @@ def why_busy_for_long() -> str:
         if not (busy := why_busy()):
             break
     return busy
+
+
+@dataclass
+class Others:
+    """What programs that are not the bench's have used for the length of a figure, in seconds of CPU by their names."""
+
+    folder: Path
+    began: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    used: dict[str, float] = field(default_factory=dict)
+    _before: dict[int, float] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Add what they have used since the last look."""
+        found = {process.pid: process for process in psutil.process_iter(["ppid", "cmdline", "cpu_times"])}
+        strange = strangers(((pid, one.info["ppid"] or 0) for pid, one in found.items()), self._ours(found.values()))
+        now = {pid: _with_ended_children(found[pid]) for pid in strange}
+        for pid, seconds in now.items():
+            # What began since the last look began at nothing, but at the first look nobody knows when.
+            spent = seconds - self._before.get(pid, 0.0 if self._before else seconds)
+            if spent > 0:
+                name = " ".join(found[pid].info["cmdline"] or [])[:60] or str(pid)
+                self.used[name] = self.used.get(name, 0.0) + spent
+        self._before, self.seconds = now, time.monotonic() - self.began
+
+    def why_busy(self) -> str:
+        """Return who kept the machine busy beside the figure; "" where nobody did."""
+        cores = sum(self.used.values()) / max(self.seconds, 0.001)
+        if cores <= MOST_CORES:
+            return ""
+        names = sorted(self.used, key=lambda name: -self.used[name])[:_NAMED]
+        told = ", ".join(f"{name} ({self.used[name] / self.seconds:.1f})" for name in names)
+        return f"other programs used {cores:.1f} cores beside it ({MOST_CORES:g} are allowed): {told}"
+
+    def _ours(self, processes: Iterable[psutil.Process]) -> set[int]:
+        """Return this process, and those that name the bench's folder: servers have no parent of ours."""
+        named = {process.pid for process in processes if self._is_named_in(process)}
+        return {os.getpid(), *named}
+
+    def _is_named_in(self, process: psutil.Process) -> bool:
+        folder = str(self.folder)
+        if any(folder in part for part in process.info["cmdline"] or []):
+            return True
+        with suppress(psutil.Error):
+            return any(folder in value for value in process.environ().values())
+        return False
+
+
+@contextmanager
+def beside(folder: Path) -> Iterator[Others]:
+    """Follow the other programs for the length of a `with` block.
+
+    Args:
+        folder: of the bench, by which its own processes are known.
+    """
+    others, over = Others(folder), Event()
+    others.look()
+
+    def follow() -> None:
+        while not over.wait(FOLLOW_SECONDS):
+            others.look()
+
+    thread = Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield others
+    finally:
+        over.set()
+        thread.join()
+        others.look()
+
+
+def strangers(parents: Iterable[tuple[int, int]], ours: set[int]) -> set[int]:
+    """Return the processes that are neither ours, nor below one of ours, nor the kernel's.
+
+    Args:
+        parents: (process, its parent).
+    """
+    parent_of = dict(parents)
+    known = dict.fromkeys(ours, True) | {_KERNEL: True}
+
+    def is_known(pid: int) -> bool:
+        if pid not in known:
+            known[pid] = False  # a loop ends here
+            parent = parent_of.get(pid, 0)
+            known[pid] = parent in parent_of and is_known(parent)
+        return known[pid]
+
+    return {pid for pid in parent_of if not is_known(pid)}
+
+
+def _with_ended_children(process: psutil.Process) -> float:
+    times = process.info["cpu_times"]
+    return float(sum(times[:4])) if times else 0.0
 
 
 def _used() -> float:

@@ -1,24 +1,29 @@
 """GET and create over the API while the system dials at 60 % of its own rate, beside the same while it is idle."""
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tools.bench.arithmetic import median, percentile
 from tools.bench.attempts import CHANNELS, SHORT, completed_rate
 from tools.bench.figures import FEWEST_PAIRS, Row, Target, at_most, paired, row
+from tools.bench.paced import Paced
 from tools.bench.run import Run
 from tools.bench.system import System, campaign_body, number, system
 from tools.stack import Client
 
 NAME = "requests"
-# To find the machine's own rate, and then to dial for as long as all pairs take, whatever the scale.
-FEW, MANY = 4_000, 300_000
+# To find the machine's own rate: so many that nearly all of them wait for a channel that a call frees. Of a few
+# thousand half do not, and 60 % of what such a burst shows is more than the machine can keep up.
+CALLS_FOR_RATE = 12_000
 SHARE = 0.6
-# Ten and five requests of each pair are slower than its p99: that of a hundred would be a single one.
-GETS, CREATES = 1_000, 500
-WARM_UP = 20
+# To dial for as long as all pairs take, whatever the scale.
+MANY = 300_000
+# Requests a second in each half of each pair, whether the system dials or not, and for how long: the p99 of a half
+# rests on ten GETs and six creates, that of all five on fifty and thirty. Together they take a fifth of a core.
+GETS_PER_SECOND, CREATES_PER_SECOND, HALF_SECONDS = 25, 15, 40
 SETTLE_SECONDS = 3
 NONE_UP = "SELECT NOT EXISTS (SELECT FROM dialer_callattempt WHERE ended_at IS NULL)"
 PLACED = "SELECT count(*) FROM dialer_callattempt WHERE placing_at IS NOT NULL"
@@ -29,7 +34,7 @@ Times = list[float]
 
 
 @dataclass(frozen=True)
-class _Turn:
+class _Half:
     """The times of both kinds of requests, and the calls a second that were placed meanwhile."""
 
     gets: Times
@@ -39,21 +44,21 @@ class _Turn:
 
 def measure(run: Run) -> list[Row]:
     """Measure the p99 and the p50 of each, in turn with the campaign paused and in progress."""
-    gets, creates = run.count(GETS, least=100), run.count(CREATES, least=100)
+    seconds = run.count(HALF_SECONDS, least=3)
     with system(run, NAME) as whole:
         whole.stack.script(SHORT)
         dialer = whole.account("bench", channels=CHANNELS)
-        rate = completed_rate(whole, whole.campaign(dialer, run.count(FEW, least=500)))
+        rate = completed_rate(whole, whole.campaign(dialer, run.count(CALLS_FOR_RATE, least=500)))
         whole.db.execute("UPDATE accounts_account SET starts_per_minute = %s", [round(rate * SHARE * 60)])
         run.say(f"{FEWEST_PAIRS} pairs of requests, dialing at {rate * SHARE:,.0f} of {rate:,.0f} calls/s, and idle")
-        turns = list(_turns(whole, dialer, gets, creates))
+        pairs = list(_pairs(whole, dialer, seconds))
     on = f"over HTTP while dialing at {SHARE:.0%} of the machine's rate: beside idle"
-    placed = median([dialing.rate for dialing, _ in turns])
-    of_gets = [(dialing.gets, idle.gets) for dialing, idle in turns]
-    of_creates = [(dialing.creates, idle.creates) for dialing, idle in turns]
+    placed = median([dialing.rate for dialing, _ in pairs])
+    of_gets = [(dialing.gets, idle.gets) for dialing, idle in pairs]
+    of_creates = [(dialing.creates, idle.creates) for dialing, idle in pairs]
     kinds = {
-        f"GET of a campaign, {gets:,} samples": of_gets,
-        f"create with one number, {creates:,} samples": of_creates,
+        f"GET of a campaign, {len(of_gets[0][0]):,} in each half": of_gets,
+        f"create with one number, {len(of_creates[0][0]):,} in each half": of_creates,
     }
     return [
         *(_row(f"{kind}, p99 {on}", times, 0.99, at_most(3)) for kind, times in kinds.items()),
@@ -62,28 +67,37 @@ def measure(run: Run) -> list[Row]:
     ]
 
 
-def _turns(whole: System, dialer: Client, gets: int, creates: int) -> Iterator[tuple[_Turn, _Turn]]:
+def _pairs(whole: System, dialer: Client, seconds: int) -> Iterator[tuple[_Half, _Half]]:
     """Yield each pair: dialing, and idle."""
+    # One for each half, as a create counts what its account has open.
+    clients = iter([whole.account(f"asking-{half}", channels=60) for half in range(2 * FEWEST_PAIRS)])
     campaign = whole.campaign(dialer, MANY, first=500_000)
     whole.start(campaign)
-    client = whole.account("asking", channels=60)
-    asked = client.post_campaign(_body(client))["id"]
     for _ in range(FEWEST_PAIRS):
+        time.sleep(SETTLE_SECONDS)
         dialer.act(campaign, "pause")
         whole.wait_for(NONE_UP, seconds=60, what="calls are still up")
-        idle = _turn(whole, client, asked, gets, creates)
+        time.sleep(SETTLE_SECONDS)
+        idle = _half(whole, next(clients), seconds)
         dialer.act(campaign, "resume")
         time.sleep(SETTLE_SECONDS)
-        yield _turn(whole, client, asked, gets, creates), idle
+        yield _half(whole, next(clients), seconds), idle
     if whole.value(HAS_ENDED, campaign):
         raise ValueError(f"{MANY:,} calls were too few: the campaign has ended before the last pair")
 
 
-def _turn(whole: System, client: Client, asked: str, gets: int, creates: int) -> _Turn:
+def _half(whole: System, client: Client, seconds: int) -> _Half:
+    asked = client.post_campaign(_body(client))["id"]
+    body = json.dumps({"campaigns": [_body(client)]}).encode()
+    pace, more = GETS_PER_SECOND, CREATES_PER_SECOND
+    gets = Paced(client, "GET", f"/campaigns/{asked}", pace=pace, count=pace * seconds)
+    creates = Paced(client, "POST", "/campaigns", pace=more, count=more * seconds, body=body)
     placed, began = whole.value(PLACED), time.monotonic()
-    of_gets = _times(lambda: client.campaign(asked), gets)
-    of_creates = _times(lambda: client.post_campaign(_body(client)), creates)
-    return _Turn(of_gets, of_creates, (whole.value(PLACED) - placed) / (time.monotonic() - began))
+    for asking in (gets, creates):
+        asking.start()
+    times = [asking.result() for asking in (gets, creates)]
+    rate = (whole.value(PLACED) - placed) / (time.monotonic() - began)
+    return _Half(*times, rate)
 
 
 def _row(figure: str, pairs: Sequence[tuple[Times, Times]], share: float, target: Target | None = None) -> Row:
@@ -95,14 +109,3 @@ def _body(client: Client) -> dict[str, object]:
     """Return a campaign that starts in 300 days."""
     send_at = (datetime.now(UTC) + timedelta(days=300)).isoformat(timespec="seconds")
     return campaign_body(client, [number(0)]) | {"schedule": {"send_at": send_at}}
-
-
-def _times(request: Callable[[], object], samples: int) -> Times:
-    for _ in range(WARM_UP):
-        request()
-    times = []
-    for _ in range(samples):
-        began = time.perf_counter()
-        request()
-        times.append((time.perf_counter() - began) * 1000)
-    return times

@@ -6,8 +6,7 @@ from tools.bench.run import MB, Run, resident
 from tools.bench.system import System, system
 
 NAME = "soak"
-# In a run of all figures it would take too long: there it is a fifth of them.
-CALLS, SHARE_OF_ALL = 1_000_000, 0.2
+CALLS = 1_000_000
 INDEXES = "SELECT pg_indexes_size('dialer_callattempt')::float8 / greatest(count(*), 1) FROM dialer_callattempt"
 
 
@@ -16,7 +15,7 @@ def measure(run: Run) -> list[Row]:
 
     PostgreSQL's memory is left out, as its shared buffers fill up to their limit.
     """
-    calls = run.count(CALLS if run.is_alone else round(CALLS * SHARE_OF_ALL), least=5_000)
+    calls = run.count(CALLS, least=5_000)
     run.say(f"{calls:,} attempts over the simulated carrier")
     done = "SELECT count(*) >= %s FROM (SELECT FROM dialer_callattempt WHERE status = 'completed' LIMIT %s) AS found"
     with system(run, NAME) as whole:

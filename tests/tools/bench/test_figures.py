@@ -39,7 +39,7 @@ def test_pairs_that_differ_too_much_say_so_instead_of_met():
     made = figures.paired("f", [*STEADY, (90.0, 100.0)], "ms", "name", target=at_most(2))
     assert made.met is None
     assert "the spread is over 25%" in figures.cells(made)
-    assert page.markdown([made]).endswith("0 of 0 targets met.")
+    assert page.markdown([made]).endswith("0 of 1 targets met. The spread of 1 is too wide to tell.")
 
 
 def test_fewer_than_five_pairs_are_no_figure():
@@ -97,6 +97,8 @@ def test_a_page_without_marks_is_refused():
 def test_the_table_of_the_page_counts_the_targets_met():
     rows = [row("a", 1, "s", "a", target=at_most(2)), row("b", 3, "s", "b", target=at_most(2)), row("c", 3, "s", "c")]
     assert page.markdown(rows).endswith("1 of 2 targets met.")
+    rows += [row("d", None, "s", "d", target=at_most(2)), figures.not_measured("e", "busy")]
+    assert page.markdown(rows).endswith("1 of 3 targets met. Not measured: 2.")
 
 
 def test_figures_are_published_as_json_and_in_the_page(tmp_path, monkeypatch):

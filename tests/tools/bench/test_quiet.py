@@ -3,6 +3,9 @@
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -36,7 +39,14 @@ def published(monkeypatch):
     monkeypatch.setattr("tools.bench.charts.draw", lambda *_: [])
     monkeypatch.setattr("tools.bench.scaling.write", lambda: None)
     monkeypatch.setattr("tools.bench.before_after.write", lambda: None)
+    others_use(monkeypatch, 0.0)
     return rows
+
+
+def others_use(monkeypatch, cores: float) -> None:
+    """Let other programs use so many cores beside each figure, for ten seconds."""
+    others = quiet.Others(Path("/bench"), seconds=10.0, used={"pytest": 10 * cores})
+    monkeypatch.setattr(quiet, "beside", lambda _folder: nullcontext(others))
 
 
 def run(monkeypatch, *arguments: str, busy: str = "") -> int:
@@ -98,6 +108,48 @@ def test_a_figure_beside_which_the_machine_was_busy_is_published_as_not_measured
     looks(monkeypatch, *found)
     assert bench.main() == int("None" in str(expected))
     assert shown(published) == expected
+
+
+def test_a_figure_beside_which_others_were_at_work_is_not_written(published, monkeypatch):
+    others_use(monkeypatch, quiet.MOST_CORES + 0.4)
+    assert run(monkeypatch) == 1
+    allowed = f"{quiet.MOST_CORES:g} are allowed"
+    assert shown(published) == [f"one: other programs used 0.6 cores beside it ({allowed}): pytest (0.6): None"]
+
+
+def test_what_others_use_a_little_is_allowed(published, monkeypatch):
+    others_use(monkeypatch, quiet.MOST_CORES - 0.01)
+    assert run(monkeypatch) == 0
+    assert shown(published) == ["a figure: 1.0"]
+
+
+def test_others_are_neither_ours_nor_the_kernels():
+    ours, postmaster = 10, 20  # which has no parent of ours
+    parents = [(1, 0), (2, 0), (3, 2), (ours, 1), (11, ours), (12, 11), (postmaster, 1), (21, postmaster)]
+    parents += [(30, 1), (31, 30), (40, 41), (41, 40), (50, 49)]
+    assert quiet.strangers(parents, {ours, postmaster}) == {1, 30, 31, 40, 41, 50}
+
+
+def test_what_others_use_is_counted_from_look_to_look(monkeypatch):
+    def process(pid: int, command: str, seconds: float, ppid: int = 1) -> SimpleNamespace:
+        info = {"ppid": ppid, "cmdline": command.split(), "cpu_times": (seconds, 0.0, 0.0, 0.0)}
+        return SimpleNamespace(pid=pid, info=info, environ=dict)
+
+    def server(seconds: float) -> SimpleNamespace:
+        return process(4, "postgres -D /bench/data", seconds)
+
+    looks = iter(
+        [
+            [process(3, "old", 100), server(1)],
+            [process(3, "old", 101), server(90), process(5, "postgres: client", 50, ppid=4), process(6, "new", 2)],
+            [process(3, "old", 101.5), server(95)],
+        ]
+    )
+    monkeypatch.setattr(psutil, "process_iter", lambda _names: next(looks))
+    others = quiet.Others(Path("/bench"))
+    for _ in range(3):
+        others.look()
+    assert others.used == {"old": 1.5, "new": 2.0}
 
 
 def test_a_figure_that_fails_is_published_as_not_measured_beside_the_others(published, monkeypatch, capsys):
