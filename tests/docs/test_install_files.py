@@ -21,7 +21,7 @@ from tools.local.project import read_procfile
 
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-UNITS = sorted((DEPLOY / "systemd").iterdir())
+UNITS = sorted(path for path in (DEPLOY / "systemd").iterdir() if path.is_file())
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 # What is not started on a server for others: the sandbox rings nobody.
 NOT_DEPLOYED = {"sandbox"}
@@ -58,6 +58,40 @@ def test_each_road_runs_every_process(road):
     # Flower has no login, and only systemd starts it on loopback.
     expected = set(read_procfile()) - NOT_DEPLOYED - ({"flower"} if road != "systemd" else set())
     assert processes_on(road) - {"prepare"} == expected
+
+
+WAITED_FOR = {"web", "events", "sipgateway"}
+IN_THE_BACKGROUND = {"control", "dispatch", "dial", "webhooks", "load"}
+
+
+def weights(road: str) -> dict[str, float]:
+    """Return by process what it gets of cores that are short."""
+    if road == "compose":
+        services = compose()["services"] | documents(DEPLOY / "compose.sip.yaml")[0]["services"]
+        return {"".join(one["command"]): one["cpu_shares"] for one in services.values() if _is_ours(one)}
+    if road == "kubernetes":
+        pods = [
+            pod for path in KUBERNETES.glob("*.yaml") for pod in documents(path) if "template" in pod.get("spec", {})
+        ]
+        containers = [pod["spec"]["template"]["spec"]["containers"][0] for pod in pods]
+        return {"".join(one["args"]): int(one["resources"]["requests"]["cpu"].removesuffix("m")) for one in containers}
+    if road == "systemd":
+        units = {name: [DEPLOY / "systemd/trunkline@.service"] for name in WAITED_FOR | IN_THE_BACKGROUND}
+        for name in WAITED_FOR:
+            units[name].append(DEPLOY / f"systemd/trunkline@{name}.service.d/weight.conf")
+        texts = {name: "".join(path.read_text() for path in paths) for name, paths in units.items()}
+        return {name: int(re.findall(r"^CPUWeight=(\d+)$", text, re.MULTILINE)[-1]) for name, text in texts.items()}
+    # The kernel's weight of a process falls by a fifth for each step of nice.
+    nice = {name: re.match(r"exec nice -n (\d+) ", command) for name, command in read_procfile().items()}
+    return {name: 1024 / 1.25 ** int(found[1] if found else 0) for name, found in nice.items()}
+
+
+@pytest.mark.parametrize("road", ["make up", "compose", "kubernetes", "systemd"])
+def test_what_somebody_waits_for_gets_three_times_as_much_of_a_core(road):
+    given = weights(road)
+    least, most = min(given[name] for name in WAITED_FOR), max(given[name] for name in IN_THE_BACKGROUND)
+    assert 2.9 <= least / most <= 5
+    assert len({given[name] for name in IN_THE_BACKGROUND}) == 1, "dialing is no more urgent than its outcomes"
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.sip.yaml"])
