@@ -95,9 +95,8 @@ def _half(whole: System, client: Client, seconds: int) -> _Half:
     placed, began = whole.value(PLACED), time.monotonic()
     for asking in (gets, creates):
         asking.start()
-    times = [asking.result() for asking in (gets, creates)]
-    rate = (whole.value(PLACED) - placed) / (time.monotonic() - began)
-    return _Half(*times, rate)
+    of_gets, of_creates = gets.result(), creates.result()
+    return _Half(of_gets, of_creates, (whole.value(PLACED) - placed) / (time.monotonic() - began))
 
 
 def _row(figure: str, pairs: Sequence[tuple[Times, Times]], share: float, target: Target | None = None) -> Row:
