@@ -64,13 +64,17 @@ def _open_calls(account: Account) -> int:
     return int(count)
 
 
+# A join, so that PostgreSQL may read the tally once, instead of asking it for each of an account's thousand campaigns.
 _OPEN_CALLS = """
-    SELECT coalesce(sum(CASE WHEN is_loading THEN calls_expected ELSE made.calls END), 0)
-    FROM campaigns_campaign AS campaign CROSS JOIN LATERAL (
-        SELECT coalesce(sum(calls), 0) AS calls FROM campaigns_calltally AS tally
-        WHERE tally.campaign_id = campaign.id AND tally.status IN ('created', 'in-progress', 'retrying')
-    ) AS made
-    WHERE account_id = %(account)s AND campaign.status IN ('created', 'in-progress', 'paused')
+    SELECT coalesce(sum(calls), 0) FROM (
+        SELECT calls_expected AS calls FROM campaigns_campaign
+        WHERE account_id = %(account)s AND status IN ('created', 'in-progress', 'paused') AND is_loading
+        UNION ALL
+        SELECT tally.calls FROM campaigns_campaign AS campaign
+        JOIN campaigns_calltally AS tally ON tally.campaign_id = campaign.id
+        WHERE account_id = %(account)s AND campaign.status IN ('created', 'in-progress', 'paused') AND NOT is_loading
+            AND tally.status IN ('created', 'in-progress', 'retrying')
+    ) AS open
 """
 
 

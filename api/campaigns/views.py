@@ -1,5 +1,6 @@
 """Campaigns in Exotel's v2 API: create, list, show, change, act, delete."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -84,7 +85,7 @@ class CampaignListView(CampaignsView):
             for campaign, arguments in zip(created, parsed, strict=True)
             if "numbers" in arguments
         }
-        return self.respond(CampaignsWritten, created, related=related.of_new(created, numbers))
+        return _written(self, created, related.of_new(created, numbers))
 
     def _parsed(self, body: dict[str, Any], position: int, total: int, context: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of lifecycle.create. With several campaigns, an error names the one that it is in."""
@@ -121,7 +122,7 @@ class CampaignView(CampaignsView):
         return self._written(lifecycle.delete(self.campaign(campaign_id), actor=self.actor))
 
     def _written(self, campaign: Campaign) -> Response:
-        return self.respond(CampaignsWritten, [campaign], related=related.load([campaign], with_numbers=True))
+        return _written(self, [campaign], related.load([campaign], with_numbers=True))
 
     def _change(self, campaign: Campaign, body: dict[str, Any]) -> Campaign:
         """Act on the campaign, or change it: any field before its start, and only the callbacks after it."""
@@ -159,6 +160,11 @@ class CampaignView(CampaignsView):
 def _validated(serializer: CampaignRequestSerializer) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def _written(view: CampaignsView, campaigns: Sequence[Campaign], shown: related.Related) -> Response:
+    """Respond with campaigns that were created, changed or asked for."""
+    return view.respond(CampaignsWritten, campaigns, related=shown)
 
 
 def _without_nulls(campaign: Campaign, body: dict[str, Any]) -> dict[str, Any]:
