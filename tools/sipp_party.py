@@ -29,9 +29,10 @@ class NoSipp(RuntimeError):
 
 @dataclass(frozen=True)
 class Ring:
-    """An INVITE for a new call, and when the last message of it came or went, by the machine's clock.
+    """An INVITE for a new call, and until when the far end had the call up, by the machine's clock.
 
     Attributes:
+        ended: when sipp ended it or confirmed its end. Otherwise when the last message of it came or went.
         tag: the caller's. Another one with the same Call-ID is another ring.
     """
 
@@ -71,14 +72,22 @@ class Sipp:
         text = self.messages.read_text(errors="replace") if self.messages.exists() else ""
         first: dict[tuple[str, str], tuple[str, float]] = {}
         last: dict[str, float] = {}
+        over: dict[str, float] = {}
         for message in _MESSAGE.finditer(text):
             head = message["text"]
             call_id, at = _header(head, "Call-ID"), datetime.fromisoformat(message["at"]).timestamp()
             last[call_id] = at
+            if _ends_call(message["way"], head):
+                # What follows is said again: a sipp that stood still sends its responses anew before it reads that they
+                # have arrived, and gets another ACK for each. The channel of the call is free all the while.
+                over.setdefault(call_id, at)
             if message["way"] == "received" and head.startswith("INVITE "):
                 tag = _header(head, "From").partition("tag=")[2]
                 first.setdefault((call_id, tag), ("+" + head.split("sip:", 1)[1].partition("@")[0].lstrip("+"), at))
-        return [Ring(call_id, number, at, last[call_id], tag) for (call_id, tag), (number, at) in first.items()]
+        return [
+            Ring(call_id, number, at, max(at, over.get(call_id, last[call_id])), tag)
+            for (call_id, tag), (number, at) in first.items()
+        ]
 
     def stop(self) -> None:
         """End it at once. A call that is up gets no BYE."""
@@ -99,6 +108,19 @@ def most_at_once(rings: Sequence[Ring]) -> int:
         up += change
         most = max(most, up)
     return most
+
+
+def _ends_call(way: str, head: str) -> bool:
+    """Tell whether a message ends a call for sipp: its last response to an INVITE, or a response to a BYE of either."""
+    _, _, code = head.partition("SIP/2.0 ")
+    if not head.startswith("SIP/2.0 ") or int(code[:3]) < 200 or code[:3] in {"401", "407"}:
+        return False
+    match _header(head, "CSeq").split()[-1:]:
+        case ["INVITE"]:
+            return way == "sent" and not code.startswith("2")
+        case ["BYE"]:
+            return True
+    return False
 
 
 def listens_on_udp(port: int) -> bool:

@@ -6,11 +6,12 @@ from tools import sipp_party
 from tools.sipp_party import Sipp
 
 
-def message(second, way, first_line, call_id, tag="a"):
-    head = f"From: <sip:me@a.example>;tag={tag}\r\nTo: <sip:you@b.example>\r\nCall-ID: {call_id}\r\n"
+def message(second, way, first_line, call_id, tag="a", of="INVITE"):
+    head = f"From: <sip:me@a.example>;tag={tag}\r\nTo: <sip:you@b.example>\r\nCall-ID: {call_id}\r\nCSeq: 1 {of}\r\n"
     size = "(500 bytes):" if way == "sent" else "[500] bytes :"
     at = f"2026-03-02 06:00:{second:02d}.500000"
-    return f"{'-' * 47} {at}\nUDP message {way} {size}\n\n{first_line} SIP/2.0\r\n{head}\r\n\n"
+    line = first_line if first_line.startswith("SIP/2.0 ") else f"{first_line} SIP/2.0"
+    return f"{'-' * 47} {at}\nUDP message {way} {size}\n\n{line}\r\n{head}\r\n\n"
 
 
 INVITE = "INVITE sip:+919810000001@127.0.0.1:5070"
@@ -36,6 +37,30 @@ def test_a_ring_lasts_from_its_invite_to_its_last_message(rings):
         message(9, "received", "BYE sip:x@a", "one"),
     )
     assert (ring.call_id, ring.number, ring.ended - ring.began) == ("one", "+919810000001", 8)
+
+
+@pytest.mark.parametrize(
+    ("way", "line", "of", "lasts"),
+    [
+        ("sent", "SIP/2.0 486 Busy Here", "INVITE", 2),
+        ("sent", "SIP/2.0 200 OK", "BYE", 2),
+        ("received", "SIP/2.0 200 OK", "BYE", 2),
+        ("sent", "SIP/2.0 200 OK", "INVITE", 8),
+        ("sent", "SIP/2.0 200 OK", "CANCEL", 8),
+        ("sent", "SIP/2.0 180 Ringing", "INVITE", 8),
+        ("sent", "SIP/2.0 407 Proxy Authentication Required", "INVITE", 8),
+        ("received", "BYE sip:x@a", "BYE", 8),
+        ("sent", "BYE sip:x@a", "BYE", 8),
+    ],
+)
+def test_a_ring_is_over_with_the_message_that_ends_it_whatever_is_said_again(rings, way, line, of, lasts):
+    """A sipp that stood still says its responses again when it goes on, and gets an ACK for each."""
+    [ring] = rings(
+        message(1, "received", INVITE, "one"),
+        message(3, way, line, "one", of=of),
+        message(9, "received", "ACK sip:x@a", "one", of="ACK"),
+    )
+    assert ring.ended - ring.began == lasts
 
 
 def test_what_is_sent_again_and_the_answer_to_a_challenge_are_no_ring(rings):
