@@ -14,7 +14,7 @@ from sipgateway.models import Gateway, SipCall
 @admin.register(Gateway)
 class GatewayAdmin(ReadOnlyAdmin):
     account_path = None
-    list_display = fields = ("address", "started_at", "beat_at", "stopped_at")
+    list_display = fields = ("address", "started_at", "at_work_since", "beat_at", "stopped_at")
     list_filter = (("stopped_at", admin.EmptyFieldListFilter),)
     ordering = ("-started_at",)
     search_fields = ("address",)
@@ -34,7 +34,17 @@ class SipCallAdmin(LargeTableAdmin):
         ("Limits", {"fields": ("ring_timeout", "max_seconds", "ask_before", "is_taken", "to_hang_up")}),
         (
             "Times",
-            {"fields": ("created_at", "inviting_at", "trying_at", "ringing_at", "answered_at", "ended_at")},
+            {
+                "fields": (
+                    "created_at",
+                    "inviting_at",
+                    "trying_at",
+                    "ringing_at",
+                    "answered_at",
+                    "hung_up_at",
+                    "ended_at",
+                )
+            },
         ),
         ("Conversation", {"fields": ("digits",)}),
     )

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from core import batches, clocks, failpoints
-from sipgateway import plans, records
+from sipgateway import beats, plans, records
 from sipgateway.calls_up import CallsUp
 from sipgateway.errands import Errands
 from sipgateway.loop_pulse import LoopPulse
@@ -56,7 +56,7 @@ class Desk:
         self._errands = errands
         self._pulse = pulse
         self._is_stopping = is_stopping
-        self._at_work_since: float | None = None
+        self._at_work_since: datetime | None = None
         self._warmed: set[UUID] = set()
         self._due = dict.fromkeys(("beat", "sweep", "tidy", "warm"), 0.0)
 
@@ -88,12 +88,13 @@ class Desk:
         self._pulse.require()
         now = clocks.now()
         if self._is_due("beat", BEAT_EVERY):
-            records.beat(self._gateway, now)
-            self._at_work_since = self._at_work_since or time.monotonic()
+            self._at_work_since = beats.beat(self._gateway, self._at_work_since, now)
+            for note in self._lost.notes(now):
+                self._writer.note(note)
         for attempt_id in records.to_hang_up(self._gateway.pk):
             ED2.callFromThread(self._calls.hang_up, attempt_id)
         if self._is_due("sweep", SWEEP_EVERY):
-            self._sweep()
+            self._sweep(now)
         if self._is_due("tidy", TIDY_EVERY):
             self._prompts.tidy()
             self._errands.sweep_recordings()
@@ -106,13 +107,8 @@ class Desk:
             ED2.callFromThread(self._calls.start, plan)
         return len(claimed) == room
 
-    def _sweep(self) -> None:
-        """End what dead gateways have left. One that was away itself can't tell who else is."""
-        if self._at_work_since is None or time.monotonic() - self._at_work_since < records.DEAD_AFTER.total_seconds():
-            return
-        now = clocks.now()
-        for note in self._lost.ends(now):
-            self._writer.note(note)
+    def _sweep(self, now: datetime) -> None:
+        """End what this gateway has lost sight of, and delete what is old."""
         for attempt_id in records.forgotten(self._gateway.pk, self._calls.attempt_ids(), now):
             self._writer.note(records.end_of_forgotten(attempt_id, now))
         records.delete_old(now)

@@ -34,7 +34,7 @@ from dialer.carriers.base import (
     Unavailable,
 )
 from dialer.carriers.refusals import wish_of
-from sipgateway import records, snapshots, trunk_addresses
+from sipgateway import beats, records, snapshots, trunk_addresses
 from sipgateway.codes import Concerns
 from sipgateway.models import SipCall
 
@@ -72,7 +72,7 @@ class SipCarrier(Carrier):
         waiting = [request for request in requests if request.attempt_id not in replies]
         if not waiting:
             return replies
-        if not records.is_any_at_work(now):
+        if not beats.is_any_at_work(now):
             nobody = Unavailable(NO_GATEWAY)
             return replies | {request.attempt_id: nobody for request in waiting}
         SipCall.objects.bulk_create([_row(request) for request in waiting])
@@ -96,7 +96,7 @@ class SipCarrier(Carrier):
         return ()
 
     def problem(self) -> str:
-        return "" if records.is_any_at_work(clocks.now()) else NO_GATEWAY
+        return "" if beats.is_any_at_work(clocks.now()) else NO_GATEWAY
 
     read_event = staticmethod(snapshots.read)
 

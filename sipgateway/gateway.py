@@ -22,7 +22,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from core import clocks
-from sipgateway import pings, records
+from sipgateway import beats, pings
 from sipgateway.calls_up import CallsUp, Means
 from sipgateway.desk import Desk
 from sipgateway.errands import Errands
@@ -111,7 +111,7 @@ class GatewayProcess:
         media.join()
         self._prompts.close()
         self._errands.finish()
-        records.stop(self._gateway, clocks.now())
+        beats.stop(self._gateway, clocks.now())
         self._stack.shutdown()
         late = round(1000 * self._media.lateness_p99(), 2)
         log.info("sip_gateway_stopped", calls=self._calls.made, late_ms_p99=late)

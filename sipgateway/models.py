@@ -14,7 +14,8 @@ class Gateway(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     address = models.CharField(max_length=64, help_text="Where it listens: host:port.")
     started_at = models.DateTimeField()
-    beat_at = models.DateTimeField(help_text="When it last said that it is at work.")
+    at_work_since = models.DateTimeField(help_text="Since when it has said without a gap that it is at work.")
+    beat_at = models.DateTimeField(help_text="When it last said so.")
     stopped_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -64,6 +65,9 @@ class SipCall(models.Model):
     digits = models.CharField(max_length=255, blank=True)
     # Where the callee is asked for the end of the call, for another gateway that has to end it.
     dialog = models.JSONField(null=True, blank=True)
+    hung_up_at = models.DateTimeField(
+        null=True, blank=True, help_text="When another gateway first sent the BYE of a call that a dead one had left."
+    )
     is_taken = models.BooleanField(
         default=False, db_default=False, help_text="The dialer was told that the trunk has it: news goes to the inbox."
     )

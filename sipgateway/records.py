@@ -1,4 +1,4 @@
-"""The rows of calls and gateways, as gateways write them: claim, note what became of a call, settle what was lost.
+"""The rows of calls, as gateways write them: claim, note what became of a call, settle what was lost.
 
 A call is never queued twice. Its move from `queued` to `inviting` is committed before the INVITE leaves, so whatever
 dies in between, no other gateway sends one.
@@ -16,6 +16,7 @@ from django.db.models import F
 from campaigns.models import Outcome
 from dialer import inbox, transfers
 from dialer.transfers import LegEnd
+from sipgateway import beats
 from sipgateway.models import Gateway, SipCall
 from sipgateway.snapshots import snapshot
 
@@ -23,9 +24,6 @@ Status = SipCall.Status
 
 KIND = "sip"
 CHANNEL = "sip_calls"
-# A gateway that has not said for so long that it is at work has died. Longer than ask_before leaves for an INVITE, so
-# that a gateway that was only held up sends none after that.
-DEAD_AFTER = timedelta(seconds=15)
 # After an INVITE's last retransmission its transaction is over (RFC 3261 17.1.1.2, timer B), and so is an unconfirmed
 # answer (13.3.1.4).
 TRANSACTION = timedelta(seconds=32)
@@ -35,25 +33,6 @@ FORGOTTEN_AFTER = timedelta(seconds=30)
 # Rows of calls that have ended stay for so long, to be asked for.
 KEPT = timedelta(days=3)
 DELETED_AT_ONCE = 1000
-
-
-def beat(gateway: Gateway, now: datetime) -> None:
-    """Say that the gateway is at work."""
-    Gateway.objects.update_or_create(
-        pk=gateway.pk,
-        defaults={"beat_at": now, "stopped_at": None},
-        create_defaults={"address": gateway.address, "started_at": gateway.started_at, "beat_at": now},
-    )
-
-
-def stop(gateway: Gateway, now: datetime) -> None:
-    """Say that the gateway has stopped: calls that it has left are nobody's."""
-    Gateway.objects.filter(pk=gateway.pk).update(stopped_at=now)
-
-
-def is_any_at_work(now: datetime) -> bool:
-    """Tell whether there is a gateway to take calls."""
-    return Gateway.objects.filter(stopped_at=None, beat_at__gt=now - DEAD_AFTER).exists()
 
 
 def claim(gateway_id: UUID, most: int, now: datetime) -> list[SipCall]:
@@ -142,10 +121,15 @@ def lost(now: datetime, most: int = 100, among: Sequence[UUID] | None = None) ->
     Args:
         among: these attempts; None for all.
     """
-    alive = Gateway.objects.filter(stopped_at=None, beat_at__gt=now - DEAD_AFTER).values_list("pk", flat=True)
-    live = SipCall.objects.filter(status__in=SipCall.LIVE).exclude(gateway_id__in=list(alive))
+    live = SipCall.objects.filter(status__in=SipCall.LIVE).exclude(gateway_id__in=beats.not_dead(now))
     lost = live if among is None else live.filter(pk__in=among)
     return list(lost.order_by(F("answered_at").asc(nulls_last=True), "inviting_at")[:most])
+
+
+def open_legs(calls: Sequence[SipCall]) -> dict[UUID, UUID | None]:
+    """Return the live calls to other numbers that these calls were connected to: whose leg each of them is."""
+    of_calls = SipCall.objects.filter(status__in=SipCall.LIVE, leg_of__in=[call.pk for call in calls])
+    return dict(of_calls.values_list("pk", "leg_of"))
 
 
 def end_of_lost(call: SipCall, now: datetime) -> Note | None:

@@ -602,6 +602,7 @@ class GatewayFactory(ModelFactory):
     id = LazyFunction(uuid7)
     address = Sequence(lambda n: f"192.0.2.1:{5060 + n}")
     started_at = _ago(minutes=5)
+    at_work_since = _ago(minutes=5)
     beat_at = _ago(seconds=1)
 
 

@@ -15,7 +15,11 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
                 ("address", models.CharField(help_text="Where it listens: host:port.", max_length=64)),
                 ("started_at", models.DateTimeField()),
-                ("beat_at", models.DateTimeField(help_text="When it last said that it is at work.")),
+                (
+                    "at_work_since",
+                    models.DateTimeField(help_text="Since when it has said without a gap that it is at work."),
+                ),
+                ("beat_at", models.DateTimeField(help_text="When it last said so.")),
                 ("stopped_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
@@ -78,6 +82,14 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(blank=True, max_length=255)),
                 ("digits", models.CharField(blank=True, max_length=255)),
                 ("dialog", models.JSONField(blank=True, null=True)),
+                (
+                    "hung_up_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When another gateway first sent the BYE of a call that a dead one had left.",
+                        null=True,
+                    ),
+                ),
                 (
                     "is_taken",
                     models.BooleanField(

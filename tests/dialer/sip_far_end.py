@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from campaigns import flow_interpreter
 from campaigns.flow_interpreter import Action, Connect
-from sipgateway import codes, legs, plans, records
+from sipgateway import beats, codes, legs, plans, records
 from sipgateway.models import Gateway, SipCall
 from sipgateway.plans import Plan
 from sipgateway.records import Note
@@ -37,12 +37,13 @@ class SipFarEnd(FarEnd):
         far_end = cls(client)
         stack.enter_context(mock.patch.object(records, "wake_gateways", far_end.look))
         # The clock of a test jumps by hours, over which the gateway is at work.
-        stack.enter_context(mock.patch.object(records, "DEAD_AFTER", timedelta(days=7)))
+        stack.enter_context(mock.patch.object(beats, "DEAD_AFTER", timedelta(days=7)))
         return far_end
 
     def trunk(self) -> dict[str, Any]:
         now = timezone.now()
-        Gateway.objects.create(pk=self.gateway, address="127.0.0.1:5060", started_at=now, beat_at=now)
+        moments = {"started_at": now, "at_work_since": now, "beat_at": now}
+        Gateway.objects.create(pk=self.gateway, address="127.0.0.1:5060", **moments)
         return {"carrier": "sip", "base_url": "sip:trunk.example"}
 
     def look(self) -> None:

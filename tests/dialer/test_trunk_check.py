@@ -113,7 +113,7 @@ def test_a_sip_trunk_needs_a_gateway_and_no_way_back_to_this_server(settings):
     CallerIdFactory(trunk=trunk)
     assert bad(trunk) == {"way there": "no SIP gateway is at work: start `manage.py sipgateway`"}
     now = timezone.now()
-    Gateway.objects.create(pk=uuid4(), address="127.0.0.1:5060", started_at=now, beat_at=now)
+    Gateway.objects.create(pk=uuid4(), address="127.0.0.1:5060", started_at=now, at_work_since=now, beat_at=now)
     steps = list(trunk_check.check(trunk))
     assert [step.name for step in steps] == ["address", "way there", "caller IDs", "health"]
     assert bad(trunk) == {}

@@ -14,7 +14,7 @@ import pytest
 from django.utils import timezone
 
 from dialer.models import Recording
-from sipgateway import records, sounds
+from sipgateway import beats, sounds
 from sipgateway.models import SipCall
 from tests.factories import TrunkFactory
 from tests.sipgateway import speech_engine
@@ -161,7 +161,7 @@ def gateway(tmp_path, storage):
     backend = "django.core.files.storage.FileSystemStorage"
     made = GatewayUnderTest(tmp_path, RECORDINGS_STORAGE=backend, RECORDINGS_STORAGE_OPTIONS=options)
     made.start()
-    wait_until(lambda: records.is_any_at_work(timezone.now()), made.log.read_text)
+    wait_until(lambda: beats.is_any_at_work(timezone.now()), made.log.read_text)
     yield made
     made.end()
 

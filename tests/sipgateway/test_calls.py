@@ -13,7 +13,7 @@ from accounts.models import Account
 from dialer import inbox, reconciliation, recordings
 from dialer.carriers.base import Accepted, Ambiguous, CallRequest, CantTell, Event, Placed, Refused
 from dialer.models import CallAttempt, Recording, Transfer
-from sipgateway import driver, recording_store, records, sounds
+from sipgateway import beats, driver, recording_store, records, sounds
 from sipgateway.driver import SipCarrier
 from sipgateway.models import Gateway, SipCall
 from sipgateway.session_descriptions import PCMA, PCMU
@@ -45,7 +45,7 @@ def gateway_of_the_module(django_db_setup, tmp_path_factory):
 def gateway(gateway_of_the_module, transactional_db):
     """At work. A test before may have ended it, and emptied its row."""
     gateway_of_the_module.start()
-    wait_until(lambda: records.is_any_at_work(timezone.now()), gateway_of_the_module.log.read_text)
+    wait_until(lambda: beats.is_any_at_work(timezone.now()), gateway_of_the_module.log.read_text)
     return gateway_of_the_module
 
 
@@ -260,7 +260,7 @@ def test_a_gateway_that_is_killed_sends_no_second_invite(gateway, trunk_of, poin
     assert left.status in (SipCall.Status.INVITING, SipCall.Status.TRYING, SipCall.Status.RINGING)
     Gateway.objects.all().delete()  # or the dead one would count as at work for some seconds
     gateway.start()
-    wait_until(lambda: records.is_any_at_work(timezone.now()), "the gateway did not start again")
+    wait_until(lambda: beats.is_any_at_work(timezone.now()), "the gateway did not start again")
     other = line.request("+919810000099", ring_timeout=1)
     line.place(other)
     ended(other.attempt_id)

@@ -18,7 +18,7 @@ from dialer.carriers.base import (
     Unavailable,
 )
 from dialer.models import CarrierEvent
-from sipgateway import plans, records
+from sipgateway import beats, plans, records
 from sipgateway.driver import SipCarrier
 from sipgateway.models import Gateway, SipCall
 from sipgateway.plans import CantBeMade, Plan
@@ -40,7 +40,8 @@ def now(clock):
 
 
 def gateway(now, **columns) -> Gateway:
-    return Gateway.objects.create(**{"pk": uuid4(), "address": "a:5060", "started_at": now, "beat_at": now} | columns)
+    own = {"pk": uuid4(), "address": "a:5060", "started_at": now, "at_work_since": now, "beat_at": now}
+    return Gateway.objects.create(**own | columns)
 
 
 def call(now, **columns) -> SipCall:
@@ -91,7 +92,7 @@ def test_a_call_that_was_not_claimed_in_time_is_given_back_and_never_claimed(now
 
 
 def test_without_a_gateway_at_work_a_batch_is_given_back_and_leaves_nothing(now):
-    gateway(now, beat_at=now - records.DEAD_AFTER)
+    gateway(now, beat_at=now - beats.DEAD_AFTER)
     gateway(now, stopped_at=now)
     asked = request(now)
     [reply] = SipCarrier().place([asked]).values()
@@ -148,9 +149,9 @@ def test_a_call_that_was_never_inserted_is_none(now):
 
 @pytest.mark.parametrize("columns", [{"beat_at": None}, {"stopped_at": True}])
 def test_calls_of_a_dead_gateway_are_lost(now, columns):
-    dead = {"beat_at": now - records.DEAD_AFTER} if "beat_at" in columns else {"stopped_at": now}
+    dead = {"beat_at": now - beats.DEAD_AFTER} if "beat_at" in columns else {"stopped_at": now}
     row = call(now, status=Status.RINGING, gateway_id=gateway(now, **dead).pk)
-    call(now, status=Status.RINGING, gateway_id=gateway(now).pk)
+    call(now, status=Status.RINGING, gateway_id=gateway(now, at_work_since=now - beats.DEAD_AFTER).pk)
     call(now)
     assert [lost.pk for lost in records.lost(now)] == [row.pk]
     assert look_up(row) == CantTell("the SIP gateway that had the call has died")

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from dialer.carriers.base import Accepted
-from sipgateway import records
+from sipgateway import beats
 from sipgateway.models import SipCall
 from tests.factories import TrunkFactory
 from tests.sipgateway import speech_engine
@@ -110,7 +110,7 @@ def gateway(gateway_of_the_module, transactional_db, settings):
     """At work. A test before has emptied its row."""
     settings.CARRIER_TIMEOUT_SECONDS = 60
     gateway_of_the_module.start()
-    wait_until(lambda: records.is_any_at_work(timezone.now()), gateway_of_the_module.log.read_text)
+    wait_until(lambda: beats.is_any_at_work(timezone.now()), gateway_of_the_module.log.read_text)
     return gateway_of_the_module
 
 

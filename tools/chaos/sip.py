@@ -34,10 +34,10 @@ ENDINGS = ("00", "01", "02", "03", "04", "05", "11", "12", "13", "15", "17")
 # What the numbers do that a callee is connected to: the first is busy, the second takes the call and hangs up later.
 LEG_ENDINGS = ("11", "17")
 SAY = {"say": "There is no class tomorrow."}
-# Calls of a dead gateway are settled within 4 + 32 + 8 s, once another one has been at work for 15 s.
+# Calls of a dead gateway are settled within 4 + 32 + 8 s, once gateways were at work for 15 s since its death.
 PATIENCE_SECONDS = 180
-# Of runs side by side: a gateway that is killed more often than that settles nothing.
-STRIKES_EVERY = 20.0
+# Of runs side by side: less than a gateway needs alone to tell that the one before it is dead.
+STRIKES_EVERY = 12.0
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 Job = tuple[str, int]
