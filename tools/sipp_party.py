@@ -34,6 +34,7 @@ class Ring:
     Attributes:
         ended: when sipp ended it or confirmed its end. Otherwise when the last message of it came or went.
         tag: the caller's. Another one with the same Call-ID is another ring.
+        has_response: whether sipp has sent any message of the call.
     """
 
     call_id: str
@@ -41,6 +42,7 @@ class Ring:
     began: float
     ended: float
     tag: str = ""
+    has_response: bool = True
 
 
 class Sipp:
@@ -73,10 +75,13 @@ class Sipp:
         first: dict[tuple[str, str], tuple[str, float]] = {}
         last: dict[str, float] = {}
         over: dict[str, float] = {}
+        responded: set[str] = set()
         for message in _MESSAGE.finditer(text):
             head = message["text"]
             call_id, at = _header(head, "Call-ID"), datetime.fromisoformat(message["at"]).timestamp()
             last[call_id] = at
+            if message["way"] == "sent":
+                responded.add(call_id)
             if _ends_call(message["way"], head):
                 # What follows is said again: a sipp that stood still sends its responses anew before it reads that they
                 # have arrived, and gets another ACK for each. The channel of the call is free all the while.
@@ -85,9 +90,13 @@ class Sipp:
                 tag = _header(head, "From").partition("tag=")[2]
                 first.setdefault((call_id, tag), ("+" + head.split("sip:", 1)[1].partition("@")[0].lstrip("+"), at))
         return [
-            Ring(call_id, number, at, max(at, over.get(call_id, last[call_id])), tag)
+            Ring(call_id, number, at, max(at, over.get(call_id, last[call_id])), tag, call_id in responded)
             for (call_id, tag), (number, at) in first.items()
         ]
+
+    @property
+    def is_up(self) -> bool:
+        return self.process.poll() is None
 
     def stop(self) -> None:
         """End it at once. A call that is up gets no BYE."""

@@ -90,6 +90,15 @@ def test_a_leg_that_ends_in_the_same_look_counts_as_taken(clock, stack, sweep, r
     assert (transfer.attempt.status, transfer.outcome) == ("completed", "completed")
 
 
+def test_a_call_does_not_wait_for_a_leg_that_ended_before(clock, stack, sweep):
+    lost = talking(clock)
+    now = timezone.now()
+    call(now, status=Status.ENDED, outcome="busy", ended_at=now, leg_of=lost)
+    sweep()
+    stack.left[lost.hex]()
+    assert sweep() == [lost]
+
+
 def test_a_call_whose_leg_may_still_ring_waits_for_it(clock, stack, sweep):
     lost = talking(clock)
     leg = call(timezone.now(), status=Status.RINGING, leg_of=lost, ring_timeout=5).pk

@@ -1,6 +1,7 @@
 """What `make chaos` over a SIP trunk counts, on rings that are made up, and what it says of the time it had."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -8,7 +9,7 @@ from rich.console import Console
 from tools.chaos import result
 from tools.chaos.lanes import Lanes
 from tools.chaos.sip_judge import CHANNELS, Found, judge
-from tools.chaos.sip_system import once
+from tools.chaos.sip_system import System, once
 from tools.sipp_party import Ring
 
 RING = Ring("a1", "+91", 10.0, 12.0, "tag")
@@ -73,3 +74,18 @@ def test_lanes_begin_nothing_once_the_time_is_over(tmp_path):
     lanes = Lanes(1, "sandbox", tmp_path, Console(quiet=True), minutes=1e-9)
     lanes.work([("1a", 1, 0.0)], lambda made: pytest.fail(f"{made} was begun"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_invite_that_a_far_end_took_as_it_was_killed_is_no_ring():
+    class Party:
+        def __init__(self, is_up):
+            self.is_up = is_up
+
+        def rings(self):
+            return [replace(RING, has_response=False), replace(RING, call_id="a2")]
+
+    system: Any = object.__new__(System)
+    system.parties = [Party(is_up=False)]
+    assert [ring.call_id for ring in system.rings()] == ["a2"]
+    system.parties = [Party(is_up=True)]
+    assert [ring.call_id for ring in system.rings()] == ["a1", "a2"]

@@ -63,6 +63,15 @@ def test_a_ring_is_over_with_the_message_that_ends_it_whatever_is_said_again(rin
     assert ring.ended - ring.began == lasts
 
 
+def test_a_ring_tells_whether_sipp_has_said_anything_of_it(rings):
+    silent, rung = rings(
+        message(1, "received", INVITE, "silent"),
+        message(1, "received", INVITE, "rung"),
+        message(2, "sent", "SIP/2.0 180 Ringing", "rung"),
+    )
+    assert (silent.has_response, rung.has_response) == (False, True)
+
+
 def test_what_is_sent_again_and_the_answer_to_a_challenge_are_no_ring(rings):
     found = rings(*(message(second, "received", INVITE, "one") for second in (1, 2, 3)))
     assert len(found) == 1

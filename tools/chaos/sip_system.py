@@ -76,8 +76,12 @@ class System:
             process_groups.signal_group(self.gateway, signal.SIGKILL)
 
     def rings(self) -> list[Ring]:
-        """Return what the far end has heard, of all its lives."""
-        return once(ring for party in self.parties for ring in party.rings())
+        """Return what the far end has heard, of all its lives.
+
+        An INVITE that sipp took as its last deed, and died before it responded to, rang nobody: nothing tells the
+        gateway from silence there, and the attempt is rightly given back.
+        """
+        return once(ring for party in self.parties for ring in party.rings() if ring.has_response or party.is_up)
 
     def ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         url = services_file.running_services(self.stack.data_dir)["DATABASE_URL"]
