@@ -23,7 +23,7 @@ SHARE = 0.6
 MANY = 300_000
 # Requests a second in each half of each pair, whether the system dials or not, and for how long: the p99 of a half
 # rests on ten GETs and six creates, that of all five on fifty and thirty. Together they take a fifth of a core.
-GETS_PER_SECOND, CREATES_PER_SECOND, HALF_SECONDS = 25, 15, 40
+GETS_PER_SECOND, CREATES_PER_SECOND, HALF_SECONDS = 30, 18, 34
 SETTLE_SECONDS = 3
 NONE_UP = "SELECT NOT EXISTS (SELECT FROM dialer_callattempt WHERE ended_at IS NULL)"
 PLACED = "SELECT count(*) FROM dialer_callattempt WHERE placing_at IS NOT NULL"
