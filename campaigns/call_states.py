@@ -16,7 +16,7 @@ LEGAL: dict[str, set[str]] = {
     Status.CREATED: {Status.IN_PROGRESS, Status.FAILED, Status.CANCELED},
     # Back to created or retrying: the attempt was given back before any phone rang.
     Status.IN_PROGRESS: {Status.COMPLETED, Status.FAILED, Status.RETRYING, Status.CREATED, Status.CANCELED},
-    Status.RETRYING: {Status.IN_PROGRESS, Status.FAILED},
+    Status.RETRYING: {Status.IN_PROGRESS, Status.FAILED, Status.CANCELED},
 }
 
 # The statuses of calls that wait to be dialed.

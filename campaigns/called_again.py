@@ -1,7 +1,8 @@
 """The calls of a campaign that calls some people of another one again: its parent.
 
-People are skipped who were reached, or wait to be, in another campaign made from the same parent; who are on the
-do-not-call list; who were taken out; and, where the parent was made from lists, whose number no contact has any more.
+People are skipped who were reached, or wait to be, in another campaign made from the same parent; who were taken out by
+hand, of any of these campaigns, also if they were reached; who are on the do-not-call list; and, where the parent was
+made from lists, whose number no contact has any more.
 The keys that people pressed are in the attempts. The dialer owns that table, above this app: it is read here by its
 name.
 """
@@ -125,7 +126,8 @@ def _params(
         "outcomes": [word for word in selection.who if word != UNTRIED],
         "untried": UNTRIED in selection.who,
         "pressed": list(selection.pressed),
-        "taken_out": list(REASONS),
+        "removed": list(REASONS),
+        "taken_out": TAKEN_OUT,
         "after": after,
         "most": most,
     }
@@ -146,15 +148,16 @@ _FAMILY = """
     SELECT id FROM family WHERE id <> %(campaign)s
 """
 
-# The people of the selection, and why not. A number that is open or was answered elsewhere is looked for by its index;
-# OFFSET 0 keeps it so.
+# The people of the selection, and why not. What is known of a number in the parent and its family is looked for by its
+# index; OFFSET 0 keeps it so.
 _CHOSEN = f"""
     WITH slice AS MATERIALIZED (
         SELECT id, number, name, variables, status, attempts_made, last_outcome, rule FROM campaigns_call
         WHERE campaign_id = %(parent)s AND id > %(after)s ORDER BY id LIMIT %(most)s
     ), chosen AS MATERIALIZED (
         SELECT id, number, name, variables, CASE
-            WHEN rule = ANY(%(taken_out)s::text[]) THEN rule
+            WHEN rule = ANY(%(removed)s::text[]) THEN rule
+            WHEN family.is_out THEN %(taken_out)s
             WHEN EXISTS (
                 SELECT FROM contacts_donotcall AS own WHERE own.number = slice.number AND own.account_id = %(account)s
             ) OR EXISTS (
@@ -165,17 +168,19 @@ _CHOSEN = f"""
                 SELECT FROM contacts_contact AS contact
                 WHERE contact.account_id = %(account)s AND contact.number = slice.number
             ) THEN '{CONTACT_DELETED}'
-            WHEN EXISTS (
-                SELECT FROM (
-                    SELECT id, campaign_id FROM campaigns_call
-                    WHERE number = slice.number AND status NOT IN ('failed', 'canceled') OFFSET 0
-                ) AS other
-                WHERE other.campaign_id = ANY(%(family)s::uuid[])
-                    OR (other.campaign_id = %(parent)s AND slice.status <> 'completed')
-            ) THEN '{REACHED}'
+            WHEN family.is_reached THEN '{REACHED}'
             ELSE '' END AS skipped
-        FROM slice
-        WHERE (status = 'failed' AND attempts_made > 0 AND last_outcome = ANY(%(outcomes)s::text[]))
+        FROM slice CROSS JOIN LATERAL (
+            SELECT bool_or(other.rule = %(taken_out)s) AS is_out,
+                bool_or(other.status NOT IN ('failed', 'canceled') AND (
+                    other.campaign_id <> %(parent)s OR slice.status <> 'completed'
+                )) AS is_reached
+            FROM (SELECT campaign_id, status, rule FROM campaigns_call WHERE number = slice.number OFFSET 0) AS other
+            WHERE other.campaign_id = %(parent)s OR other.campaign_id = ANY(%(family)s::uuid[])
+        ) AS family
+        WHERE (
+                status IN ('failed', 'canceled') AND attempts_made > 0 AND last_outcome = ANY(%(outcomes)s::text[])
+            )
             OR (%(untried)s AND status IN ('failed', 'canceled') AND attempts_made = 0)
             OR (status = 'completed' AND cardinality(%(pressed)s::text[]) > 0 AND EXISTS (
                 SELECT FROM dialer_callattempt AS attempt

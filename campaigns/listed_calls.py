@@ -38,7 +38,7 @@ def end(account_id: int | None, numbers: Collection[str], *, reason: str, at: da
         cursor.execute(_WAITING, {"numbers": list(numbers), "account": account_id})
         rows = [OpenCall(*row) for row in cursor.fetchall()]
     for start in range(0, len(rows), SLICE):
-        removal.end_waiting(rows[start : start + SLICE], DO_NOT_CALL, reason, at, untried=Call.Status.FAILED)
+        removal.end_waiting(rows[start : start + SLICE], Call.Status.FAILED, DO_NOT_CALL, reason, at)
     return len(rows)
 
 

@@ -1,4 +1,7 @@
-"""Take people out of campaigns that go on: calls that wait end, and those that are under way get no further attempt."""
+"""Take people out of campaigns that go on: calls that wait end, and those that are under way get no further attempt.
+
+All that reach nobody end as canceled, attempted before or not.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -38,12 +41,11 @@ class OpenCall(NamedTuple):
     campaign_id: UUID
 
 
-def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, untried: str = Status.CANCELED) -> Removed:
-    """Take these calls out of their campaigns, as far as they have not ended. Retries that wait fail.
+def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime) -> Removed:
+    """Take these calls out of their campaigns, as far as they have not ended.
 
     Args:
         rule: one of REASONS.
-        untried: the status of those that were never attempted.
     """
     unfinished = calls.filter(status__in=[Status.CREATED, Status.IN_PROGRESS, Status.RETRYING])
     with transaction.atomic():
@@ -54,15 +56,15 @@ def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, untried: str =
         rows = [OpenCall(*row) for row in locked.values_list("pk", "status", "campaign_id")]
         under_way = [row.pk for row in rows if row.status == Status.IN_PROGRESS]
         Call.objects.filter(pk__in=under_way).update(rule=rule)
-        ended = end_waiting([row for row in rows if row.status != Status.IN_PROGRESS], rule, REASONS[rule], at, untried)
+        waiting = [row for row in rows if row.status != Status.IN_PROGRESS]
+        ended = end_waiting(waiting, Status.CANCELED, rule, REASONS[rule], at)
     return Removed(ended, len(under_way))
 
 
-def end_waiting(rows: Sequence[OpenCall], rule: str, reason: str, at: datetime, untried: str) -> int:
-    """End waiting calls that the caller's transaction has locked. Returns how many ended."""
+def end_waiting(rows: Sequence[OpenCall], to: str, rule: str, reason: str, at: datetime) -> int:
+    """End waiting calls that the caller's transaction has locked, in the status `to`. Returns how many ended."""
     end = call_states.end_columns(at=at, reason=reason, rule=rule)
-    fates = {Status.CREATED: untried, Status.RETRYING: Status.FAILED}
-    moved = call_states.move([Move(row.pk, fates[Status(row.status)], reason, end) for row in rows], at=at)
+    moved = call_states.move([Move(row.pk, to, reason, end) for row in rows], at=at)
     if moved:
         campaigns = Campaign.objects.filter(pk__in={row.campaign_id for row in rows})
         signals.calls_ended.send(Campaign, campaigns=list(campaigns), call_ids=sorted(moved), at=at)

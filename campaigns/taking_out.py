@@ -48,7 +48,7 @@ def take_out(
 ) -> list[TakenOut | None]:
     """Take people out of an open campaign, in a handful of statements however many there are.
 
-    Calls that were never attempted end as canceled, those that wait for a retry as failed.
+    Calls that wait end as canceled, and so do those under way, unless they are answered.
 
     Args:
         reason: a person's, for the audit.

@@ -47,15 +47,15 @@ def selection(ticked: Sequence[str]) -> Selection:
 
 
 def _not_reached(campaign: Campaign) -> dict[str, int]:
-    has_failed = Q(status=Call.Status.FAILED, attempts_made__gt=0)
+    has_ended = Q(status__in=[Call.Status.FAILED, Call.Status.CANCELED])
     ended = Call.objects.filter(campaign=campaign)
     counted = ended.aggregate(
         **{
-            word.replace("-", "_"): Count("pk", filter=has_failed & Q(last_outcome=word))
+            word.replace("-", "_"): Count("pk", filter=has_ended & Q(attempts_made__gt=0, last_outcome=word))
             for word in WHO
             if word != UNTRIED
         },
-        untried=Count("pk", filter=Q(status__in=[Call.Status.FAILED, Call.Status.CANCELED], attempts_made=0)),
+        untried=Count("pk", filter=has_ended & Q(attempts_made=0)),
     )
     return {word: counted[word.replace("-", "_")] for word in WHO}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from campaigns.models import Call, Campaign
+from campaigns.removal import REASONS
 from dialer.models import CallAttempt
 
 SIZE = 50
@@ -15,6 +16,7 @@ OUTCOMES: dict[str, tuple[str, Q]] = {
     "busy": ("busy", Q(status=Call.Status.FAILED, attempts_made__gt=0, last_outcome="busy")),
     "failed": ("failed", Q(status=Call.Status.FAILED, attempts_made__gt=0, last_outcome="failed")),
     "untried": ("never tried", Q(status__in=[Call.Status.FAILED, Call.Status.CANCELED], attempts_made=0)),
+    "taken-out": ("taken out", Q(status=Call.Status.CANCELED, rule__in=list(REASONS))),
     "up": ("up", Q(status=Call.Status.IN_PROGRESS)),
     "waiting": ("waiting", Q(status__in=[Call.Status.CREATED, Call.Status.RETRYING])),
 }

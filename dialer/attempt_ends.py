@@ -153,10 +153,12 @@ def _end_of(attempt: CallAttempt, ended: Ended, now: datetime) -> CallEnd:
 def _fate(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) -> Fate:
     campaign = attempt.campaign
     if ended.outcome == Outcome.COMPLETED:
-        return Fate(Call.Status.COMPLETED, "answered")
-    if (ended.refused or ended.final) and not attempt.call.rule:
+        return Fate(Call.Status.COMPLETED, "answered", rule=attempt.call.rule)
+    if attempt.call.rule:
+        return _taken_out(attempt.call, ended.outcome)
+    if ended.refused or ended.final:
         return Fate(Call.Status.FAILED, ended.reason, rule=ended.rule or refusals.RULES.get(ended.wish, ""))
-    over = _why_over(attempt.call, campaign, now)
+    over = _why_over(campaign, now)
     if ended.outcome == Outcome.CANCELED:
         waits = ended.retry_at is not None or bool(wait)
         if ended.held_until and not over:
@@ -164,12 +166,19 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) ->
             return Fate(status, ended.reason, ended.held_until, ended.rule)
         return _given_back(attempt.call, campaign, over, ended.retry_at or now + wait, waits=waits)
     if over:
-        return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}", rule=attempt.call.rule)
+        return Fate(Call.Status.FAILED, f"{ended.outcome}; {over}")
     policy = RetryPolicy.of(campaign, timedelta(seconds=settings.RETRY_MINUTE_SECONDS))
     retry_at = retry_policy.next_attempt_at(ended.outcome, attempt.number, policy, _end_of(attempt, ended, now).latest)
     if retry_at is None:
         return Fate(Call.Status.FAILED, f"{ended.outcome}; no retry is left")
     return Fate(Call.Status.RETRYING, ended.outcome, retry_at)
+
+
+def _taken_out(call: Call, outcome: str) -> Fate:
+    """Return the end of a call that was taken out while this attempt was under way, and that reached nobody."""
+    last = call.last_outcome if outcome == Outcome.CANCELED else outcome
+    reason = removal.REASONS[call.rule]
+    return Fate(Call.Status.CANCELED, f"{last}; {reason}" if last else reason, rule=call.rule)
 
 
 def _given_back(call: Call, campaign: Campaign, over: str, retry_at: datetime, *, waits: bool) -> Fate:
@@ -181,18 +190,16 @@ def _given_back(call: Call, campaign: Campaign, over: str, retry_at: datetime, *
     if not over and (waits or call.attempts_made):
         return Fate(Call.Status.RETRYING, "the attempt was given back", retry_at)
     if call.attempts_made:
-        return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}", rule=call.rule)
+        return Fate(Call.Status.FAILED, f"{call.last_outcome}; {over}")
     if over:
-        # Time that ran out cancels a call, and so does its removal; a person who ended or paused the campaign fails it.
+        # Time that ran out cancels a call; a person who ended or paused the campaign fails it.
         ran_out = campaign.status == Campaign.Status.IN_PROGRESS
-        return Fate(Call.Status.CANCELED if ran_out or call.rule else Call.Status.FAILED, over, rule=call.rule)
+        return Fate(Call.Status.CANCELED if ran_out else Call.Status.FAILED, over)
     return Fate(Call.Status.CREATED, "the attempt was given back")
 
 
-def _why_over(call: Call, campaign: Campaign, now: datetime) -> str:
-    """Return why the campaign makes no more attempts to this call, or "" while it may."""
-    if call.rule:
-        return removal.REASONS[call.rule]
+def _why_over(campaign: Campaign, now: datetime) -> str:
+    """Return why the campaign makes no more attempts, or "" while it may."""
     if not campaign.is_open:
         return f"the campaign is {campaign.status}"
     return "the campaign's end came first" if campaign.expires_at <= now else ""

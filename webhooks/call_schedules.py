@@ -86,7 +86,8 @@ _ADD = """
                 FROM dialer_callattempt AS attempt WHERE attempt.call_id = call.id AND attempt.status <> 'canceled'
             ) ELSE '[]' END,
             'status', coalesce(nullif(call.last_outcome, ''), 'failed')
-        ) || CASE call.rule WHEN '' THEN '{}' ELSE jsonb_build_object('reason', call.end_reason) END,
+        ) || CASE WHEN call.rule = '' OR call.status = 'completed' THEN '{}'
+            ELSE jsonb_build_object('reason', call.end_reason) END,
         told.receiver, told.stream,
         encode(substring(sha256(uuid_send(told.stream) || convert_to(call.number, 'UTF8')) FOR 16), 'hex')::uuid,
         %(now)s, %(now)s, %(due)s, FALSE, 0, ''

@@ -223,7 +223,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='call',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['created', 'canceled']), _negated=True), ('attempts_made', 0), _connector='OR'), name='call_created_or_canceled_was_never_attempted'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'created'), _negated=True), ('attempts_made', 0), _connector='OR'), name='call_created_was_never_attempted'),
+        ),
+        migrations.AddConstraint(
+            model_name='call',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'canceled'), _negated=True), ('attempts_made', 0), ('rule__in', ['taken-out', 'contact-deleted']), _connector='OR'), name='call_canceled_after_attempts_was_taken_out'),
         ),
         migrations.AddConstraint(
             model_name='call',

@@ -54,7 +54,8 @@ class Call(models.Model):
     next_attempt_at = models.DateTimeField(
         null=True, blank=True, help_text="When the retry is due, or until when a rule holds the call."
     )
-    # A code of dialer.number_gate. A call under way may have one: then no retry follows.
+    # A code of dialer.number_gate. A call under way may have one of campaigns.removal: then no retry follows. It keeps
+    # that one if somebody answers: nobody who was taken out is called again.
     rule = models.CharField(
         max_length=32,
         blank=True,
@@ -87,8 +88,11 @@ class Call(models.Model):
                 | (Q(next_attempt_at__isnull=False) & ~Q(rule="")),
             ),
             models.CheckConstraint(
-                name="call_created_or_canceled_was_never_attempted",
-                condition=~Q(status__in=["created", "canceled"]) | Q(attempts_made=0),
+                name="call_created_was_never_attempted", condition=~Q(status="created") | Q(attempts_made=0)
+            ),
+            models.CheckConstraint(
+                name="call_canceled_after_attempts_was_taken_out",
+                condition=~Q(status="canceled") | Q(attempts_made=0) | Q(rule__in=["taken-out", "contact-deleted"]),
             ),
             models.CheckConstraint(
                 name="call_completed_was_answered", condition=~Q(status="completed") | Q(last_outcome="completed")

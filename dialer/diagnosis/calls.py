@@ -138,7 +138,7 @@ def _what_next(
         case Call.Status.FAILED:
             yield f"failed: {call.end_reason}"
         case Call.Status.CANCELED:
-            yield f"never dialled: {call.end_reason}"
+            yield f"{'canceled' if call.attempts_made else 'never dialled'}: {call.end_reason}"
 
 
 def _retry(retry: str, due_at: datetime, campaign: Campaign) -> str:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from campaigns import again as call_again
 from campaigns import audience, loading
-from campaigns.called_again import Selection
+from campaigns.called_again import WHO, Selection
 from campaigns.models import Call, Campaign
 from contacts import address_book
 from core.errors import WrongState
@@ -102,6 +102,22 @@ def test_the_listed_the_taken_out_and_those_reached_or_waiting_elsewhere_are_ski
     CallFactory(failed=True, campaign=child, number=NUMBERS[6])
     CallFactory(completed=True, campaign=CampaignFactory(account=account, running=True), number=NUMBERS[6])
     assert people(again(api, parent, "no-answer")) == [C, NUMBERS[6]]
+
+
+def test_who_was_taken_out_by_hand_is_skipped_in_each_selection(api, account, parent):
+    """After attempts or before, by another call to the number, or in a campaign that has called it again."""
+    out = {"status": "canceled", "rule": "taken-out"}
+    ended(parent, A, **out), untried(parent, B, rule="taken-out")
+    ended(parent, C), untried(parent, C, rule="taken-out")
+    ended(parent, D), answered(parent, E, "2")
+    child = CampaignFactory(account=account, completed=True, parent=parent)
+    grandchild = CampaignFactory(account=account, completed=True, parent=child)
+    ended(child, D, **out), untried(grandchild, E, rule="taken-out")
+    ended(parent, NUMBERS[5])
+    ended(CampaignFactory(account=account, completed=True), NUMBERS[5], **out)
+    found = call_again.find(parent, Selection(who=WHO, pressed=("2",)))
+    assert (found.calls, dict(found.skipped)) == (1, {"taken-out": 6})
+    assert people(again(api, parent, *WHO, pressed=["2"])) == [NUMBERS[5]]
 
 
 def test_people_of_lists_who_are_contacts_no_more_are_skipped(api, account, parent):

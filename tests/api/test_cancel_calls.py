@@ -40,7 +40,7 @@ def test_calls_that_wait_end_with_the_reason(api, campaign):
     assert (response.status, response.codes) == (207, [200, 200])
     assert response.items[0]["data"] == {"number": A, "canceled": 1, "in_progress": 0}
     assert state(new) == ("canceled", "the number was taken out of the campaign")
-    assert state(retrying) == ("failed", "the number was taken out of the campaign")
+    assert state(retrying) == ("canceled", "the number was taken out of the campaign")
 
 
 def test_a_call_that_is_up_goes_on_and_is_told_so(api, campaign):
@@ -69,7 +69,7 @@ def test_a_call_is_named_by_its_sid_instead(api, campaign):
     path = f"/campaigns/{campaign.pk.hex}/calls/cancel"
     response = api.post(path, {"calls": [{"call_sid": sid}, {"call_sid": "0" * 32}, {"call_sid": "x"}, {}]})
     assert response.codes == [200, 404, 400, 400]
-    assert (state(call)[0], state(other)[0]) == ("failed", "retrying")
+    assert (state(call)[0], state(other)[0]) == ("canceled", "retrying")
     assert api.post(path, {"number": A, "call_sid": sid}).codes == [400]
 
 

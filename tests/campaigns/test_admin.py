@@ -513,7 +513,7 @@ def test_calls_are_taken_out_of_their_campaigns_after_a_question(admin_client):
     told = _take_out(admin_client, waiting, retrying, under_way, over, reason="have paid")
     assert "2 calls ended. 1 under way go on, and are not tried again. 1 had ended before." in told
     ended = dict(Call.objects.values_list("pk", "status"))
-    assert [ended[call.pk] for call in (waiting, retrying, under_way)] == ["canceled", "failed", "in-progress"]
+    assert [ended[call.pk] for call in (waiting, retrying, under_way)] == ["canceled", "canceled", "in-progress"]
     entry = AuditEntry.objects.get(object_id=str(waiting.campaign_id))
     assert (entry.actor_name, entry.what) == ("admin", "took out 1 calls that waited and 0 under way: have paid")
 

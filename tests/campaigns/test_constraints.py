@@ -79,7 +79,9 @@ def test_a_campaign_that_ends_before_it_starts():
         ("call_waiting_for_a_retry_knows_when", {"completed": True}, {"next_attempt_at": timezone.now()}),
         ("call_not_attempted_waits_for_a_rule_only", {}, {"next_attempt_at": timezone.now()}),
         ("call_not_attempted_waits_for_a_rule_only", {}, {"rule": "do-not-call"}),
-        ("call_created_or_canceled_was_never_attempted", {}, {"attempts_made": 1}),
+        ("call_created_was_never_attempted", {}, {"attempts_made": 1}),
+        ("call_canceled_after_attempts_was_taken_out", {"canceled": True}, {"attempts_made": 1}),
+        ("call_canceled_after_attempts_was_taken_out", {"failed": True}, {"status": "canceled", "rule": "do-not-call"}),
         ("call_completed_was_answered", {"completed": True}, {"last_outcome": "busy"}),
     ],
 )
@@ -179,4 +181,4 @@ def test_every_check_is_in_the_database_and_not_only_in_python():
     names = {
         constraint.name for model in (Account, Campaign, Call, CallAttempt) for constraint in model._meta.constraints
     }
-    assert len(names) == 5 + 16 + 5 + 8
+    assert len(names) == 5 + 16 + 6 + 8

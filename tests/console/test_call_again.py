@@ -18,10 +18,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def campaign() -> Campaign:
-    """Have a campaign with one person of each kind, two that were busy, and one of these on the do-not-call list."""
+    """Have a campaign with one person of each kind, and three that were busy, of whom one is on the do-not-call list.
+
+    Another one of these was taken out.
+    """
     made: Campaign = CampaignFactory(completed=True, name="Fees")
     for outcome in ("no-answer", "busy", "busy", "failed"):
         CallFactory(failed=True, campaign=made, last_outcome=outcome)
+    CallFactory(failed=True, campaign=made, last_outcome="busy", status="canceled", rule="taken-out")
     CallFactory(canceled=True, campaign=made)
     for keys in ("1", ""):
         CallAttemptFactory(completed=True, call=CallFactory(completed=True, campaign=made), digits=keys)
@@ -49,12 +53,12 @@ def test_each_choice_says_how_many_it_has(operator, campaign):
     page = show(operator, campaign)
     assert [(tick.name, tick.count, tick.is_ticked) for tick in page.context["ticks"]] == [
         ("no-answer", 1, True),
-        ("busy", 2, True),
+        ("busy", 3, True),
         ("failed", 1, True),
         ("untried", 1, True),
         ("pressed-1", 1, False),
     ]
-    assert "4 to call, 1 on the do-not-call list" in words(page)
+    assert "4 to call, 1 on the do-not-call list, 1 taken out of the campaign" in words(page)
 
 
 def test_ticks_are_counted_without_calling_anybody(operator, campaign):

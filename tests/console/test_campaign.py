@@ -284,6 +284,7 @@ def test_calls_are_listed_by_outcome(root):
         "busy": CallFactory(failed=True, campaign=campaign, last_outcome="busy"),
         "no-answer": CallFactory(failed=True, campaign=campaign),
         "untried": CallFactory(failed=True, campaign=campaign, attempts_made=0, last_outcome="", was_placed=False),
+        "taken-out": CallFactory(failed=True, campaign=campaign, status="canceled", rule="taken-out"),
         "waiting": CallFactory(campaign=campaign),
         "up": CallFactory(in_progress=True, campaign=campaign),
     }

@@ -2,8 +2,8 @@
 
 Two campaigns of one account dial over two trunks of the simulated carrier, which is scripted to answer, ring out, be
 busy, refuse, lose its replies and fall silent. Meanwhile workers die, callbacks are lost, repeated, forged and late,
-Redis forgets, trunks go down, people pause and complete, and hours pass. At the end all is well again, and everything
-must come to its end.
+Redis forgets, trunks go down, people pause, complete and are taken out, and hours pass. At the end all is well again,
+and everything must come to its end.
 """
 
 from collections import Counter, defaultdict
@@ -15,12 +15,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
+from campaigns.taking_out import Wanted, take_out
 from core.errors import WrongState
 from dialer import attempt_states, channels, dialing, inbox, reconciliation
 from dialer.carriers import connect
@@ -69,6 +71,8 @@ STEPS = machines.steps(
     ("look_ups_get_replies_or_not", st.booleans()),
     ("redis_loses_its_memory", st.booleans()),
     *2 * [("somebody_acts", NUMBER, VERBS)],
+    *2 * [("somebody_is_taken_out", st.integers(0, 11))],
+    *2 * [("somebody_is_taken_out_between_claim_and_dial", st.integers(0, 11), WHILES)],
 )
 
 
@@ -121,6 +125,7 @@ class Dialer(RuleBasedStateMachine):
         self.redis, self.logged, self.records_seen = redis, caplog, 0
         self.rig = Rig(clock)
         self.campaigns: list[Campaign] = []
+        self.taken_out: set[int] = set()
         self.script: dict[str, list[str]] = {}
         self.place = self.rig.carrier.place
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
@@ -131,6 +136,7 @@ class Dialer(RuleBasedStateMachine):
         for attempt in CallAttempt.objects.filter(pk__in=[request.attempt_id for request in requests]):
             campaign = attempt.campaign
             assert attempt.status == "placing", "the intent is committed before the carrier is asked"
+            assert attempt.call_id not in self.taken_out
             assert campaign.status == "in-progress"
             assert campaign.send_at <= now < campaign.expires_at
             assert campaign.account.calling_hours.is_open(now)
@@ -193,6 +199,13 @@ class Dialer(RuleBasedStateMachine):
     def somebody_acts_between_claim_and_dial(self, number: int, verb: str) -> None:
         self.rig.dispatch()
         self.somebody_acts(number, verb)
+        self.rig.dial()
+
+    def somebody_is_taken_out_between_claim_and_dial(self, which: int, seconds: int) -> None:
+        self.time_passes(seconds)
+        self.clock_ticks()
+        self.rig.dispatch()
+        self.take_out(which, Call.objects.filter(attempts__status="claimed"))
         self.rig.dial()
 
     def dial_messages_come_again(self) -> None:
@@ -271,6 +284,19 @@ class Dialer(RuleBasedStateMachine):
         with suppress(WrongState):
             getattr(lifecycle, verb)(self.campaigns[number], actor=ACTOR)
 
+    def somebody_is_taken_out(self, which: int) -> None:
+        self.take_out(which, Call.objects.exclude(status__in=Call.ENDED))
+
+    def take_out(self, which: int, calls: "QuerySet[Call]") -> None:
+        if not (found := calls.order_by("pk")):
+            return
+        call = found[which % len(found)]
+        with suppress(WrongState):
+            [told] = take_out(call.campaign, [Wanted(call_id=call.pk)], actor=ACTOR, now=timezone.now())
+            assert told
+            assert told.waiting + told.under_way == 1
+            self.taken_out.add(call.pk)
+
     # What must hold after every step -----------------------------------------------------------------------------
 
     @invariant()
@@ -279,6 +305,7 @@ class Dialer(RuleBasedStateMachine):
         self.no_attempt_rings_twice_and_none_that_was_given_back_has_rung(stored)
         self.no_number_has_two_attempts_under_way(stored)
         self.calls_and_attempts_agree(stored)
+        self.who_was_taken_out_is_canceled_or_was_reached(stored)
         self.a_campaign_waits_for_something_or_has_ended(stored)
         self.no_more_calls_are_up_than_there_are_channels(stored)
         self.nothing_broke(stored)
@@ -303,6 +330,12 @@ class Dialer(RuleBasedStateMachine):
             assert len(counted) + len(unfinished) <= 1 + call.retries
             assert ("completed" in statuses) == (call.status == "completed")
             assert bool(call.end_reason) == (call.status in Call.ENDED)
+
+    def who_was_taken_out_is_canceled_or_was_reached(self, stored: "Stored") -> None:
+        for pk in self.taken_out:
+            assert stored.calls[pk].status in {"in-progress", "completed", "canceled"}
+        for pk, call in stored.calls.items():
+            assert pk in self.taken_out or call.status != "canceled" or not call.attempts_made
 
     def a_campaign_waits_for_something_or_has_ended(self, stored: "Stored") -> None:
         for pk, status in stored.campaigns.items():

@@ -20,7 +20,7 @@ CAMPAIGN = """
 CALL = """
     created > in-progress failed canceled
     in-progress > completed failed retrying created canceled
-    retrying > in-progress failed
+    retrying > in-progress failed canceled
 """
 ATTEMPT = """
     claimed > placing canceled
