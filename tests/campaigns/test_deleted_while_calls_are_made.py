@@ -1,16 +1,14 @@
 """A contact that is deleted while calls are made of its list, by another connection: it is not in the campaign."""
 
-import threading
-from collections.abc import Callable
-
 import pytest
-from django.db import connection, connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from campaigns import again, audience, lifecycle, loading
 from campaigns.called_again import Selection
 from campaigns.models import Call, Campaign
 from contacts import address_book
+from tests.at_once import during
 from tests.conftest import NUMBERS, START, states
 from tests.factories import (
     ACTOR,
@@ -76,35 +74,6 @@ def make(rig, listed, way, monkeypatch):
 
 def delete(rig):
     address_book.delete(rig.account.contacts.get(number=GONE), actor=ACTOR)
-
-
-def during(work: Callable[[], object], other: Callable[[], object]) -> None:
-    """Do other work over a second connection between this work and its commit, as far as it does not wait for that."""
-
-    def run() -> None:
-        try:
-            other()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    with transaction.atomic():
-        work()
-        thread.start()
-        while thread.is_alive() and not somebody_waits():
-            pass
-    thread.join(60)
-    assert not thread.is_alive()
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON oid = database"
-            " WHERE datname = current_database() AND NOT granted)"
-        )
-        [(waits,)] = cursor.fetchall()
-    return bool(waits)
 
 
 def people():

@@ -19,7 +19,7 @@ from django.db import connections
 from django.utils import timezone
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from campaigns import schedule
 from campaigns.models import Call
@@ -98,12 +98,18 @@ class Numbers(RuleBasedStateMachine):
         self.rig.carrier.place = self.place_watched  # type: ignore[method-assign]
         self.rig.carrier.script = {number: ["silent"] for number in PHONES}
 
-    @initialize(cap=st.integers(1, 4))
+    @initialize(cap=st.sampled_from([4, 3, 2, 1]))
     def set_up(self, cap: int) -> None:
+        """Begin with what threads come to by luck alone, for one phone, and let them meet at the other one.
+
+        The first example has the largest cap: one of 1 would keep a second ring away that the lock has let through.
+        """
         account = self.rig.account
         account.number_gap_seconds, account.number_caps = GAP, [f"{cap} attempts in 1 hour"]
         account.save()
         self.model = Model(timedelta(seconds=GAP), cap)
+        self.campaign(PHONES[:1] * 2)
+        self.dispatcher_is_slow(0, is_hung_up=False)
         for _ in range(2):
             self.campaign(PHONES * 4)
         self.crowd(None)
@@ -111,6 +117,9 @@ class Numbers(RuleBasedStateMachine):
     @rule(step=STEPS)
     def step(self, step: tuple[Any, ...]) -> None:
         machines.take(self, step)
+
+    @invariant()
+    def no_phone_rang_that_must_not(self) -> None:
         assert not self.faults
 
     def place_watched(self, requests: Sequence[CallRequest]) -> Mapping[UUID, Reply]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns import campaign_lock, lifecycle, schedule
@@ -14,28 +14,15 @@ from dialer import channels, claiming, dispatch, outcomes, reconciliation, recov
 from dialer.attempt_ends import Ended
 from dialer.carriers.base import Event
 from dialer.models import CallAttempt, TrunkHealth
+from tests.at_once import in_thread, waits
 from tests.conftest import NUMBERS, leases
 from tests.factories import ACTOR, TrunkHealthFactory
 
-A_WHILE = 0.3  # seconds; long enough for a thread that does not wait to be done
+A_WHILE = 0.3  # seconds that a batch is at work
 
 
 def pause_now(campaign):
     lifecycle.pause(campaign, actor=ACTOR)
-
-
-def in_thread(work, *args):
-    """Run it in a thread that leaves no connection open. A fault in it fails the test."""
-
-    def run():
-        try:
-            work(*args)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 @pytest.mark.parametrize("compare", [reconciliation.rebuild, reconciliation.reconcile])
@@ -47,18 +34,19 @@ def test_a_lease_whose_attempt_is_not_committed_yet_is_not_taken_for_a_leak(rig,
 
     def slow_claim(*args):
         leased.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return claim(*args)
 
     monkeypatch.setattr(claiming, "claim", slow_claim)
     dispatcher = in_thread(dispatch.dispatch, rig.account.pk, timezone.now())
-    leased.wait(10)
-    sweep = in_thread(compare)
-    sweep.join(A_WHILE)
-    assert sweep.is_alive(), "it waits for the claim"
-    go_on.set()
-    dispatcher.join(10)
-    sweep.join(10)
+    try:
+        assert leased.wait(60)
+        sweep = in_thread(compare)
+        assert waits(sweep), "for the claim"
+    finally:
+        go_on.set()
+        dispatcher.join(60)
+    sweep.join(60)
     assert CallAttempt.objects.count() == leases(rig.account) == 1
 
 
@@ -72,9 +60,7 @@ def silent_call(rig):
 def sweep_while_somebody_leases():
     with transaction.atomic():
         channels.hold_shared()
-        sweep = in_thread(reconciliation.reconcile)
-        sweep.join(1)
-        assert not sweep.is_alive()
+        assert not waits(in_thread(reconciliation.reconcile))
 
 
 def test_a_sweep_with_nothing_to_correct_waits_for_no_dispatch(rig):
@@ -105,7 +91,7 @@ def test_a_sweep_that_can_not_lock_the_leases_repairs_the_calls_all_the_same(rig
     with transaction.atomic():
         channels.hold_shared()
         sweep = in_thread(lambda: repaired.append(recovery.recover(timezone.now())))
-        sweep.join(10)
+        sweep.join(60)
     assert [(repairs.leaked, repairs.messages_resent) for repairs in repaired] == [(0, 1)], attempt
 
 
@@ -116,18 +102,23 @@ def test_of_two_batches_with_the_last_two_calls_one_closes_the_campaign(rig, mon
     both = threading.Barrier(2)
     close = schedule.close_if_finished
 
-    def meet_then_close(*args):
+    def meet():
         with suppress(threading.BrokenBarrierError):
-            both.wait(10)  # both come here: a shorter wait would miss the race on a busy machine
-        close(*args)
+            both.wait(60)
 
-    monkeypatch.setattr(schedule, "close_if_finished", meet_then_close)
+    def meet_and_close(*args):
+        """Both have come here before one asks, and both have asked before one commits, if it has not yet."""
+        meet()
+        close(*args)
+        meet()
+
+    monkeypatch.setattr(schedule, "close_if_finished", meet_and_close)
     threads = [
         in_thread(outcomes.end, [Ended(attempt_id, Outcome.BUSY)], timezone.now())
         for attempt_id in CallAttempt.objects.values_list("id", flat=True)
     ]
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert Campaign.objects.get().status == "completed"
 
 
@@ -142,9 +133,7 @@ def test_the_batches_of_a_campaign_do_not_wait_for_each_other(rig):
     _, [first, second] = silent_calls(rig, 2)
     with transaction.atomic():
         outcomes.end([Ended(first, Outcome.BUSY)], timezone.now())
-        other = in_thread(outcomes.end, [Ended(second, Outcome.BUSY)], timezone.now())
-        other.join(10)
-        assert not other.is_alive()
+        assert not waits(in_thread(outcomes.end, [Ended(second, Outcome.BUSY)], timezone.now()))
 
 
 def test_a_pause_waits_for_the_batch_that_is_at_work(rig):
@@ -152,9 +141,8 @@ def test_a_pause_waits_for_the_batch_that_is_at_work(rig):
     with transaction.atomic():
         outcomes.settle([(attempt, Event(status="in-progress"))], timezone.now())
         pause = in_thread(pause_now, campaign)
-        pause.join(A_WHILE)
-        assert pause.is_alive()
-    pause.join(10)
+        assert waits(pause)
+    pause.join(60)
     campaign.refresh_from_db()
     assert campaign.status == "paused"
 
@@ -174,11 +162,11 @@ def test_a_busy_campaign_can_be_paused(rig):
     threads = [in_thread(batches, A_WHILE * part / 5) for part in range(5)]
     over.wait(A_WHILE)
     pause = in_thread(pause_now, campaign)
-    pause.join(10 * A_WHILE)
+    pause.join(60)
     passed = not pause.is_alive()
     over.set()
     for thread in (*threads, pause):
-        thread.join(10)
+        thread.join(60)
     assert passed
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
 from accounts.webhook_secrets import new_secret
+from tests.at_once import during
 from tests.conftest import NUMBERS
 from tests.factories import ACTOR, CampaignFactory, WebhookDeliveryFactory
 from webhooks import claims, delivery, outbox, sender, tries
@@ -99,6 +100,17 @@ def test_two_workers_at_once_send_each_webhook_once_and_in_order(receiver, deliv
         list(threads.map(worker, range(3)))
     for path, ids in rows.items():
         assert [request.headers["webhook-id"] for request in receiver.received if request.path == path] == ids
+
+
+def test_what_a_worker_is_claiming_is_claimed_by_no_other(receiver):
+    queue_up(receiver, "/")
+    claimed = []
+
+    def claim():
+        claimed.append(claims.claim(10, timezone.now()))
+
+    assert during(claim, claim), "or both would give away a receiver's last place"
+    assert [len(rows) for rows in claimed] == [1, 0]
 
 
 def test_a_worker_that_dies_after_the_post_costs_a_repeat_and_never_a_loss(receiver, deliver, monkeypatch):
