@@ -99,8 +99,8 @@ class AccountView(APIView):
         return self._response(envelope, content, context)
 
     def _response(self, envelope: type[Envelope], content: Content, context: dict[str, Any]) -> Response:
-        shown = envelope(content, context={"account": self.account, "zone": self.account.zone, **context})
-        return Response(shown.data, status=content.http_code)
+        shown = envelope.shown(content, {"account": self.account, "zone": self.account.zone, **context})
+        return Response(shown, status=content.http_code)
 
 
 def _refuse_another_site(request: Request) -> None:

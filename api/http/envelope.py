@@ -179,4 +179,4 @@ class Errors(WrittenEnvelope):
 
 def failed(method: str | None, http_code: int, description: str) -> dict[str, Any]:
     """Build the envelope of a request that failed as a whole."""
-    return dict(Errors(Content(method, [Failure(http_code, description)], http_code)).data)
+    return Errors.shown(Content(method, [Failure(http_code, description)], http_code), {})
