@@ -1,4 +1,4 @@
-"""One kind of request over one connection, at a steady pace: as many while the system is busy as while it is idle."""
+"""One kind of request at a steady pace, one at a time: as many while the system is busy as while it is idle."""
 
 import base64
 import http.client
@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from tools.stack import Client
 
 PATIENCE_SECONDS = 60
+# A connection stays with one web process, which another kind of request may keep busy or not: by chance, for as long as
+# it lasts.
+REQUESTS_OF_A_CONNECTION = 20
 
 
 class Paced(Thread):
@@ -33,9 +36,11 @@ class Paced(Thread):
 
     def run(self) -> None:
         try:
-            self._ask()  # connects
             began = time.perf_counter()
             for position in range(self._count):
+                if position % REQUESTS_OF_A_CONNECTION == 0:
+                    self._connection.close()
+                    self._connection.connect()
                 time.sleep(max(0.0, began + position / self._pace - time.perf_counter()))
                 sent = time.perf_counter()
                 self._ask()
