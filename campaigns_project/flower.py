@@ -17,7 +17,7 @@ from tornado.web import ErrorHandler
 
 # Tasks that it remembers: those of the last minutes. Flower's own 100,000 are half a gigabyte, which ticks alone fill
 # within hours.
-MOST_TASKS = 3_000
+MOST_TASKS = 1_000
 
 
 class OwnHostsOnly(flower.app.Flower):  # type: ignore[misc] # Flower has no types
