@@ -24,6 +24,8 @@ REASONS = {
     CONTACT_DELETED: "the contact was deleted",
     TAKEN_OUT: "the number was taken out of the campaign",
 }
+# Characters of a reason that are stored.
+LONGEST = 255
 
 
 class Removed(NamedTuple):
@@ -41,12 +43,14 @@ class OpenCall(NamedTuple):
     campaign_id: UUID
 
 
-def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime) -> Removed:
+def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, because: str = "") -> Removed:
     """Take these calls out of their campaigns, as far as they have not ended.
 
     Args:
         rule: one of REASONS.
+        because: why, in a person's words, behind the reason of the rule.
     """
+    reason = f"{REASONS[rule]}: {because}" if because else REASONS[rule]
     unfinished = calls.filter(status__in=[Status.CREATED, Status.IN_PROGRESS, Status.RETRYING])
     with transaction.atomic():
         # Alone: an outcome that has just read one of them as it was would give it its retry.
@@ -55,9 +59,9 @@ def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime) -> Removed:
         locked = unfinished.order_by("pk").select_for_update(of=("self",), no_key=True)
         rows = [OpenCall(*row) for row in locked.values_list("pk", "status", "campaign_id")]
         under_way = [row.pk for row in rows if row.status == Status.IN_PROGRESS]
-        Call.objects.filter(pk__in=under_way).update(rule=rule)
+        Call.objects.filter(pk__in=under_way).update(rule=rule, end_reason=reason[:LONGEST])
         waiting = [row for row in rows if row.status != Status.IN_PROGRESS]
-        ended = end_waiting(waiting, Status.CANCELED, rule, REASONS[rule], at)
+        ended = end_waiting(waiting, Status.CANCELED, rule, reason, at)
     return Removed(ended, len(under_way))
 
 

@@ -51,7 +51,7 @@ def take_out(
     Calls that wait end as canceled, and so do those under way, unless they are answered.
 
     Args:
-        reason: a person's, for the audit.
+        reason: a person's, for the report and the audit.
 
     Returns:
         For each of `wanted`: what became of it; None where the campaign has no such call.
@@ -64,7 +64,8 @@ def take_out(
         found = _calls(campaign, wanted)
         calls = {call.pk: call for rows in found for call in rows}
         open_ids = [pk for pk, call in calls.items() if call.status not in Call.ENDED]
-        removed = removal.take_out(Call.objects.filter(pk__in=open_ids), rule=removal.TAKEN_OUT, at=now)
+        rows = Call.objects.filter(pk__in=open_ids)
+        removed = removal.take_out(rows, rule=removal.TAKEN_OUT, at=now, because=reason)
         if open_ids:
             what = f"took out {removed.ended:,} calls that waited and {removed.under_way:,} under way"
             audit.record(actor, audit.Verb.CHANGED, campaign, what=f"{what}: {reason}" if reason else what, at=now)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from campaigns import call_states, removal
+from campaigns import call_states
 from campaigns.flow_wishes import stronger
 from campaigns.models import Call, Campaign, Outcome
 from core.state_machine import Move
@@ -177,8 +177,7 @@ def _fate(attempt: CallAttempt, ended: Ended, now: datetime, wait: timedelta) ->
 def _taken_out(call: Call, outcome: str) -> Fate:
     """Return the end of a call that was taken out while this attempt was under way, and that reached nobody."""
     last = call.last_outcome if outcome == Outcome.CANCELED else outcome
-    reason = removal.REASONS[call.rule]
-    return Fate(Call.Status.CANCELED, f"{last}; {reason}" if last else reason, rule=call.rule)
+    return Fate(Call.Status.CANCELED, f"{last}; {call.end_reason}" if last else call.end_reason, rule=call.rule)
 
 
 def _given_back(call: Call, campaign: Campaign, over: str, retry_at: datetime, *, waits: bool) -> Fate:

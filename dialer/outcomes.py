@@ -278,7 +278,7 @@ _ENDED_BY = (
     *("campaign", "trunk", "number", "carrier_ref", "ref_is_guess", "claimed_at", "placing_at", "answered_at"),
     *("status", "digits", "answered_by", "rang_at", "withdrawn_at", "wish"),
     *("call__campaign", "call__attempts_made", "call__last_outcome", "call__was_placed", "call__http_status"),
-    "call__rule",
+    *("call__rule", "call__end_reason"),
     "call__number",  # for the receivers of the signals, so that they need no query of their own
 )
 

@@ -64,7 +64,7 @@ class CancelRequestSerializer(OwnObjectSerializer):
 
 class CancelBody(serializers.Serializer):  # type: ignore[type-arg]
     calls = CancelRequestSerializer(many=True)
-    reason = serializers.CharField(required=False, max_length=255, help_text="For the audit log.")
+    reason = serializers.CharField(required=False, max_length=255, help_text="For the report and the audit log.")
 
 
 class CanceledSerializer(ResponseSerializer):

@@ -61,7 +61,7 @@ class CallHistoryInline(ReadOnlyInline):
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        max_length=255, required=False, help_text="For the audit log: why these people are not called."
+        max_length=255, required=False, help_text="For the report and the audit log: why these people are not called."
     )
 
 

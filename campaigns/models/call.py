@@ -64,6 +64,7 @@ class Call(models.Model):
         help_text="The rule for its number that holds the call, or that ended it.",
     )
     ended_at = models.DateTimeField(null=True, blank=True)
+    # Of a call under way: why it gets no retry, where it has such a rule.
     end_reason = models.CharField(
         max_length=255, blank=True, default="", db_default="", help_text="Why the call ended as it did."
     )

@@ -47,8 +47,7 @@ def test_a_call_that_is_up_goes_on_and_is_told_so(api, campaign):
     call = call_of(campaign, in_progress=True)
     response = cancel(api, campaign, A)
     assert response.item["data"] == {"number": A, "canceled": 0, "in_progress": 1}
-    assert state(call) == ("in-progress", "")
-    call.refresh_from_db()
+    assert state(call) == ("in-progress", "the number was taken out of the campaign")
     assert call.rule == "taken-out"
 
 
@@ -81,12 +80,21 @@ def test_all_calls_to_a_number_that_is_called_twice_end(api, campaign):
 def test_one_entry_tells_of_it_with_the_reason(api, campaign):
     call_of(campaign), call_of(campaign, B, in_progress=True)
     cancel(api, campaign, A, B, reason="have paid")
+    reason = "the number was taken out of the campaign: have paid"
+    assert set(Call.objects.values_list("end_reason", flat=True)) == {reason}
     entry = AuditEntry.objects.get(object_kind="campaigns.campaign")
     assert (entry.verb, entry.object_id) == ("changed", str(campaign.pk))
     assert entry.what == "took out 1 calls that waited and 1 under way: have paid"
     cancel(api, campaign, C)
     assert AuditEntry.objects.filter(object_kind="campaigns.campaign").count() == 1
     assert cancel(api, campaign, A, reason="x" * 256).is_refused(400, "'reason'")
+
+
+def test_a_long_reason_is_cut(api, campaign):
+    waiting, under_way = call_of(campaign), call_of(campaign, B, in_progress=True)
+    assert cancel(api, campaign, A, B, reason="x" * 255).codes == [200, 200]
+    reason = f"the number was taken out of the campaign: {'x' * 255}"[:255]
+    assert (state(waiting), state(under_way)) == (("canceled", reason), ("in-progress", reason))
 
 
 def test_what_would_be_dropped_is_refused(api, campaign):

@@ -18,12 +18,12 @@ from tests.factories import ACTOR, ContactFactory, ContactListFactory, ListEntry
 from webhooks.models import WebhookDelivery
 
 A, B = NUMBERS[:2]
-TAKEN_OUT, DELETED = "the number was taken out of the campaign", "the contact was deleted"
+TAKEN_OUT, DELETED = "the number was taken out of the campaign: has paid", "the contact was deleted"
 
 
-def take_out(rig, number=A):
-    campaign = Campaign.objects.get()
-    return taking_out.take_out(campaign, [taking_out.Wanted(number=number)], actor=ACTOR, now=timezone.now())
+def take_out(rig, reason="has paid"):
+    wanted = [taking_out.Wanted(number=A)]
+    return taking_out.take_out(Campaign.objects.get(), wanted, actor=ACTOR, reason=reason, now=timezone.now())
 
 
 def delete_contact(rig):

@@ -329,7 +329,7 @@ class Dialer(RuleBasedStateMachine):
             assert call.attempts_made == len(counted)
             assert len(counted) + len(unfinished) <= 1 + call.retries
             assert ("completed" in statuses) == (call.status == "completed")
-            assert bool(call.end_reason) == (call.status in Call.ENDED)
+            assert bool(call.end_reason) == (call.status in Call.ENDED or pk in self.taken_out)
 
     def who_was_taken_out_is_canceled_or_was_reached(self, stored: "Stored") -> None:
         for pk in self.taken_out:
