@@ -72,6 +72,14 @@ class CapsField(CountriesField):
         return [cap.strip() for cap in (forms.CharField.to_python(self, value) or "").split(",") if cap.strip()]
 
 
+class NumbersField(CountriesField):
+    """Numbers with commas between them, each with blanks, hyphens and brackets as people write it."""
+
+    def to_python(self, value: Any) -> Any:
+        parts = re.split(r"[,;\n]", forms.CharField.to_python(self, value) or "")
+        return list(dict.fromkeys(filter(None, (re.sub(r"[\s().-]", "", part) for part in parts))))
+
+
 @admin.register(Account)
 class AccountAdmin(DeletedWhenUnused, PageAdmin):
     """Limits and calling hours are the server's: an account's own administrators see them, and have its secret."""
@@ -93,7 +101,10 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
             "Calling hours",
             {"fields": ("time_zone", "opens_at", "closes_at", "weekly_hours", "holidays_of", "closed_on")},
         ),
-        ("Rules for the people who are called", {"fields": ("rules", "number_caps", "number_gap_seconds")}),
+        (
+            "Rules for the people who are called",
+            {"fields": ("rules", "number_caps", "number_gap_seconds", "agent_numbers")},
+        ),
         ("Destinations", {"fields": ("allowed_countries", "allowed_kinds")}),
         (
             "Limits",
@@ -115,6 +126,8 @@ class AccountAdmin(DeletedWhenUnused, PageAdmin):
             return CountriesField(required=False, help_text=db_field.help_text)
         if db_field.name == "number_caps":
             return CapsField(required=False, help_text=db_field.help_text)
+        if db_field.name == "agent_numbers":
+            return NumbersField(required=False, help_text=db_field.help_text)
         if db_field.name == "number_gap_seconds":
             return SecondsField(required=False, min_value=0, help_text=db_field.help_text)
         if db_field.name == "rules":

@@ -1,5 +1,6 @@
 """Tenants: accounts, their API keys, caller IDs and people, and the trunks that their calls leave over."""
 
+import re
 from datetime import datetime, time
 from ipaddress import ip_address
 from typing import Any, ClassVar
@@ -29,6 +30,9 @@ from core.encryption import SecretField
 # How long a phone may be asked to ring, in seconds: what every carrier takes.
 SHORTEST_RING = 5
 LONGEST_RING = 120
+# The numbers of its own staff that an account may name. Each leg looks through them.
+MOST_AGENT_NUMBERS = 200
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def validate_time_zone(name: str) -> None:
@@ -44,6 +48,12 @@ def validate_region(code: str) -> None:
     """Refuse codes that are not a country with phone numbers, such as `UK`, which is `GB`."""
     if code not in phonenumbers.SUPPORTED_REGIONS:
         raise ValidationError(f"{code} is not a country with phone numbers; use a code such as IN, US or GB")
+
+
+def validate_e164(number: str) -> None:
+    """Refuse numbers that are not written as flows write them, such as `02222222222`, which is `+912222222222`."""
+    if not _E164.fullmatch(number):
+        raise ValidationError(f"{number} is not a number with its country code; write it as +912222222222")
 
 
 def validate_week(text: str) -> None:
@@ -234,6 +244,15 @@ class Account(models.Model):
     )
     number_gap_seconds = models.PositiveIntegerField(
         default=0, db_default=0, help_text="The shortest time between two calls to a number, in seconds."
+    )
+    agent_numbers = ArrayField(
+        models.CharField(max_length=16, validators=[validate_e164]),
+        default=list,
+        db_default=[],
+        blank=True,
+        size=MOST_AGENT_NUMBERS,
+        help_text="Numbers of your own staff that flows may connect to at any hour, such as +912222222222. Rules hold"
+        " for all others that they connect to.",
     )
     channels = models.PositiveIntegerField(
         default=60, validators=[MinValueValidator(1)], help_text="The most calls at once."

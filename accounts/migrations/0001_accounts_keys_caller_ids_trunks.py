@@ -218,6 +218,17 @@ class Migration(migrations.Migration):
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
+                    "agent_numbers",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=16, validators=[accounts.models.validate_e164]),
+                        blank=True,
+                        db_default=[],
+                        default=list,
+                        help_text="Numbers of your own staff that flows may connect to at any hour, such as +912222222222. Rules hold for all others that they connect to.",
+                        size=200,
+                    ),
+                ),
+                (
                     "closed_on",
                     django.contrib.postgres.fields.ArrayField(
                         base_field=models.DateField(),

@@ -75,16 +75,20 @@ def test_hours_of_a_week_holidays_and_rules_are_checked(admin_client):
         "weekly_hours": "Mon-Fri 10:00",
         "holidays_of": "XX",
         "number_caps": "3 rings",
+        "agent_numbers": "022 2222 2222",
     }
     page = _text(admin_client.post(address, given))
     assert "calling hours look like 10:30-21:00" in page
     assert "XX is not a calendar of public holidays" in page
     assert "a cap looks like 3 attempts in 24 hours" in page
+    assert "02222222222 is not a number with its country code" in page
     right: dict[str, Any] = {"weekly_hours": "Mon-Fri 18:30-03:30; Sat 10:00-17:00", "holidays_of": "in, us-al"}
     right |= {"closed_on": "2026-12-24,2026-12-31", "rules": ["in-promotional", "us"]}
     right |= {"number_caps": "3 attempts in 24 hours,1 conversation in 7 days", "number_gap_seconds": "600"}
+    right |= {"agent_numbers": "+91 (22) 2222-2222, +911800112233, +912222222222"}
     assert admin_client.post(address, given | right).status_code == 302
     account.refresh_from_db()
+    assert account.agent_numbers == ["+912222222222", "+911800112233"]
     assert str(account.calling_hours) == "Mon-Fri 18:30-03:30; Sat 10:00-17:00 Asia/Kolkata"
     assert (account.holidays_of, account.rules) == (["IN", "US-AL"], ["in-promotional", "us"])
     assert account.calling_hours.closed_on == {date(2026, 12, 24), date(2026, 12, 31)}

@@ -49,6 +49,13 @@ class Command(BaseCommand):
             metavar="NAME",
             help="rule sets for the people called: us us-states",
         )
+        parser.add_argument(
+            "--agent-numbers",
+            nargs="+",
+            default=[],
+            metavar="NUMBER",
+            help="of your own staff, that flows may connect to at any hour (default: none)",
+        )
         parser.add_argument("--channels", type=int, default=60, help="the most calls at once (default: 60)")
         parser.add_argument("--starts-per-minute", type=int, default=60, help="call starts (default: 60)")
         parser.add_argument("--requests-per-minute", type=int, default=200, help="API requests (default: 200)")
@@ -80,18 +87,19 @@ class Command(BaseCommand):
 
 
 def _create(options: dict[str, Any]) -> Account:
-    hours = options["calling_hours"]
+    hours, region = options["calling_hours"], options["region"].upper()
     is_weekly = any(character.isalpha() for character in hours)
     opens_at, closes_at = (MIDNIGHT, MIDNIGHT) if is_weekly else parse_calling_hours(hours)
     account = Account(
         sid=options["sid"],
-        region=options["region"].upper(),
+        region=region,
         allowed_countries=[country.upper() for country in options["allowed_countries"]],
         time_zone=options["time_zone"],
         opens_at=opens_at,
         closes_at=closes_at,
         weekly_hours=hours if is_weekly else "",
         rules=options["rules"],
+        agent_numbers=[caller_ids.canonical(number, region) for number in options["agent_numbers"]],
         channels=options["channels"],
         starts_per_minute=options["starts_per_minute"],
         requests_per_minute=options["requests_per_minute"],
