@@ -167,6 +167,22 @@ def steps_of(document: Any) -> set[str]:
     return set()
 
 
+def numbers_of(document: Any) -> list[str]:
+    """Return the numbers that a flow connects to anywhere, each once, in their order."""
+    match document:
+        case {"connect": str(number)}:
+            return [number]
+        case {"connect": {"numbers": list(numbers), **rest}}:
+            return list(dict.fromkeys([*numbers, *numbers_of(rest)]))
+        case Mapping():
+            parts = [numbers_of(part) for part in document.values()]
+        case list():
+            parts = [numbers_of(part) for part in document]
+        case _:
+            parts = []
+    return list(dict.fromkeys(number for part in parts for number in part))
+
+
 def step_at(document: Mapping[str, Any], place: Place) -> str:
     """Return the name of the step at a place. Raises NoSuchPlace."""
     at = _find(document, place.path)

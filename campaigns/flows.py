@@ -4,11 +4,14 @@ The address is Exotel's. It only names a flow: nothing is sent to it, and no car
 """
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.db.models import BigIntegerField
 
+from accounts.calling_rules import HasOwnRules, rules_of
 from accounts.models import Account, Trunk
+from campaigns import flow_interpreter
 from campaigns.models import Flow
 from core.composed_once import ComposedOnce, Given
 from core.errors import InvalidRequest
@@ -16,6 +19,8 @@ from core.errors import InvalidRequest
 # Current addresses have the account's SID, older ones don't: /acme/exoml/start_voice/1, /exoml/start/1, /start/1. The
 # last segment is the flow's id in all of them.
 _PATH = re.compile(r"(?:/(?P<sid>[A-Za-z0-9_.-]+)(?=/exoml/))?(?:/[A-Za-z0-9_-]+)*/(?P<flow_id>[A-Za-z0-9_-]+)/?")
+# The numbers that a warning names.
+MOST_NAMED = 3
 _FORM = "http://my.exotel.com/<account sid>/exoml/start_voice/<flow id>"
 
 
@@ -36,6 +41,26 @@ def find_flow(account: Account, url: str) -> Flow:
 
 # Each create asks this.
 _OF_ACCOUNT = ComposedOnce(lambda: Flow.objects.filter(account_id=Given("account", BigIntegerField())), by="flow_id")
+
+
+def connects_to_people(account: Account, document: Any, campaign: HasOwnRules | None = None) -> str:
+    """Return a warning to operators where rules hold for numbers that the flow connects to; "" where none does.
+
+    They may have forgotten to say which of them are the account's own agents.
+
+    Args:
+        campaign: whose rules add to the account's.
+    """
+    if not rules_of(account, campaign):
+        return ""
+    people = [number for number in flow_interpreter.numbers_of(document) if number not in account.agent_numbers]
+    if not people:
+        return ""
+    more = f" and {len(people) - MOST_NAMED} more" if len(people) > MOST_NAMED else ""
+    return (
+        f"the flow connects to {', '.join(people[:MOST_NAMED])}{more}, and rules hold for them as for everybody who is"
+        " called: to ring your own staff at any hour, name its numbers as agent_numbers of the account"
+    )
 
 
 def read_address(url: str) -> tuple[str, str]:

@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import models
 from django.forms import Textarea
 from django.http import HttpRequest
 
 from accounts.admin_kit import PageAdmin
+from campaigns import flows
 from campaigns.models import Flow
 from core.admin_kit import DeletedWhenUnused
 
@@ -37,6 +38,12 @@ class FlowAdmin(DeletedWhenUnused, PageAdmin):
             "widget": Textarea(attrs={"rows": 24, "cols": 100, "class": "json", "spellcheck": "false"}),
         }
     }
+
+    def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:
+        """Store it, and warn where rules hold for numbers that it connects to."""
+        super().save_model(request, obj, form, change)
+        if warning := flows.connects_to_people(obj.account, obj.document):
+            messages.warning(request, f"{warning[0].upper()}{warning[1:]}.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Flow | None = None) -> Any:
         """Let only the document of an existing flow change: the flow addresses of campaigns end in its ID."""

@@ -17,6 +17,7 @@ from accounts.admin_kit import reach
 from accounts.audited_pages import actor
 from accounts.models import Account, CallerId, Role
 from api.http.idempotency import once
+from campaigns import flows
 from campaigns.models import Flow
 from console import flow_drawing, flow_editing, set_up
 from console.flow_editing import Written
@@ -95,6 +96,8 @@ class SetUpPages(Pages):
         except InvalidRequest as refused:
             return self._editor(request, account, flow, written, flow_id, {"flow_id": forms.said(str(refused))})
         messages.success(request, f"The flow {stored.flow_id} is stored.")
+        if warning := flows.connects_to_people(account, stored.document):
+            messages.warning(request, f"{warning[0].upper()}{warning[1:]}.")
         return redirect("admin:set_up_flow", account.sid, stored.flow_id)
 
     def _editor(

@@ -141,6 +141,20 @@ def test_a_flow_is_added_and_replaced_under_its_id(tmp_path):
     assert Flow.objects.get().document == {"steps": [{"say": "Good morning"}]}
 
 
+def test_a_flow_that_rings_people_is_stored_with_a_warning_where_rules_hold(tmp_path):
+    create("acme", "--rules", "us", "--agent-numbers", "022 2222 2222", "+911800112233")
+    assert Account.objects.get().agent_numbers == ["+912222222222", "+911800112233"]
+    file, err = tmp_path / "flow.json", io.StringIO()
+    file.write_text(json.dumps({"steps": [{"connect": {"numbers": ["+912222222222", "+912222222223"]}}]}))
+    call_command("create_flow", "acme", "7", "--file", str(file), stdout=io.StringIO(), stderr=err)
+    assert err.getvalue().startswith("warning: the flow connects to +912222222223, and rules hold")
+
+
+def test_a_number_of_an_agent_that_is_none_is_refused():
+    with pytest.raises(CommandError, match="12 is not a number with its country code"):
+        create("acme", "--agent-numbers", "12")
+
+
 @pytest.mark.parametrize(
     ("sid", "text", "sentence"),
     [

@@ -472,6 +472,13 @@ def test_a_flow_is_shown_indented_and_saved_as_it_was_edited(admin_client):
     assert Flow.objects.get().document == {"steps": [{"say": "Bye."}]}
 
 
+def test_a_flow_that_rings_people_is_saved_with_a_warning_where_rules_hold(admin_client):
+    flow = FlowFactory(account__number_gap_seconds=60)
+    given = {"document": json.dumps({"steps": [{"connect": "+912222222222"}]})}
+    saved = admin_client.post(reverse("admin:campaigns_flow_change", args=[flow.pk]), given, follow=True)
+    assert "The flow connects to +912222222222, and rules hold" in saved.content.decode()
+
+
 @pytest.mark.parametrize("document", ['{"steps": [{"shout": "Hello"}]}', "{not JSON"])
 def test_a_flow_that_the_schema_refuses_is_not_saved_and_stays_in_the_form(admin_client, document):
     flow = FlowFactory()

@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 from django.core.exceptions import ValidationError
 
+from accounts.models import Account
 from campaigns.flow_schema import SCHEMA_FILE, validate_flow
-from campaigns.flows import find_flow, read_address
+from campaigns.flows import connects_to_people, find_flow, read_address
 from core.errors import InvalidRequest
 from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
 
@@ -119,6 +120,30 @@ def test_every_form_of_the_address_names_the_flow(url, sid):
 def test_what_is_no_flows_address_is_told_so(url, says):
     with pytest.raises(InvalidRequest, match=says):
         read_address(url)
+
+
+CONNECTING = {
+    "steps": [
+        {"connect": "+912222222221"},
+        {"gather": {"branches": {"1": [{"connect": {"numbers": ["+912222222222", "+912222222221"]}}]}}},
+        {"connect": {"numbers": ["+912222222223"], "otherwise": [{"connect": "+912222222224"}]}},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "agents", "named"),
+    [
+        ({}, [], ""),
+        ({"rules": ["us"]}, [], "+912222222221, +912222222222, +912222222223 and 1 more"),
+        ({"number_gap_seconds": 5}, ["+912222222221", "+912222222224"], "+912222222222, +912222222223"),
+        ({"number_caps": ["1 attempt in 1 hour"]}, [f"+91222222222{n}" for n in (1, 2, 3, 4)], ""),
+    ],
+)
+def test_a_flow_that_rings_people_is_warned_of_where_rules_hold(rules, agents, named):
+    warning = connects_to_people(Account(agent_numbers=agents, **rules), CONNECTING)
+    assert warning.startswith(f"the flow connects to {named}, and rules hold" if named else "")
+    assert bool(warning) is bool(named)
 
 
 @pytest.mark.django_db

@@ -221,6 +221,13 @@ def test_a_flow_is_written_and_changed(account, meera):
     assert [(entry.verb, entry.what) for entry in entries] == [("created", ""), ("changed", "Document")]
 
 
+def test_a_flow_that_rings_people_is_stored_with_a_warning_where_rules_hold(account, meera):
+    account.number_gap_seconds = 60
+    account.save()
+    page = meera.get(write(meera, {"steps": [{"connect": "+912222222222"}]}).url).content.decode()
+    assert "The flow connects to +912222222222, and rules hold" in page
+
+
 @pytest.mark.parametrize(
     ("document", "says"),
     [

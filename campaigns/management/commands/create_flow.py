@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.management.command_kit import actor, find_account
+from campaigns import flows
 from campaigns.models import Flow
 
 
@@ -39,3 +40,5 @@ class Command(BaseCommand):
             flow.save()
             audit.record(actor(), verb, flow)
         self.stdout.write(f"{account.sid}: flow {flow.flow_id}")
+        if warning := flows.connects_to_people(account, flow.document):
+            self.stderr.write(f"warning: {warning}")
