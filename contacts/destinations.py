@@ -6,7 +6,7 @@ where numbers come in, in requests and CSV rows, and again before each call, as 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import phonenumbers
@@ -53,6 +53,11 @@ class Destinations:
     def surely_called(self) -> e164_patterns.Pattern:
         """Matches numbers in E.164, valid, and called, as they stand. One that it does not match may be called, too."""
         return _surely_called(self.countries, self.kinds)
+
+    @property
+    def with_companies(self) -> "Destinations":
+        """Return the same with the lines of companies, nobody's own phone: toll-free and company-wide ones."""
+        return replace(self, kinds=self.kinds | {NumberKind.TOLL_FREE, NumberKind.UAN})
 
     def surely_calls(self, text: str) -> bool:
         """Tell whether a text is a number in E.164 as it stands, valid, and called; False decides nothing."""

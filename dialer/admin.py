@@ -326,7 +326,11 @@ class RouteHealthAdmin(HealthAdmin):
 @admin.register(Transfer)
 class TransferAdmin(NumberSearch, LargeTableAdmin):
     account_path = "attempt__account"
-    list_display = fields = ("number", "attempt", "started_at", "ended_at", "outcome", "ring_seconds", "talk_seconds")
+    list_display = (
+        *("number", "to_person", "attempt", "started_at", "ended_at", "outcome", "rule"),
+        *("ring_seconds", "talk_seconds"),
+    )
+    fields = (*list_display, "reason")
     list_select_related = ("attempt__account",)
 
 

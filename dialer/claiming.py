@@ -104,7 +104,7 @@ class DueCall(NamedTuple):
     """A due call that this transaction has locked, with what the same statement has looked up of its number.
 
     Attributes:
-        may_be_listed, was_called_lately: as of `number_gate.Ring`.
+        may_be_listed, was_called_lately, may_be_connected: as of `number_gate.Ring`.
         time_zone, consent_date, consent_scope: of the contact; None where there is none.
     """
 
@@ -115,14 +115,15 @@ class DueCall(NamedTuple):
     row_zone: str
     may_be_listed: bool
     was_called_lately: bool
+    may_be_connected: bool
     time_zone: str | None
     consent_date: date | None
     consent_scope: str | None
 
     def ring(self, campaign: Dialed) -> Ring[int]:
         callee = callees.of(self.time_zone, self.consent_date, self.consent_scope)
-        listed, lately = self.may_be_listed, self.was_called_lately
-        return Ring(self.call_id, campaign, self.number, self.row_zone, "", listed, lately, callee)
+        looked_up = (self.may_be_listed, self.was_called_lately, self.may_be_connected, callee)
+        return Ring(self.call_id, campaign, self.number, self.row_zone, "", *looked_up)
 
 
 def claim(leased: Leased, now: datetime) -> Claimed:

@@ -42,6 +42,7 @@ from dialer import (
     outcomes,
     restores,
     trunk_health,
+    under_way,
 )
 from dialer.attempt_ends import Ended
 from dialer.attempt_states import CLAIM_LIFETIME
@@ -127,7 +128,7 @@ class Claimed(NamedTuple):
     """An attempt to place, with what the same statement has looked up of its number.
 
     Attributes:
-        may_be_listed, was_called_lately: as of `number_gate.Ring`.
+        may_be_listed, was_called_lately, may_be_connected: as of `number_gate.Ring`.
         time_zone, consent_date, consent_scope: of the contact; None where there is none.
     """
 
@@ -141,14 +142,15 @@ class Claimed(NamedTuple):
     rule: str
     may_be_listed: bool
     was_called_lately: bool
+    may_be_connected: bool
     time_zone: str | None
     consent_date: date | None
     consent_scope: str | None
 
     def ring(self, campaign: Campaign) -> Ring[UUID]:
         callee = callees.of(self.time_zone, self.consent_date, self.consent_scope)
-        listed, lately = self.may_be_listed, self.was_called_lately
-        return Ring(self.attempt_id, campaign, self.number, self.row_zone or "", self.rule, listed, lately, callee)
+        looked_up = (self.may_be_listed, self.was_called_lately, self.may_be_connected, callee)
+        return Ring(self.attempt_id, campaign, self.number, self.row_zone or "", self.rule, *looked_up)
 
 
 def _commit_intent(attempt_ids: Sequence[UUID], now: datetime) -> dict[Trunk, list[Placing]]:
@@ -243,7 +245,7 @@ _CAMPAIGNS = ComposedOnce(
             "account", "caller_id__trunk__health", "caller_id__health", "custom_field", "flow"
         )
         .defer("flow__document")
-        .annotate(has_list=do_not_call.has_list("account_id"), held=holds.annotation())
+        .annotate(has_list=do_not_call.has_list("account_id"), has_legs=under_way.has_legs(), held=holds.annotation())
     )
 )
 

@@ -34,6 +34,7 @@ from dialer.attempt_states import Claim
 from dialer.channels import LeaseRequest
 from dialer.claiming import Claimed, Leased
 from dialer.due_campaigns import DueCampaign, Found
+from dialer.under_way import HAS_LEGS
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +134,7 @@ _TAKE = f"""
         rules, number_caps, number_gap_seconds, channels, starts_per_minute, daily_calls, daily_minutes,
         region, allowed_countries, allowed_kinds,
         pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours, {HAS_LIST} AS has_list,
+        {HAS_LEGS} AS has_legs,
         {holds.COLUMN} AS held
     FROM accounts_account AS account WHERE id = %(account)s
 """  # noqa: S608 -- made of constants, and every value is a parameter

@@ -93,6 +93,10 @@ class DueCampaign:
     def has_list(self) -> bool:
         return self.account.has_list  # type: ignore[attr-defined, no-any-return]
 
+    @property
+    def has_legs(self) -> bool:
+        return self.account.has_legs  # type: ignore[attr-defined, no-any-return]
+
 
 @dataclass
 class Found:

@@ -1,7 +1,7 @@
 """The gate: may this campaign's calls be dialled at this moment?
 
-One function for first tries and retries, asked when calls are claimed and again just before each is placed. Its
-verdicts are also the explanation that people see. "Not now" costs no attempt.
+One function for first tries, retries and calls to other numbers (`dialer.transfers`), asked when they are claimed and
+again just before each is placed. Its verdicts are also the explanation that people see. "Not now" costs no attempt.
 """
 
 from collections.abc import Hashable, Sequence
@@ -125,6 +125,16 @@ def next_open(campaign: Judged, at: datetime) -> "datetime | NotBefore | Never":
         moment = verdict.at
 
 
+def check_for_agents(campaign: Judged, now: datetime) -> Verdict:
+    """Tell whether a call that is up may be connected to the account's own people (`Account.agent_numbers`).
+
+    They are at work when they pick up: hours, pauses, the campaign's end and what the account may dial in a day are not
+    asked, but carrier and server must take the call. Arguments and queries are those of `check`.
+    """
+    account, caller_id = campaign.account, campaign.caller_id
+    return _check_server(account) or _check_caller_id(caller_id) or _check_health(campaign, now)
+
+
 def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdict:
     """Check; with starts_by_itself a campaign that is not paused counts as started from its start on."""
     account = campaign.account
@@ -132,10 +142,8 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         return Never("ended", f"the campaign is {campaign.status}")
     if now >= campaign.expires_at:
         return Never("past-its-end", f"the campaign's end was {clock(campaign.expires_at, campaign)}")
-    if not account.is_active:
-        return NotBefore(None, "account-inactive", f"the account {account.sid} is inactive")
-    if (why := holds.of(account)) is not None:
-        return NotBefore(None, "held", holds.SENTENCE, detail=why)
+    if shut := _check_server(account):
+        return shut
     if campaign.status == Campaign.Status.PAUSED:
         return NotBefore(None, "paused", "the campaign is paused")
     if campaign.status == Campaign.Status.CREATED and not (
@@ -145,8 +153,8 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         return NotBefore(campaign.send_at, "not-started", starts)
     if campaign.is_loading and not starts_by_itself:
         return NotBefore(now, "loading", "its calls are still being made from its lists")
-    if not campaign.caller_id.is_active:
-        return NotBefore(None, "caller-id-inactive", f"the caller ID {campaign.caller_id.number} is inactive")
+    if shut := _check_caller_id(campaign.caller_id):
+        return shut
     if unknown := rules_of(account, campaign).unknown:
         # An update took the set away: who may be called is not known any more.
         return NotBefore(None, "unknown-rules", f"this version has no rule set {', '.join(unknown)}: choose others")
@@ -162,6 +170,20 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
         hours = f"outside the calling hours {account.calling_hours} until {clock(opens, campaign)}"
         return NotBefore(opens, "outside-calling-hours", hours)
     return _check_health(campaign, now)
+
+
+def _check_server(account: Account) -> NotBefore | None:
+    if not account.is_active:
+        return NotBefore(None, "account-inactive", f"the account {account.sid} is inactive")
+    if (why := holds.of(account)) is not None:
+        return NotBefore(None, "held", holds.SENTENCE, detail=why)
+    return None
+
+
+def _check_caller_id(caller_id: CallerId) -> NotBefore | None:
+    if caller_id.is_active:
+        return None
+    return NotBefore(None, "caller-id-inactive", f"the caller ID {caller_id.number} is inactive")
 
 
 def _unknown_calendars(account: Account) -> tuple[str, ...]:

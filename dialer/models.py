@@ -179,17 +179,29 @@ class CallAttempt(models.Model):
 class Transfer(models.Model):
     """A second leg: a call to another number that a flow connects its callee to. `dialer.transfers` writes it.
 
-    Its id is the holder of its lease.
+    Its id is the holder of its lease. One that was not rung has ended, with the reason.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     attempt = models.ForeignKey(CallAttempt, on_delete=models.CASCADE, related_name="transfers", db_index=False)
+    # The attempt's, here for the indexes. The attempt's foreign key has checked that it exists.
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
     place = models.CharField(max_length=400, help_text="In the flow.")
     number = models.CharField(max_length=16)
-    started_at = models.DateTimeField(help_text="When the carrier was told to ring it.")
+    to_person = models.BooleanField(
+        default=True, db_default=True, help_text="The number was none of the account's agents: rules count the call."
+    )
+    started_at = models.DateTimeField(help_text="When the flow came to it.")
+    # When the gate had let it through; from then on a phone may have rung.
+    placing_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
     talk_seconds = models.PositiveIntegerField(null=True, blank=True)
+    # A code of dialer.gate or dialer.number_gate: why the number was not rung.
+    rule = models.CharField(max_length=32, blank=True, default="", db_default="")
+    reason = models.CharField(max_length=255, blank=True, default="", db_default="")
 
     class Meta:
         constraints: ClassVar = [
@@ -199,10 +211,24 @@ class Transfer(models.Model):
                 name="transfer_has_an_outcome_exactly_when_ended",
                 condition=Q(ended_at=None, outcome="") | (Q(ended_at__isnull=False) & ~Q(outcome="")),
             ),
+            models.CheckConstraint(
+                name="transfer_that_rang_was_placed",
+                condition=Q(placing_at__isnull=False, rule="") | Q(outcome__in=["", "failed", "canceled"]),
+            ),
         ]
         indexes: ClassVar = [
             # Read by reconciliation, and when calls end: there are few.
             models.Index(fields=["attempt"], name="transfer_open", condition=Q(ended_at=None)),
+            # Read by dialer.under_way: whether a number is connected to a call of the account now.
+            models.Index(
+                fields=["account", "number"],
+                name="transfer_to_person_open",
+                condition=Q(ended_at=None, to_person=True),
+            ),
+            # Read by dialer.past_calls: when a number was connected before.
+            models.Index(
+                fields=["account", "number", "placing_at"], name="transfer_to_person", condition=Q(to_person=True)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -213,7 +239,9 @@ class Transfer(models.Model):
         """For how long it rang, as far as is known: until its end, without the conversation."""
         if self.ended_at is None:
             return None
-        return max(0, round((self.ended_at - self.started_at).total_seconds()) - (self.talk_seconds or 0))
+        if self.placing_at is None:
+            return 0
+        return max(0, round((self.ended_at - self.placing_at).total_seconds()) - (self.talk_seconds or 0))
 
 
 class Recording(models.Model):

@@ -1,12 +1,13 @@
 """The gate for numbers: may these people be rung at this moment, where the gate of their campaigns is open?
 
-Asked for a batch at a time, when calls are claimed and again just before each is placed, for whatever rings a phone. A
-constant number of statements, however many numbers there are; where accounts ask nothing of numbers, none.
+Asked for a batch at a time, when calls are claimed and again just before each is placed, for whatever rings a phone:
+attempts, and calls to other numbers that a flow connects its callee to (legs, `dialer.transfers`). A constant number of
+statements, however many numbers there are; where accounts ask nothing of numbers, none.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -15,22 +16,25 @@ from uuid import UUID
 from accounts import calling_rules
 from accounts.calling_rules import NO_RULES, Rules
 from accounts.calling_rules.caps import time_text
-from accounts.models import Account, CallerId, NumberKind
+from accounts.models import Account, CallerId
 from campaigns import removal
 from campaigns.call_states import DO_NOT_CALL
 from contacts import callees, destinations, do_not_call, zones
 from contacts.callees import UNKNOWN, Callee
 from contacts.zones import Place
-from dialer import past_calls
+from dialer import past_calls, under_way
 from dialer.gate import Never, NotBefore
 from dialer.past_calls import Counts, Limit, Question
 
 # The rules that hold calls, as the diagnosis and the rows of calls name them.
 HOURS, CAP, QUIET, GAP = "outside-recipients-hours", "number-cap", "quiet-time", "number-gap"
+BUSY = "number-busy"
 # Those that end them, beside `call_states.DO_NOT_CALL` and those of `removal`.
 NOT_CALLED, NO_CONSENT, NO_COMMON_HOURS = "not-called", "no-consent", "no-common-hours"
 # When a number is asked about again that must not be dialed until something changes.
 ASKED_AGAIN = timedelta(minutes=10)
+# When a number is asked about again that a flow has connected somebody to: nobody knows for how long they talk.
+BUSY_ASKED_AGAIN = timedelta(seconds=15)
 # No campaign waits for so long: a quiet time without an end.
 FOR_EVER = timedelta(days=3650)
 # How many openings are looked at for a moment that is inside the hours of the account and of the recipient.
@@ -55,10 +59,17 @@ class Judged(Protocol):
 
 
 class Listed(Judged, Protocol):
-    """A campaign that knows whether any number is on the do-not-call list of its account or of all accounts."""
+    """A campaign that knows what its account has at all.
+
+    Attributes:
+        has_list: any number on the do-not-call list, its own or that of all accounts.
+        has_legs: a call to a person that a flow has connected somebody to (`under_way.HAS_LEGS`).
+    """
 
     @property
     def has_list(self) -> bool: ...
+    @property
+    def has_legs(self) -> bool: ...
 
 
 class Ring(NamedTuple, Generic[Key]):
@@ -69,8 +80,11 @@ class Ring(NamedTuple, Generic[Key]):
         row_zone: the time zone in the row of the list that the call is from, or "".
         ended_by: the rule that took the call out of its campaign since it was claimed, or "".
         may_be_listed: whether the number may be on the do-not-call list of its account or of all accounts.
-        was_called_lately: whether an attempt may count for a limit of its rules (`past_calls.called_lately`).
+        was_called_lately: whether a call may count for a limit of its rules (`past_calls.called_lately`).
+        may_be_connected: whether a leg may be under way to the number.
         callee: what its contact says; None: nobody has looked.
+        leg_id: of the leg that rings it; None: an attempt does.
+        is_agent: the leg rings one of the account's own people (`Account.agent_numbers`), at any hour and any often.
     """
 
     key: Key
@@ -80,7 +94,10 @@ class Ring(NamedTuple, Generic[Key]):
     ended_by: str = ""
     may_be_listed: bool = True
     was_called_lately: bool = True
+    may_be_connected: bool = True
     callee: Callee | None = None
+    leg_id: UUID | None = None
+    is_agent: bool = False
 
 
 Shut = NotBefore | Never
@@ -97,7 +114,10 @@ def check(rings: Sequence[Ring[Key]], now: datetime, until: datetime | None = No
         if found := judge(rings):
             shut |= found
             rings = [ring for ring in rings if ring.key not in found]
-    return shut | _by_rules(rings, now, until or now)
+    people = [ring for ring in rings if not ring.is_agent]
+    if busy := _busy(people, now):
+        people = [ring for ring in people if ring.key not in busy]
+    return shut | busy | _by_rules(people, now, until or now)
 
 
 def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
@@ -111,7 +131,7 @@ def _by_account(rings: Iterable[Ring[Key]]) -> dict[Account, list[Ring[Key]]]:
 
 
 class Asked(NamedTuple):
-    """What is asked of numbers at all: whether they are listed, how far back their past, and their contacts.
+    """What is asked of numbers at all: whether they are listed, how far back their past, their contacts, and legs.
 
     past: as of `past_calls.called_lately`; empty: nothing.
     """
@@ -119,6 +139,7 @@ class Asked(NamedTuple):
     lists: bool
     past: tuple[tuple[str, timedelta], ...]
     contacts: bool
+    legs: bool
 
 
 def asked_of(campaigns: Collection[Listed]) -> Asked:
@@ -131,6 +152,7 @@ def asked_of(campaigns: Collection[Listed]) -> Asked:
         lists=any(campaign.has_list for campaign in campaigns),
         past=tuple(sorted(windows.items())),
         contacts=any(one.rules for one in rules),
+        legs=any(campaign.has_legs for campaign in campaigns),
     )
 
 
@@ -142,9 +164,10 @@ def looked_up(asked: Asked) -> tuple[str, str]:
     would cost more than the look-ups. Where the past is asked for, the statement takes the parameter `now`.
     """
     listed = do_not_call.IS_LISTED if asked.lists else "false"
-    lately = past_calls.called_lately(asked.past) if asked.past else "false"
+    lately = past_calls.called_lately(asked.past, legs=asked.legs) if asked.past else "false"
+    connected = under_way.IS_CONNECTED if asked.legs else "false"
     contact = "callee.time_zone, callee.consent_date, callee.consent_scope" if asked.contacts else "NULL, NULL, NULL"
-    return f"{listed}, {lately}, {contact}", callees.JOINED if asked.contacts else ""
+    return f"{listed}, {lately}, {connected}, {contact}", callees.JOINED if asked.contacts else ""
 
 
 # Never -------------------------------------------------------------------------------------------------------------
@@ -166,7 +189,8 @@ def _not_called(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
         doubtful = [ring for ring in of_one if known.why_not(ring.number)]
         called = destinations.of_account(account) if doubtful else known
         for ring in doubtful:
-            if why := called.why_not(ring.number):
+            # A line of a company is rung by a leg for the callee alone.
+            if why := (called.with_companies if ring.leg_id else called).why_not(ring.number):
                 found[ring.key] = Never(NOT_CALLED, why)
     return found
 
@@ -178,15 +202,35 @@ def _listed(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
     return {key: Never(DO_NOT_CALL, entries[pair].reason) for key, pair in asked.items() if pair in entries}
 
 
-def why_no_transfer(account: Account, number: str) -> str:
-    """Return why a flow must not connect a callee to this number, or "". Its phone is that of somebody at work.
+def _busy(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
+    """Judge by what is under way to the numbers: for an attempt a leg, for a leg an attempt or another leg.
 
-    So hours, caps and consent are not asked for; toll-free and company-wide numbers are rung for the callee alone.
+    Two attempts to a number are the index's matter. Legs of accounts that ask nothing of numbers don't wait for each
+    other: then most lead to lines that take many calls, and nobody has said which.
     """
-    called = destinations.of_account(account)
-    called = replace(called, kinds=called.kinds | {NumberKind.TOLL_FREE, NumberKind.UAN})
-    listed = do_not_call.listed(account.pk, [number])
-    return listed[number].reason if number in listed else called.why_not(number)
+    legs = [ring for ring in rings if ring.leg_id]
+    connected = under_way.legs_to(
+        {_pair(ring) for ring in rings if ring.may_be_connected and (not ring.leg_id or _asks_anything(ring))},
+        [ring.leg_id for ring in legs],
+    )
+    called = under_way.attempts_to({_pair(ring) for ring in legs})
+    if not (connected or called):
+        return {}
+    at, found = now + BUSY_ASKED_AGAIN, dict[Key, Shut]()
+    for ring in rings:
+        if ring.leg_id and _pair(ring) in called | connected:
+            found[ring.key] = NotBefore(at, BUSY, "another call of the account to this number is under way")
+        elif not ring.leg_id and _pair(ring) in connected:
+            found[ring.key] = NotBefore(at, BUSY, "a call that a flow has made to this number is under way")
+    return found
+
+
+def _pair(ring: Ring[Any]) -> tuple[int, str]:
+    return ring.campaign.account.pk, ring.number
+
+
+def _asks_anything(ring: Ring[Any]) -> bool:
+    return bool(calling_rules.rules_of(ring.campaign.account, ring.campaign))
 
 
 # What is counted for the quiet time after it.
@@ -232,7 +276,7 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dic
 
 
 def _called_lately(group: _Group[Key]) -> dict[Key, str]:
-    """Return those numbers of the group for which an attempt may count, by their keys."""
+    """Return those numbers of the group for which a call may count, by their keys."""
     return {ring.key: ring.number for ring in group.rings if ring.was_called_lately}
 
 

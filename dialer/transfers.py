@@ -1,29 +1,40 @@
 """Second legs: calls to other numbers that a flow connects its callee to. Each is a channel, and a record.
 
-A channel of account and trunk is leased before the carrier is told to ring the number; where none is free, the flow
-goes on as if nobody had taken the call. A leg is named by its attempt and its place in the flow, where a flow never
-comes twice: the carrier may ask again for what it was told, and is told the same leg while it is open, and never to
-ring it again afterwards.
+A leg passes the gate twice, as an attempt does: before a channel of account and trunk is leased for it, and, once its
+row is committed, again before the carrier is told to ring the number. Where the gate is shut, now or for ever, the leg
+has ended with the reason, and the flow goes on as if nobody had taken the call; so it does where no channel is free.
+
+A leg is named by its attempt and its place in the flow, where a flow never comes twice: the carrier may ask again for
+what it was told, and is told the same leg while it is open, and never to ring it again afterwards.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
 from accounts.models import Account, Trunk
-from campaigns.models import Outcome
-from dialer import channels, holds, number_gate, reconciliation
+from campaigns import campaign_lock
+from campaigns.models import Campaign, Outcome
+from core import failpoints
+from dialer import channels, gate, holds, number_gate, reconciliation
 from dialer.channels import LeaseRequest, Scope
 from dialer.models import CallAttempt, Transfer
+from dialer.number_gate import Ring, Shut
 
 log = structlog.get_logger(__name__)
+
+# How long after the gate was asked the number may still be rung: the gate is asked for that moment, too.
+RUNG_WITHIN = timedelta(seconds=5)
 
 # How a leg ends, in the carriers' words and in ours. Any other word of theirs is a failure.
 OUTCOMES = {
@@ -42,12 +53,16 @@ class Begun:
 
     Attributes:
         may_ring: the carrier is told to ring the number; otherwise the outcome of the leg counts.
-        leg_id: where there is a leg.
+        leg_id: of the leg that is rung, or was.
     """
 
     may_ring: bool
     outcome: str = ""
     leg_id: UUID | None = None
+
+    @classmethod
+    def of(cls, leg: Transfer) -> "Begun":
+        return cls(leg.ended_at is None, leg.outcome, leg.pk)
 
     @property
     def was_taken(self) -> bool:
@@ -64,55 +79,125 @@ NO_CHANNEL = Begun(may_ring=False)
 
 
 def ask(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
-    """Begin a leg. One whose number must not be rung counts as one where nobody answers.
+    """Begin a leg, where the gate lets its number be rung and a channel is free.
 
     Args:
         attempt: with its account and trunk loaded.
+
+    Returns:
+        NO_CHANNEL where none is free, or the call has ended.
     """
-    if why_not := number_gate.why_no_transfer(attempt.account, number):
-        log.warning("transfer_refused", attempt=attempt.pk.hex, reason=why_not)
-        return Begun(may_ring=False, outcome=Outcome.FAILED)
-    return begin(attempt, place, number, now)
+    leg = _known(attempt, place)
+    if leg is None and attempt.status in CallAttempt.UNFINISHED:
+        # What the number is for this leg, whatever becomes of the list meanwhile.
+        to_person = number not in attempt.account.agent_numbers
+        asked = Transfer(pk=uuid7(), attempt=attempt, account_id=attempt.account_id, place=place, number=number)
+        asked.to_person, asked.started_at = to_person, now
+        if shut := _why_shut(attempt, asked, now):
+            return Begun.of(_refuse(attempt, asked, shut, now))
+        leg = _claim(attempt, asked)
+    if leg is None:
+        return NO_CHANNEL
+    failpoints.reached("leg-claimed")
+    return Begun.of(leg if leg.placing_at or leg.ended_at else _commit_intent(attempt, leg, now))
 
 
-def begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
-    """Take a channel for a leg and note it. NO_CHANNEL where none is free, the call has ended, or the server is held.
+def _known(attempt: CallAttempt, place: str) -> Transfer | None:
+    return Transfer.objects.filter(attempt=attempt, place=place).first()
 
-    Args:
-        attempt: with its account and trunk loaded.
+
+# The gate ------------------------------------------------------------------------------------------------------------
+
+
+def _why_shut(attempt: CallAttempt, leg: Transfer, now: datetime) -> Shut | None:
+    """Ask the gate for the campaign, then for the number. Returns why it must not be rung; None where it may."""
+    campaign = _campaign(attempt)
+    check = gate.check if leg.to_person else gate.check_for_agents
+    until = now + RUNG_WITHIN
+    for moment in (now, until):
+        if not isinstance(verdict := check(campaign, moment), gate.Open):
+            return verdict
+    ring = Ring(leg.pk, campaign, leg.number, leg_id=leg.pk, is_agent=not leg.to_person)
+    return number_gate.check([ring], now, until).get(leg.pk)
+
+
+def _campaign(attempt: CallAttempt) -> Campaign:
+    """Return the campaign as it is now, with all that the gate reads.
+
+    Its trunk is that of the call, over which the leg leaves, even if the caller ID has left it since.
     """
-    if known := _known(attempt, place):
-        return known
+    campaign = Campaign.objects.select_related("account", "caller_id__health").get(pk=attempt.campaign_id)
+    campaign.caller_id.trunk = Trunk.objects.select_related("health").get(pk=attempt.trunk_id)
+    return campaign
+
+
+def _refuse(attempt: CallAttempt, asked: Transfer, shut: Shut, now: datetime) -> Transfer:
+    """Note a leg whose number must not be rung. It has no channel yet."""
+    return _stored(asked, **_shut_columns(attempt, shut, now))
+
+
+def _stored(asked: Transfer, **columns: Any) -> Transfer:
+    """Store the leg, unless the carrier has asked twice at once and it is there. Returns the one that is."""
+    given = {"pk": asked.pk, "account_id": asked.account_id, "number": asked.number}
+    given |= {"to_person": asked.to_person, "started_at": asked.started_at}
+    leg, _ = Transfer.objects.get_or_create(attempt=asked.attempt, place=asked.place, defaults={**given, **columns})
+    return leg
+
+
+def _shut_columns(attempt: CallAttempt, shut: Shut, now: datetime) -> dict[str, Any]:
+    log.warning("transfer_refused", attempt=attempt.pk.hex, rule=shut.code, reason=shut.because)
+    return {"ended_at": now, "outcome": Outcome.FAILED, "rule": shut.code, "reason": shut.because[:255]}
+
+
+# The claim and the intent --------------------------------------------------------------------------------------------
+
+
+def _claim(attempt: CallAttempt, asked: Transfer) -> Transfer | None:
+    """Take a channel for a leg and commit its row. None where no channel is free, or the call has ended."""
     try:
-        return _begin(attempt, place, number, now)
+        return _lease(attempt, asked)
     except channels.LeasesLost as lost:
         log.warning("leases_rebuilt", because=str(lost))
         reconciliation.rebuild()
-        return _begin(attempt, place, number, now)
+        return _lease(attempt, asked)
     except RedisError as error:
         log.warning("transfer_without_channel", attempt=attempt.pk.hex, error=str(error))
-        return NO_CHANNEL
+        return None
 
 
-def _begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
-    request = LeaseRequest(uuid7(), scopes_of(attempt.account, attempt.trunk))
+def _lease(attempt: CallAttempt, asked: Transfer) -> Transfer | None:
+    request = LeaseRequest(asked.pk, scopes_of(attempt.account, attempt.trunk))
     with transaction.atomic():
         channels.hold_shared()
         up = CallAttempt.objects.select_for_update().filter(pk=attempt.pk, status__in=CallAttempt.UNFINISHED)
         is_up = up.exists()
-        if known := _known(attempt, place):
+        if known := _known(attempt, asked.place):
             return known  # the carrier has asked twice at once
-        if not is_up or holds.current() or not channels.lease([request]).holders:
+        if not is_up or not channels.lease([request]).holders:
             log.info("transfer_without_channel", attempt=attempt.pk.hex)
-            return NO_CHANNEL
-        Transfer.objects.create(pk=request.holder, attempt=attempt, place=place, number=number, started_at=now)
-    return Begun(may_ring=True, leg_id=request.holder)
+            return None
+        return _stored(asked)
 
 
-def _known(attempt: CallAttempt, place: str) -> Begun | None:
-    """Return what to do with a leg that is noted already."""
-    leg = Transfer.objects.filter(attempt=attempt, place=place).first()
-    return Begun(leg.ended_at is None, leg.outcome, leg.pk) if leg else None
+def _commit_intent(attempt: CallAttempt, leg: Transfer, now: datetime) -> Transfer:
+    """Ask the gate again, and commit that the number is rung; or end the leg. Returns it as it is then.
+
+    The leg's row is committed, so an attempt to the number whose claim this look does not see will see the leg before
+    its own intent. The campaign can't be paused or ended meanwhile, nor the server be held.
+    """
+    with transaction.atomic():
+        campaign_lock.hold_shared("SELECT %s::uuid UNION ALL SELECT %s::uuid", attempt.campaign_id, holds.LOCK)
+        leg = Transfer.objects.select_for_update().get(pk=leg.pk)
+        if leg.placing_at or leg.ended_at:
+            return leg  # by another question of the carrier's, or with its call
+        shut = _why_shut(attempt, leg, now)
+        columns = _shut_columns(attempt, shut, now) if shut else {"placing_at": now}
+        for name, value in columns.items():
+            setattr(leg, name, value)
+        leg.save(update_fields=columns)
+        if shut:
+            transaction.on_commit(lambda: _release([(leg.pk, attempt.account_id, attempt.trunk_id)]))
+    return leg
 
 
 def scopes_of(account: Account, trunk: Trunk) -> tuple[Scope, ...]:
@@ -121,13 +206,20 @@ def scopes_of(account: Account, trunk: Trunk) -> tuple[Scope, ...]:
 
 
 def end(attempt: CallAttempt, place: str, outcome: str, talk_seconds: int | None, now: datetime) -> None:
-    """End a leg as the carrier says. What it says of one that has ended changes nothing."""
+    """End a leg as the carrier says. What it says of one that has ended changes nothing, unless it ended with its call.
+
+    Then nobody knew whether it was taken, and a cap of conversations counts it once it is known.
+    """
     ended = OUTCOMES.get(outcome, Outcome.FAILED)
     talked = talk_seconds if ended == Outcome.COMPLETED else None
     with transaction.atomic():
+        ended_unseen = Q(outcome=Outcome.CANCELED, placing_at__isnull=False)
+        Transfer.objects.filter(ended_unseen, attempt=attempt, place=place).update(outcome=ended, talk_seconds=talked)
         still_open = Transfer.objects.select_for_update().filter(attempt=attempt, place=place, ended_at=None)
         closed = list(still_open.values_list("pk", flat=True))
-        still_open.update(ended_at=now, outcome=ended, talk_seconds=talked)
+        # Whatever is noted here, what the carrier tells the end of has rung.
+        placing_at = Coalesce("placing_at", "started_at")
+        still_open.update(ended_at=now, outcome=ended, talk_seconds=talked, placing_at=placing_at)
         transaction.on_commit(lambda: _release([(pk, attempt.account_id, attempt.trunk_id) for pk in closed]))
 
 

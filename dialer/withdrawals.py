@@ -87,7 +87,8 @@ def _shut_numbers(waiting: "QuerySet[CallAttempt]", campaigns: Mapping[UUID, Cam
         "pk", "campaign_id", "callee", f"call__variables__{zones.COLUMN}", "call__rule"
     )
     rings = [
-        Ring(pk, campaigns[campaign_id], number, row_zone or "", rule)
+        # What waits at its carrier came before any leg that looks for it.
+        Ring(pk, campaigns[campaign_id], number, row_zone or "", rule, may_be_connected=False)
         for pk, campaign_id, number, row_zone, rule in rows
         if campaign_id in campaigns
     ]

@@ -105,7 +105,8 @@ def _query(written_as: Format) -> str:
             ) AS recorded ON true
             LEFT JOIN LATERAL (
                 SELECT string_agg(
-                        coalesce(nullif(leg.outcome, ''), 'in-progress') || ':' || leg.number, ' ' ORDER BY leg.id
+                        coalesce(nullif(leg.rule, ''), nullif(leg.outcome, ''), 'in-progress') || ':' || leg.number,
+                        ' ' ORDER BY leg.id
                     ) AS legs, coalesce(sum(leg.talk_seconds), 0) AS duration
                 FROM dialer_callattempt AS attempt JOIN dialer_transfer AS leg ON leg.attempt_id = attempt.id
                 -- Where nobody is connected to anybody, as on most servers, nothing is looked for.

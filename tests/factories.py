@@ -353,9 +353,11 @@ class TransferFactory(ModelFactory):
         model = Transfer
 
     attempt = SubFactory(CallAttemptFactory, in_progress=True)
+    account = SelfAttribute("attempt.account")
     place = "0.1"
     number = "+912222222222"
     started_at = LazyFunction(timezone.now)
+    placing_at = SelfAttribute("started_at")
 
 
 class RecordingFactory(ModelFactory):

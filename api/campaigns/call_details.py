@@ -25,6 +25,8 @@ class TransferSerializer(ResponseSerializer):
     # context: zone.
     number = Text("E.164.")
     status = Text("in-progress, or how the call ended; canceled: with the call that it was made for.")
+    rule = Text("The rule that kept the number from being rung; then status is failed.", required=False)
+    reason = Text("The same as a sentence.", required=False)
     start_time = Moment(source="started_at")
     end_time = Moment(source="ended_at", allow_null=True)
     ring_duration = Count("Seconds, once it has ended.", required=False)
@@ -32,6 +34,12 @@ class TransferSerializer(ResponseSerializer):
 
     def get_status(self, transfer: Transfer) -> str:
         return transfer.outcome or "in-progress"
+
+    def get_rule(self, transfer: Transfer) -> str | None:
+        return transfer.rule or None
+
+    def get_reason(self, transfer: Transfer) -> str | None:
+        return transfer.reason or None
 
     def get_ring_duration(self, transfer: Transfer) -> int | None:
         return transfer.ring_seconds

@@ -1,6 +1,6 @@
 """What has become of a call."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from dialer import gate, number_gate
 from dialer.diagnosis.campaigns import Diagnosis, loaded
 from dialer.diagnosis.limits import busy_numbers
 from dialer.diagnosis.reasons import seconds
-from dialer.models import AttemptHistory, CallAttempt
+from dialer.models import AttemptHistory, CallAttempt, Transfer
 from dialer.number_gate import Ring
 
 Status = CallAttempt.Status
@@ -65,12 +65,13 @@ def of_calls(calls: Sequence[Call], diagnosis: Diagnosis, now: datetime) -> list
     busy = busy_numbers(campaign.account_id, [call.number for call in waiting])
     shut = number_gate.check([_ring(call, campaign) for call in waiting], now)
     made = []
+    refused = _refused_legs_of([attempt for own in attempts.values() for attempt in own])
     for call in calls:
         own = attempts.get(call.pk, [])
         holds = _NUMBER_BUSY if call.number in busy else diagnosis.summary
         if verdict := shut.get(call.pk):
             holds = verdict.because
-        parts = [*_so_far(own), *_what_next(call, own, campaign, holds, now)]
+        parts = [*_so_far(own), *_not_connected(own, refused), *_what_next(call, own, campaign, holds, now)]
         histories = tuple((attempt, tuple(steps[attempt.pk])) for attempt in own)
         made.append(CallDiagnosis(call, "; ".join(parts), histories, _next_attempt_at(call, campaign, now)))
     return made
@@ -114,6 +115,22 @@ def _so_far(attempts: Sequence[CallAttempt]) -> Iterator[str]:
         # A failed attempt may have been refused before any phone rang.
         verb = "tried" if any(attempt.status == Status.FAILED for attempt in ended) else "rung"
         yield f"{verb} {times}: {', '.join(attempt.status for attempt in ended)}"
+
+
+def _refused_legs_of(attempts: Iterable[CallAttempt]) -> dict[UUID, list[Transfer]]:
+    """Return of each attempt the numbers that its flow did not ring, as a rule kept them from it."""
+    refused: dict[UUID, list[Transfer]] = {}
+    for leg in (
+        Transfer.objects.filter(attempt__in=[attempt.pk for attempt in attempts]).exclude(rule="").order_by("pk")
+    ):
+        refused.setdefault(leg.attempt_id, []).append(leg)
+    return refused
+
+
+def _not_connected(attempts: Sequence[CallAttempt], refused: Mapping[UUID, Sequence[Transfer]]) -> Iterator[str]:
+    for attempt in attempts:
+        for leg in refused.get(attempt.pk, ()):
+            yield f"not connected to {leg.number}: {leg.reason}"
 
 
 def _what_next(

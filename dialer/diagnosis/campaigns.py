@@ -8,7 +8,7 @@ from django.db.models import Count, F, Min, Q
 from redis.exceptions import RedisError
 
 from accounts.calling_rules import rules_of
-from campaigns import progress
+from campaigns import flows, progress
 from campaigns.models import Call, Campaign, CampaignHistory
 from core import liveness
 from dialer import gate, holds, rehearsal
@@ -72,6 +72,7 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
     next_at = opening if isinstance(opening, datetime) else None
     diagnosis = Diagnosis("", (), counts, next_at, _last_placed_at(campaign))
     never = list(never_dialed(campaign)) if come.untried or come.listed else []
+    kept = [*never, *_connects_to_people(campaign)] if campaign.is_open else never
     if not campaign.is_open:
         return _told(diagnosis, [_why_ended(campaign, verdict), *never])
     nothing_fits = list(_nothing_fits(diagnosis, campaign, now))
@@ -79,8 +80,8 @@ def of_campaign(campaign: Campaign, now: datetime) -> Diagnosis:
         diagnosis = replace(diagnosis, next_attempt_at=None)
     stops = [*_no_more(verdict, opening), *nothing_fits, *_not_at_work(), *_waiting_for_a_dialer(campaign, now)]
     if isinstance(verdict, gate.Open):
-        return _of_open(campaign, diagnosis, stops, verdict, [*held(campaign, now), *never], now)
-    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *held(campaign, now), *never]
+        return _of_open(campaign, diagnosis, stops, verdict, [*held(campaign, now), *kept], now)
+    reasons = [_shut(verdict), *_loading(campaign, counts), *_still_up(counts), *stops, *held(campaign, now), *kept]
     reasons += _unknown(campaign)
     return _told(diagnosis, reasons)
 
@@ -142,6 +143,14 @@ def _no_more(verdict: gate.Verdict, opening: object) -> Iterator[Reason]:
     """Yield that nothing can be dialled any more, where the gate does not say so of this moment already."""
     if isinstance(opening, gate.Never) and not isinstance(verdict, gate.Never):
         yield Reason(opening.code, opening.because)
+
+
+def _connects_to_people(campaign: Campaign) -> Iterator[Reason]:
+    """Yield that rules hold for numbers that the flow connects to. No query, where the account asks none."""
+    if not rules_of(campaign.account, campaign) or not campaign.flow:
+        return
+    if warning := flows.connects_to_people(campaign.account, campaign.flow.document, campaign):
+        yield Reason("connects-to-people", warning)
 
 
 def _nothing_fits(diagnosis: Diagnosis, campaign: Campaign, now: datetime) -> Iterator[Reason]:

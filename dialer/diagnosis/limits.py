@@ -28,6 +28,7 @@ HELD_BECAUSE = {
     number_gate.CAP: "their numbers have had as many calls as they may",
     number_gate.QUIET: "their numbers are left alone for a time after a conversation or a refusal",
     number_gate.GAP: "the last call to their number was too short a time ago",
+    number_gate.BUSY: "a flow has connected somebody to their number",
 }
 
 # Why numbers are never dialed, by the rules that end their calls.

@@ -191,7 +191,8 @@ def _lanes(
     home = _home(campaign.account)
     for begin in range(0, len(waiting), BATCH):
         batch = waiting[begin : begin + BATCH]
-        shut = number_gate.check([Ring(at, campaign, one.number, one.row_zone) for at, one in enumerate(batch)], now)
+        rings = [Ring(at, campaign, one.number, one.row_zone, may_be_connected=False) for at, one in enumerate(batch)]
+        shut = number_gate.check(rings, now)
         places = _places(campaign, batch) if rules.rules else {}
         past = _past(campaign, [one.number for one in batch], now - longest) if longest else {}
         for at, one in enumerate(batch):

@@ -189,6 +189,9 @@ def test_calls_to_other_numbers_are_shown_where_there_are_any(api, row, tried_tw
         attempt=answered, place="0.2", number="+912222222222", outcome="completed", talk_seconds=12, **times
     )
     TransferFactory(attempt=answered, place="0.3", number="+912222222223", started_at=AT)
+    refused = {"rule": "number-cap", "reason": "the number has had 1 attempt in 1 hour", "placing_at": None}
+    ended = {"started_at": AT, "ended_at": AT, "outcome": "failed"}
+    TransferFactory(attempt=answered, place="0.4", number="+912222222224", **refused, **ended)
     first, second = details(api, row).records
     assert "transfers" not in first
     shown = [
@@ -199,7 +202,10 @@ def test_calls_to_other_numbers_are_shown_where_there_are_any(api, row, tried_tw
         ("+912222222221", "no-answer", 30, 0, "2026-03-02T11:30:30+05:30"),
         ("+912222222222", "completed", 18, 12, "2026-03-02T11:30:30+05:30"),
         ("+912222222223", "in-progress", None, 0, None),
+        ("+912222222224", "failed", 0, 0, "2026-03-02T11:30:00+05:30"),
     ]
+    said = [(leg.get("rule"), leg.get("reason")) for leg in second["transfers"]]
+    assert said == [(None, None)] * 3 + [("number-cap", "the number has had 1 attempt in 1 hour")]
 
 
 # Numbers that were never dialed ---------------------------------------------------------------------------------------

@@ -132,18 +132,22 @@ def test_calls_to_other_numbers_share_the_line_of_the_call_that_was_connected_to
     call = CallFactory(campaign=ended, completed=True)
     attempts = [CallAttemptFactory(call=call, completed=True, number=n, claimed_at=AT) for n in (1, 2)]
     CallAttemptFactory(call=CallFactory(campaign=ended, completed=True), completed=True)
-    ends = [("busy", None), ("completed", 40), ("completed", 2)]
-    for at, (attempt, (outcome, talked)) in enumerate(zip([*attempts, attempts[1]], ends, strict=True)):
+    ends = [("busy", None, ""), ("failed", None, "number-cap"), ("completed", 40, ""), ("completed", 2, "")]
+    of_attempts = [*attempts, attempts[1], attempts[1]]
+    for at, (attempt, (outcome, talked, rule)) in enumerate(zip(of_attempts, ends, strict=True)):
         Transfer.objects.create(
             attempt=attempt,
+            account=attempt.account,
             place=f"{at}.1",
             number=f"+91801234567{at}",
             started_at=AT,
+            placing_at=AT,
             ended_at=AT + timedelta(minutes=1),
             outcome=outcome,
+            rule=rule,
             talk_seconds=talked,
         )
-    told = "busy:+918012345670 completed:+918012345671 completed:+918012345672"
+    told = "busy:+918012345670 number-cap:+918012345671 completed:+918012345672 completed:+918012345673"
     assert [(line["transfers"], line["transfer_duration"]) for line in report(api, ended)] == [(told, "42"), ("", "0")]
     excel = written(api, ended, "&format=excel").decode()
     assert f'"=""{told}"""' in excel

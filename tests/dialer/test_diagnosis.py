@@ -25,6 +25,7 @@ from tests.factories import (
     CampaignFactory,
     FlowFactory,
     RouteFactory,
+    TransferFactory,
     TrunkFactory,
 )
 
@@ -347,7 +348,7 @@ def test_more_calls_take_no_more_queries(db, at_work):
     CallFactory(campaign=campaign)
     CallAttemptFactory(call=CallFactory(campaign=campaign, in_progress=True), in_progress=True)
     of_few = queries()
-    assert of_few < 18
+    assert of_few < 20
     for call in CallFactory.create_batch(10, campaign=campaign, in_progress=True):
         CallAttemptFactory(call=call, in_progress=True)
     CallFactory.create_batch(10, campaign=campaign)
@@ -393,6 +394,35 @@ def test_a_call_that_is_up_and_one_whose_answer_was_lost(rig: Rig):
     assert of_number(campaign) == "attempt 1 is up, 12 s"
     CallAttempt.objects.update(status="unknown")
     assert of_number(campaign).startswith("attempt 1 may have rung")
+
+
+def test_a_call_says_whom_it_was_not_connected_to(rig: Rig):
+    campaign = rig.campaign([A])
+    rig.tick()
+    refused = {"outcome": "failed", "rule": "paused", "reason": "the campaign is paused", "placing_at": None}
+    TransferFactory(attempt=CallAttempt.objects.get(), number=B, ended_at=timezone.now(), **refused)
+    assert of_number(campaign) == f"not connected to {B}: the campaign is paused; attempt 1 is up, 0 s"
+
+
+def test_a_campaign_whose_flow_connects_to_people_says_so_where_rules_hold(rig: Rig):
+    campaign = rig.campaign([A], flow=FlowFactory(account=rig.account, document={"steps": [{"connect": B}]}))
+    start()
+    assert "connects-to-people" not in codes(campaign)
+    rig.account.number_gap_seconds = 60
+    rig.account.save()
+    assert "connects-to-people" in codes(campaign)
+    rig.account.agent_numbers = [B]
+    rig.account.save()
+    assert "connects-to-people" not in codes(campaign)
+
+
+def test_a_call_whose_number_is_connected_says_so(rig: Rig):
+    campaign = rig.campaign([A, B])
+    rig.tick()
+    later = rig.campaign([NUMBERS[2]])
+    TransferFactory(attempt=CallAttempt.objects.filter(campaign=campaign).first(), number=NUMBERS[2])
+    rig.tick()
+    assert "1 call held: a flow has connected somebody to their number" in of(later).summary
 
 
 def test_a_call_that_is_over(rig: Rig):

@@ -360,6 +360,27 @@ def test_a_call_to_another_number_ends_with_its_own(rig, far, connecting):
     assert (legs(), leases(rig.account)) == ([(NUMBERS[1], "canceled", None)], 0)
 
 
+def test_outside_the_hours_a_flow_rings_its_accounts_own_people_alone(rig, far, connecting):
+    call = connecting()
+    rig.account.opens_at, rig.account.agent_numbers = "12:00", [NUMBERS[2]]
+    rig.account.save()
+    assert (far.ring_other(call), leases(rig.account)) == (NUMBERS[2], 2)
+    assert legs() == [(NUMBERS[1], "failed", None), (NUMBERS[2], "", None)]
+    assert Transfer.objects.get(number=NUMBERS[1]).rule == "outside-calling-hours"
+
+
+def test_a_number_that_was_connected_is_not_called_more_often_than_a_cap_allows(rig, far, connecting, line):
+    rig.account.number_caps = ["1 conversation in 1 hour"]
+    rig.account.save()
+    call = connecting()
+    far.ring_other(call)
+    far.end_other(call, News.COMPLETED)
+    later = rig.campaign([NUMBERS[1], NUMBERS[2]], caller_id=line)
+    rig.tick()
+    assert [one.number for one in far.calls[1:]] == [NUMBERS[2]]
+    assert later.calls.get(number=NUMBERS[1]).rule == "number-cap"
+
+
 def test_keys_that_come_with_the_end_reach_the_attempt(rig, far, line, dialed):
     if line.trunk.kind.runs_our_flows:
         pytest.skip("its keys come while the flow runs")

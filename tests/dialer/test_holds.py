@@ -16,7 +16,7 @@ from dialer import diagnosis, gate, holds, transfers, withdrawals
 from dialer.check_calls import call
 from dialer.diagnosis.campaigns import loaded
 from dialer.holds import Because
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Transfer
 from tests.conftest import Rig, states
 from tests.factories import ACTOR, CallAttemptFactory
 
@@ -101,7 +101,8 @@ def test_the_gate_tells_customers_of_the_hold_and_operators_why():
 def test_second_legs_are_not_rung_while_the_server_is_held(redis):
     attempt = CallAttemptFactory(in_progress=True)
     hold()
-    assert transfers.begin(attempt, "1", "+918012345678", timezone.now()) == transfers.NO_CHANNEL
+    begun = transfers.ask(attempt, "1", "+918012345678", timezone.now())
+    assert (begun.may_ring, Transfer.objects.get().rule) == (False, "held")
 
 
 def test_calls_that_wait_at_the_carrier_are_taken_back():

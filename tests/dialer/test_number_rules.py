@@ -1,6 +1,7 @@
 """Caps, gaps, quiet times, hours and consent of the people who are called: one test for each rule."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import phonenumbers
@@ -370,7 +371,8 @@ def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
     rig, ruled, american, django_assert_num_queries
 ):
     campaign = rig.campaign([NEW_YORK])
-    rings = [number_gate.Ring(n, campaign, f"+1212555{n:04d}", may_be_listed=False) for n in range(2, 500)]
+    known: dict[str, Any] = {"may_be_listed": False, "may_be_connected": False}
+    rings = [number_gate.Ring(n, campaign, f"+1212555{n:04d}", **known) for n in range(2, 500)]
     for batch in (rings[:1], rings):
         with django_assert_num_queries(1):  # contacts
             number_gate.check(batch, timezone.now())
@@ -383,6 +385,8 @@ def test_a_batch_costs_as_many_statements_as_one_number_and_none_without_rules(
         number_gate.check(rings, timezone.now())
     with django_assert_num_queries(1):  # the list
         number_gate.check([ring._replace(may_be_listed=True) for ring in rings], timezone.now())
+    with django_assert_num_queries(1):  # calls of flows to them
+        number_gate.check([ring._replace(may_be_connected=True) for ring in rings], timezone.now())
 
 
 def test_claim_and_dial_take_as_many_statements_with_all_rules_as_without_where_nothing_is_found(rig, ruled):
@@ -404,7 +408,9 @@ def test_claim_and_dial_take_as_many_statements_with_all_rules_as_without_where_
     assert statements(C, *NUMBERS[3:30]) == without
 
 
-EVERYTHING = number_gate.Asked(lists=True, past=(("", timedelta(days=1)), ("+1", timedelta(days=8))), contacts=True)
+EVERYTHING = number_gate.Asked(
+    lists=True, past=(("", timedelta(days=1)), ("+1", timedelta(days=8))), contacts=True, legs=True
+)
 CLAIMS = [
     claiming._lock_sql(EVERYTHING, claiming._kinds((0, 1, 2), is_one=is_one, again=False)) for is_one in (True, False)
 ]
@@ -427,6 +433,7 @@ def test_what_is_looked_up_with_the_calls_is_looked_up_by_indexes(db, statement,
         "do_not_call_number_is_unique_in_its_account",
         "do_not_call_number_is_unique_for_all",
         "attempt_to_number",
+        "transfer_to_person",
     ):
         assert index in plan
     assert "hashed" not in plan

@@ -1,13 +1,15 @@
 """Whatever the rules, the times and the dispatchers: no phone rings that must not, and none is held that may ring.
 
-Judged by the ring log of the simulated carrier and a second implementation below, slow and obvious. Several dispatchers
-with connections of their own work at once, without the lock that an account's dispatch takes.
+Judged by the ring log of the simulated carrier, with the calls to other numbers that a flow makes meanwhile (legs), and
+a second implementation below, slow and obvious. Several dispatchers with connections of their own work at once, without
+the lock that an account's dispatch takes.
 """
 
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,13 +20,20 @@ from hypothesis import strategies as st
 
 from accounts import public_holidays
 from campaigns import schedule
-from campaigns.models import Call
+from campaigns.models import Call, Campaign
 from contacts.models import DoNotCall
-from dialer import dialing, dispatch, inbox
+from dialer import dialing, dispatch, inbox, number_gate, transfers
 from dialer.carriers.base import CallRequest
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Transfer
 from tests.conftest import START, Rig
-from tests.factories import AccountFactory, CallerIdFactory, ContactFactory, FlowFactory
+from tests.factories import (
+    AccountFactory,
+    CallAttemptFactory,
+    CallerIdFactory,
+    CampaignFactory,
+    ContactFactory,
+    FlowFactory,
+)
 
 DAYS = [(2026, 3, 8, 5), (2026, 11, 1, 4), (2026, 1, 26, 3), (2026, 1, 25, 20), (2028, 2, 29, 12), (2026, 12, 25, 12)]
 NEW_YORK, LOS_ANGELES, ALABAMA = "+12125550123", "+13105550123", "+12055550123"
@@ -77,9 +86,23 @@ class Ruled(NamedTuple):
 
 
 class Rung(NamedTuple):
+    """ended: when it was over; None: it is not."""
+
     number: str
     at: datetime
     was_answered: bool
+    ended: datetime | None
+
+    @classmethod
+    def at_once_over(cls, number: str, at: datetime, was_answered: bool) -> "Rung":
+        return cls(number, at, was_answered, at)
+
+
+class LegRing(NamedTuple):
+    """A leg as the ring log has it."""
+
+    number: str
+    attempt_id: UUID
 
 
 class RingLog(list[CallRequest]):
@@ -88,10 +111,12 @@ class RingLog(list[CallRequest]):
     def __init__(self) -> None:
         super().__init__()
         self.moments: list[datetime] = []
+        self._one_at_a_time = threading.Lock()
 
-    def append(self, request: CallRequest) -> None:
-        self.moments.append(timezone.now())
-        super().append(request)
+    def append(self, request: Any) -> None:
+        with self._one_at_a_time:
+            self.moments.append(timezone.now())
+            super().append(request)
 
 
 def is_inside(at: datetime, zone: str, opens: time, closes: time) -> bool:
@@ -130,6 +155,8 @@ def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed
     own = [ring for ring in before if ring.number == number]
     if number in listed and listed[number] <= len(before):
         return False
+    if any(ring.ended is None or ring.ended > at for ring in own):
+        return False
     if not is_inside_the_accounts(at, ruled):
         return False
     is_american = number.startswith("+1")
@@ -146,13 +173,16 @@ def may_ring(number: str, at: datetime, ruled: Ruled, before: list[Rung], listed
             return False
     if ruled.debt and is_american:
         week = [ring for ring in own if at - ring.at < timedelta(days=7)]
-        if len(week) >= 7 or any(ring.was_answered for ring in week):
+        talked = [ring.ended for ring in own if ring.was_answered and ring.ended]
+        if len(week) >= 7 or any(at - ended < timedelta(days=7) for ended in talked):
             return False
     for cap in ruled.caps:
-        counted = [ring for ring in own if cap.counts == "attempts" or ring.was_answered]
-        if len([ring for ring in counted if at - ring.at < cap.within]) >= cap.most:
+        moments = [ring.at if cap.counts == "attempts" else ring.ended for ring in own]
+        counted = [ring.was_answered or cap.counts == "attempts" for ring in own]
+        lately = [moment for moment, counts in zip(moments, counted, strict=True) if counts and moment]
+        if len([moment for moment in lately if at - moment < cap.within]) >= cap.most:
             return False
-    return all(at - ring.at >= ruled.gap for ring in own)
+    return all(at - ring.ended >= ruled.gap for ring in own if ring.ended)
 
 
 CAPS = st.builds(
@@ -176,6 +206,8 @@ STEPS = st.lists(
         st.tuples(st.just("pass"), st.sampled_from([timedelta(minutes=5), timedelta(hours=1), timedelta(hours=7)])),
         st.tuples(st.just("crowd"), st.just(None)),
         st.tuples(st.just("list"), st.sampled_from(list(ZONES))),
+        st.tuples(st.just("connect"), st.sampled_from(list(ZONES))),
+        st.tuples(st.just("rush"), st.sampled_from(list(ZONES))),
     ),
     min_size=3,
     max_size=MOST_STEPS,
@@ -210,30 +242,62 @@ class World:
         self.log = RingLog()
         rig.carrier.rings = self.log
         self.listed: dict[str, int] = {}
+        # A call that is up, whose flow connects its callee to others.
+        talking = CampaignFactory(account=rig.account, caller_id=rig.caller_id, running=True, flow=rig.flow)
+        Campaign.objects.filter(pk=talking.pk).update(expires_at=timezone.now() + timedelta(days=30))
+        self.parent = CallAttemptFactory(in_progress=True, call__campaign=talking, trunk=rig.trunk)
+        self.places = 0
 
     def campaign(self, numbers: list[str]) -> None:
         self.rig.campaign(numbers, retries=1)
         schedule.start_due(timezone.now())
 
-    def crowd(self, _: None) -> None:
-        """Three dispatchers and dialers at once."""
+    def crowd(self, connected: str | None) -> None:
+        """Three dispatchers and dialers at once; one of them connects somebody first, where a number is given."""
         together, faults = threading.Barrier(3), []
 
-        def work() -> None:
+        def work(number: str | None) -> None:
             try:
                 together.wait(30)
+                if number:
+                    self.ask(number)
                 self.work()
             except Exception as error:  # noqa: BLE001 -- whatever it is, the test fails with it
                 faults.append(error)
             finally:
                 connections.close_all()
 
-        threads = [threading.Thread(target=work) for _ in range(3)]
+        threads = [threading.Thread(target=work, args=[number]) for number in (connected, None, None)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(60)
         assert not faults
+
+    def connect(self, number: str) -> None:
+        """Let the flow connect its callee to the number. It is rung if and only if it may be."""
+        may = may_ring(number, timezone.now(), self.ruled, self.rings(), self.listed)
+        assert self.ask(number) is may, (number, self.rings(), Transfer.objects.order_by("pk").last())
+
+    def rush(self, number: str) -> None:
+        """Call a number and connect somebody to it at once."""
+        self.rig.campaign([number])
+        schedule.start_due(timezone.now())
+        self.crowd(number)
+
+    def ask(self, number: str) -> bool:
+        self.places += 1
+        attempt = CallAttempt.objects.select_related("account", "trunk").get(pk=self.parent.pk)
+        begun = transfers.ask(attempt, f"{self.places}.1", number, timezone.now())
+        if begun.may_ring and begun.leg_id:
+            self.log.append(LegRing(number, begun.leg_id))
+        return begun.may_ring
+
+    def hang_up(self) -> None:
+        """End the legs that are up: each second one was taken."""
+        for leg in Transfer.objects.filter(attempt=self.parent, ended_at=None):
+            outcome = "completed" if int(leg.place.partition(".")[0]) % 2 else "busy"
+            transfers.end(self.parent, leg.place, outcome, 1, timezone.now())
 
     def work(self) -> None:
         dispatch.dispatch(self.rig.account.pk, timezone.now())
@@ -256,8 +320,10 @@ class World:
 
     def rings(self) -> list[Rung]:
         answered = set(CallAttempt.objects.filter(status="completed").values_list("pk", flat=True))
+        answered |= set(Transfer.objects.filter(outcome="completed").values_list("pk", flat=True))
+        ends = dict(Transfer.objects.values_list("pk", "ended_at"))
         return [
-            Rung(request.number, at, request.attempt_id in answered)
+            Rung(request.number, at, request.attempt_id in answered, ends.get(request.attempt_id, at))
             for request, at in zip(self.log, self.log.moments, strict=True)
         ]
 
@@ -265,6 +331,8 @@ class World:
         rings, now = self.rings(), timezone.now()
         for place, ring in enumerate(rings):
             assert may_ring(ring.number, ring.at, self.ruled, rings[:place], self.listed), (ring, rings)
+        legs = Transfer.objects.filter(attempt=self.parent, placing_at__isnull=False)
+        assert set(legs.values_list("pk", flat=True)) <= {request.attempt_id for request in self.log}
         waiting = Call.objects.filter(campaign__account=self.rig.account, campaign__status="in-progress")
         due = waiting.filter(status="created") | waiting.filter(status="retrying", rule__gt="")
         for number, rule, until in due.values_list("number", "rule", "next_attempt_at"):
@@ -302,6 +370,21 @@ TALKS: Any = [["completed"]] * len(ZONES)
     steps=[("crowd", None), ("pass", timedelta(hours=1)), ("campaign", [NEW_YORK, HOME])],
     scripts=TALKS,
 )
+@example(
+    # A person in India is connected, called and connected by a flow, twice in three hours at the most.
+    start=datetime(2026, 3, 2, 15, tzinfo=UTC),
+    ruled=Ruled(time(0), time(0), "", (Cap(2, timedelta(hours=3), "attempts"),), timedelta(minutes=5)),
+    steps=[
+        ("connect", HOME),
+        ("pass", timedelta(minutes=5)),
+        ("rush", HOME),
+        ("pass", timedelta(minutes=5)),
+        ("connect", HOME),
+        ("pass", timedelta(hours=7)),
+        ("rush", HOME),
+    ],
+    scripts=TALKS,
+)
 @settings(
     max_examples=10,
     derandomize=True,
@@ -324,11 +407,15 @@ def test_nobody_is_rung_outside_of_all_rules_and_nobody_is_held_inside(rig, lock
         "pass": rig.clock.shift,
         "crowd": world.crowd,
         "list": world.put_on_the_list,
+        "connect": world.connect,
+        "rush": world.rush,
     }
     world.campaign(list(ZONES))
     for name, argument in steps:
         ways[name](argument)
         world.crowd(None)
+        world.hang_up()
+    rig.clock.shift(number_gate.BUSY_ASKED_AGAIN)
     world.settle()
     world.judge()
 
@@ -337,11 +424,15 @@ def test_the_judge_sees_each_rule_broken():
     """The second implementation, by hand."""
     number, at = "+12125550123", datetime(2026, 3, 2, 15, tzinfo=UTC)
     free = Ruled(time(0), time(0), "us-live", (Cap(2, timedelta(hours=3), "attempts"),), timedelta(minutes=5))
-    once = [Rung(number, at - timedelta(hours=1), False)]
+    once = [Rung.at_once_over(number, at - timedelta(hours=1), False)]
     assert may_ring(number, at, free, once, {})
     assert not may_ring(number, at, free, once * 2, {})
     assert not may_ring(number, at, free, [], {number: 0})
-    assert not may_ring(number, at, free, [Rung(number, at - timedelta(minutes=4), False)], {})
+    longer = Rung(number, at - timedelta(minutes=30), True, None)
+    assert not may_ring(number, at, free, [longer], {}), "somebody is connected to it"
+    assert may_ring(number, at, free, [longer._replace(ended=at - timedelta(minutes=5))], {})
+    assert not may_ring(number, at, free, [longer._replace(ended=at - timedelta(minutes=4))], {})
+    assert not may_ring(number, at, free, [Rung.at_once_over(number, at - timedelta(minutes=4), False)], {})
     assert not may_ring(number, datetime.combine(date(2026, 3, 2), time(12, 59), UTC), free, [], {})
     assert not may_ring(number, at, free._replace(opens=time(10), closes=time(20)), [], {})
     early = at.replace(hour=14, minute=30)
@@ -352,7 +443,9 @@ def test_the_judge_sees_each_rule_broken():
     assert not may_ring(LOS_ANGELES, at + timedelta(hours=1), free._replace(american="us"), [], {})
     debt = free._replace(debt=True, caps=())
     for days, answered, many, may in ((3, True, 1, 0), (7, True, 1, 1), (3, False, 6, 1), (3, False, 7, 0)):
-        assert may_ring(number, at, debt, [Rung(number, at - timedelta(days=days), answered)] * many, {}) == bool(may)
+        assert may_ring(
+            number, at, debt, [Rung.at_once_over(number, at - timedelta(days=days), answered)] * many, {}
+        ) == bool(may)
     states = free._replace(states=True, american="")
     for day, hour, opens in ((24, 19, True), (24, 20, False), (25, 12, False), (26, 12, True), (27, 12, False)):
         then = datetime(2026, 12, day, hour, tzinfo=ZoneInfo("America/Chicago"))

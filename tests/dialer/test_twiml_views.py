@@ -3,6 +3,7 @@
 from datetime import timedelta
 from email.utils import format_datetime
 from urllib.parse import urlencode
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -379,8 +380,9 @@ def test_a_leg_that_is_asked_for_twice_at_once_takes_one_channel(rig, served, li
     [leg] = Transfer.objects.all()
     asked = CallAttempt.objects.select_related("account", "trunk").get()
     # The other request looked before this one had noted its leg.
-    again = transfers._begin(asked, leg.place, leg.number, leg.started_at)
-    assert (again.may_ring, leases(rig.account), held("trunk", line.trunk)) == (True, 2, 2)
+    other = Transfer(pk=uuid4(), attempt=asked, account=rig.account, place=leg.place, number=leg.number)
+    assert transfers._claim(asked, other) == leg
+    assert (leases(rig.account), held("trunk", line.trunk)) == (2, 2)
     assert reconciliation.reconcile() == reconciliation.Discrepancies(0, 0)
 
 
@@ -408,14 +410,18 @@ def test_a_number_is_rung_once_however_often_the_carrier_asks(rig, served):
     assert legs() == [("1", "completed", 3, True)]
 
 
-def test_a_leg_ends_with_its_call(rig, served):
+def test_a_leg_ends_with_its_call_and_was_taken_if_the_carrier_says_so_afterwards(rig, served):
     phone = served()
     phone.next()
+    dial = phone.url
     phone.tell("completed", CallDuration="9")
     rig.settle()
     assert (legs(), leases(rig.account)) == ([("1", "canceled", None, True)], 0)
     assert phone.next(DialCallStatus="completed", DialCallDuration="9") == ["Say Bye", "Hangup"]
-    assert legs() == [("1", "canceled", None, True)]
+    assert legs() == [("1", "completed", 9, True)], "a cap of conversations counts it"
+    phone.url = dial
+    phone.next(DialCallStatus="busy")
+    assert legs() == [("1", "completed", 9, True)]
 
 
 def test_a_call_that_has_ended_rings_nobody_else(rig, served):

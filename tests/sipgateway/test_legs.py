@@ -45,7 +45,12 @@ def test_a_listed_number_one_abroad_and_a_premium_or_satellite_one_are_not_rung(
     assert isinstance(begun, Begun)
     assert (begun.may_ring, begun.may_try_others) == (False, True), "the flow goes on with the next number"
     assert not SipCall.objects.exists()
-    assert not Transfer.objects.exists()
+    leg = Transfer.objects.get()
+    assert (leg.outcome, leg.rule, leg.placing_at) == (
+        "failed",
+        "do-not-call" if number == LISTED else "not-called",
+        None,
+    )
 
 
 def test_another_number_has_its_row_before_it_rings(plan):
