@@ -38,12 +38,22 @@ def test_a_run_in_which_each_number_was_rung_once_has_no_violation():
             ["+91 was rung by an attempt that was given back"],
         ),
         ([replace(RING, call_id="b")], FOUND, ["+91 was rung for no attempt, and no leg of one"]),
-        ([RING, replace(RING, call_id="leg")], replace(FOUND, legs={"leg": ""}), ["a leg has not ended"]),
+        (
+            [RING, replace(RING, call_id="leg", number="+92")],
+            replace(FOUND, legs={"leg": ""}),
+            ["a leg has not ended"],
+        ),
         (
             [replace(RING, call_id=f"a{at}", began=20.0 * at, ended=20.0 * at + 1) for at in range(3)],
             replace(FOUND, attempts={f"a{at}": ("+91", "busy") for at in range(3)}),
             ["+91 was rung 3 times"],
         ),
+        (
+            [RING, replace(RING, call_id="leg", began=11.0, ended=13.0)],
+            replace(FOUND, legs={"leg": "completed"}),
+            ["+91 was rung twice at once"],
+        ),
+        ([RING, replace(RING, call_id="leg", began=11.6)], replace(FOUND, legs={"leg": "completed"}), []),
         (
             [replace(RING, call_id=f"a{at}", number=f"+{at}") for at in range(CHANNELS + 1)],
             Found({}, {f"a{at}": (f"+{at}", "completed") for at in range(CHANNELS + 1)}, {}),

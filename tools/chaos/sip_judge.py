@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tools import sipp_party
 from tools.sipp_party import Ring
@@ -10,6 +11,8 @@ from tools.sipp_party import Ring
 # Of a run's account, and how often a number may be rung: one retry.
 CHANNELS = 10
 MOST_RINGS = 2
+# The last message of a call, in seconds, may come after the one that ends it.
+AS_GOOD_AS_OVER = 0.5
 ENDED = {"completed", "failed", "canceled"}
 IN_DOUBT = {"claimed", "placing", "in-progress", "unknown"}
 
@@ -53,6 +56,7 @@ def judge(fault: str, seed: int, rings: Sequence[Ring], found: Found, seconds: f
     violations += [f"{double} attempts rang twice"] if double else []
     violations += [f"{CHANNELS + over_cap} calls were up at once"] if over_cap else []
     violations += _ring_by_ring(rings, found)
+    violations += _twice_at_once(rings, found)
     violations += ["a leg has not ended" for outcome in found.legs.values() if not outcome]
     violations += [f"an attempt is still {status}" for _, status in found.attempts.values() if status in IN_DOUBT]
     return Judged(fault, seed, len(rings), double, len(lost), over_cap, seconds, violations)
@@ -62,6 +66,16 @@ def _lost(rings: Sequence[Ring], found: Found) -> list[str]:
     """Return the numbers that nothing came of: their call has not ended, or ended though nobody tried to make it."""
     tried = {number for number, _ in found.attempts.values()} | {ring.number for ring in rings}
     return [number for number, status in found.calls.items() if status not in ENDED or number not in tried]
+
+
+def _twice_at_once(rings: Sequence[Ring], found: Found) -> list[str]:
+    """Return the people whose phone was rung for an attempt or a leg while another call to it was up."""
+    violations = []
+    for number in found.calls:
+        own = sorted((ring for ring in rings if ring.number == number), key=lambda ring: ring.began)
+        if any(later.began < earlier.ended - AS_GOOD_AS_OVER for earlier, later in pairwise(own)):
+            violations.append(f"{number} was rung twice at once")
+    return violations
 
 
 def _ring_by_ring(rings: Sequence[Ring], found: Found) -> list[str]:
