@@ -41,10 +41,11 @@ def mutated_files(mutant: Mutant, tree: Path, product: Mapping[Path, str] | None
     changed: dict[Path, str] = {}
     for edit in mutant.edits:
         pattern = _pattern(edit.old)
+        longest = max(_words(edit.old), key=len)  # most files don't have it, which is found out sooner
         found = [
             (file, match)
             for file, text in texts.items()
-            if not edit.where or file.relative_to(tree).match(edit.where)
+            if longest in text and (not edit.where or file.relative_to(tree).match(edit.where))
             for match in pattern.finditer(text)
         ]
         if len(found) != 1:
@@ -71,7 +72,7 @@ def _is_product(folder: Path) -> bool:
 
 def _pattern(old: str) -> re.Pattern[str]:
     """Match the text however it is broken into lines: words with any space between them, a last comma or none."""
-    words = re.findall(r"\w+|[^\w\s]", old)
+    words = _words(old)
     parts = []
     for before, word in zip(["", *words], words, strict=False):
         if not before:
@@ -82,6 +83,10 @@ def _pattern(old: str) -> re.Pattern[str]:
             space = r"\s*,?\s*" if word in ")]}" and before != "," else r"\s*"
         parts.append(space + re.escape(word))
     return re.compile("".join(parts))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]", text)
 
 
 def _is_name(word: str) -> bool:
