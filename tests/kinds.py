@@ -4,11 +4,17 @@
 """
 
 import os
+from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+# The last lot is run while the other workers have none left, so it must be a small part of the run.
+TESTS_IN_A_LOT = 30
+LOTS_OF_A_WORKER = 20
 
 SYSTEM = (
     # The longest first: a worker that waits for processes overlaps with others that compute.
@@ -94,20 +100,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks: dict[str, int] = {}
     for item in items:
-        if item.nodeid.startswith(SYSTEM):
+        nodeid = item.nodeid
+        if nodeid.startswith(SYSTEM):
             item.add_marker(pytest.mark.system)
-    items.sort(key=_rank)
-
-
-def _rank(item: pytest.Item) -> int:
-    return next((rank for rank, place in enumerate(SYSTEM) if item.nodeid.startswith(place)), len(SYSTEM))
+            ranks[nodeid] = next(rank for rank, place in enumerate(SYSTEM) if nodeid.startswith(place))
+    items.sort(key=lambda item: ranks.get(item.nodeid, len(SYSTEM)))
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives a worker one test at a time, or all those at once that share a system.
+    """Gives a worker a few tests of a file at a time, one that takes long alone, and together all that share a system.
 
-    `--dist=loadgroup` would do, but pytest 9.2 ignores how xdist 3.8 marks its groups.
+    So most tests of a file come to one worker, and what they share is made once. `--dist=loadgroup` would do for the
+    systems, but pytest 9.2 ignores how xdist 3.8 marks its groups.
     """
 
     def schedule(self) -> None:
@@ -117,7 +123,25 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
             self._reschedule(node)
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((place for place in SHARED if nodeid.startswith(place)), nodeid)
+        return self._lots[nodeid]
+
+    @cached_property
+    def _lots(self) -> dict[str, str]:
+        """The lot of each test, by their ids. All workers have collected the same tests."""
+        [nodeids, *_] = self.registered_collections.values()
+        lots: dict[str, str] = {}
+        of_files: Counter[str] = Counter()
+        together = max(1, min(TESTS_IN_A_LOT, len(nodeids) // (LOTS_OF_A_WORKER * self.numnodes)))
+        for nodeid in nodeids:
+            if shared := next((place for place in SHARED if nodeid.startswith(place)), None):
+                lots[nodeid] = shared
+            elif nodeid.startswith(SYSTEM):
+                lots[nodeid] = nodeid
+            else:
+                file = nodeid.partition("::")[0]
+                lots[nodeid] = f"{file} {of_files[file] // together}"
+                of_files[file] += 1
+        return lots
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
         """Forget a scope whose tests are done: xdist counts what is left of all scopes after each test."""
