@@ -12,7 +12,7 @@ from tools.bench.dispatch_cost import ACCOUNTS
 from tools.bench.figures import FEWEST_PAIRS, Row, at_most, paired
 from tools.bench.run import Run
 from tools.bench.starting import PAUSES
-from tools.bench.system import System, campaign_body, clone, number, system
+from tools.bench.system import POLL_SECONDS, System, campaign_body, clone, number, system
 from tools.stack import Client
 
 NAME = "first-ring"
@@ -82,7 +82,11 @@ def _send(client: Client, position: int, moments: dict[str, float]) -> None:
 
 def _waits(whole: System, sent: dict[str, float]) -> list[float]:
     """Return the milliseconds from each request to its ring, in the order of the requests."""
-    rings = {ring["number"]: ring["start"] for ring in whole.stack.rings()["rings"]}
-    if len(rings) < len(sent):
-        raise TimeoutError(f"only {len(rings)} of {len(sent)} calls have rung")
-    return [(rings[called] - moment) * 1000 for called, moment in sent.items()]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        rings = {ring["number"]: ring["start"] for ring in whole.stack.rings()["rings"]}
+        if len(rings) >= len(sent):
+            return [(rings[called] - moment) * 1000 for called, moment in sent.items()]
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"only {len(rings)} of {len(sent)} calls have rung")
+        time.sleep(POLL_SECONDS)
