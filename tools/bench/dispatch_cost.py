@@ -38,7 +38,7 @@ def measure(run: Run) -> list[Row]:
 
     Each situation has a process, a PostgreSQL and a Valkey of its own. The two of a pair take turns.
     """
-    many, most = run.count(MANY, least=2 * FEW), run.count(MOST_CAMPAIGNS, least=200)
+    many, most = run.count(MANY, least=2 * FEW), run.count(MOST_CAMPAIGNS, least=300)
     campaigns = run.count(CAMPAIGNS, least=100)
     few = Situation(1, FEW, FULL)
     among, alone = (Situation(count, FEW // count, SOME) for count in (campaigns, 1))

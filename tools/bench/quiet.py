@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
+from typing import NamedTuple
 
 import psutil
 
@@ -22,7 +23,6 @@ LOOKS = 15
 _NAMED = 3
 # How often other programs are looked at beside a figure: a look takes some 10 ms of CPU.
 FOLLOW_SECONDS = 10.0
-_KERNEL = 2
 
 
 def why_busy(seconds: float = LOOK_SECONDS) -> str:
@@ -56,16 +56,16 @@ class Others:
 
     def look(self) -> None:
         """Add what they have used since the last look."""
-        found = {process.pid: process for process in psutil.process_iter(["ppid", "cmdline", "cpu_times"])}
-        strange = strangers(((pid, one.info["ppid"] or 0) for pid, one in found.items()), self._ours(found.values()))
-        now = {pid: _with_ended_children(found[pid]) for pid in strange}
-        for pid, seconds in now.items():
+        found = _running()
+        ours = {os.getpid(), *(pid for pid, one in found.items() if str(self.folder) in one.mentions)}
+        now = {pid: found[pid] for pid in strangers(((pid, one.parent) for pid, one in found.items()), ours)}
+        for pid, one in now.items():
             # What began since the last look began at nothing, but at the first look nobody knows when.
-            spent = seconds - self._before.get(pid, 0.0 if self._before else seconds)
+            spent = one.seconds - self._before.get(pid, 0.0 if self._before else one.seconds)
             if spent > 0:
-                name = " ".join(found[pid].info["cmdline"] or [])[:60] or str(pid)
-                self.used[name] = self.used.get(name, 0.0) + spent
-        self._before, self.seconds = now, time.monotonic() - self.began
+                self.used[one.name] = self.used.get(one.name, 0.0) + spent
+        self._before = {pid: one.seconds for pid, one in now.items()}
+        self.seconds = time.monotonic() - self.began
 
     def why_busy(self) -> str:
         """Return who kept the machine busy beside the figure; "" where nobody did."""
@@ -75,19 +75,6 @@ class Others:
         names = sorted(self.used, key=lambda name: -self.used[name])[:_NAMED]
         told = ", ".join(f"{name} ({self.used[name] / self.seconds:.1f})" for name in names)
         return f"other programs used {cores:.1f} cores beside it ({MOST_CORES:g} are allowed): {told}"
-
-    def _ours(self, processes: Iterable[psutil.Process]) -> set[int]:
-        """Return this process, and those that name the bench's folder: servers have no parent of ours."""
-        named = {process.pid for process in processes if self._is_named_in(process)}
-        return {os.getpid(), *named}
-
-    def _is_named_in(self, process: psutil.Process) -> bool:
-        folder = str(self.folder)
-        if any(folder in part for part in process.info["cmdline"] or []):
-            return True
-        with suppress(psutil.Error):
-            return any(folder in value for value in process.environ().values())
-        return False
 
 
 @contextmanager
@@ -115,13 +102,13 @@ def beside(folder: Path) -> Iterator[Others]:
 
 
 def strangers(parents: Iterable[tuple[int, int]], ours: set[int]) -> set[int]:
-    """Return the processes that are neither ours, nor below one of ours, nor the kernel's.
+    """Return the processes that are neither ours nor below one of ours.
 
     Args:
         parents: (process, its parent).
     """
     parent_of = dict(parents)
-    known = dict.fromkeys(ours, True) | {_KERNEL: True}
+    known = dict.fromkeys(ours, True)
 
     def is_known(pid: int) -> bool:
         if pid not in known:
@@ -133,9 +120,32 @@ def strangers(parents: Iterable[tuple[int, int]], ours: set[int]) -> set[int]:
     return {pid for pid in parent_of if not is_known(pid)}
 
 
-def _with_ended_children(process: psutil.Process) -> float:
-    times = process.info["cpu_times"]
-    return float(sum(times[:4])) if times else 0.0
+class _Process(NamedTuple):
+    """What is known of a process: `mentions` are its command and its environment, as one text."""
+
+    parent: int
+    name: str
+    mentions: str
+    seconds: float
+
+
+def _running() -> dict[int, _Process]:
+    """Return the running programs: what has no command is a part of the kernel, or has ended."""
+    found = {}
+    for process in psutil.process_iter():
+        # Asked one by one: what process_iter stores is shared with those who iterate in other threads.
+        with suppress(psutil.Error):
+            if command := " ".join(process.cmdline()):
+                seconds = float(sum(process.cpu_times()[:4]))
+                mentions = f"{command} {_environment(process)}"
+                found[process.pid] = _Process(process.ppid(), command[:60], mentions, seconds)
+    return found
+
+
+def _environment(process: psutil.Process) -> str:
+    with suppress(psutil.Error):  # that of another user's process
+        return " ".join(process.environ().values())
+    return ""
 
 
 def _used() -> float:

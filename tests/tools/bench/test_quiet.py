@@ -123,29 +123,34 @@ def test_what_others_use_a_little_is_allowed(published, monkeypatch):
     assert shown(published) == ["a figure: 1.0"]
 
 
-def test_others_are_neither_ours_nor_the_kernels():
+def test_others_are_neither_ours_nor_below_ours():
     ours, postmaster = 10, 20  # which has no parent of ours
-    parents = [(1, 0), (2, 0), (3, 2), (ours, 1), (11, ours), (12, 11), (postmaster, 1), (21, postmaster)]
+    parents = [(1, 0), (ours, 1), (11, ours), (12, 11), (postmaster, 1), (21, postmaster)]
     parents += [(30, 1), (31, 30), (40, 41), (41, 40), (50, 49)]
     assert quiet.strangers(parents, {ours, postmaster}) == {1, 30, 31, 40, 41, 50}
 
 
 def test_what_others_use_is_counted_from_look_to_look(monkeypatch):
-    def process(pid: int, command: str, seconds: float, ppid: int = 1) -> SimpleNamespace:
-        info = {"ppid": ppid, "cmdline": command.split(), "cpu_times": (seconds, 0.0, 0.0, 0.0)}
-        return SimpleNamespace(pid=pid, info=info, environ=dict)
+    def process(pid: int, command: str, seconds: float, parent: int = 1) -> SimpleNamespace:
+        return SimpleNamespace(
+            pid=pid,
+            ppid=lambda: parent,
+            cmdline=command.split,
+            environ=dict,
+            cpu_times=lambda: (seconds - 1, 0.5, 0.25, 0.25, 9.0),
+        )
 
     def server(seconds: float) -> SimpleNamespace:
         return process(4, "postgres -D /bench/data", seconds)
 
     looks = iter(
         [
-            [process(3, "old", 100), server(1)],
-            [process(3, "old", 101), server(90), process(5, "postgres: client", 50, ppid=4), process(6, "new", 2)],
-            [process(3, "old", 101.5), server(95)],
+            [process(3, "old", 100), server(1), process(7, "", 1)],
+            [process(3, "old", 101), server(90), process(5, "postgres: client", 50, parent=4), process(6, "new", 2)],
+            [process(3, "old", 101.5), server(95), process(7, "", 50)],
         ]
     )
-    monkeypatch.setattr(psutil, "process_iter", lambda _names: next(looks))
+    monkeypatch.setattr(psutil, "process_iter", lambda: next(looks))
     others = quiet.Others(Path("/bench"))
     for _ in range(3):
         others.look()
