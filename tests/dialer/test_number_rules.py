@@ -21,6 +21,7 @@ from dialer import channels, claiming, diagnosis, dialing, number_gate
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, redis_time, states
 from tests.factories import ACTOR, CallAttemptFactory, ContactFactory, ListEntryFactory
+from tests.plans import forget_statistics
 
 A, B, C = NUMBERS[:3]
 NEW_YORK, LOS_ANGELES = "+12125550123", "+13105550123"
@@ -427,6 +428,7 @@ def test_what_is_looked_up_with_the_calls_is_looked_up_by_indexes(db, statement,
     with connection.cursor() as cursor:
         # A table of one page is read as a whole, where that is known of it.
         cursor.execute("SET LOCAL enable_seqscan = off")
+        forget_statistics(cursor)
         cursor.execute("EXPLAIN " + statement, params)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     for index in (
