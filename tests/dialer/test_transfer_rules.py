@@ -235,10 +235,12 @@ def test_a_person_is_not_rung_against_a_rule_and_the_accounts_own_people_against
 ):
     before(scene)
     comes_to_hold(scene)
-    with monkeypatch.context() as unclaimed:
-        unclaimed.setattr(transfers, "_claim", lambda *_: pytest.fail("a leg that is not rung takes no channel"))
+    reached: list[str] = []
+    with monkeypatch.context() as watched:
+        watched.setattr("core.failpoints.reached", reached.append)
         begun = scene.ask()
     assert (begun.may_ring, begun.may_try_others, begun.was_taken) == (False, True, False)
+    assert "leg-claimed" not in reached, "it takes no channel"
     leg = Transfer.objects.get(place=PLACE)
     assert (leg.outcome, leg.rule, leg.placing_at, leg.ring_seconds) == ("failed", code, None, 0)
     assert leg.reason
