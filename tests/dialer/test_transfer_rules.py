@@ -334,6 +334,8 @@ def rules_on(scene: Scene, **columns: Any) -> Call:
 )
 @pytest.mark.parametrize("to_person", [True, False])
 def test_a_leg_counts_for_later_attempts_to_its_number_unless_it_is_an_agents(scene, columns, outcome, rule, to_person):
+    # A leg to somebody else: without one to a person the account's legs are not looked for at all.
+    TransferFactory(attempt=scene.call, place="8.1", number=OTHER)
     scene.was_connected(outcome, to_person=to_person)
     assert rules_on(scene, **columns).rule == (rule if to_person else "")
 
@@ -391,6 +393,7 @@ def test_a_number_that_is_connected_after_the_claim_is_given_back_and_held(scene
 
 
 def test_an_agent_who_is_connected_may_be_called(scene):
+    TransferFactory(attempt=scene.call, place="8.1", number=OTHER)
     TransferFactory(attempt=scene.call, place="9.1", number=DESK, to_person=False)
     scene.rig.campaign([DESK])
     scene.rig.tick()
