@@ -4,6 +4,7 @@ Refused when a campaign is created, changed or resumed, and when its caller ID o
 carrier itself would refuse each of its calls, one by one.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -25,10 +26,15 @@ class Misfit(NamedTuple):
     remedy: str
 
 
-def misfit(campaign: Campaign, custom_field: str) -> Misfit | None:
-    """Return why one of the trunks of the campaign's caller ID can't make its calls; None where all can."""
+def misfit(campaign: Campaign, custom_field: str, routes: Iterable[Route] | None = None) -> Misfit | None:
+    """Return why one of the trunks of the campaign's caller ID can't make its calls; None where all can.
+
+    Args:
+        routes: of the caller ID, with their trunks, where they are loaded; otherwise it takes a query.
+    """
     caller_id = campaign.caller_id
-    trunks = [caller_id.trunk, *(route.trunk for route in _ROUTES.of([caller_id.pk]))]
+    routes = _ROUTES.of([caller_id.pk]) if routes is None else routes
+    trunks = [caller_id.trunk, *(route.trunk for route in routes)]
     return next(filter(None, (_misfit_over(trunk, campaign, custom_field) for trunk in trunks)), None)
 
 

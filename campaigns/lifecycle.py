@@ -282,7 +282,8 @@ def _why_not_resumed(campaign: Campaign, now: datetime) -> str:
     if campaign.expires_at <= now:
         return "its end has come while it was paused"
     custom_field = getattr(campaign, "custom_field", None)
-    misfit = carrier_fit.misfit(campaign, custom_field.value if custom_field else "")
+    routes = campaign.caller_id.routes.all()  # loaded for all that are resumed
+    misfit = carrier_fit.misfit(campaign, custom_field.value if custom_field else "", routes)
     return f"{misfit.field}: {misfit.reason}" if misfit else ""
 
 
