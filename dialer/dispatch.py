@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import Account
 from campaigns import idle
 from contacts.do_not_call import HAS_LIST
-from core import batches, failpoints
+from core import batches, failpoints, lazy_commits
 from dialer import (
     calls_up,
     channels,
@@ -124,7 +124,10 @@ def _run(account_id: int, now: datetime, most: int, claim: Claiming) -> Run:
 
 
 def _take(account_id: int) -> tuple[Account, bool]:
-    """Return the account, and whether this run has it to itself until the end of the transaction."""
+    """Return the account, and whether this run has it to itself until the end of the transaction.
+
+    It commits without waiting for the disk: claims that a crash takes back are made again (decision 0069).
+    """
     [account] = Account.objects.raw(_TAKE, {"lock": LOCK, "account": account_id})
     return account, account.is_ours  # type: ignore[attr-defined]
 
@@ -135,7 +138,7 @@ _TAKE = f"""
         region, allowed_countries, allowed_kinds,
         pg_try_advisory_xact_lock(%(lock)s, (id %% 2147483647)::int) AS is_ours, {HAS_LIST} AS has_list,
         {HAS_LEGS} AS has_legs,
-        {holds.COLUMN} AS held
+        {holds.COLUMN} AS held, {lazy_commits.ALLOWED} AS is_lazy
     FROM accounts_account AS account WHERE id = %(account)s
 """  # noqa: S608 -- made of constants, and every value is a parameter
 

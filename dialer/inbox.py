@@ -14,7 +14,7 @@ import structlog
 from django.db import connection, transaction
 
 from accounts.carriers import UnknownCarrier
-from core import batches, clocks, failpoints
+from core import batches, clocks, failpoints, lazy_commits
 from dialer import carriers, messages, outcomes, unknown_calls
 from dialer.carriers.base import Event, RawEvent, UnreadableEvent
 from dialer.models import CallAttempt, CarrierEvent
@@ -111,23 +111,24 @@ class Taken:
 def _take(limit: int, now: datetime, only: list[int] | None = None) -> list[Taken]:
     """Take the oldest events that are not handled and that no other process has taken, in their order.
 
-    They count as handled from the commit on: a transaction that fails leaves them as they were.
+    They count as handled from the commit on: a transaction that fails leaves them as they were. So does one that a
+    crash of PostgreSQL takes back: it commits without waiting for the disk (decision 0069).
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             UPDATE dialer_carrierevent SET handled_at = %s, error = '' WHERE id = ANY(ARRAY(
                 SELECT id FROM dialer_carrierevent WHERE handled_at IS NULL AND (%s::bigint[] IS NULL OR id = ANY(%s))
                 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
             )) RETURNING id, attempt_id, carrier, payload, received_at, EXISTS (
                 SELECT FROM dialer_callattempt AS attempt
                 WHERE attempt.id = dialer_carrierevent.attempt_id AND attempt.placing_at IS NOT NULL
-            )
-            """,
+            ), {lazy_commits.ALLOWED}
+            """,  # noqa: S608 -- a constant
             [now, only, only, limit],
         )
         rows = sorted(cursor.fetchall())
-    return [Taken(id_, about, carrier, json.loads(payload), *rest) for id_, about, carrier, payload, *rest in rows]
+    return [Taken(id_, about, carrier, json.loads(payload), *rest) for id_, about, carrier, payload, *rest, _ in rows]
 
 
 def _settle(events: Sequence[Taken], now: datetime) -> None:
