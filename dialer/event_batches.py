@@ -29,17 +29,16 @@ BATCH = 500
 WAITS_AT_MOST = 5.0
 # Seconds between two tries while the database is away. The first one is made at once: it needs a new connection only.
 TRY_AGAIN = 0.2
-# Seconds from the start of one commit to that of the next, at the least. A commit of two events costs almost as much as
-# one of twenty.
-STORES_EVERY = 0.01
+# Seconds from the start of one commit to that of the next at the least, where so many events come in a second. A commit
+# of two events costs almost as much as one of twenty. So it is with all that follows: settling the events, claiming
+# calls for the channels that they free, dialing those. So a busy machine would do little else for small batches, and
+# longer pauses are felt by calls: each waits half of one.
+STORES_EVERY = ((2_000, 0.05), (400, 0.03), (0, 0.01))
 # While a message is on its way, of so many later events at most is remembered whether they tell an end. Beat's tick
 # settles the others.
 MOST_ASKED = 2 * BATCH
-# Seconds from one message to the next, at the least; and after one that has told of so many events. To settle a few
-# events, to claim calls for the channels that they free and to dial them costs almost as much as for dozens, so that a
-# busy machine would do little else.
+# Seconds from one message to the next, at the least.
 RINGS_EVERY = 0.02
-RINGS_EVERY_BUSY, BUSY = 0.05, 10
 
 
 class NotStored(Exception):
@@ -98,14 +97,16 @@ class EventBatches:
 
     async def run(self) -> None:
         """Store what is put, until cancelled. Raises what a fault of this code raises: then nothing is stored."""
-        loop, next_at = asyncio.get_running_loop(), float("-inf")
+        loop = asyncio.get_running_loop()
+        began = next_at = float("-inf")
         while True:
             await self._has_some.wait()
             await self._wait_for_more(next_at - loop.time())
-            next_at = loop.time() + STORES_EVERY
             batch = self._take()
             if not batch:
                 continue
+            now = loop.time()
+            began, next_at = now, now + _pause(len(batch) / max(now - began, 0.001))
             try:
                 await self._store(batch)
                 self.failures = 0
@@ -176,6 +177,11 @@ def _store(events: Sequence[Incoming]) -> Mapping[int, Exception]:
     return faults
 
 
+def _pause(rate: float) -> float:
+    """Return the seconds between two commits where so many events come in a second."""
+    return next(seconds for least, seconds in STORES_EVERY if rate >= least)
+
+
 def _asked(question: Callable[[], bool]) -> bool:
     try:
         return question()
@@ -195,7 +201,6 @@ class _Bell:
         self._untold: list[Incoming] = []
         self._timer: asyncio.TimerHandle | None = None
         self._is_ringing = False
-        self._is_busy = False
         self._next_at = float("-inf")
 
     def ring(self, events: Sequence[Incoming]) -> None:
@@ -207,7 +212,6 @@ class _Bell:
 
     def _tell(self) -> None:
         events, self._untold, self._timer, self._is_ringing = self._untold, [], None, True
-        self._is_busy = len(events) >= BUSY
         ringing = asyncio.get_running_loop().run_in_executor(self._thread, inbox.enqueue_settle, events)
         ringing.add_done_callback(self._has_rung)
 
@@ -218,8 +222,7 @@ class _Bell:
         if error := ringing.exception():
             log.warning("task_not_enqueued", task="dialer.settle", error=str(error))
         elif ringing.result():
-            pause = RINGS_EVERY_BUSY if self._is_busy else RINGS_EVERY
-            self._next_at = asyncio.get_running_loop().time() + pause
+            self._next_at = asyncio.get_running_loop().time() + RINGS_EVERY
         self.ring([])
 
     def close(self) -> None:

@@ -237,7 +237,7 @@ def test_an_event_that_the_database_refuses_costs_no_other_of_its_commit(served)
 
 
 def test_events_that_come_soon_after_a_commit_share_the_next_one(served, path, monkeypatch):
-    monkeypatch.setattr(event_batches, "STORES_EVERY", 3600.0)
+    monkeypatch.setattr(event_batches, "STORES_EVERY", ((0, 3600.0),))
     monkeypatch.setattr(event_batches, "BATCH", 3)
     assert served.post(path, BUSY).status == 204, "the first one is stored at once"
     statuses = []
@@ -278,28 +278,18 @@ def test_ends_that_come_soon_after_a_message_share_the_next_one(transactional_db
     assert len(asked) == 2, "one message for the first end, and at the stop one for the three others"
 
 
-def test_after_a_message_that_told_of_many_events_the_next_one_waits_for_longer(
-    transactional_db, redis, path, monkeypatch
-):
-    let_go, asked = Event(), []
-
-    def enqueue():
-        asked.append(1)
-        let_go.wait(60)
-
-    monkeypatch.setattr(messages, "enqueue_settle", enqueue)
-    for name, value in {"RINGS_EVERY": 0.0, "RINGS_EVERY_BUSY": 3600.0, "BUSY": 3, "WAITS_AT_MOST": 60.0}.items():
-        monkeypatch.setattr(event_batches, name, value)
-    served = Served()
-    try:
-        assert [served.post(path, BUSY).status for _ in range(4)] == [204] * 4
-        let_go.set()
-        wait_until(lambda: len(asked) == 2 and not served.events._bell._is_ringing, "the three were not told of")
-        assert [served.post(path, BUSY).status for _ in range(2)] == [204] * 2
-    finally:
-        let_go.set()
-        served.stop()
-    assert len(asked) == 3, "one message for the first end, one for three, and at the stop one for the last two"
+def test_the_more_events_come_in_a_second_the_longer_they_wait_for_others(served, path, monkeypatch):
+    monkeypatch.setattr(event_batches, "STORES_EVERY", ((0.001, 3600.0), (0, 0.0)))
+    monkeypatch.setattr(event_batches, "BATCH", 3)
+    assert served.post(path, BUSY).status == 204, "nothing is known of a rate before the first one"
+    assert served.post(path, BUSY).status == 204, "so the second one is stored at once, too"
+    statuses = []
+    threads = in_threads(1, lambda _: statuses.append(served.post(path, BUSY).status))
+    waiting(served, 1)
+    threads += in_threads(2, lambda _: statuses.append(served.post(path, BUSY).status))
+    for thread in threads:
+        thread.join()
+    assert statuses == [204] * 3, "a full batch does not wait"
 
 
 def test_news_of_an_answer_delays_the_message_of_no_end(served, path, monkeypatch):
