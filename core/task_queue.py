@@ -11,7 +11,9 @@ While no worker takes messages, none are added: they would fill the memory of Re
 one does (`campaigns_project.beat`).
 """
 
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +22,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from core import staying
 from core.broker_queues import queue_of
 from core.redis_client import prefixed, redis_client
 
@@ -56,9 +59,9 @@ def enqueue_once(
 ) -> None:
     """Enqueue the task, unless a message under this key waits for a worker, or one is at work, or no worker takes any.
 
-    One that is at work (`at_work`) looks once more instead.
+    One that is at work (`at_work`) looks once more instead, and so does one that stays.
     """
-    if _is_first(key, queue_of(task), waiting_ms, _WAITING):
+    if _is_first(key, task, waiting_ms, _WAITING, args if not countdown else None):
         enqueue(task, *args, countdown=countdown, **options)
 
 
@@ -70,7 +73,7 @@ def taken(key: str) -> None:
         log.warning("task_not_noted_as_taken", key=key, error=str(error))
 
 
-def at_work(key: str, look: Callable[[], object], *, enqueue_again: Callable[[], object]) -> None:
+def at_work(key: str, look: Callable[[], object], *, enqueue_again: Callable[[], object], seconds: float = 0) -> None:
     """Look for work, and look again while events under this key have come meanwhile: they add no message.
 
     Two workers may be at work for a key, as ticks come without one. Each empties the key when it has done, so an
@@ -79,11 +82,14 @@ def at_work(key: str, look: Callable[[], object], *, enqueue_again: Callable[[],
     Args:
         look: handles what there is.
         enqueue_again: called after LOOKS_IN_A_ROW, where events still come.
+        seconds: for which to go on looking then.
     """
-    for _ in range(LOOKS_IN_A_ROW):
+    until, looks = time.monotonic() + seconds, 0
+    while looks < LOOKS_IN_A_ROW or time.monotonic() < until:
         _note_at_work(key)
         if not _look(key, look):
             return
+        looks += 1
     enqueue_again()
 
 
@@ -92,7 +98,7 @@ def at_work_at_once(key: str, task: str, look: Callable[[], object], *, enqueue_
 
     Where `enqueue_once` would send none, nobody looks here either.
     """
-    if _is_first(key, queue_of(task), WAITING_MS, _AT_WORK) and _look(key, look):
+    if _is_first(key, task, WAITING_MS, _AT_WORK) and _look(key, look):
         enqueue_again()
 
 
@@ -125,25 +131,37 @@ def _name(key: str) -> str:
     return prefixed(f"enqueued:{key}")
 
 
-def _is_first(key: str, queue: str, kept_ms: int, state: str) -> bool:
-    keys = _name(key), prefixed(f"progress:{queue}")
-    arguments = kept_ms, settings.MAX_SILENCE_SECONDS[queue], state, _AT_WORK, _LOOK_AGAIN
+def _is_first(key: str, task: str, kept_ms: int, state: str, work: Sequence[Any] | None = None) -> bool:
+    """Note the state under the key, where none is noted and no worker stays that the work can be handed to."""
+    queue = queue_of(task)
+    keys = _name(key), prefixed(f"progress:{queue}"), staying.waiting(task)
+    arguments: list[str | int] = [kept_ms, settings.MAX_SILENCE_SECONDS[queue], state, _AT_WORK, _LOOK_AGAIN]
+    if work is not None:
+        arguments += [staying.handed(task), staying.KEPT_MS, json.dumps(work)]
     try:
-        return bool(redis_client().eval(_TAKE_TURN, 2, *keys, *arguments))
+        return bool(redis_client().eval(_TAKE_TURN, 3, *keys, *arguments))
     except RedisError as error:
         log.warning("task_not_enqueued", key=key, error=str(error))
         return False
 
 
-# Keys: that of the message, and the last progress of the queue's workers (`core.liveness`). Arguments: how long the
-# state is kept, in milliseconds; after how many seconds without progress no worker is at work; the states: what the key
-# becomes, and those of a worker at work.
-_TAKE_TURN = """
+# Keys: that of the message, the last progress of the queue's workers (`core.liveness`), and the workers that stay.
+# Arguments: how long the state is kept, in milliseconds; after how many seconds without progress no worker is at work;
+# the states: what the key becomes, and those of a worker at work; and for work that can be handed: where, how long it
+# is kept there, and the work.
+_TAKE_TURN = (
+    staying.GIVE
+    + """
 local noted = redis.call('GET', KEYS[2])
 if noted and redis.call('TIME')[1] - noted >= tonumber(ARGV[2]) then return 0 end
 if redis.call('GET', KEYS[1]) == ARGV[4] then
   redis.call('SET', KEYS[1], ARGV[5], 'KEEPTTL')
   return 0
 end
+if ARGV[8] and give(KEYS[3], ARGV[6], ARGV[8], ARGV[7]) then
+  redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[1])
+  return 0
+end
 return redis.call('SET', KEYS[1], ARGV[3], 'NX', 'PX', ARGV[1]) and 1 or 0
 """
+)

@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from contacts.numbers import masked
+from core import staying
 from core.task_queue import at_work, at_work_at_once, enqueue, enqueue_once
 
 # Calls of one batch are placed at the same time by one thread of a dialer, so a batch is also its burst of connections.
@@ -79,7 +80,7 @@ def enqueue_settle() -> None:
 
 def settle_at_work(look: Callable[[], object]) -> None:
     """Settle the inbox, and again what has come meanwhile."""
-    at_work("settle", look, enqueue_again=enqueue_settle)
+    at_work("settle", look, enqueue_again=enqueue_settle, seconds=staying.SECONDS)
 
 
 def enqueue_settle_beside() -> None:
@@ -102,10 +103,13 @@ def enqueue_dial(attempts: Iterable[tuple[UUID, int, str]]) -> None:
 
 
 def _enqueue_batch(batch: Sequence[tuple[UUID, str]]) -> None:
+    ids = [attempt_id.hex for attempt_id, _ in batch]
+    if staying.hand("dialer.dial", ids):
+        return
     shown = ", ".join(masked(number) for _, number in batch[:3])
     more = f" and {len(batch) - 3} more" if len(batch) > 3 else ""
     enqueue(
         "dialer.dial",
-        [attempt_id.hex for attempt_id, _ in batch],
+        ids,
         argsrepr=f"({len(batch)} attempts: {shown}{more})",
     )

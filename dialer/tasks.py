@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from core import clocks, slices
+from core import clocks, slices, staying
 from dialer import (
     daily_limits,
     dialing,
@@ -19,6 +19,10 @@ from dialer import (
 )
 
 PURGE_INBOX = "dialer.purge_inbox"
+
+# How many workers stay for more at once: one, as more would settle in smaller batches; and one that waits while another
+# dials.
+SETTLERS_STAY, DIALERS_STAY = 1, 2
 
 
 @shared_task(name="dialer.dispatch_due")
@@ -37,12 +41,20 @@ def dispatch_account(account_id: int) -> None:
 
 @shared_task(name="dialer.dial")
 def dial(attempt_ids: Sequence[str]) -> None:
+    staying.stay("dialer.dial", DIALERS_STAY, _dial, attempt_ids)
+
+
+def _dial(attempt_ids: Sequence[str]) -> None:
     dialing.dial([UUID(attempt_id) for attempt_id in attempt_ids])
 
 
 @shared_task(name="dialer.settle")
 def settle() -> None:
     """Settle the inbox, and use the channels that are freed. Beat sends this, and each append to the inbox."""
+    staying.stay("dialer.settle", SETTLERS_STAY, _settle)
+
+
+def _settle() -> None:
     messages.settle_at_work(lambda: turnover.settle(clocks.now))
 
 

@@ -1,5 +1,7 @@
 """Many events make one message, a lost message costs a second, and a worker that is away does not fill Redis."""
 
+from types import SimpleNamespace
+
 import pytest
 from redis.exceptions import RedisError
 
@@ -140,6 +142,71 @@ def test_of_two_workers_at_work_the_one_that_began_later_sees_what_came_before_i
     task_queue.at_work("settle", first, enqueue_again=never)
     assert looks == ["first", "second"]
     assert broker_queues.waiting("control") == 1, "an event after the second one's end has a message"
+
+
+def test_a_worker_goes_on_for_its_time_while_events_come_again_and_again(monkeypatch):
+    looks, moments = [], [0.0]
+
+    def look():
+        looks.append(1)
+        event()
+        if len(looks) == 2 * task_queue.LOOKS_IN_A_ROW:
+            moments.append(60.0)
+
+    monkeypatch.setattr(task_queue, "time", SimpleNamespace(monotonic=lambda: moments[-1]))
+    task_queue.at_work("settle", look, enqueue_again=event, seconds=60)
+    assert len(looks) == 2 * task_queue.LOOKS_IN_A_ROW
+    assert broker_queues.waiting("control") == 1, "then it leaves the rest to a message"
+
+
+# While a worker stays ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handed(redis):
+    """A worker stays for the task; returns what it was handed."""
+    redis.zadd(f"staying:{TASK}", {"worker": 1000 * redis_time(redis) + 60_000})
+    return lambda: redis.lrange(f"handed:{TASK}:worker", 0, -1)
+
+
+def test_events_wake_up_a_worker_that_stays_and_add_no_message(handed, redis):
+    event()
+    event()
+    assert handed() == ["[]"]
+    assert broker_queues.waiting("control") == 0
+    assert redis.get("enqueued:settle") == "look again", "the second one came before it has begun"
+
+
+def test_a_worker_that_dies_as_it_is_woken_up_holds_up_messages_for_a_second(handed, redis):
+    event()
+    assert 0 < redis.pttl("enqueued:settle") <= task_queue.WAITING_MS
+    redis.zadd(f"staying:{TASK}", {"another": 1000 * redis_time(redis) + 60_000})
+    task_queue.enqueue_once("settle-beside", TASK, waiting_ms=100)
+    assert 0 < redis.pttl("enqueued:settle-beside") <= 100
+
+
+def test_a_worker_that_stays_is_handed_the_arguments_of_the_task(redis):
+    redis.zadd("staying:dialer.dispatch", {"worker": 1000 * redis_time(redis) + 60_000})
+    task_queue.enqueue_once("dispatch:7", "dialer.dispatch", 7)
+    assert redis.lrange("handed:dialer.dispatch:worker", 0, -1) == ["[7]"]
+
+
+def test_what_is_to_be_done_later_wakes_up_nobody(handed):
+    task_queue.enqueue_once("pace:1", TASK, countdown=0.5)
+    assert handed() == []
+    assert broker_queues.waiting("control") == 1
+
+
+def test_work_in_place_of_a_worker_is_not_handed_to_one(handed):
+    looks = []
+    task_queue.at_work_at_once("settle", TASK, lambda: looks.append(1), enqueue_again=never)
+    assert (looks, handed()) == ([1], [])
+
+
+def test_while_no_worker_of_the_queue_is_at_work_none_is_woken_up(handed, redis):
+    redis.set("progress:control", redis_time(redis) - 11)
+    event()
+    assert handed() == []
 
 
 def test_without_redis_a_worker_looks_all_the_same(monkeypatch):

@@ -16,7 +16,7 @@ def commits(rig, monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = on")
     made = []
-    commit = connection._commit
+    commit = connection._commit  # type: ignore[attr-defined]
 
     def note():
         made.append(connection.connection.execute("SHOW synchronous_commit").fetchone()[0])

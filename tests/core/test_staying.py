@@ -1,0 +1,145 @@
+"""A worker that stays is handed the next work; where none does, or it has gone, a message is needed."""
+
+from threading import Thread
+from time import sleep
+from types import SimpleNamespace
+
+import pytest
+from redis.exceptions import RedisError
+
+from core import staying
+from tests.conftest import redis_time
+
+pytestmark = pytest.mark.usefixtures("redis")
+
+# Less than the time-out of the client.
+LONG = 4.0
+TASK = "dialer.dial"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Workers wait until they are handed something: no test depends on how fast the machine is."""
+    monkeypatch.setattr(staying, "IDLE_SECONDS", LONG)
+
+
+def hand(work="work"):
+    return staying.hand(TASK, work)
+
+
+@pytest.fixture
+def workers(redis):
+    """Two workers wait, the first one for longer; returns what each was handed."""
+    now = 1000 * redis_time(redis)
+    redis.zadd(f"staying:{TASK}", {"first": now + 60_000, "second": now + 61_000})
+    return lambda: [redis.lrange(f"handed:{TASK}:{worker}", 0, -1) for worker in ("first", "second")]
+
+
+def test_where_nobody_stays_nothing_is_handed():
+    assert not hand()
+
+
+def test_a_worker_that_stays_is_handed_the_next_work(redis):
+    got = []
+    thread = Thread(target=lambda: got.append(staying.wait(TASK, 2, LONG)), daemon=True)
+    thread.start()
+    while thread.is_alive() and not redis.zcard(f"staying:{TASK}"):
+        sleep(0.001)
+    assert hand("one")
+    thread.join()
+    assert got == [["one"]]
+    assert not hand("two"), "it has work now"
+
+
+def test_each_work_goes_to_one_worker(workers):
+    assert [hand("one"), hand("two"), hand("three")] == [True, True, False]
+    assert workers() == [['["one"]'], ['["two"]']]
+
+
+def test_no_more_workers_stay_than_may(workers, redis, monkeypatch):
+    def wait(*_args, **_options):
+        raise AssertionError("a third worker waits")
+
+    monkeypatch.setattr(type(redis), "blpop", wait)
+    assert staying.wait(TASK, 2, LONG) is None
+    assert redis.zcard(f"staying:{TASK}") == 2
+
+
+def test_a_worker_whose_time_is_over_does_not_stay(redis):
+    assert staying.wait(TASK, 2, 0) is None
+    assert not hand()
+
+
+def test_a_worker_that_was_handed_nothing_goes(redis, monkeypatch):
+    monkeypatch.setattr(staying, "IDLE_SECONDS", 0.01)
+    assert staying.wait(TASK, 2, LONG) is None
+    assert not hand()
+
+
+def test_what_is_handed_at_the_last_moment_is_done(redis, monkeypatch):
+    monkeypatch.setattr(staying, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(type(redis), "blpop", lambda *_args, **_options: hand("late") and None)
+    assert staying.wait(TASK, 2, LONG) == ["late"]
+
+
+def test_a_worker_that_has_died_is_handed_nothing(redis):
+    redis.zadd(f"staying:{TASK}", {"dead": 1000 * redis_time(redis) - 1})
+    assert not hand()
+
+
+def test_what_was_handed_to_a_worker_that_died_is_not_kept_for_ever(redis):
+    redis.zadd(f"staying:{TASK}", {"dies": 1000 * redis_time(redis) + 60_000})
+    assert hand()
+    assert 0 < redis.pttl(f"handed:{TASK}:dies") <= staying.KEPT_MS
+
+
+def test_without_redis_there_is_nobody_and_nothing_to_wait_for(monkeypatch):
+    def away():
+        raise RedisError
+
+    monkeypatch.setattr(staying, "redis_client", away)
+    assert not hand()
+    assert staying.wait(TASK, 2, LONG) is None
+
+
+# A task that stays ---------------------------------------------------------------------------------------------------
+
+
+def test_a_task_does_its_own_work_and_what_is_handed_to_it_while_its_time_lasts(monkeypatch):
+    came, waits, done, now = iter([[2, 3], [4], [5]]), [], [], [0.0]
+
+    def wait(task, most, seconds):
+        waits.append((task, most, seconds))
+        return next(came) if seconds > 0 else None
+
+    def work(*numbers):
+        done.append(numbers)
+        now.append(now[-1] + staying.SECONDS / 2)
+
+    monkeypatch.setattr(staying, "wait", wait)
+    monkeypatch.setattr(staying, "time", SimpleNamespace(monotonic=lambda: now[-1]))
+    staying.stay(TASK, 2, work, 1)
+    assert done == [(1,), (2, 3)]
+    assert waits == [(TASK, 2, staying.SECONDS / 2), (TASK, 2, 0)]
+
+
+def test_a_task_to_which_nothing_is_handed_ends(monkeypatch):
+    monkeypatch.setattr(staying, "wait", lambda *_: None)
+    done: list[int] = []
+    staying.stay(TASK, 2, done.append, 1)
+    assert done == [1]
+
+
+def test_a_task_whose_work_took_long_does_not_stay(redis, monkeypatch):
+    monkeypatch.setattr(staying, "SECONDS", 0.0)
+    redis.zadd(f"staying:{TASK}", {"another": 1000 * redis_time(redis) + 60_000})
+    done: list[int] = []
+    staying.stay(TASK, 2, done.append, 1)
+    assert done == [1]
+    assert redis.zcard(f"staying:{TASK}") == 1
+
+
+def test_a_task_that_fails_does_not_stay(redis):
+    with pytest.raises(ZeroDivisionError):
+        staying.stay(TASK, 2, lambda: 1 / 0)
+    assert not hand()
