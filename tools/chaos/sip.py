@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.chaos import result
-from tools.chaos.sip_faults import CONNECTING, FAULTS, OF_TRUNK, TO_PEOPLE
+from tools.chaos.sip_faults import CONNECTING, FAULTS, OF_TRUNK
 from tools.chaos.sip_judge import CHANNELS, Found, Judged, judge
 from tools.chaos.sip_system import System
 from tools.local.signals import interrupt_on_stop_signals
@@ -69,8 +69,6 @@ def begin(system: System, fault: str, seed: int, at: int) -> UnderWay:
     chance = random.Random(f"{fault}-{seed}")
     numbers = [f"+91981{at:03d}{place:02d}{ENDINGS[place % len(ENDINGS)]}" for place in range(NUMBERS)]
     others = [f"+9180{at:06d}{ending}" for ending in LEG_ENDINGS] if fault in CONNECTING else []
-    if fault in TO_PEOPLE:
-        others = [number for number in numbers if number.endswith(LEG_ENDINGS)][: len(LEG_ENDINGS)]
     client = _account(system, fault, at, others)
     began = time.monotonic()
     campaign = client.post_campaign(
@@ -96,8 +94,6 @@ def _account(system: System, fault: str, at: int, others: Sequence[str]) -> Clie
     pace = "120" if fault in CONNECTING else "6000"
     hours = ["--calling-hours", "00:00-24:00", "--starts-per-minute", pace, "--requests-per-minute", "6000"]
     client = system.stack.create_account(sid, *options, *hours)
-    if fault in TO_PEOPLE:
-        system.ask("UPDATE accounts_account SET number_gap_seconds = 1 WHERE sid = %s RETURNING id", sid)
     connect = [{"connect": {"numbers": list(others), "ring": 5}}] if others else []
     system.stack.create_flow(sid, "1", {"steps": [*connect, SAY]})
     return client

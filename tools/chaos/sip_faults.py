@@ -49,11 +49,8 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "12f": ("the SIP trunk stands still for 6 s", _later(lambda system: system.freeze(6))),
     "12g": ("kill -9 of the SIP gateway while another number rings", _while("ringing", of_leg=True)),
     "12h": ("kill -9 of the SIP gateway while callees talk to another number", _while("talking", of_leg=True)),
-    "12i": ("kill -9 of the SIP gateway while callees talk to others who are called", _while("talking", of_leg=True)),
 }
 # Rows that leave the gateway alive.
 OF_TRUNK = {"12e", "12f"}
 # Rows whose callees are connected to other numbers. They start slowly, or no channel is left for those.
-CONNECTING = {"12g", "12h", "12i"}
-# Those of them whose other numbers are people of the campaign, for whom rules hold.
-TO_PEOPLE = {"12i"}
+CONNECTING = {"12g", "12h"}

@@ -69,11 +69,12 @@ def _lost(rings: Sequence[Ring], found: Found) -> list[str]:
 
 
 def _twice_at_once(rings: Sequence[Ring], found: Found) -> list[str]:
-    """Return the people whose phone was rung for an attempt or a leg while another call to it was up."""
+    """Return the people whose phone was rung for a leg while an attempt to it was up, or the other way round."""
     violations = []
     for number in found.calls:
         own = sorted((ring for ring in rings if ring.number == number), key=lambda ring: ring.began)
-        if any(later.began < earlier.ended - AS_GOOD_AS_OVER for earlier, later in pairwise(own)):
+        mixed = [pair for pair in pairwise(own) if any(ring.call_id in found.legs for ring in pair)]
+        if any(later.began < earlier.ended - AS_GOOD_AS_OVER for earlier, later in mixed):
             violations.append(f"{number} was rung twice at once")
     return violations
 
