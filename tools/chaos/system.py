@@ -56,6 +56,7 @@ FAILPOINTS = (
     "placing",
     "carrier-answered",
     "answer-kept",
+    "leg-claimed",
     "event-before-commit",
     "event-after-commit",
     "ends-before-commit",
