@@ -94,6 +94,12 @@ def test_what_somebody_waits_for_gets_three_times_as_much_of_a_core(road):
     assert len({given[name] for name in IN_THE_BACKGROUND}) == 1, "dialing is no more urgent than its outcomes"
 
 
+def test_weights_of_units_are_beside_those_of_servers():
+    """Which are units of system.slice. Those of a template are in a slice of their own, if nothing else is said."""
+    lines = (DEPLOY / "systemd/trunkline@.service").read_text().splitlines()
+    assert "Slice=system.slice" in lines[lines.index("[Service]") : lines.index("[Install]")]
+
+
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.sip.yaml"])
 def test_compose_files_fit_their_schema(name):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / name]
