@@ -276,8 +276,11 @@ def _by_rules(rings: Sequence[Ring[Key]], now: datetime, until: datetime) -> dic
 
 
 def _called_lately(group: _Group[Key]) -> dict[Key, str]:
-    """Return those numbers of the group for which a call may count, by their keys."""
-    return {ring.key: ring.number for ring in group.rings if ring.was_called_lately}
+    """Return those numbers of the group for which a call may count, by their keys.
+
+    A leg that was under way when the number was looked up may have ended since: then the number is not busy any more.
+    """
+    return {ring.key: ring.number for ring in group.rings if ring.was_called_lately or ring.may_be_connected}
 
 
 def _grouped(rings: Sequence[Ring[Key]], now: datetime) -> tuple[list[_Group[Key]], dict[Key, Shut]]:

@@ -392,6 +392,35 @@ def test_a_number_that_is_connected_after_the_claim_is_given_back_and_held(scene
     assert call.next_attempt_at == timezone.now() + timedelta(seconds=15)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rule"),
+    [
+        ({"number_caps": ["1 conversation in 7 days"]}, "number-cap"),
+        ({"number_caps": ["1 attempt in 7 days"]}, "number-cap"),
+        ({"number_gap_seconds": 600}, "number-gap"),
+        ({"rules": ["us-debt"]}, "quiet-time"),
+    ],
+)
+def test_a_leg_that_ends_while_the_gate_is_asked_counts(scene, monkeypatch, columns, rule):
+    """It was under way when the number was looked up, and is not any more when legs are looked for."""
+    in_new_york(15)(scene)
+    scene.set(**columns)
+    campaign = scene.rig.campaign([NEW_YORK])
+    schedule.start_due(timezone.now())
+    assert scene.rig.dispatch() == 1
+    leg = TransferFactory(attempt=scene.call, place="9.1", number=NEW_YORK)
+    reached: list[str] = []
+
+    def end_it(point: str) -> None:
+        if point == "gate-asked":
+            reached.append(point)
+            transfers.end(scene.call, leg.place, "completed", 9, timezone.now())
+
+    monkeypatch.setattr("core.failpoints.reached", end_it)
+    scene.rig.dial()
+    assert (reached, scene.rig.rings(NEW_YORK), campaign.calls.get().rule) == (["gate-asked"], [], rule)
+
+
 def test_an_agent_who_is_connected_may_be_called(scene):
     TransferFactory(attempt=scene.call, place="8.1", number=OTHER)
     TransferFactory(attempt=scene.call, place="9.1", number=DESK, to_person=False)
