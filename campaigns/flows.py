@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.db.models import BigIntegerField
 
-from accounts.calling_rules import HasOwnRules, rules_of
+from accounts.calling_rules import HasOwnRules, has_any, rules_of
 from accounts.models import Account, Trunk
 from campaigns import flow_interpreter
 from campaigns.models import Flow
@@ -44,22 +44,25 @@ _OF_ACCOUNT = ComposedOnce(lambda: Flow.objects.filter(account_id=Given("account
 
 
 def connects_to_people(account: Account, document: Any, campaign: HasOwnRules | None = None) -> str:
-    """Return a warning to operators where rules hold for numbers that the flow connects to; "" where none does.
+    """Return a warning to operators where there are rules for numbers that the flow connects to; "" without any.
 
     They may have forgotten to say which of them are the account's own agents.
 
     Args:
-        campaign: whose rules add to the account's.
+        campaign: whose rules add to the account's, and for which some may be waived.
     """
-    if not rules_of(account, campaign):
+    if not has_any(account, campaign):
         return ""
     people = [number for number in flow_interpreter.numbers_of(document) if number not in account.agent_numbers]
     if not people:
         return ""
     more = f" and {len(people) - MOST_NAMED} more" if len(people) > MOST_NAMED else ""
+    hold = "rules hold for them as for everybody who is called"
+    if not rules_of(account, campaign):
+        hold = "each of them is connected to one callee at a time, although the account's rules are waived"
     return (
-        f"the flow connects to {', '.join(people[:MOST_NAMED])}{more}, and rules hold for them as for everybody who is"
-        " called: to ring your own staff at any hour, name its numbers as agent_numbers of the account"
+        f"the flow connects to {', '.join(people[:MOST_NAMED])}{more}, and {hold}:"
+        " to ring your own staff at any hour, name its numbers as agent_numbers of the account"
     )
 
 

@@ -205,22 +205,22 @@ def _listed(rings: Sequence[Ring[Key]]) -> dict[Key, Shut]:
 def _busy(rings: Sequence[Ring[Key]], now: datetime) -> dict[Key, Shut]:
     """Judge by what is under way to the numbers: for an attempt a leg, for a leg an attempt or another leg.
 
-    Two attempts to a number are the index's matter. Legs of accounts that ask nothing of numbers don't wait for each
-    other: then most lead to lines that take many calls, and nobody has said which.
+    Two attempts to a number are the index's matter. Two legs don't wait for each other where neither the account nor
+    their campaigns have rules: then most lead to lines that take many calls, and nobody has said which.
     """
     legs = [ring for ring in rings if ring.leg_id]
     connected = under_way.legs_to(
-        {_pair(ring) for ring in rings if ring.may_be_connected and (not ring.leg_id or _asks_anything(ring))},
-        [ring.leg_id for ring in legs],
+        {_wanted_leg(ring) for ring in rings if ring.may_be_connected}, [ring.leg_id for ring in legs]
     )
     called = under_way.attempts_to({_pair(ring) for ring in legs})
     if not (connected or called):
         return {}
     at, found = now + BUSY_ASKED_AGAIN, dict[Key, Shut]()
     for ring in rings:
-        if ring.leg_id and _pair(ring) in called | connected:
+        is_connected = _wanted_leg(ring) in connected
+        if ring.leg_id and (is_connected or _pair(ring) in called):
             found[ring.key] = NotBefore(at, BUSY, "another call of the account to this number is under way")
-        elif not ring.leg_id and _pair(ring) in connected:
+        elif not ring.leg_id and is_connected:
             found[ring.key] = NotBefore(at, BUSY, "a call that a flow has made to this number is under way")
     return found
 
@@ -229,8 +229,10 @@ def _pair(ring: Ring[Any]) -> tuple[int, str]:
     return ring.campaign.account.pk, ring.number
 
 
-def _asks_anything(ring: Ring[Any]) -> bool:
-    return bool(calling_rules.rules_of(ring.campaign.account, ring.campaign))
+def _wanted_leg(ring: Ring[Any]) -> under_way.WantedLeg:
+    """Return what keeps this phone from ringing. Waived rules count: the person who picks up has not waived them."""
+    is_ruled = calling_rules.has_any(ring.campaign.account, ring.campaign)
+    return under_way.WantedLeg(*_pair(ring), of_ruled=ring.leg_id is not None and not is_ruled)
 
 
 # What is counted for the quiet time after it.

@@ -6,6 +6,7 @@ both may step back, and never do both ring. Numbers of the account's own agents 
 """
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import BooleanField
@@ -30,39 +31,60 @@ def has_legs() -> RawSQL:
     )
 
 
-def legs_to(numbers: Collection[tuple[int, str]], without: Collection[object] = ()) -> set[tuple[int, str]]:
-    """Return those of the accounts' numbers that a leg is under way to. One query, where any is asked for.
+class WantedLeg(NamedTuple):
+    """A number that legs are looked for to.
+
+    Attributes:
+        of_ruled: only those of campaigns count that have rules of their own.
+    """
+
+    account_id: int
+    number: str
+    of_ruled: bool
+
+
+def legs_to(wanted: Collection[WantedLeg], without: Collection[object] = ()) -> set[WantedLeg]:
+    """Return those that a leg is under way to. One query, where any is asked for.
 
     Args:
-        numbers: each with its account's id.
         without: the ids of legs that don't count.
     """
-    return _of(_LEGS, numbers, without)
+    if not wanted:
+        return set()
+    account_ids, numbers, of_ruled = zip(*wanted, strict=True)
+    params = {"accounts": list(account_ids), "numbers": list(numbers), "of_ruled": list(of_ruled)}
+    with connection.cursor() as cursor:
+        cursor.execute(_LEGS, {**params, "without": list(without)})
+        return {WantedLeg(*row) for row in cursor.fetchall()}
 
 
 def attempts_to(numbers: Collection[tuple[int, str]]) -> set[tuple[int, str]]:
     """Return those of the accounts' numbers that an attempt is under way for. One query, where any is asked for."""
-    return _of(_ATTEMPTS, numbers, ())
-
-
-def _of(query: str, numbers: Collection[tuple[int, str]], without: Collection[object]) -> set[tuple[int, str]]:
     if not numbers:
         return set()
     account_ids, wanted = zip(*numbers, strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(query, {"accounts": list(account_ids), "numbers": list(wanted), "without": list(without)})
+        cursor.execute(_ATTEMPTS, {"accounts": list(account_ids), "numbers": list(wanted)})
         return {(account_id, number) for account_id, number in cursor.fetchall()}
 
 
-_WANTED = (
-    "SELECT account_id, number FROM unnest(%(accounts)s::bigint[], %(numbers)s::text[]) AS wanted(account_id, number)"
-)
-_LEGS = f"""{_WANTED} WHERE EXISTS (
+_LEGS = """
+SELECT account_id, number, of_ruled
+FROM unnest(%(accounts)s::bigint[], %(numbers)s::text[], %(of_ruled)s::boolean[])
+    AS wanted(account_id, number, of_ruled)
+WHERE EXISTS (
     SELECT FROM dialer_transfer AS leg
     WHERE leg.account_id = wanted.account_id AND leg.number = wanted.number AND leg.to_person AND leg.ended_at IS NULL
         AND leg.id <> ALL(%(without)s::uuid[])
+        AND (NOT wanted.of_ruled OR (
+            SELECT campaign.rules <> '{}' FROM dialer_callattempt AS attempt
+            JOIN campaigns_campaign AS campaign ON campaign.id = attempt.campaign_id
+            WHERE attempt.id = leg.attempt_id
+        ))
 )"""
-_ATTEMPTS = f"""{_WANTED} WHERE EXISTS (
+_ATTEMPTS = """
+SELECT account_id, number FROM unnest(%(accounts)s::bigint[], %(numbers)s::text[]) AS wanted(account_id, number)
+WHERE EXISTS (
     SELECT FROM dialer_callattempt AS attempt
     WHERE attempt.account_id = wanted.account_id AND attempt.callee = wanted.number
         AND attempt.status IN ('claimed', 'placing', 'in-progress', 'unknown')

@@ -3,7 +3,7 @@
 from accounts.calling_rules.caps import FOREVER, Cap, parse_cap, time_text, validate_cap
 from accounts.calling_rules.preset_file import Preset, presets, validate_name
 from accounts.calling_rules.rule import CONVERSATION, EVERYTHING, OPT_OUT, REFUSAL, Place, Rule
-from accounts.calling_rules.rules import NO_RULES, HasOwnRules, Rules, rules_of
+from accounts.calling_rules.rules import NO_RULES, HasOwnRules, Rules, has_any, rules_of
 
 __all__ = [
     "CONVERSATION",
@@ -18,6 +18,7 @@ __all__ = [
     "Preset",
     "Rule",
     "Rules",
+    "has_any",
     "parse_cap",
     "presets",
     "rules_of",

@@ -131,9 +131,15 @@ class HasOwnRules(Protocol):
     def waived_rules(self) -> Sequence[str]: ...
 
 
+def has_any(account: HasRules, campaign: HasOwnRules | None = None) -> bool:
+    """Tell whether the account or the campaign has rules, caps or a gap at all, waived for the campaign or not."""
+    own = campaign.rules if campaign else ()
+    return bool(account.rules or account.number_caps or account.number_gap_seconds or own)
+
+
 def rules_of(account: HasRules, campaign: HasOwnRules | None = None) -> Rules:
     """Return the rules of the account and, added to them, those of the campaign; less those that were waived for it."""
-    if not (account.rules or account.number_caps or account.number_gap_seconds or (campaign and campaign.rules)):
+    if not has_any(account, campaign):
         return NO_RULES
     waived, own = (campaign.waived_rules, campaign.rules) if campaign else ((), ())
     names = [name for name in account.rules if name not in waived]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, F, Min, Q
 from redis.exceptions import RedisError
 
-from accounts.calling_rules import rules_of
+from accounts.calling_rules import has_any, rules_of
 from campaigns import flows, progress
 from campaigns.models import Call, Campaign, CampaignHistory
 from core import liveness
@@ -146,8 +146,8 @@ def _no_more(verdict: gate.Verdict, opening: object) -> Iterator[Reason]:
 
 
 def _connects_to_people(campaign: Campaign) -> Iterator[Reason]:
-    """Yield that rules hold for numbers that the flow connects to. No query, where the account asks none."""
-    if not rules_of(campaign.account, campaign) or not campaign.flow:
+    """Yield that rules hold for numbers that the flow connects to. No query, where there are none."""
+    if not has_any(campaign.account, campaign) or not campaign.flow:
         return
     if warning := flows.connects_to_people(campaign.account, campaign.flow.document, campaign):
         yield Reason("connects-to-people", warning)

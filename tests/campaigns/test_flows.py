@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from accounts.models import Account
 from campaigns.flow_schema import SCHEMA_FILE, validate_flow
 from campaigns.flows import connects_to_people, find_flow, read_address
+from campaigns.models import Campaign
 from core.errors import InvalidRequest
 from tests.factories import AccountFactory, CallerIdFactory, FlowFactory, TrunkFactory
 
@@ -144,6 +145,14 @@ def test_a_flow_that_rings_people_is_warned_of_where_rules_hold(rules, agents, n
     warning = connects_to_people(Account(agent_numbers=agents, **rules), CONNECTING)
     assert warning.startswith(f"the flow connects to {named}, and rules hold" if named else "")
     assert bool(warning) is bool(named)
+
+
+def test_a_flow_of_a_campaign_whose_rules_are_waived_is_warned_of_what_still_holds():
+    waived = Campaign(waived_rules=["us"])
+    warning = connects_to_people(Account(rules=["us"], agent_numbers=[]), CONNECTING, waived)
+    assert "each of them is connected to one callee at a time" in warning
+    assert "rules hold" not in warning
+    assert "rules hold" in connects_to_people(Account(rules=["us", "fr"], agent_numbers=[]), CONNECTING, waived)
 
 
 @pytest.mark.django_db

@@ -277,9 +277,46 @@ def test_toll_free_and_company_wide_numbers_are_rung_for_the_callee(scene):
     assert not scene.ask("2.1").may_ring
 
 
-def test_in_an_account_without_rules_many_callees_are_connected_to_one_number_at_once(scene):
+def test_where_nobody_has_rules_many_callees_are_connected_to_one_number_at_once(scene):
     """It is a hotline, as far as anybody has said."""
     TransferFactory(attempt=scene.call, place="9.1", number=DESK)
+    assert scene.ask().may_ring
+
+
+def waive_those_of_the_account(scene: Scene) -> None:
+    scene.set(rules=["in-promotional"])
+    Campaign.objects.filter(pk=scene.campaign.pk).update(waived_rules=["in-promotional"], waived_because="a hotline")
+
+
+# What the account, the campaign that connects to the number, and the one that asks have.
+SOME_RULES: dict[str, Callable[[Scene, Campaign], object]] = {
+    "rules of the account, waived for the one that asks": lambda scene, _: waive_those_of_the_account(scene),
+    "a cap": lambda scene, _: scene.set(number_caps=["9 attempts in 1 hour"]),
+    "a gap": lambda scene, _: scene.set(number_gap_seconds=1),
+    "rules of the one that asks": lambda scene, _: Campaign.objects.filter(pk=scene.campaign.pk).update(rules=["us"]),
+    "rules of the one that connects": lambda _, other: Campaign.objects.filter(pk=other.pk).update(rules=["us"]),
+}
+
+
+@pytest.mark.parametrize("has", SOME_RULES.values(), ids=SOME_RULES)
+def test_two_callees_are_not_connected_to_a_person_at_once_where_anybody_has_rules_waived_or_not(scene, has):
+    """From the first rule on it is a person's number, whichever of two campaigns has it."""
+    other = CallAttemptFactory(in_progress=True, call__campaign__account=scene.account, trunk=scene.rig.trunk)
+    leg = TransferFactory(attempt=other, number=DESK)
+    has(scene, other.campaign)
+    assert not scene.ask().may_ring
+    assert Transfer.objects.get(place=PLACE).rule == "number-busy"
+    transfers.end(other, leg.place, "busy", None, timezone.now())
+    scene.rig.clock.shift(timedelta(seconds=1))
+    assert scene.ask("2.1").may_ring
+
+
+def test_rules_of_a_third_campaign_keep_nobody_from_a_hotline(scene):
+    other = CallAttemptFactory(in_progress=True, call__campaign__account=scene.account, trunk=scene.rig.trunk)
+    TransferFactory(attempt=other, number=DESK)
+    third = CallAttemptFactory(in_progress=True, call__campaign__account=scene.account, trunk=scene.rig.trunk)
+    Campaign.objects.filter(pk=third.campaign_id).update(rules=["us"])
+    TransferFactory(attempt=third, number=OTHER)
     assert scene.ask().may_ring
 
 
