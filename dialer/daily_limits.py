@@ -1,7 +1,7 @@
 """The most calls and minutes of an account in a day: what it has used, and whether more may be dialed.
 
 An account with a limit counts the calls that were placed since midnight in its time zone. Calls that are up when the
-minutes are used up go on.
+minutes are used up go on, and so do the calls to other numbers that their flows make, which count for nothing here.
 """
 
 from collections import defaultdict

@@ -125,6 +125,14 @@ def next_open(campaign: Judged, at: datetime) -> "datetime | NotBefore | Never":
         moment = verdict.at
 
 
+def check_for_people(campaign: Judged, now: datetime) -> Verdict:
+    """Tell whether a call that is up may be connected to a person: all that `check` asks but the account's daily limit.
+
+    Such calls don't count for it, and the last call of the day goes on with all that its flow does.
+    """
+    return _check(campaign, now, starts_by_itself=False, is_new_call=False)
+
+
 def check_for_agents(campaign: Judged, now: datetime) -> Verdict:
     """Tell whether a call that is up may be connected to the account's own people (`Account.agent_numbers`).
 
@@ -135,8 +143,11 @@ def check_for_agents(campaign: Judged, now: datetime) -> Verdict:
     return _check_server(account) or _check_caller_id(caller_id) or _check_health(campaign, now)
 
 
-def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdict:
-    """Check; with starts_by_itself a campaign that is not paused counts as started from its start on."""
+def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool, is_new_call: bool = True) -> Verdict:
+    """Check; with starts_by_itself a campaign that is not paused counts as started from its start on.
+
+    The daily limit is asked for new calls alone.
+    """
     account = campaign.account
     if not campaign.is_open:
         return Never("ended", f"the campaign is {campaign.status}")
@@ -158,7 +169,7 @@ def _check(campaign: Judged, now: datetime, *, starts_by_itself: bool) -> Verdic
     if unknown := rules_of(account, campaign).unknown:
         # An update took the set away: who may be called is not known any more.
         return NotBefore(None, "unknown-rules", f"this version has no rule set {', '.join(unknown)}: choose others")
-    if limit := daily_limits.reached(account, now):
+    if is_new_call and (limit := daily_limits.reached(account, now)):
         reached, tomorrow = limit
         because = f"not before {clock(tomorrow, campaign)}, because the daily limit of {reached} was reached"
         return NotBefore(tomorrow, "daily-limit", because)

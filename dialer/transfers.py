@@ -112,7 +112,7 @@ def _known(attempt: CallAttempt, place: str) -> Transfer | None:
 def _why_shut(attempt: CallAttempt, leg: Transfer, now: datetime) -> Shut | None:
     """Ask the gate for the campaign, then for the number. Returns why it must not be rung; None where it may."""
     campaign = _campaign(attempt)
-    check = gate.check if leg.to_person else gate.check_for_agents
+    check = gate.check_for_people if leg.to_person else gate.check_for_agents
     until = now + RUNG_WITHIN
     for moment in (now, until):
         if not isinstance(verdict := check(campaign, moment), gate.Open):

@@ -16,11 +16,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.installation import Installation
-from accounts.models import CallerId
+from accounts.models import Account, CallerId
 from campaigns import lifecycle, schedule
 from campaigns.models import Call, Campaign
-from dialer import dispatch, holds, number_gate, transfers
-from dialer.models import CallAttempt, Transfer
+from dialer import daily_limits, dispatch, holds, number_gate, transfers
+from dialer.models import CallAttempt, Transfer, UsageChange
 from tests.conftest import NUMBERS, Rig, leases
 from tests.factories import (
     ACTOR,
@@ -105,10 +105,6 @@ def rest_the_trunk(scene: Scene) -> None:
 
 def hold_the_server(scene: Scene) -> None:
     holds.hold(Installation.Because.OPERATOR, "repairs", actor=ACTOR, now=timezone.now())
-
-
-def use_up_the_day(scene: Scene) -> None:
-    scene.set(daily_calls=1)
 
 
 def in_new_york(hour: int, minute: int = 0) -> Callable[[Scene], None]:
@@ -202,7 +198,6 @@ RULES: list[tuple[Any, ...]] = [
     (lambda scene: scene.set(closed_on=["2026-03-02"]), "outside-calling-hours", False),
     (lambda _: Campaign.objects.update(rules=["taken-away"]), "unknown-rules", False),
     (lambda scene: scene.set(holidays_of=["IN-XX"]), "unknown-calendar", False),
-    (use_up_the_day, "daily-limit", False),
     (lambda scene: scene.set(is_active=False), "account-inactive", True),
     (hold_the_server, "held", True),
     (lambda _: CallerId.objects.update(is_active=False), "caller-id-inactive", True),
@@ -275,6 +270,18 @@ def test_toll_free_and_company_wide_numbers_are_rung_for_the_callee(scene):
     assert scene.ask().may_ring
     scene.number = PREMIUM
     assert not scene.ask("2.1").may_ring
+
+
+@pytest.mark.parametrize("limit", [{"daily_calls": 1}, {"daily_minutes": 1}])
+def test_the_daily_limit_counts_no_leg_and_keeps_nobody_from_being_connected(scene, limit):
+    """The last call of the day goes on, with all that its flow does."""
+    UsageChange.objects.create(account_id=scene.account.pk, at=timezone.now(), calls=0, seconds=60)
+    scene.set(**limit)
+    assert daily_limits.reached(Account.objects.get(pk=scene.account.pk), timezone.now())
+    used = list(UsageChange.objects.order_by("pk").values())
+    assert scene.ask().may_ring
+    transfers.end(scene.call, PLACE, "completed", 9, timezone.now())
+    assert list(UsageChange.objects.order_by("pk").values()) == used
 
 
 def test_where_nobody_has_rules_many_callees_are_connected_to_one_number_at_once(scene):
