@@ -89,7 +89,7 @@ class Desk:
         now = clocks.now()
         if self._is_due("beat", BEAT_EVERY):
             self._at_work_since = beats.beat(self._gateway, self._at_work_since, now)
-            for note in self._lost.notes(now):
+            for note in self._lost.notes(now, self._at_work_since):
                 self._writer.note(note)
         for attempt_id in records.to_hang_up(self._gateway.pk):
             ED2.callFromThread(self._calls.hang_up, attempt_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from sipgateway import records
+from sipgateway import beats, records
 from sipgateway.call_ends import LEAVES_WITHIN
 from sipgateway.models import SipCall
 from sipgateway.records import Note
@@ -23,10 +23,17 @@ class LostCalls:
         self._stack = stack
         # The BYEs that this gateway has sent: whether each has got its response.
         self._byes: dict[UUID, threading.Event] = {}
+        self._watch = beats.Watch()
 
-    def notes(self, now: datetime) -> Iterator[Note]:
-        """Yield the ends of those of which nothing is up any more, and hang up the others."""
-        lost = records.lost(now)
+    def notes(self, now: datetime, at_work_since: datetime) -> Iterator[Note]:
+        """Yield the ends of those of which nothing is up any more, and hang up the others.
+
+        Args:
+            at_work_since: of this gateway, without a gap.
+        """
+        if self._watch.since != at_work_since:
+            self._watch = beats.Watch(at_work_since)
+        lost = records.lost(now, watch=self._watch)
         self._byes = {call.pk: self._byes[call.pk] for call in lost if call.pk in self._byes}
         open_legs = records.open_legs(lost)
         # Legs first. A call ends after the calls that it was connected to: with it they would count as not taken.

@@ -115,13 +115,16 @@ def _leg_end(row: SipCall) -> LegEnd:
     return LegEnd(row.pk, row.outcome, None if talked is None else max(talked, 0), row.ended_at)
 
 
-def lost(now: datetime, most: int = 100, among: Sequence[UUID] | None = None) -> list[SipCall]:
+def lost(
+    now: datetime, most: int = 100, among: Sequence[UUID] | None = None, watch: beats.Watch | None = None
+) -> list[SipCall]:
     """Return live calls whose gateway has died or has stopped without ending them: those first that can end first.
 
     Args:
         among: these attempts; None for all.
+        watch: of the gateway that is going to end the calls.
     """
-    live = SipCall.objects.filter(status__in=SipCall.LIVE).exclude(gateway_id__in=beats.not_dead(now))
+    live = SipCall.objects.filter(status__in=SipCall.LIVE).exclude(gateway_id__in=beats.not_dead(now, watch))
     lost = live if among is None else live.filter(pk__in=among)
     return list(lost.order_by(F("answered_at").asc(nulls_last=True), "inviting_at")[:most])
 

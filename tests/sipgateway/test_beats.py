@@ -25,12 +25,13 @@ class Run:
 
 
 @pytest.fixture
-def work(clock):
+def work(clock, uptime):
     """Lets gateways be at work for some seconds, each of them beating once a second."""
 
     def go_on(seconds, *gateways):
         for second in range(seconds + 1):
             clock.shift(1 if second else 0)
+            uptime.seconds += 1 if second else 0
             for gateway in gateways:
                 gateway.beat()
 
@@ -45,8 +46,8 @@ def left(clock):
     return call(timezone.now(), status=Status.RINGING, gateway_id=dead.row.pk)
 
 
-def is_lost(row):
-    return [lost.pk for lost in records.lost(timezone.now())] == [row.pk]
+def is_lost(row, watch=None):
+    return [lost.pk for lost in records.lost(timezone.now(), watch=watch)] == [row.pk]
 
 
 def test_a_gateway_is_dead_when_it_is_silent_while_another_one_is_at_work(left, work):
@@ -109,3 +110,47 @@ def test_a_gateway_that_was_away_itself_waits_again_for_the_others(clock, left, 
 def test_a_gateway_that_stopped_has_left_its_calls_at_once(left):
     beats.stop(Gateway.objects.get(), timezone.now())
     assert is_lost(left)
+
+
+def test_a_clock_that_was_ahead_has_left_nothing_that_proves_silence(clock, work):
+    """PostgreSQL's was, by an hour, when a gateway was at work for a minute."""
+    clock.shift(3600)
+    work(60, Run())
+    clock.shift(-3660)
+    silent, first_back = Run(), Run()
+    work(20, silent, first_back)
+    row = call(timezone.now(), status=Status.RINGING, gateway_id=silent.row.pk)
+    clock.shift(20)
+    work(14, first_back)
+    assert not is_lost(row)
+    work(1, first_back)
+    assert is_lost(row)
+
+
+def test_a_gateway_that_beats_by_a_clock_far_behind_is_not_dead(clock, uptime, work):
+    """After a failover to a database whose clock is behind: one has measured it, and the other has not."""
+    behind, other = Run(), Run()
+    work(60, behind, other)
+    row = call(timezone.now(), status=Status.RINGING, gateway_id=behind.row.pk)
+    watch = beats.Watch()
+    for _ in range(10):
+        clock.shift(-20)
+        behind.beat()
+        clock.shift(20)
+        work(1, other)
+        assert not is_lost(row, watch)
+    assert is_lost(row), "by the times alone it is"
+    work(2, other)
+    assert not is_lost(row, watch)
+    work(1, other)
+    assert is_lost(row, watch)
+
+
+def test_a_watch_of_one_who_was_there_all_the_time_costs_no_time(left, work):
+    other = Run()
+    watch = beats.Watch()
+    for _ in range(14):
+        work(1, other)
+        assert not is_lost(left, watch)
+    work(1, other)
+    assert is_lost(left, watch)

@@ -1,16 +1,18 @@
 """Calls of dead gateways: hung up by another one, and ended when nothing of them is up any more."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from dialer import inbox
-from sipgateway import records
+from sipgateway import beats, records
 from sipgateway.call_ends import LEAVES_WITHIN
 from sipgateway.lost_calls import LostCalls
+from tests.conftest import START
 from tests.factories import TransferFactory
-from tests.sipgateway.test_records import OVER_SIP, Status, call
+from tests.sipgateway.test_records import OVER_SIP, Status, call, gateway
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +41,8 @@ def sweep_of(clock, monkeypatch):
     def begin(stack):
         lost = LostCalls(stack)
 
-        def look():
-            notes = list(lost.notes(timezone.now()))
+        def look(at_work_since=START):
+            notes = list(lost.notes(timezone.now(), at_work_since))
             records.store(notes)
             return [note.attempt_id for note in notes if "status" in note.columns]
 
@@ -114,7 +116,9 @@ def test_a_call_waits_for_a_leg_that_comes_too_late_in_the_order_for_this_look(c
     lost = talking(clock)
     leg = talking(clock, leg_of=lost)
     of_all = records.lost
-    monkeypatch.setattr(records, "lost", lambda now: [row for row in of_all(now) if row.pk != leg])
+    monkeypatch.setattr(
+        records, "lost", lambda *args, **kwargs: [row for row in of_all(*args, **kwargs) if row.pk != leg]
+    )
     sweep()
     stack.left[lost.hex]()
     assert sweep() == []
@@ -144,3 +148,34 @@ def test_a_call_that_was_not_answered_needs_no_bye(clock, stack, sweep):
     row = call(timezone.now(), status=Status.RINGING, attempt_id=uuid4(), ring_timeout=5)
     clock.shift(5 + 32 + 8)
     assert (sweep(), stack.left) == ([row.pk], {})
+
+
+@pytest.fixture
+def silent(clock):
+    """A call that somebody talks in, of a gateway that is dead by the times in the record."""
+    now = timezone.now()
+    gateway(now, at_work_since=now - timedelta(seconds=60))
+    return talking(clock, gateway_id=gateway(now, beat_at=now - beats.DEAD_AFTER).pk)
+
+
+def test_nobody_is_hung_up_before_the_gateway_itself_has_seen_that_no_beat_comes(silent, stack, sweep, uptime):
+    sweep()
+    uptime.seconds += 2
+    sweep()
+    assert not stack.left
+    uptime.seconds += 1
+    sweep()
+    assert set(stack.left) == {silent.hex}
+
+
+def test_a_gateway_that_was_away_looks_anew_whether_no_beat_comes(silent, stack, sweep, uptime):
+    sweep()
+    uptime.seconds += 20
+    back = START + timedelta(seconds=20)
+    sweep(back)
+    uptime.seconds += 2
+    sweep(back)
+    assert not stack.left
+    uptime.seconds += 1
+    sweep(back)
+    assert set(stack.left) == {silent.hex}

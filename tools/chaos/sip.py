@@ -34,7 +34,8 @@ ENDINGS = ("00", "01", "02", "03", "04", "05", "11", "12", "13", "15", "17")
 # What the numbers do that a callee is connected to: the first is busy, the second takes the call and hangs up later.
 LEG_ENDINGS = ("11", "17")
 SAY = {"say": "There is no class tomorrow."}
-# Calls of a dead gateway are settled within 4 + 32 + 8 s, once gateways were at work for 15 s since its death.
+# Calls of a dead gateway are settled within 4 + 32 + 8 s, once gateways were at work for 15 s since its death, and one
+# that is at work has watched for 3 s.
 PATIENCE_SECONDS = 180
 # Of runs side by side: less than a gateway needs alone to tell that the one before it is dead.
 STRIKES_EVERY = 12.0
