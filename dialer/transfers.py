@@ -47,6 +47,10 @@ OUTCOMES = {
 }
 
 
+# One that may have rung, and ended with its call before anybody told of it.
+_ENDED_UNSEEN = Q(outcome=Outcome.CANCELED, placing_at__isnull=False)
+
+
 @dataclass(frozen=True)
 class Begun:
     """What to do with a leg.
@@ -213,8 +217,7 @@ def end(attempt: CallAttempt, place: str, outcome: str, talk_seconds: int | None
     ended = OUTCOMES.get(outcome, Outcome.FAILED)
     talked = talk_seconds if ended == Outcome.COMPLETED else None
     with transaction.atomic():
-        ended_unseen = Q(outcome=Outcome.CANCELED, placing_at__isnull=False)
-        Transfer.objects.filter(ended_unseen, attempt=attempt, place=place).update(outcome=ended, talk_seconds=talked)
+        Transfer.objects.filter(_ENDED_UNSEEN, attempt=attempt, place=place).update(outcome=ended, talk_seconds=talked)
         still_open = Transfer.objects.select_for_update().filter(attempt=attempt, place=place, ended_at=None)
         closed = list(still_open.values_list("pk", flat=True))
         # Whatever is noted here, what the carrier tells the end of has rung.
@@ -234,8 +237,10 @@ class LegEnd:
 
 
 def end_legs(ends: Sequence[LegEnd]) -> None:
-    """End these legs, unless they have ended. Within the caller's transaction."""
+    """End these legs, unless they have ended, as `end` does. Within the caller's transaction."""
     for end in ends:
+        unseen = Transfer.objects.filter(_ENDED_UNSEEN, pk=end.leg_id)
+        unseen.update(outcome=end.outcome, talk_seconds=end.talk_seconds)
         still_open = Transfer.objects.filter(pk=end.leg_id, ended_at=None)
         keys = list(still_open.values_list("pk", "attempt__account_id", "attempt__trunk_id"))
         if still_open.update(ended_at=end.ended_at, outcome=end.outcome, talk_seconds=end.talk_seconds):
