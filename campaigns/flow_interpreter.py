@@ -197,6 +197,12 @@ def recorded(document: Mapping[str, Any], place: Place) -> list[Action]:
     return _run(document, at._replace(number=at.number + 1))
 
 
+def connecting(document: Mapping[str, Any], place: Place) -> list[Action]:
+    """Return what rings the number of a place, once everything before it was heard. Raises NoSuchPlace."""
+    at = _find(document, place.path)
+    return [_connect(_connect_at(at, place), place)]
+
+
 def connected(
     document: Mapping[str, Any], place: Place, *, was_taken: bool, may_try_others: bool = True
 ) -> list[Action]:
@@ -210,9 +216,7 @@ def connected(
         NoSuchPlace
     """
     at = _find(document, place.path)
-    connect = _connect_of(at.steps[at.number])
-    if connect is None or place.attempt > len(connect["numbers"]):
-        raise NoSuchPlace(str(place))
+    connect = _connect_at(at, place)
     if was_taken:
         return _run(document, at._replace(number=at.number + 1))
     if may_try_others and place.attempt < len(connect["numbers"]):
@@ -282,6 +286,14 @@ def _connect_of(step: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the step's connect in its long form; None where it is another step."""
     connect: str | Mapping[str, Any] | None = step.get("connect")
     return {"numbers": [connect]} if isinstance(connect, str) else connect
+
+
+def _connect_at(at: _At, place: Place) -> Mapping[str, Any]:
+    """Return the connect there, in its long form. Raises NoSuchPlace where none has the place's number."""
+    connect = _connect_of(at.steps[at.number])
+    if connect is None or not 1 <= place.attempt <= len(connect["numbers"]):
+        raise NoSuchPlace(str(place))
+    return connect
 
 
 def _connect(connect: Mapping[str, Any], place: Place) -> Connect:

@@ -21,16 +21,19 @@ def event_subject(carrier: str, attempt_id: UUID) -> tuple[str, str]:
     return "events", f"{carrier}/{attempt_id.hex}"
 
 
-def twiml_url(attempt_id: UUID, place: Place | None = None, keys: str = "") -> str:
+def twiml_url(attempt_id: UUID, place: Place | None = None, keys: str = "", *, rings: bool = False) -> str:
     """Return where a carrier that speaks TwiML asks what the attempt's call does next.
 
     Args:
         place: the gather whose keys it brings; None: the start of the flow.
         keys: pressed before.
+        rings: place is a connect, whose number rings next.
     """
     query = {"token": token("twiml", attempt_id.hex)}
     if place:
         query |= {"place": str(place), "keys": keys}
+    if rings:
+        query |= {"rings": "1"}
     return f"{settings.PUBLIC_URL}/twiml/{attempt_id.hex}?{urlencode(query)}"
 
 

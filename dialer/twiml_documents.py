@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from campaigns.flow_interpreter import (
@@ -23,21 +24,44 @@ from campaigns.flow_interpreter import (
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write(
-    actions: Sequence[Action], after: Callable[[Place], str], made: Callable[[Place], str], caller_id: str = ""
-) -> str:
+@dataclass(frozen=True)
+class Addresses:
+    """Where the carrier asks, by the place in the flow.
+
+    Attributes:
+        after: what follows a gather, a connect or a record.
+        rings: for a connect whose number rings at once.
+        made: that is told of a recording that is ready, which may be after the call.
+    """
+
+    after: Callable[[Place], str]
+    rings: Callable[[Place], str]
+    made: Callable[[Place], str]
+
+
+def is_heard_first(actions: Sequence[Action]) -> bool:
+    """Whether the callee hears something before a connect at the end.
+
+    It may take minutes. So the document ends before the connect, which is asked for, as the gate is, when it is heard.
+    """
+    *before, last = actions
+    return isinstance(last, Connect) and any(isinstance(action, Say | Play) for action in before)
+
+
+def write(actions: Sequence[Action], addresses: Addresses, caller_id: str = "") -> str:
     """Return the document.
 
     Args:
-        after: the address that is asked for what follows a gather, a connect or a record.
-        made: the address that is told of a recording that is ready, which may be after the call.
         caller_id: the number that a connect rings from.
     """
+    after, made = addresses.after, addresses.made
     response = ET.Element("Response")
     for action in actions:
         match action:
             case Say() | Play():
                 _speak(response, action)
+            case Connect() if is_heard_first(actions):
+                _redirect(response, addresses.rings(action.place))
             case Connect():
                 _connect(response, action, after(action.place), caller_id)
             case OptOut() | Refuse():
@@ -57,7 +81,7 @@ def begin_again(address: str) -> str:
     """Return a document that leads to an address after a moment."""
     response = ET.Element("Response")
     ET.SubElement(response, "Pause", length="1")
-    ET.SubElement(response, "Redirect", method="POST").text = address
+    _redirect(response, address)
     return _written(response)
 
 
@@ -70,6 +94,10 @@ def hang_up() -> str:
 
 def _written(response: ET.Element) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(response, encoding="unicode")
+
+
+def _redirect(response: ET.Element, address: str) -> None:
+    ET.SubElement(response, "Redirect", method="POST").text = address
 
 
 def _ask(response: ET.Element, ask: Ask, address: str) -> None:
@@ -107,7 +135,7 @@ def _record(response: ET.Element, record: Record, address: str, made: str) -> No
         recordingStatusCallbackMethod="POST",
     )
     # Where nobody has spoken, the document goes on here.
-    ET.SubElement(response, "Redirect", method="POST").text = address
+    _redirect(response, address)
 
 
 def _record_call(response: ET.Element, made: str) -> None:

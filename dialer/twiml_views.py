@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -38,7 +39,7 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     if attempt is None:
         return _refused()
     keys = request.GET.get("keys", "")
-    if pressed := _keys(request.POST.get("Digits", "")):
+    if pressed := "" if _rings_next(request) else _keys(request.POST.get("Digits", "")):
         keys = (keys + pressed)[:MOST_KEYS]
         _tell(attempt, request, Keys=keys)
     if heard := answered_by(request.POST.get("AnsweredBy")):
@@ -47,12 +48,12 @@ def next_steps(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     if wish := wishes.in_actions(actions):
         wishes.store(attempt.account, attempt, wish)
     caller_id = attempt.campaign.caller_id.number
-    text = twiml_documents.write(
-        actions,
+    addresses = twiml_documents.Addresses(
         after=lambda place: links.twiml_url(attempt_id, place, keys),
+        rings=lambda place: links.twiml_url(attempt_id, place, keys, rings=True),
         made=lambda place: links.recording_made_url(attempt_id, place),
-        caller_id=caller_id,
     )
+    text = twiml_documents.write(actions, addresses, caller_id)
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
 
 
@@ -76,14 +77,14 @@ def recording_made(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
 def document_not_read(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     """Respond to a carrier that could not read a document of ours: begin the flow again, once, or end the call.
 
-    Only the first document is asked for again. What follows keys, a recording or another call depends on what the
-    carrier had told with its question, and does not tell here.
+    Only the first document is asked for again, and one that begins with a connect after what was heard. What follows
+    keys, a recording or another call depends on what the carrier had told with its question, and does not tell here.
     """
     attempt = _attempt(request, attempt_id)
     if attempt is None:
         return _refused()
-    first = links.twiml_url(attempt_id)
-    begins_again = request.POST.get("ErrorUrl", "") == first
+    asked = request.POST.get("ErrorUrl", "")
+    begins_again = _is_asked_again(attempt_id, asked)
     log.warning(
         "twiml_not_read",
         attempt=attempt_id.hex,
@@ -91,7 +92,7 @@ def document_not_read(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
         begins_again=begins_again,
     )
     # An address of another spelling: where it can't be read either, the call ends.
-    text = twiml_documents.begin_again(f"{first}&again=1") if begins_again else twiml_documents.hang_up()
+    text = twiml_documents.begin_again(f"{asked}&again=1") if begins_again else twiml_documents.hang_up()
     return HttpResponse(text, content_type="text/xml; charset=utf-8")
 
 
@@ -105,6 +106,23 @@ def _attempt(request: HttpRequest, attempt_id: UUID) -> CallAttempt | None:
         log.warning("twiml_request_not_signed", attempt=attempt_id.hex)
         return None
     return attempt
+
+
+def _is_asked_again(attempt_id: UUID, asked: str) -> bool:
+    """Whether it is an address of the attempt's whose document depends on nothing but the address."""
+    if asked == links.twiml_url(attempt_id):
+        return True
+    query = QueryDict(urlsplit(asked).query)
+    try:
+        place = flow_interpreter.parse_place(query.get("place", ""))
+    except NoSuchPlace:
+        return False
+    return asked == links.twiml_url(attempt_id, place, query.get("keys", ""), rings=True)
+
+
+def _rings_next(request: HttpRequest) -> bool:
+    """Whether the carrier asks for a connect, and tells nothing: it may bring along what it had told before."""
+    return "rings" in request.GET
 
 
 def _tell(attempt: CallAttempt, request: HttpRequest, **news: str) -> None:
@@ -127,8 +145,11 @@ def _actions(attempt: CallAttempt, request: HttpRequest, pressed: str) -> Sequen
 def _up_to_a_leg(
     document: Mapping[str, Any], attempt: CallAttempt, actions: list[Action], now: datetime
 ) -> list[Action]:
-    """Return the actions, with what follows instead of calls to other numbers that can't be made."""
-    while isinstance(connect := actions[-1], Connect):
+    """Return the actions, with what follows instead of calls to other numbers that can't be made.
+
+    What is heard before one comes first: the carrier asks for the call afterwards, and the gate is asked then.
+    """
+    while isinstance(connect := actions[-1], Connect) and not twiml_documents.is_heard_first(actions):
         leg = transfers.ask(attempt, str(connect.place), connect.number, now)
         if leg.may_ring:
             return actions
@@ -146,6 +167,8 @@ def _after(
     if not (written := request.GET.get("place", "")):
         return _first(document, attempt.campaign, answered_by(request.POST.get("AnsweredBy")))
     place = flow_interpreter.parse_place(written)
+    if _rings_next(request):
+        return flow_interpreter.connecting(document, place)
     match flow_interpreter.step_at(document, place):
         case "gather":
             return flow_interpreter.pressed(document, place, pressed)

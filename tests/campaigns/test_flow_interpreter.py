@@ -16,6 +16,7 @@ from campaigns.flow_interpreter import (
     RecordCall,
     Say,
     connected,
+    connecting,
     message,
     parse_place,
     pressed,
@@ -142,10 +143,21 @@ def test_numbers_are_rung_one_after_another_until_somebody_takes_the_call(place,
     assert connected(SERVICE, parse_place(str(place)), **result) == actions
 
 
-@pytest.mark.parametrize("place", [Place(("0",)), Place(("1",)), Place(("0", "1", "0"), 3), Place(("0", "2", "0"), 2)])
+def test_each_number_can_be_come_back_to_by_its_place():
+    first = connecting(SERVICE, TO_A)
+    assert first == [Connect(A, 20, TO_A)]
+    assert connecting(SERVICE, Place(TO_A.path, 2)) == connected(SERVICE, TO_A, was_taken=False)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [Place(("0",)), Place(("1",)), Place(("0", "1", "0"), 0), Place(("0", "1", "0"), 3), Place(("0", "2", "0"), 2)],
+)
 def test_a_place_that_is_no_connect_is_refused(place):
     with pytest.raises(NoSuchPlace):
         connected(SERVICE, place, was_taken=True)
+    with pytest.raises(NoSuchPlace):
+        connecting(SERVICE, place)
 
 
 def test_a_text_that_is_read_is_a_flow_like_any_other():

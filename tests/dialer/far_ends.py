@@ -86,7 +86,7 @@ class FarEnd(ABC):
         tells_of_rings: it brings RINGING.
         names_numbers: some of its refusals say that the number is at fault.
         can_lose_replies: a reply of its can be lost.
-        connects: it connects callees to other numbers as our flows say: `ring_other` and `end_other`.
+        connects: it connects callees to other numbers as our flows say: `hear`, `ring_other` and `end_other`.
         reply: what it does with requests for calls.
         is_silent: it replies nothing that can be understood, and does nothing.
         calls: those that it has taken, in their order.
@@ -129,6 +129,10 @@ class FarEnd(ABC):
     @abstractmethod
     def press(self, call: FarCall, keys: str) -> None:
         """Bring keys that were pressed during the call. Only where its kind runs our flows."""
+
+    def hear(self, call: FarCall) -> list[str]:
+        """Begin a flow, and play what it says before a connect. Returns the texts. Nobody is rung meanwhile."""
+        raise NotImplementedError
 
     def ring_other(self, call: FarCall) -> str:
         """Go on with a flow up to a connect. Returns the number that is rung; "" where none is."""
@@ -241,6 +245,9 @@ class TwilioFarEnd(_HttpFarEnd):
     def press(self, call: FarCall, keys: str) -> None:
         self._ask(call, Digits=keys)
 
+    def hear(self, call: FarCall) -> list[str]:
+        return [text for say in self._ask(call).iter("Say") if (text := say.text)]
+
     def ring_other(self, call: FarCall) -> str:
         number = self._ask(call).findtext("Dial/Number")
         return number or ""
@@ -260,6 +267,8 @@ class TwilioFarEnd(_HttpFarEnd):
         document = ET.fromstring(response.content)
         for waits in (*document.iter("Gather"), *document.iter("Dial")):
             self._next[call.ref] = waits.attrib["action"]
+        for redirect in document.iter("Redirect"):
+            self._next[call.ref] = redirect.text or ""
         return document
 
     def end(self, call: FarCall, outcome: News) -> None:

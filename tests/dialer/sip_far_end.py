@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from campaigns import flow_interpreter
-from campaigns.flow_interpreter import Action, Connect
+from campaigns.flow_interpreter import Action, Connect, Say
 from sipgateway import beats, codes, legs, plans, records
 from sipgateway.models import Gateway, SipCall
 from sipgateway.plans import Plan
@@ -70,6 +70,10 @@ class SipFarEnd(FarEnd):
 
     def press(self, call: FarCall, keys: str) -> None:
         self._note(call.attempt_id, digits=keys)
+
+    def hear(self, call: FarCall) -> list[str]:
+        *spoken, _ = flow_interpreter.start(self._plan(call).document)
+        return [part.text for part in spoken if isinstance(part, Say)]
 
     def ring_other(self, call: FarCall) -> str:
         return self._go_on(call, flow_interpreter.start(self._plan(call).document))

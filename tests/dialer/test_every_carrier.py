@@ -26,7 +26,7 @@ def able(request):
     kind: type[FarEnd] = request.node.callspec.params["far"]
     if "queued" in request.fixturenames and not carriers.get(kind.carrier).queues_calls:
         pytest.skip("it lets no call wait")
-    if "connecting" in request.fixturenames and not kind.connects:
+    if {"connecting", "announced"} & {*request.fixturenames} and not kind.connects:
         pytest.skip("it connects nobody as our flows say")
 
 
@@ -157,6 +157,10 @@ def end(rig):
 
 def list_number(rig):
     do_not_call.add(rig.account, [A], source=do_not_call.Source.API, actor=ACTOR)
+
+
+def list_other(rig):
+    do_not_call.add(rig.account, [NUMBERS[1]], source=do_not_call.Source.API, actor=ACTOR)
 
 
 def take_out(rig):
@@ -344,6 +348,44 @@ def test_a_call_to_another_number_is_a_channel_until_it_ends(rig, far, connectin
     far.tell(call, News.COMPLETED)
     rig.settle()
     assert (attempts(), leases(rig.account)) == (["completed"], 0)
+
+
+@pytest.fixture
+def announced(rig, dialed):
+    """Dial a number whose flow says that it connects, and then does."""
+    document = {"steps": [{"say": "We connect you"}, *SERVICE["steps"]]}
+    return lambda: dialed.one(flow=FlowFactory(account=rig.account, document=document))
+
+
+@pytest.mark.parametrize(
+    ("shut", "rule"), [(pause, "paused"), (close_hours, "outside-calling-hours"), (list_other, "do-not-call")]
+)
+def test_a_number_is_not_rung_against_a_rule_that_came_to_hold_while_the_text_before_it_was_read(
+    rig, far, announced, shut, rule
+):
+    call = announced()
+    assert (far.hear(call), legs(), leases(rig.account)) == (["We connect you"], [], 1)
+    shut(rig)
+    assert far.ring_other(call) == (NUMBERS[2] if shut is list_other else "")
+    leg = Transfer.objects.get(number=NUMBERS[1])
+    assert (leg.rule, leg.placing_at) == (rule, None)
+
+
+def test_a_number_is_rung_after_the_text_before_it(rig, far, announced):
+    call = announced()
+    far.hear(call)
+    rig.clock.shift(timedelta(seconds=60))
+    assert (far.ring_other(call), leases(rig.account)) == (NUMBERS[1], 2)
+    far.end_other(call, News.COMPLETED)
+    assert legs() == [(NUMBERS[1], "completed", TALK_SECONDS)]
+
+
+def test_a_callee_who_hangs_up_during_the_text_was_connected_to_nobody(rig, far, announced):
+    call = announced()
+    far.hear(call)
+    far.tell(call, News.COMPLETED)
+    rig.settle()
+    assert (attempts(), legs()) == (["completed"], [])
 
 
 def test_without_a_free_channel_no_other_number_is_rung(rig, far, connecting):

@@ -1,5 +1,6 @@
 """A call over Twilio from the claim to the report: the flow is asked for step by step, and its keys are kept."""
 
+import json
 from datetime import timedelta
 from email.utils import format_datetime
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Record, RecordCall, Say
+from campaigns.models import Flow
 from contacts.models import DoNotCall
 from core.redis_client import redis_client
 from dialer import event_signatures, links, reconciliation, transfers, twiml_documents
@@ -90,6 +92,8 @@ class Phone:
         self.started = {noun.tag: dict(noun.attrib) for start in document.iter("Start") for noun in start}
         for waits in (*document.iter("Gather"), *document.iter("Dial"), *document.iter("Record")):
             self.url = waits.attrib["action"]
+        for redirect in document.iter("Redirect"):
+            self.url = redirect.text
         return [verb.tag if verb.text is None else f"{verb.tag} {verb.text}" for verb in document]
 
     def fails(self, code="11200", signature=None):
@@ -154,6 +158,7 @@ def test_keys_of_a_call_are_kept_when_its_trunk_gets_another_carrier_meanwhile(r
     assert attempt().digits == "1"
 
 
+ANNOUNCED = {"steps": [{"say": "We connect you"}, {"connect": "+912222222222"}]}
 SERVICE = {
     "steps": [
         {"connect": {"numbers": ["+912222222221", "+912222222222"], "otherwise": [{"say": "All busy"}]}},
@@ -386,6 +391,72 @@ def test_a_leg_that_is_asked_for_twice_at_once_takes_one_channel(rig, served, li
     assert reconciliation.reconcile() == reconciliation.Discrepancies(0, 0)
 
 
+def change_flow(document):
+    Flow.objects.update(document=document)
+
+
+def test_a_number_that_the_flow_got_during_the_text_before_it_passes_the_gate(rig, call):
+    phone = call(flow=FlowFactory(account=rig.account, document=ANNOUNCED))
+    assert phone.next() == ["Say We connect you", f"Redirect {phone.url}"]
+    changed = json.loads(json.dumps(ANNOUNCED).replace("+912222222222", "+918888888888"))
+    change_flow(changed)
+    assert (phone.next(), legs()) == (["Dial"], [("8", "", None, False)])
+
+
+def test_a_flow_that_lost_its_connect_during_the_text_before_it_ends_the_call(rig, call):
+    phone = call(flow=FlowFactory(account=rig.account, document=ANNOUNCED))
+    phone.next()
+    change_flow({"steps": [{"say": "Another"}, {"say": "text"}]})
+    assert (phone.next(), legs()) == (["Hangup"], [])
+
+
+def test_keys_are_kept_over_the_text_before_a_connect_and_are_not_pressed_twice(rig, call):
+    gather = {"digits": 2, "branches": {"12": ANNOUNCED["steps"]}}
+    phone = call(flow=FlowFactory(account=rig.account, document={"steps": [{"gather": gather}]}))
+    phone.next()
+    assert phone.next(Digits="12")[0] == "Say We connect you"
+    assert phone.next(Digits="12") == ["Dial"], "carriers may bring along what they had told before"
+    assert phone.next(DialCallStatus="completed") == ["Hangup"]
+    rig.settle()
+    assert attempt().digits == "12"
+
+
+@pytest.mark.parametrize(
+    ("step", "verbs"),
+    [
+        ({"play": "https://client.example/a.wav"}, ["Play https://client.example/a.wav", "Redirect"]),
+        ({"opt_out": True}, ["Dial"]),
+        ({"record_call": True}, ["Start", "Dial"]),
+    ],
+)
+def test_a_connect_is_asked_for_again_only_after_what_is_heard(rig, call, step, verbs):
+    document = {"steps": [step, {"connect": "+912222222222"}]}
+    phone = call(flow=FlowFactory(account=rig.account, document=document))
+    assert [verb.removesuffix(f" {phone.url}") for verb in phone.next()] == verbs
+
+
+def test_what_is_said_between_two_connects_is_heard_before_the_second_is_asked_for(rig, call):
+    first = {"connect": {"numbers": ["+912222222221"], "otherwise": [{"say": "Busy"}]}}
+    phone = call(flow=FlowFactory(account=rig.account, document={"steps": [first, *ANNOUNCED["steps"]]}))
+    assert phone.next() == ["Dial"]
+    assert phone.next(DialCallStatus="busy") == ["Say Busy", "Say We connect you", f"Redirect {phone.url}"]
+    assert (legs(), leases(rig.account)) == ([("1", "busy", None, True)], 1)
+    assert phone.next() == ["Dial"]
+
+
+def test_a_connect_whose_document_could_not_be_read_is_asked_for_once_more(rig, call):
+    phone = call(flow=FlowFactory(account=rig.account, document=ANNOUNCED))
+    phone.next()
+    question = phone.url
+    phone.next()
+    phone.url = question
+    _, redirect = phone.fails()
+    phone.url = redirect.text
+    assert (phone.next(), len(legs())) == (["Dial"], 1)
+    phone.url = redirect.text
+    assert [verb.tag for verb in phone.fails()] == ["Hangup"]
+
+
 @pytest.mark.parametrize("scope", ["account", "trunk"])
 def test_without_a_free_channel_the_flow_goes_on_as_if_nobody_took_the_call(rig, served, line, scope):
     limited = rig.account if scope == "account" else line.trunk
@@ -541,12 +612,18 @@ def _made(place):
     return f"/made?at={place}&t"
 
 
+def _rings(place):
+    return f"/rings?at={place}&t"
+
+
+ADDRESSES = twiml_documents.Addresses(_after, _rings, _made)
+
+
 def test_a_document_is_what_twilios_own_package_writes():
     prompt = (Say("Fees < dues & fines"), Play("https://client.example/a.wav?x=1&y=2"))
     written = twiml_documents.write(
         [Say("Namaste", "hi-IN", "Polly.Aditi"), Ask(prompt, 2, 4.5, Place(("1",)), finish_key="#")],
-        _after,
-        _made,
+        ADDRESSES,
     )
     expected = VoiceResponse()
     expected.say("Namaste", language="hi-IN", voice="Polly.Aditi")
@@ -566,7 +643,7 @@ def test_a_document_is_what_twilios_own_package_writes():
 
 def test_another_call_is_written_as_twilios_own_package_writes_it():
     connect = Connect("+912222222222", 20, Place(("1",)))
-    written = twiml_documents.write([connect], _after, _made, "+14155550100")
+    written = twiml_documents.write([connect], ADDRESSES, "+14155550100")
     expected = VoiceResponse()
     dial = expected.dial(timeout=20, action="/next?at=1.1&t", method="POST", caller_id="+14155550100")
     dial.number("+912222222222")
@@ -574,7 +651,7 @@ def test_another_call_is_written_as_twilios_own_package_writes_it():
 
 
 def test_a_recording_is_written_as_twilios_own_package_writes_it():
-    written = twiml_documents.write([Record(9, 2, "*", False, Place(("1",)))], _after, _made)
+    written = twiml_documents.write([Record(9, 2, "*", False, Place(("1",)))], ADDRESSES)
     expected = VoiceResponse()
     expected.record(
         max_length=9,
@@ -592,7 +669,7 @@ def test_a_recording_is_written_as_twilios_own_package_writes_it():
 
 
 def test_a_recording_of_the_call_is_written_as_twilios_own_package_writes_it():
-    written = twiml_documents.write([RecordCall(Place(("1",)))], _after, _made)
+    written = twiml_documents.write([RecordCall(Place(("1",)))], ADDRESSES)
     expected = VoiceResponse()
     expected.start().recording(
         channels="dual",
@@ -604,6 +681,6 @@ def test_a_recording_of_the_call_is_written_as_twilios_own_package_writes_it():
 
 @given(st.text(min_size=1))
 def test_any_text_makes_a_document_that_can_be_read(text):
-    [say, _] = ET.fromstring(twiml_documents.write([Say(text), HangUp()], _after, _made))
+    [say, _] = ET.fromstring(twiml_documents.write([Say(text), HangUp()], ADDRESSES))
     assert say.text
     assert len(say.text.replace("\n", "")) <= len(text)

@@ -94,6 +94,27 @@ def test_a_gather_without_keys_goes_on_with_the_next_verb(sandbox, receiver, wai
     assert len(receiver.asked) == 2
 
 
+def test_what_is_said_before_a_call_to_another_number_is_heard_before_its_document_is_asked_for(
+    sandbox, receiver, wait_until
+):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "transfer": "busy"}]})
+    after = receiver.document("after", "<Hangup/>")
+    dial = receiver.document("dial", f'<Dial action="{after}"><Number>+14155550101</Number></Dial>')
+    begin = f'<Say>We connect you</Say><Redirect method="POST">{dial}</Redirect><Say>never</Say>'
+    ended(sandbox, wait_until, place(sandbox, Url=receiver.document("begin", begin)))
+    assert [form.get("DialCallStatus") for form in receiver.asked] == [None, None, "busy"]
+
+
+def test_a_callee_who_hangs_up_during_a_text_is_not_led_to_what_follows(sandbox, receiver, wait_until):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "ring": 0}]}, time_scale=1)
+    dial = receiver.document("dial", "<Hangup/>")
+    begin = receiver.document("begin", f'<Pause length="3600"/><Redirect>{dial}</Redirect>')
+    sid = place(sandbox, Url=begin)
+    wait_until(lambda: receiver.asked)
+    assert sandbox.http("POST", f"{CALLS}/{sid}.json", b"Status=completed").json["status"] == "completed"
+    assert len(receiver.asked) == 1
+
+
 def test_a_document_that_is_missing_or_broken_ends_the_call(sandbox, receiver, wait_until):
     receiver.documents["broken"] = "<Response><Say>"
     assert ended(sandbox, wait_until, place(sandbox, Url=f"{receiver.url}/twiml/broken"))["status"] == "completed"
