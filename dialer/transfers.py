@@ -5,7 +5,8 @@ row is committed, again before the carrier is told to ring the number. Where the
 has ended with the reason, and the flow goes on as if nobody had taken the call; so it does where no channel is free.
 
 A leg is named by its attempt and its place in the flow, where a flow never comes twice: the carrier may ask again for
-what it was told, and is told the same leg while it is open, and never to ring it again afterwards.
+what it was told, and is told the same leg while it is open, and never to ring it again afterwards. Nor is another
+number rung for it, which the flow got there in between.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +34,8 @@ from dialer.number_gate import Ring, Shut
 
 log = structlog.get_logger(__name__)
 
-# How long after the gate was asked the number may still be rung: the gate is asked for that moment, too.
+# How long after the gate was asked the number may still be rung: the gate is asked for that moment, too, and once more
+# where the carrier asks again later.
 RUNG_WITHIN = timedelta(seconds=5)
 
 # How a leg ends, in the carriers' words and in ours. Any other word of theirs is a failure.
@@ -91,19 +93,34 @@ def ask(attempt: CallAttempt, place: str, number: str, now: datetime) -> Begun:
     Returns:
         NO_CHANNEL where none is free, or the call has ended.
     """
-    leg = _known(attempt, place)
-    if leg is None and attempt.status in CallAttempt.UNFINISHED:
-        # What the number is for this leg, whatever becomes of the list meanwhile.
-        to_person = number not in attempt.account.agent_numbers
-        asked = Transfer(pk=uuid7(), attempt=attempt, account_id=attempt.account_id, place=place, number=number)
-        asked.to_person, asked.started_at = to_person, now
-        if shut := _why_shut(attempt, asked, now):
-            return Begun.of(_refuse(attempt, asked, shut, now))
-        leg = _claim(attempt, asked)
+    leg = _known(attempt, place) or _begin(attempt, place, number, now)
     if leg is None:
         return NO_CHANNEL
+    if _is_settled(leg, number, now):
+        return Begun.of(leg)
     failpoints.reached("leg-claimed")
-    return Begun.of(leg if leg.placing_at or leg.ended_at else _commit_intent(attempt, leg, now))
+    return Begun.of(_commit_intent(attempt, leg, number, now))
+
+
+def _begin(attempt: CallAttempt, place: str, number: str, now: datetime) -> Transfer | None:
+    """Return a new leg, which the gate has let through or which has ended; None without a channel for it.
+
+    Where the carrier has asked twice at once, it may be the other question's.
+    """
+    if attempt.status not in CallAttempt.UNFINISHED:
+        return None
+    # What the number is for this leg, whatever becomes of the list meanwhile.
+    to_person = number not in attempt.account.agent_numbers
+    asked = Transfer(pk=uuid7(), attempt=attempt, account_id=attempt.account_id, place=place, number=number)
+    asked.to_person, asked.started_at = to_person, now
+    shut = _why_shut(attempt, asked, now)
+    return _refuse(attempt, asked, shut, now) if shut else _claim(attempt, asked)
+
+
+def _is_settled(leg: Transfer, number: str, now: datetime) -> bool:
+    """Whether it has ended, or the gate has let this number through a moment ago."""
+    let_through = leg.number == number and leg.placing_at is not None and now <= leg.placing_at + RUNG_WITHIN
+    return let_through or leg.ended_at is not None
 
 
 def _known(attempt: CallAttempt, place: str) -> Transfer | None:
@@ -183,7 +200,7 @@ def _lease(attempt: CallAttempt, asked: Transfer) -> Transfer | None:
         return _stored(asked)
 
 
-def _commit_intent(attempt: CallAttempt, leg: Transfer, now: datetime) -> Transfer:
+def _commit_intent(attempt: CallAttempt, leg: Transfer, number: str, now: datetime) -> Transfer:
     """Ask the gate again, and commit that the number is rung; or end the leg. Returns it as it is then.
 
     The leg's row is committed, so an attempt to the number whose claim this look does not see will see the leg before
@@ -192,16 +209,28 @@ def _commit_intent(attempt: CallAttempt, leg: Transfer, now: datetime) -> Transf
     with transaction.atomic():
         campaign_lock.hold_shared("SELECT %s::uuid UNION ALL SELECT %s::uuid", attempt.campaign_id, holds.LOCK)
         leg = Transfer.objects.select_for_update().get(pk=leg.pk)
-        if leg.placing_at or leg.ended_at:
+        if _is_settled(leg, number, now):
             return leg  # by another question of the carrier's, or with its call
-        shut = _why_shut(attempt, leg, now)
-        columns = _shut_columns(attempt, shut, now) if shut else {"placing_at": now}
+        columns = _decided(attempt, leg, number, now)
         for name, value in columns.items():
             setattr(leg, name, value)
         leg.save(update_fields=columns)
-        if shut:
+        if leg.ended_at:
             transaction.on_commit(lambda: _release([(leg.pk, attempt.account_id, attempt.trunk_id)]))
     return leg
+
+
+def _decided(attempt: CallAttempt, leg: Transfer, number: str, now: datetime) -> dict[str, Any]:
+    """Return what is noted of a leg: that it is rung, or how it has ended.
+
+    One that was let through before may have rung: it keeps the time, and counts, even if the gate is shut now.
+    """
+    if leg.number != number:
+        # Its own number may ring after all, if the carrier follows what it was told before. Then it tells of the end.
+        log.warning("transfer_number_changed", attempt=attempt.pk.hex, place=leg.place)
+        return {"ended_at": now, "outcome": Outcome.CANCELED}
+    shut = _why_shut(attempt, leg, now)
+    return _shut_columns(attempt, shut, now) if shut else {"placing_at": now}
 
 
 def scopes_of(account: Account, trunk: Trunk) -> tuple[Scope, ...]:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
+from campaigns import lifecycle
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Record, RecordCall, Say
-from campaigns.models import Flow
+from campaigns.models import Campaign, Flow
 from contacts.models import DoNotCall
 from core.redis_client import redis_client
 from dialer import event_signatures, links, reconciliation, transfers, twiml_documents
@@ -24,7 +25,7 @@ from dialer.channels import Scope
 from dialer.models import CallAttempt, Recording, Transfer
 from tests.conftest import NUMBERS, leases
 from tests.dialer import twilio
-from tests.factories import CallerIdFactory, FlowFactory, TrunkFactory
+from tests.factories import ACTOR, CallerIdFactory, FlowFactory, TrunkFactory
 
 MENU = {
     "steps": [
@@ -391,8 +392,49 @@ def test_a_leg_that_is_asked_for_twice_at_once_takes_one_channel(rig, served, li
     assert reconciliation.reconcile() == reconciliation.Discrepancies(0, 0)
 
 
+def test_a_leg_that_is_asked_for_twice_at_once_is_not_rung_where_the_gate_has_shut_in_between(rig, served, monkeypatch):
+    phone = served()
+    question = phone.url
+    why_shut = transfers._why_shut
+
+    def shut_and_claimed_meanwhile(attempt, leg, now):
+        # The twin has found the gate open, and has committed its leg, but not its intent.
+        monkeypatch.setattr(transfers, "_why_shut", why_shut)
+        twin = Transfer(pk=uuid4(), attempt=attempt, account=rig.account, place=leg.place, number=leg.number)
+        twin.started_at = now
+        assert transfers._claim(attempt, twin) == twin
+        lifecycle.pause(Campaign.objects.get(), actor=ACTOR)
+        return why_shut(attempt, leg, now)
+
+    monkeypatch.setattr(transfers, "_why_shut", shut_and_claimed_meanwhile)
+    assert phone.next() == ["Say All busy", "Say Bye", "Hangup"]
+    first = Transfer.objects.earliest("pk")
+    assert (first.rule, first.placing_at, first.outcome) == ("paused", None, "failed")
+    assert leases(rig.account) == 1
+    phone.url = question
+    assert phone.next() == ["Say All busy", "Say Bye", "Hangup"], "the twin finds its leg ended"
+
+
 def change_flow(document):
     Flow.objects.update(document=document)
+
+
+def test_a_number_that_the_flow_got_meanwhile_is_not_rung_without_the_gate(rig, served):
+    phone = served()
+    question = phone.url
+    phone.next()
+    dialed = phone.url
+    DoNotCall.objects.create(account=rig.account, number="+912222222229", source="csv", added_at=timezone.now())
+    change_flow(json.loads(json.dumps(SERVICE).replace("+912222222221", "+912222222229")))
+    phone.url = question
+    assert phone.next() == ["Dial"], "the flow goes on with its next number"
+    assert (legs(), leases(rig.account)) == ([("1", "canceled", None, True), ("2", "", None, False)], 2)
+    phone.url = question
+    phone.next()
+    assert leases(rig.account) == 2
+    phone.url = dialed
+    phone.next(DialCallStatus="completed", DialCallDuration="5")
+    assert legs()[0] == ("1", "completed", 5, True), "the first document was followed after all"
 
 
 def test_a_number_that_the_flow_got_during_the_text_before_it_passes_the_gate(rig, call):
@@ -455,6 +497,23 @@ def test_a_connect_whose_document_could_not_be_read_is_asked_for_once_more(rig, 
     assert (phone.next(), len(legs())) == (["Dial"], 1)
     phone.url = redirect.text
     assert [verb.tag for verb in phone.fails()] == ["Hangup"]
+
+
+def test_a_leg_that_is_asked_for_again_much_later_passes_the_gate_again(rig, served):
+    phone = served()
+    question = phone.url
+    phone.next()
+    rig.clock.shift(timedelta(seconds=30))
+    phone.url = question
+    assert phone.next() == ["Dial"], "it lets it through"
+    lifecycle.pause(Campaign.objects.get(), actor=ACTOR)
+    phone.url = question
+    assert phone.next() == ["Dial"], "it was asked a moment ago"
+    rig.clock.shift(timedelta(seconds=30))
+    phone.url = question
+    assert phone.next() == ["Say All busy", "Say Bye", "Hangup"]
+    assert Transfer.objects.get(place="0.1").rule == "paused"
+    assert leases(rig.account) == 1
 
 
 @pytest.mark.parametrize("scope", ["account", "trunk"])
