@@ -15,7 +15,7 @@ from api.http import openapi
 from api.http.envelope import Item, WrittenEnvelope
 from api.http.errors import NotFound
 from api.http.responses import Count, Moment, ResponseSerializer, Text, WireId
-from campaigns.models import Campaign
+from campaigns.models import Call, Campaign
 from contacts import numbers
 from core import clocks
 from dialer import diagnosis
@@ -61,12 +61,15 @@ class DiagnosedAttempt(ResponseSerializer):
 class DiagnosedCall(ResponseSerializer):
     number = Text("E.164.", source="call.number")
     status = Text("created, in-progress, retrying, completed, failed or canceled.", source="call.status")
-    rule = Text("The code of the rule that holds it, or that ended it.", source="call.rule", required=False)
+    rule = Text("The code of the rule that holds it, or that ended it unanswered.", required=False)
     summary = Text("A sentence: how its attempts ended, and what comes next.")
     next_attempt_at = Moment(
         "When its retry can be dialled; null if it waits for none, or if none can be dialled any more.", allow_null=True
     )
     attempts = DiagnosedAttempt(many=True, help_text="The latest, oldest first.")
+
+    def get_rule(self, found: CallDiagnosis) -> str:
+        return "" if found.call.status in (Call.Status.IN_PROGRESS, Call.Status.COMPLETED) else found.call.rule
 
     def get_attempts(self, found: CallDiagnosis) -> list[AttemptWithSteps]:
         return [AttemptWithSteps(attempt, steps) for attempt, steps in found.attempts]

@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 ('was_placed', models.BooleanField(db_default=False, default=False)),
                 ('http_status', models.PositiveSmallIntegerField(blank=True, help_text="Of the carrier's last response that refused the call.", null=True, verbose_name='HTTP status')),
                 ('next_attempt_at', models.DateTimeField(blank=True, help_text='When the retry is due, or until when a rule holds the call.', null=True)),
-                ('rule', models.CharField(blank=True, db_default='', default='', help_text='The rule for its number that holds the call, or that ended it.', max_length=32)),
+                ('rule', models.CharField(blank=True, db_default='', default='', help_text='The rule for its number that holds the call or ended it. Up or answered: that it was taken out.', max_length=32)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('end_reason', models.CharField(blank=True, db_default='', default='', help_text='Why the call ended as it did.', max_length=255)),
             ],

@@ -61,7 +61,7 @@ class Call(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="The rule for its number that holds the call, or that ended it.",
+        help_text="The rule for its number that holds the call or ended it. Up or answered: that it was taken out.",
     )
     ended_at = models.DateTimeField(null=True, blank=True)
     # Of a call under way: why it gets no retry, where it has such a rule.

@@ -113,6 +113,25 @@ def test_a_number_tells_its_attempts(api, row):
     }
 
 
+@pytest.mark.parametrize(
+    ("columns", "rule"),
+    [
+        ({"retrying": True, "rule": "number-cap"}, "number-cap"),
+        ({"rule": "number-cap", "next_attempt_at": NOW + timedelta(hours=1)}, "number-cap"),
+        ({"failed": True, "rule": "do-not-call"}, "do-not-call"),
+        ({"canceled": True, "rule": "taken-out"}, "taken-out"),
+        ({"canceled": True}, None),
+        ({"completed": True, "rule": "taken-out"}, None),
+        ({"in_progress": True, "rule": "taken-out"}, None),
+    ],
+)
+def test_the_rule_of_a_number_is_the_one_that_holds_or_has_ended_it(api, row, columns, rule):
+    """Not of a call that is up or answered: one that was taken out meanwhile keeps the mark."""
+    CallFactory(campaign=row, number="+919810012345", **columns)
+    (told,) = diagnose(api, row, "?number=%2B919810012345").data["calls_to_number"]
+    assert told.get("rule") == rule
+
+
 def test_a_number_is_found_as_people_write_it_and_each_of_its_calls_is_told(api, row):
     CallFactory.create_batch(2, campaign=row, number="+919810012345")
     for spelling in ("098100 12345", "919810012345", "+919810012345"):
