@@ -1,8 +1,9 @@
 """The calls of a campaign that calls some people of another one again: its parent.
 
-People are skipped who were reached, or wait to be, in another campaign made from the same parent; who were taken out by
-hand, of any of these campaigns, also if they were reached; who are on the do-not-call list; and, where the parent was
-made from lists, whose number no contact has any more.
+All campaigns that come from the same first one by calling people again are a family. People are skipped who were taken
+out by hand, of any campaign of the family, also if they were reached; who were reached, or wait to be, in any of them
+but those that the parent comes from; who are on the do-not-call list; and, where the parent was made from lists, whose
+number no contact has any more.
 The keys that people pressed are in the attempts. The dialer owns that table, above this app: it is read here by its
 name.
 """
@@ -121,7 +122,7 @@ def _params(
         "campaign": campaign.pk,
         "account": campaign.account_id,
         "parent": parent_id,
-        "family": _family(campaign, parent_id),
+        **_family(campaign, parent_id),
         "knows_contacts": bool(campaign.list_ids),
         "outcomes": [word for word in selection.who if word != UNTRIED],
         "untried": UNTRIED in selection.who,
@@ -133,19 +134,32 @@ def _params(
     }
 
 
-def _family(campaign: Campaign, parent_id: UUID | None) -> Sequence[UUID]:
-    """Return the other campaigns that call people of the parent again, and those that call people of those."""
+def _family(campaign: Campaign, parent_id: UUID | None) -> dict[str, Sequence[UUID]]:
+    """Return the other campaigns of the family, as parameters.
+
+    above: those that the parent comes from. A person who was reached there is called again for that very reason.
+    beside: all others but the parent.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_FAMILY, {"campaign": campaign.pk, "parent": parent_id})
-        return [pk for (pk,) in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return {
+        "above": [pk for pk, is_above in rows if is_above],
+        "beside": [pk for pk, is_above in rows if not is_above],
+    }
 
 
+# One that was purged is still known by its id, as long as a campaign that was made from it is stored.
 _FAMILY = """
-    WITH RECURSIVE family AS (
-        SELECT id FROM campaigns_campaign WHERE parent_id = %(parent)s
+    WITH RECURSIVE above AS (
+        SELECT %(parent)s::uuid AS id
+        UNION SELECT made.parent_id FROM campaigns_campaign AS made JOIN above ON made.id = above.id
+        WHERE made.parent_id IS NOT NULL
+    ), family AS (
+        SELECT id FROM above
         UNION SELECT child.id FROM campaigns_campaign AS child JOIN family ON child.parent_id = family.id
     )
-    SELECT id FROM family WHERE id <> %(campaign)s
+    SELECT id, id IN (SELECT id FROM above) FROM family WHERE id NOT IN (%(campaign)s, %(parent)s)
 """
 
 # The people of the selection, and why not. What is known of a number in the parent and its family is looked for by its
@@ -173,10 +187,11 @@ _CHOSEN = f"""
         FROM slice CROSS JOIN LATERAL (
             SELECT bool_or(other.rule = %(taken_out)s) AS is_out,
                 bool_or(other.status NOT IN ('failed', 'canceled') AND (
-                    other.campaign_id <> %(parent)s OR slice.status <> 'completed'
+                    other.campaign_id = ANY(%(beside)s::uuid[])
+                    OR (other.campaign_id = %(parent)s AND slice.status <> 'completed')
                 )) AS is_reached
             FROM (SELECT campaign_id, status, rule FROM campaigns_call WHERE number = slice.number OFFSET 0) AS other
-            WHERE other.campaign_id = %(parent)s OR other.campaign_id = ANY(%(family)s::uuid[])
+            WHERE other.campaign_id = %(parent)s OR other.campaign_id = ANY(%(beside)s::uuid[] || %(above)s::uuid[])
         ) AS family
         WHERE (
                 status IN ('failed', 'canceled') AND attempts_made > 0 AND last_outcome = ANY(%(outcomes)s::text[])

@@ -120,6 +120,49 @@ def test_who_was_taken_out_by_hand_is_skipped_in_each_selection(api, account, pa
     assert people(again(api, parent, *WHO, pressed=["2"])) == [NUMBERS[5]]
 
 
+def test_who_was_taken_out_or_reached_elsewhere_in_the_family_is_skipped(api, account, parent):
+    """C1 is called again, a child of the parent: C2 is its sibling, N2 a child of that one, and G one of C1."""
+    root = CampaignFactory(account=account, completed=True)
+    parent.parent = root
+    parent.save()
+    c1, c2 = [CampaignFactory(account=account, completed=True, parent=parent) for _ in range(2)]
+    n2, g = [CampaignFactory(account=account, completed=True, parent=made) for made in (c2, c1)]
+    numbers = NUMBERS[:10]
+    for number in numbers:
+        ended(c1, number)
+    out = {"status": "canceled", "rule": "taken-out"}
+    for where, number in zip((root, parent, c2, n2, g), numbers, strict=False):
+        ended(where, number, **out)
+    for where, number in zip((c2, n2, g), numbers[5:], strict=False):
+        answered(where, number)
+    answered(parent, numbers[8], "2")  # c1 called these two for the key that they pressed, so that is no reason
+    answered(root, numbers[9], "2")
+    found = call_again.find(c1, Selection(who=("no-answer",)))
+    assert (found.calls, dict(found.skipped)) == (2, {"taken-out": 5, "reached": 3})
+    assert people(again(api, c1, "no-answer")) == numbers[8:]
+
+
+def test_a_parent_that_was_purged_still_tells_its_children_of_each_other(api, account, parent):
+    c1, c2 = [CampaignFactory(account=account, completed=True, parent=parent) for _ in range(2)]
+    ended(c1, A), ended(c2, A, status="canceled", rule="taken-out"), ended(c1, B)
+    parent.delete()
+    assert people(again(api, c1, "no-answer")) == [B]
+
+
+def test_a_large_family_takes_as_many_statements_as_a_small_one(api, account, parent, django_assert_num_queries):
+    ended(parent, A)
+    selection = Selection(who=("no-answer",))
+    with django_assert_num_queries(2):
+        call_again.find(parent, selection)
+    child = parent
+    for _ in range(5):
+        child = CampaignFactory(account=account, completed=True, parent=child)
+        CampaignFactory(account=account, completed=True, parent=child)
+        ended(child, A)
+    with django_assert_num_queries(2):
+        call_again.find(child, selection)
+
+
 def test_people_of_lists_who_are_contacts_no_more_are_skipped(api, account, parent):
     """A deleted contact stays deleted, also where its calls had ended before."""
     parent.list_ids = [ContactListFactory(account=account).pk]
