@@ -46,6 +46,8 @@ class OpenCall(NamedTuple):
 def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, because: str = "") -> Removed:
     """Take these calls out of their campaigns, as far as they have not ended.
 
+    One under way that a person has taken out keeps that mark, and its reason, but for another one in a person's words.
+
     Args:
         rule: one of REASONS.
         because: why, in a person's words, behind the reason of the rule.
@@ -59,10 +61,18 @@ def take_out(calls: "QuerySet[Call]", *, rule: str, at: datetime, because: str =
         locked = unfinished.order_by("pk").select_for_update(of=("self",), no_key=True)
         rows = [OpenCall(*row) for row in locked.values_list("pk", "status", "campaign_id")]
         under_way = [row.pk for row in rows if row.status == Status.IN_PROGRESS]
-        Call.objects.filter(pk__in=under_way).update(rule=rule, end_reason=reason[:LONGEST])
+        _mark(under_way, rule, reason, has_words=bool(because))
         waiting = [row for row in rows if row.status != Status.IN_PROGRESS]
         ended = end_waiting(waiting, Status.CANCELED, rule, reason, at)
     return Removed(ended, len(under_way))
+
+
+def _mark(call_ids: Sequence[int], rule: str, reason: str, *, has_words: bool) -> None:
+    calls = Call.objects.filter(pk__in=call_ids)
+    if rule != TAKEN_OUT or not has_words:
+        # A contact may be stored again. Whoever was taken out is not called again, also not then.
+        calls = calls.exclude(rule=TAKEN_OUT)
+    calls.update(rule=rule, end_reason=reason[:LONGEST])
 
 
 def end_waiting(rows: Sequence[OpenCall], to: str, rule: str, reason: str, at: datetime) -> int:

@@ -7,7 +7,8 @@ from accounts.credentials import create_key
 from campaigns import again, lifecycle, progress, schedule, taking_out
 from campaigns.called_again import Selection
 from campaigns.models import Call, CallHistory, Campaign
-from contacts import address_book
+from contacts import address_book, do_not_call
+from core.errors import WrongState
 from dialer.models import CallAttempt
 from reports.stats import stats
 from tests.api.client import Api
@@ -18,7 +19,8 @@ from tests.factories import ACTOR, ContactFactory, ContactListFactory, ListEntry
 from webhooks.models import WebhookDelivery
 
 A, B = NUMBERS[:2]
-TAKEN_OUT, DELETED = "the number was taken out of the campaign: has paid", "the contact was deleted"
+BARE, DELETED = "the number was taken out of the campaign", "the contact was deleted"
+TAKEN_OUT = f"{BARE}: has paid"
 
 
 def take_out(rig, reason="has paid"):
@@ -153,6 +155,98 @@ def test_one_at_its_first_attempt_that_the_carrier_does_not_take(rig, campaign, 
     assert end() == ("canceled", rule, f"{outcome}{reason}")
     assert Call.objects.get().attempts_made == bool(outcome)
     assert told(campaign) == {"failed" if outcome else "failed-no-attempt": 1}
+
+
+def list_number(rig):
+    do_not_call.add(rig.account, [A], source=do_not_call.Source.API, actor=ACTOR)
+
+
+def take_out_without_reason(rig):
+    take_out(rig, reason="")
+
+
+def take_out_for_another_reason(rig):
+    take_out(rig, reason="moved away")
+
+
+@pytest.mark.parametrize(
+    ("decisions", "reason"),
+    [
+        ([take_out, delete_contact], TAKEN_OUT),
+        ([delete_contact, take_out], TAKEN_OUT),
+        ([delete_contact, take_out_without_reason], BARE),
+        ([take_out_without_reason, delete_contact], BARE),
+        ([take_out, list_number], TAKEN_OUT),
+        ([list_number, take_out], TAKEN_OUT),
+        ([take_out, take_out_without_reason], TAKEN_OUT),
+        ([take_out_without_reason, take_out], TAKEN_OUT),
+        ([take_out, take_out_for_another_reason], f"{BARE}: moved away"),
+        ([take_out, delete_contact, take_out_without_reason], TAKEN_OUT),
+    ],
+)
+def test_that_one_was_taken_out_while_up_stays_whatever_else_is_decided(rig, campaign, decisions, reason):
+    up(rig)
+    for decide in decisions:
+        decide(rig)
+    tell(CallAttempt.objects.latest("id"), "no-answer")
+    rig.settle()
+    assert end() == ("canceled", "taken-out", f"no-answer; {reason}")
+    assert told(campaign) == {"failed": 1}
+    goes_nowhere(rig, campaign, rings=2)
+
+
+@pytest.mark.parametrize("decisions", [[take_out, list_number], [list_number, take_out]])
+def test_that_one_was_taken_out_stays_where_its_retry_is_claimed(rig, campaign, decisions):
+    """The gate, which knows both, is asked after them."""
+    claimed(rig)
+    for decide in decisions:
+        decide(rig)
+    rig.dial()
+    assert end() == ("canceled", "taken-out", f"busy; {TAKEN_OUT}")
+    goes_nowhere(rig, campaign, rings=1)
+    assert told(campaign) == {"failed": 1}
+
+
+def test_of_one_that_waits_the_first_decision_ends_it(rig, campaign):
+    attempted(rig)
+    take_out(rig)
+    list_number(rig), delete_contact(rig)
+    assert end() == ("canceled", "taken-out", TAKEN_OUT)
+    assert told(campaign) == {"failed": 1}
+
+
+def test_of_one_that_waits_and_is_listed_first_the_list_ends_it(rig, campaign):
+    attempted(rig)
+    list_number(rig)
+    with pytest.raises(WrongState, match="the campaign is completed"):
+        take_out(rig)
+    delete_contact(rig)
+    assert end()[:2] == ("failed", "do-not-call")
+    assert told(campaign) == {"failed-dnd": 1}
+
+
+def test_who_was_taken_out_of_a_child_stays_so_when_the_contact_is_deleted_and_stored_again(rig, campaign):
+    """The deletion comes during the call out of which the person was taken."""
+    rig.carrier.script = {A: ["no-answer", "no-answer", "no-answer", "silent"]}
+    for _ in range(3):
+        rig.tick()
+        rig.clock.shift(11 * 60)
+    rig.tick()
+    child = again.create(campaign, Selection(who=("no-answer",)), actor=ACTOR, now=timezone.now())
+    rig.tick()
+    wanted = [taking_out.Wanted(number=A)]
+    [out] = taking_out.take_out(child, wanted, actor=ACTOR, reason="has paid", now=timezone.now())
+    assert out is not None
+    assert out.under_way == 1
+    delete_contact(rig)
+    tell(CallAttempt.objects.latest("id"), "no-answer")
+    rig.settle()
+    call = Call.objects.get(campaign=child)
+    assert (call.status, call.rule, call.end_reason) == ("canceled", "taken-out", f"no-answer; {TAKEN_OUT}")
+    ContactFactory(account=rig.account, number=A)
+    for parent in (campaign, child):
+        found = again.find(parent, Selection(who=("no-answer",)))
+        assert (found.calls, dict(found.skipped)) == (0, {"taken-out": 1})
 
 
 def test_one_whose_campaign_a_person_completes_meanwhile(rig, campaign):
