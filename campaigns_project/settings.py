@@ -365,8 +365,10 @@ LOGGING = log_config.configure(LOG_FORMAT, LOG_LEVEL)
 
 # What the Procfile and the SIP gateway read, judged with all else ----------------------------------------------------
 
-for _name, _default in {"CONTROL": 2, "DISPATCH": 2, "DIAL": 8, "WEBHOOK": 8}.items():
-    env.whole(f"{_name}_CONCURRENCY", _default, most=1000)
+CONTROL_CONCURRENCY = env.whole("CONTROL_CONCURRENCY", 2, most=1000)
+env.whole("DISPATCH_CONCURRENCY", 2, most=1000)
+DIAL_CONCURRENCY = env.whole("DIAL_CONCURRENCY", 8, most=1000)
+env.whole("WEBHOOK_CONCURRENCY", 8, most=1000)
 # Where the SIP gateway says whether it is at work; None: nowhere.
 SIP_HEALTH_ADDRESS = env.address("SIP_HEALTH_ADDRESS")
 

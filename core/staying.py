@@ -20,9 +20,11 @@ log = structlog.get_logger(__name__)
 
 # For how long a worker stays in all, and while nothing comes, in seconds. Other tasks of its queue wait meanwhile.
 SECONDS, IDLE_SECONDS = 0.5, 0.1
+# It waits for nothing shorter: Redis before 7.0.8 takes less than a millisecond for no limit (redis/redis#11688).
+LEAST_SECONDS = 0.005
 # How much longer than it waits a worker may take until it has gone, and how long what it was handed is kept, in
-# milliseconds.
-GRACE_MS, KEPT_MS = 200, 5_000
+# milliseconds. The latter is as long as a claim may wait for its dialer.
+GRACE_MS, KEPT_MS = 200, 10_000
 
 
 def hand(task: str, *args: Any) -> bool:
@@ -38,7 +40,7 @@ def stay(task: str, most: int, do: Callable[..., object], *args: Any) -> None:
     """Do the work of this task, and then what is handed to this worker, until nothing comes or its time is over.
 
     Args:
-        most: workers that wait for this task at once. One more does not.
+        most: workers that wait for this task at once. One more does not; with 0, none stays.
         args: of the work, as those that are handed.
     """
     until = time.monotonic() + SECONDS
@@ -50,7 +52,7 @@ def stay(task: str, most: int, do: Callable[..., object], *args: Any) -> None:
 def wait(task: str, most: int, seconds: float) -> Sequence[Any] | None:
     """Return what is handed to this worker within so many seconds, or IDLE_SECONDS; None for nothing."""
     seconds = min(seconds, IDLE_SECONDS)
-    if seconds <= 0:
+    if most == 0 or seconds < LEAST_SECONDS:
         return None
     worker = uuid4().hex
     own = f"{handed(task)}{worker}"
@@ -59,11 +61,24 @@ def wait(task: str, most: int, seconds: float) -> Sequence[Any] | None:
         if not redis.eval(_COME, 1, waiting(task), worker, int(seconds * 1000) + GRACE_MS, most):
             return None
         found = redis.blpop([own], timeout=seconds)
-        work = found[1] if found else redis.eval(_GO, 2, waiting(task), own, worker)
+        work = found[1] if found else _go(task, worker)
     except RedisError as error:
         log.warning("work_not_waited_for", task=task, error=str(error))
-        return None
+        work = _go_after_all(task, worker)
     return None if work is None else json.loads(work)
+
+
+def _go(task: str, worker: str) -> Any:
+    """Stop waiting. Returns what the worker was handed at the last moment, or None."""
+    return redis_client().eval(_GO, 2, waiting(task), f"{handed(task)}{worker}", worker)
+
+
+def _go_after_all(task: str, worker: str) -> Any:
+    """Stop waiting where Redis has failed meanwhile: a worker that only seems to wait is handed what nobody does."""
+    try:
+        return _go(task, worker)
+    except RedisError:
+        return None
 
 
 def waiting(task: str) -> str:
@@ -76,12 +91,13 @@ def handed(task: str) -> str:
     return prefixed(f"handed:{task}:")
 
 
-# For other scripts, too: hands work to the worker that waits longest. Returns whether one does.
+# For other scripts, too: hands work to the worker that came last, as one that has died came before. Returns whether
+# one waits.
 GIVE = """
 local function give(waiting, handed, work, kept_ms)
   local time = redis.call('TIME')
   redis.call('ZREMRANGEBYSCORE', waiting, '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
-  local worker = redis.call('ZPOPMIN', waiting)[1]
+  local worker = redis.call('ZPOPMAX', waiting)[1]
   if not worker then return false end
   redis.call('RPUSH', handed .. worker, work)
   redis.call('PEXPIRE', handed .. worker, kept_ms)

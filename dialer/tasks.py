@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 
 from core import clocks, slices, staying
 from dialer import (
@@ -21,7 +22,7 @@ from dialer import (
 PURGE_INBOX = "dialer.purge_inbox"
 
 # How many workers stay for more at once: one, as more would settle in smaller batches; and one that waits while another
-# dials.
+# dials. One worker at least is left for messages.
 SETTLERS_STAY, DIALERS_STAY = 1, 2
 
 
@@ -41,7 +42,7 @@ def dispatch_account(account_id: int) -> None:
 
 @shared_task(name="dialer.dial")
 def dial(attempt_ids: Sequence[str]) -> None:
-    staying.stay("dialer.dial", DIALERS_STAY, _dial, attempt_ids)
+    staying.stay("dialer.dial", min(DIALERS_STAY, settings.DIAL_CONCURRENCY - 1), _dial, attempt_ids)
 
 
 def _dial(attempt_ids: Sequence[str]) -> None:
@@ -51,7 +52,7 @@ def _dial(attempt_ids: Sequence[str]) -> None:
 @shared_task(name="dialer.settle")
 def settle() -> None:
     """Settle the inbox, and use the channels that are freed. Beat sends this, and each append to the inbox."""
-    staying.stay("dialer.settle", SETTLERS_STAY, _settle)
+    staying.stay("dialer.settle", min(SETTLERS_STAY, settings.CONTROL_CONCURRENCY - 1), _settle)
 
 
 def _settle() -> None:

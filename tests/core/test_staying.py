@@ -51,9 +51,9 @@ def test_a_worker_that_stays_is_handed_the_next_work(redis):
     assert not hand("two"), "it has work now"
 
 
-def test_each_work_goes_to_one_worker(workers):
+def test_each_work_goes_to_one_worker_first_to_the_one_that_came_last(workers):
     assert [hand("one"), hand("two"), hand("three")] == [True, True, False]
-    assert workers() == [['["one"]'], ['["two"]']]
+    assert workers() == [['["two"]'], ['["one"]']]
 
 
 def test_no_more_workers_stay_than_may(workers, redis, monkeypatch):
@@ -65,8 +65,22 @@ def test_no_more_workers_stay_than_may(workers, redis, monkeypatch):
     assert redis.zcard(f"staying:{TASK}") == 2
 
 
-def test_a_worker_whose_time_is_over_does_not_stay(redis):
-    assert staying.wait(TASK, 2, 0) is None
+@pytest.mark.parametrize(("most", "seconds"), [(2, 0), (2, 0.0004), (0, LONG)])
+def test_a_worker_whose_time_is_as_good_as_over_or_that_may_not_stay_goes(redis, monkeypatch, most, seconds):
+    """Some versions of Redis would let it wait for ever for less than a millisecond."""
+    monkeypatch.setattr(type(redis), "blpop", lambda *_args, **_options: pytest.fail("it waits"))
+    assert staying.wait(TASK, most, seconds) is None
+    assert not hand()
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_worker_that_can_not_wait_on_is_handed_nothing_and_does_what_it_was_handed(redis, monkeypatch, is_late):
+    def fail(*_args, **_options):
+        assert not is_late or hand("late")
+        raise RedisError
+
+    monkeypatch.setattr(type(redis), "blpop", fail)
+    assert staying.wait(TASK, 2, LONG) == (["late"] if is_late else None)
     assert not hand()
 
 

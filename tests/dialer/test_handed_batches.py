@@ -45,3 +45,13 @@ def test_the_inbox_is_settled_again_for_a_worker_that_is_woken_up(rig, monkeypat
     monkeypatch.setattr(messages, "settle_at_work", looks.append)
     tasks.settle()
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize(("workers", "stay"), [(1, 0), (2, 1), (8, 2)])
+def test_one_worker_at_least_is_left_for_messages(monkeypatch, settings, workers, stay):
+    settings.CONTROL_CONCURRENCY = settings.DIAL_CONCURRENCY = workers
+    asked: list[Any] = []
+    monkeypatch.setattr(staying, "stay", lambda task, most, *_: asked.append((task, most)))
+    tasks.dial([])
+    tasks.settle()
+    assert asked == [("dialer.dial", stay), ("dialer.settle", min(stay, 1))]
