@@ -75,18 +75,14 @@ def weights(road: str) -> dict[str, float]:
         ]
         containers = [pod["spec"]["template"]["spec"]["containers"][0] for pod in pods]
         return {"".join(one["args"]): int(one["resources"]["requests"]["cpu"].removesuffix("m")) for one in containers}
-    if road == "systemd":
-        units = {name: [DEPLOY / "systemd/trunkline@.service"] for name in WAITED_FOR | IN_THE_BACKGROUND}
-        for name in WAITED_FOR:
-            units[name].append(DEPLOY / f"systemd/trunkline@{name}.service.d/weight.conf")
-        texts = {name: "".join(path.read_text() for path in paths) for name, paths in units.items()}
-        return {name: int(re.findall(r"^CPUWeight=(\d+)$", text, re.MULTILINE)[-1]) for name, text in texts.items()}
-    # The kernel's weight of a process falls by a fifth for each step of nice.
-    nice = {name: re.match(r"exec nice -n (\d+) ", command) for name, command in read_procfile().items()}
-    return {name: 1024 / 1.25 ** int(found[1] if found else 0) for name, found in nice.items()}
+    units = {name: [DEPLOY / "systemd/trunkline@.service"] for name in WAITED_FOR | IN_THE_BACKGROUND}
+    for name in WAITED_FOR:
+        units[name].append(DEPLOY / f"systemd/trunkline@{name}.service.d/weight.conf")
+    texts = {name: "".join(path.read_text() for path in paths) for name, paths in units.items()}
+    return {name: int(re.findall(r"^CPUWeight=(\d+)$", text, re.MULTILINE)[-1]) for name, text in texts.items()}
 
 
-@pytest.mark.parametrize("road", ["make up", "compose", "kubernetes", "systemd"])
+@pytest.mark.parametrize("road", ["compose", "kubernetes", "systemd"])
 def test_what_somebody_waits_for_gets_three_times_as_much_of_a_core(road):
     given = weights(road)
     least, most = min(given[name] for name in WAITED_FOR), max(given[name] for name in IN_THE_BACKGROUND)
