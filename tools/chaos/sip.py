@@ -150,7 +150,8 @@ def main() -> int:
     judged: list[Judged] = []
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = [(row, seed) for seed in seeds for row in options.rows.split(",")]
-    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="trunkline-chaos-sip-") as folder:
+    # The servers end before their folder goes, by whose files they are found.
+    with tempfile.TemporaryDirectory(prefix="trunkline-chaos-sip-") as folder, ExitStack() as stack:
         os.chmod(folder, 0o755)  # noqa: PTH101, S103 -- PostgreSQL runs as another user where this one is root
         system = System(Path(folder))
         stack.callback(system.stop)
