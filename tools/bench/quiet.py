@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
 from typing import NamedTuple
 
 import psutil
+
+from tools.bench.followed import followed
 
 # Cores that all other programs together may use: an editor, a shell, the system's own timers.
 MOST_CORES = 0.15
@@ -84,20 +85,12 @@ def beside(folder: Path) -> Iterator[Others]:
     Args:
         folder: of the bench, by which its own processes are known.
     """
-    others, over = Others(folder), Event()
+    others = Others(folder)
     others.look()
-
-    def follow() -> None:
-        while not over.wait(FOLLOW_SECONDS):
-            others.look()
-
-    thread = Thread(target=follow, daemon=True)
-    thread.start()
     try:
-        yield others
+        with followed(others.look, FOLLOW_SECONDS):
+            yield others
     finally:
-        over.set()
-        thread.join()
         others.look()
 
 

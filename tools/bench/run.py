@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
 
 import psutil
+
+from tools.bench.followed import followed
 
 MB = 1024 * 1024
 # How often resident memory is read. A shorter peak holds no more than can be allocated in this time.
@@ -60,19 +61,13 @@ class Memory:
 def watched(processes: Sequence[psutil.Process]) -> Iterator[Memory]:
     """Follow the memory for the length of the `with` block. A shared page counts once for each process that has it."""
     idle = sum(resident(processes))
-    memory, over = Memory(idle, idle), Event()
+    memory = Memory(idle, idle)
 
-    def follow() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            memory.peak = max(memory.peak, sum(resident(processes)))
+    def look() -> None:
+        memory.peak = max(memory.peak, sum(resident(processes)))
 
-    thread = Thread(target=follow, daemon=True)
-    thread.start()
-    try:
+    with followed(look, SAMPLE_SECONDS):
         yield memory
-    finally:
-        over.set()
-        thread.join()
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
