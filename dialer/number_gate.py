@@ -84,7 +84,7 @@ class Ring(NamedTuple, Generic[Key]):
         may_be_connected: whether a leg may be under way to the number.
         callee: what its contact says; None: nobody has looked.
         leg_id: of the leg that rings it; None: an attempt does.
-        is_agent: the leg rings one of the account's own people (`Account.agent_numbers`), at any hour and any often.
+        is_agent: the leg rings one of the account's own people (`Account.agent_numbers`), at any hour, however often.
     """
 
     key: Key

@@ -83,7 +83,7 @@ class Sipp:
             if message["way"] == "sent":
                 responded.add(call_id)
             if _ends_call(message["way"], head):
-                # What follows is said again: a sipp that stood still sends its responses anew before it reads that they
+                # What follows is said again: a sipp that stood still repeats its responses before it reads that they
                 # have arrived, and gets another ACK for each. The channel of the call is free all the while.
                 over.setdefault(call_id, at)
             if message["way"] == "received" and head.startswith("INVITE "):
