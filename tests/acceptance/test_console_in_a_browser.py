@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.acceptance.browser import DESK, NEEDS_CHROMIUM, PHONE, Hand, judged, make_person, sign_in
 
@@ -182,3 +182,14 @@ def test_a_flow_is_drawn_while_it_is_written(page: Page):
     document.fill('{"steps": [{"say": "Good morning"}]}')
     expect(page.locator("svg.flow")).to_contain_text("Say: Good morning")
     assert judged(page) == []
+
+
+def test_what_is_typed_before_the_script_is_there_is_drawn_too(page: Page):
+    waiting: list[Route] = []
+    page.route("**/preview*.js", lambda route: waiting.append(route))
+    page.goto("/admin/set-up/console/flow/", wait_until="commit")
+    page.get_by_label("What an answered call does, as JSON").fill('{"steps": [{"say": "Good morning"}]}')
+    while not waiting:
+        page.wait_for_timeout(10)
+    waiting[0].continue_()
+    expect(page.locator("svg.flow")).to_contain_text("Say: Good morning")

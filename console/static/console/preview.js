@@ -71,6 +71,13 @@ form.addEventListener("input", () => {
   turn += 1; // What is on its way was asked before this, and would undo it.
   soon(WAIT);
 });
-if (preview.querySelector("[data-again]")) {
+
+/* What was typed before this script was there, or is put back by the browser, comes without an event. */
+const isChanged = (field) =>
+  field.value !== (field.defaultValue ?? field.value) ||
+  field.checked !== field.defaultChecked ||
+  [...(field.options ?? [])].some((option) => option.selected !== option.defaultSelected);
+
+if (preview.querySelector("[data-again]") || [...form.elements].some(isChanged)) {
   soon(1000);
 }
