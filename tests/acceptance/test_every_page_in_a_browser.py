@@ -16,6 +16,8 @@ NUMBER = "+919870000066"
 CONSOLE = ("now/", "now/stop/", "number/", "number/?q=98700+00066", "number/?q=nothing", "do-not-call/", "reports/")
 SET_UP = ("new-campaign/", "new-campaign/walked/", "set-up/", "set-up/walked/", "set-up/walked/flow/1/")
 MORE = ("people/", "system/", "engine-room/", "password_change/", "second-factor/set-up/", "nonsense/")
+# All pages in one test would take a slow machine as long as a test may take.
+PARTS = 6
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +65,12 @@ def _tabs(page: Page) -> list[str]:
     return [campaign, *(tab for tab in _links(page, campaign, rf"{campaign}\w+/") if "act" not in tab)]
 
 
-def test_every_page_is_for_everybody(page: Page, stack):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_page_is_for_everybody(page: Page, stack, part):
     errors = watched(page, stack.url)
     addresses = _addresses(page)
     assert len(addresses) > 60
-    wrong = [fault for address in addresses for fault in faults(page, address)]
+    wrong = [fault for address in addresses[part::PARTS] for fault in faults(page, address)]
     assert wrong == [], "\n".join(wrong)
     # The page that is not there is one of those walked.
     assert [error for error in errors if "404" not in error] == []
