@@ -1,7 +1,8 @@
 """Keys that callees press in flows that Exotel runs: its Passthru applet sends them here, with a GET of its own.
 
-By Exotel's support pages on the applet: the request has CallSid, CallFrom and the keys of the gather before it, in
-double quotes. An applet that waits for the response goes on at one place of the flow for 200, at another for 302.
+By Exotel's support pages on the applet: the request has CallSid, CallFrom, CustomField and, in double quotes, the keys
+of the gather before it. An applet that waits for the response goes on at one place of the flow for 200, at another for
+302.
 """
 
 from collections.abc import Mapping
@@ -42,14 +43,17 @@ def take_keys(request: HttpRequest, trunk_pk: int) -> HttpResponse:
 
 
 def _attempt(trunk: Trunk, asked: Mapping[str, str]) -> CallAttempt | None:
-    """Return the attempt of the call: by its id, else by its number where that is under way once."""
+    """Return the attempt of the call: by its id, else by its number, and by what its campaign passes on if need be."""
     up = CallAttempt.objects.filter(carrier_account=trunk.carrier_account_id, status__in=CallAttempt.UNFINISHED)
     sid = asked.get("CallSid", "")[:64]
     if sid and (found := up.filter(carrier_ref=sid, ref_is_repeated=False).first()):
         return found
     number = to_e164(asked.get("CallFrom", ""), "IN")
-    at_number = list(up.filter(callee=number, carrier_ref="")[:2]) if number else []
-    return at_number[0] if len(at_number) == 1 else None
+    at_number = up.filter(callee=number, carrier_ref="") if number else up.none()
+    found = list(at_number[:2])
+    if len(found) > 1:  # of two accounts
+        found = list(at_number.filter(campaign__custom_field__value=asked.get("CustomField", ""))[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def _pressed_before(attempt: CallAttempt) -> str:

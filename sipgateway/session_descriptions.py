@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # Static payload types of G.711 (RFC 3551): 8,000 samples a second, of a byte each.
 PCMU, PCMA = 0, 8
+# How a callee names the type of its keys. Names of encodings are the same in capitals (RFC 4566 6).
+_KEYS_OF = re.compile(r"rtpmap:([0-9]+) telephone-event/8000", re.IGNORECASE)
 # The type that we offer for keys (RFC 4733). A callee sends them with the type of its own answer.
 KEYS = 101
 
@@ -61,7 +63,7 @@ def read(text: str) -> Remote | None:
                     payloads = [int(given) for given in value.split()[3:] if given.isdigit()]
             case "c" if media != "other":
                 host = (value.split() or [""])[-1].partition("/")[0]
-            case "a" if media == "audio" and (named := re.match(r"rtpmap:([0-9]+) telephone-event/8000", value)):
+            case "a" if media == "audio" and (named := _KEYS_OF.match(value)):
                 keys = int(named[1])
     codec = next((payload for payload in payloads if payload in {PCMU, PCMA}), None)
     if codec is None or not 0 < port < 65536 or not _is_address(host):

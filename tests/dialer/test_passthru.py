@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from campaigns.models import CustomField
 from dialer import inbox, links
 from dialer.models import CallAttempt, CarrierEvent
 from tests.conftest import NUMBERS
@@ -58,6 +59,16 @@ def test_a_number_that_is_under_way_twice_names_no_call(client, redis, trunk):
         attempt_on(trunk, carrier_ref="")
     assert ask(client, trunk, CallSid="abc", CallFrom=NUMBERS[0], digits='"7"').status_code == 302
     assert not CarrierEvent.objects.exists()
+
+
+def test_of_two_calls_to_a_number_the_custom_field_of_the_campaign_tells_which(client, redis, trunk):
+    fees, exams = (attempt_on(trunk, carrier_ref="") for _ in range(2))
+    for attempt, passed in ((fees, "fees"), (exams, "exams")):
+        CustomField.objects.create(campaign=attempt.campaign, value=passed)
+    asked = {"CallSid": "abc", "CallFrom": NUMBERS[0], "digits": '"7"'}
+    assert ask(client, trunk, CustomField="exams", **asked).status_code == 200
+    assert CarrierEvent.objects.get().attempt_id == exams.pk
+    assert ask(client, trunk, CustomField="other", **asked).status_code == 302
 
 
 @pytest.mark.parametrize("fields", [{}, {"digits": ""}, {"digits": '""'}, {"digits": '"hello"'}])

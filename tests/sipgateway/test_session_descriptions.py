@@ -27,6 +27,7 @@ def test_an_answer_says_where_and_in_which_form():
         (("RTP/AVP 8 0 96", "RTP/AVP 0 101"), Remote("203.0.113.9", 40000, PCMU, None)),
         (("m=audio", "m=video 1 RTP/AVP 31\nc=IN IP4 1.1.1.1\nm=audio"), Remote("203.0.113.9", 40000, PCMA, 96)),
         (("a=sendrecv", "c=IN IP4 198.51.100.2"), Remote("198.51.100.2", 40000, PCMA, 96)),
+        (("telephone-event", "TELEPHONE-EVENT"), Remote("203.0.113.9", 40000, PCMA, 96)),
         (("RTP/AVP 8 0 96", "RTP/AVP 18 96"), None),
         (("m=audio 40000", "m=audio 0"), None),
         (("RTP/AVP", "RTP/SAVP"), None),
