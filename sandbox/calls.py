@@ -24,11 +24,17 @@ REPEATED_FROM = 20
 
 @dataclass(frozen=True, slots=True)
 class TwilioOptions:
-    """What a request over Twilio's API has beside. token: signs what the sandbox asks of the client."""
+    """What a request over Twilio's API has beside.
+
+    Attributes:
+        token: signs what the sandbox asks of the client.
+        fallback_url: asked instead of an address whose document can't be read; "" for none.
+    """
 
     token: str
     events: frozenset[str]
     detects_machines: bool = False
+    fallback_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,10 @@ def parse_create(account_sid: str, token: str, form: Form) -> CallRequest:
         time_limit=_whole_number(fields.get("TimeLimit"), "TimeLimit", MAX_TIME_LIMIT_SECONDS),
         ring_timeout=_whole_number(fields.get("Timeout"), "Timeout", MAX_RING_SECONDS) or RING_SECONDS,
         twilio=TwilioOptions(
-            token, events or frozenset({"completed"}), fields.get("MachineDetection") in {"Enable", "DetectMessageEnd"}
+            token,
+            events or frozenset({"completed"}),
+            fields.get("MachineDetection") in {"Enable", "DetectMessageEnd"},
+            fields.get("FallbackUrl", ""),
         ),
     )
 

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import aiohttp
@@ -26,6 +27,10 @@ log = structlog.get_logger()
 FETCH_TIMEOUT = aiohttp.ClientTimeout(total=15)
 SILENCE_SECONDS = 5.0  # a Gather without a timeout
 MOST_DOCUMENTS = 1000  # of one call: a document that asks for itself for ever is a mistake
+# Twilio's limits, by its errors 11750 and 13521: bytes of a document; of a Say, bytes of its text with the voices that
+# take least, and characters of it as it stands in an address.
+MOST_DOCUMENT_BYTES = 64_000
+MOST_SAY_BYTES, MOST_SAY_QUOTED = 3_000, 4_500
 
 
 class TwimlRunner:
@@ -45,6 +50,8 @@ class TwimlRunner:
             if url is None:
                 return
             document = await self._fetch(call, url, fields)
+            if document is None and (fallback := call.request.twilio and call.request.twilio.fallback_url):
+                document = await self._fetch(call, fallback, {"ErrorCode": "11200", "ErrorUrl": url})
             if document is None:
                 return
             url, fields = await _follow(document, call, callee)
@@ -65,10 +72,22 @@ class TwimlRunner:
             headers = {"X-Twilio-Signature": sign(call, url, form)}
             async with self._session.post(url, data=form, headers=headers, timeout=FETCH_TIMEOUT) as response:
                 response.raise_for_status()
-                return ET.fromstring(await response.text())  # noqa: S314 -- from the server under test
+                return _read(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError, ET.ParseError) as error:
             log.warning("twiml_unusable", url=url.partition("?")[0], reason=str(error))
             return None
+
+
+def _read(body: bytes) -> ET.Element:
+    """Read a document. Raises ET.ParseError, or ValueError for one that is larger than Twilio takes."""
+    if len(body) > MOST_DOCUMENT_BYTES:
+        raise ValueError(f"the document has {len(body)} bytes, of {MOST_DOCUMENT_BYTES} at most")
+    document = ET.fromstring(body)  # noqa: S314 -- from the server under test
+    for say in document.iter("Say"):
+        text = say.text or ""
+        if len(text.encode()) > MOST_SAY_BYTES or len(quote(text, safe="")) > MOST_SAY_QUOTED:
+            raise ValueError(f"a Say has {len(text)} characters, which are more than it can hold")
+    return document
 
 
 def sign(call: Call, url: str, form: Mapping[str, str]) -> str:

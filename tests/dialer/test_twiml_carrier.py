@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -159,6 +160,15 @@ def test_a_request_that_is_late_is_not_sent_any_more(carrier, carrier_api):
 
 def test_a_carrier_that_is_not_there_takes_no_call():
     assert isinstance(place(TwilioCarrier.connect(access("http://127.0.0.1:9")), request()), Unavailable)
+
+
+@pytest.mark.parametrize("driver", [TwilioCarrier, SignalWireCarrier, TelnyxCarrier])
+def test_a_carrier_that_says_nothing_does_not_say_whether_a_phone_rings(driver, settings):
+    settings.CARRIER_TIMEOUT_SECONDS = 0.2
+    with socket.create_server(("127.0.0.1", 0)) as nobody_accepts:
+        carrier = driver.connect(access(f"http://127.0.0.1:{nobody_accepts.getsockname()[1]}"))
+        assert isinstance(place(carrier, request()), Ambiguous)
+        assert isinstance(look_up(carrier), CantTell)
 
 
 # Look-ups ------------------------------------------------------------------------------------------------------------

@@ -120,6 +120,21 @@ def test_a_document_that_is_missing_or_broken_ends_the_call(sandbox, receiver, w
     assert ended(sandbox, wait_until, place(sandbox, Url=f"{receiver.url}/twiml/broken"))["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    "said", ["<Say>" + "a" * 3001 + "</Say>", "<Say>" + "क" * 501 + "</Say>", "<Say>word</Say>" * 4300]
+)
+def test_a_document_that_is_too_long_for_twilio_can_t_be_read_and_the_fallback_is_asked(
+    sandbox, receiver, wait_until, said
+):
+    said_instead = receiver.document("instead", "<Hangup/>")
+    gather = f'<Gather action="{receiver.url}/never"/>'
+    url = receiver.document("long", said + gather)
+    ended(sandbox, wait_until, place(sandbox, Url=url, FallbackUrl=said_instead))
+    [first, fallback] = receiver.asked
+    assert (fallback["ErrorUrl"], fallback["CallSid"]) == (url, first["CallSid"])
+    assert "ErrorUrl" not in first
+
+
 def test_hanging_up_ends_a_conversation_with_the_keys_so_far(sandbox, receiver, wait_until):
     sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "ring": 0, "digits": "7"}]}, time_scale=1)
     endless = receiver.document("endless", '<Pause length="3600"/>')
