@@ -48,6 +48,7 @@ class CarrierKind:
         hangs_up: it ends calls that are up when it is asked to. Otherwise they go on to their own end.
         reports_keys: its news of a call has the keys that were pressed. Otherwise flows send them (`dialer.passthru`).
         detects_machines: it can tell an answering machine from a person before the flow begins.
+        longest_stretch: bytes of what is heard between two questions of a flow that it reads; None: any.
         longest_custom_field: characters of a campaign's custom field that the carrier takes; None: any.
         is_for_tests: known only where SIMULATED_CARRIER is set, and not offered in the admin.
     """
@@ -68,6 +69,7 @@ class CarrierKind:
     hangs_up: bool = False
     reports_keys: bool = True
     detects_machines: bool = False
+    longest_stretch: int | None = None
     longest_custom_field: int | None = None
     is_for_tests: bool = False
 

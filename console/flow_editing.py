@@ -12,6 +12,7 @@ from accounts import audit
 from accounts.audit import Actor
 from accounts.models import Account
 from api.http.parsers import parse_json
+from campaigns import carrier_fit
 from campaigns.flow_schema import validate_flow
 from campaigns.models import Campaign, Flow
 from core.errors import InvalidRequest
@@ -31,6 +32,10 @@ EXAMPLE = {
         }
     ]
 }
+
+
+class CantBeRun(ValueError):
+    """The carrier of an open campaign can't run the flow as it would be; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,12 @@ def read(text: str) -> Written:
 
 
 def store(account: Account, flow_id: str, document: Any, *, is_new: bool, actor: Actor) -> Flow:
-    """Store a valid document under its ID. Raises InvalidRequest, with the field, where the ID can't be used."""
+    """Store a valid document under its ID.
+
+    Raises:
+        InvalidRequest: the ID can't be used.
+        CantBeRun: the carrier of an open campaign can't run the document.
+    """
     with transaction.atomic():
         found = Flow.objects.select_for_update().filter(account=account, flow_id=flow_id).first()
         if found and is_new:
@@ -80,6 +90,8 @@ def store(account: Account, flow_id: str, document: Any, *, is_new: bool, actor:
             raise InvalidRequest("; ".join(error.messages)) from error
         except IntegrityError as error:
             raise InvalidRequest("there is a flow of this ID: choose another one") from error
+        if obstacle := carrier_fit.obstacle_to(flow):
+            raise CantBeRun(f"{obstacle}: store it under another ID, or end that campaign first")
         if has_changed:
             verb = audit.Verb.CREATED if is_new else audit.Verb.CHANGED
             audit.record(actor, verb, flow, what="" if is_new else "Document")

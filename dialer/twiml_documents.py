@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from campaigns.flow_interpreter import (
@@ -22,6 +24,12 @@ from campaigns.flow_interpreter import (
 
 # What XML 1.0 can't hold, however it is escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What one Say may hold, by Twilio's error 13521: bytes of its text (of the smallest voice), and characters of it as it
+# stands in an address. A character of Hindi is three of the former, and nine of the latter.
+MOST_BYTES, MOST_QUOTED = 3_000, 4_500
+MOST_QUOTED_OF_ONE = 12
+# Where a long text is best parted, in this order. What is heard pauses there.
+_BREAKS = (re.compile(r"[.!?\u0964\u0965\u06d4\u3002]\s+|\n\s*"), re.compile(r"\s+"))
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,39 @@ def _connect(response: ET.Element, connect: Connect, address: str, caller_id: st
 def _speak(parent: ET.Element, part: Say | Play) -> None:
     if isinstance(part, Say):
         given = {"language": part.language, "voice": part.voice}
-        say = ET.SubElement(parent, "Say", {name: value for name, value in given.items() if value})
-        say.text = _NOT_XML.sub(" ", part.text)
+        for piece in pieces_of(_NOT_XML.sub(" ", part.text)):
+            ET.SubElement(parent, "Say", {name: value for name, value in given.items() if value}).text = piece
     else:
         ET.SubElement(parent, "Play").text = _NOT_XML.sub("", part.url)
+
+
+def pieces_of(text: str) -> Iterator[str]:
+    """Part a text into pieces that a Say can hold: between sentences, else words, else characters."""
+    while (most := _that_fits(text)) < len(text):
+        end = _break_before(text, most)
+        yield text[:end]
+        text = text[end:]
+    yield text
+
+
+def _that_fits(text: str) -> int:
+    """Return how many of the first characters one Say can hold."""
+    if len(text) * MOST_QUOTED_OF_ONE <= MOST_QUOTED:
+        return len(text)
+    length = quoted = 0
+    for place, character in enumerate(text):
+        length += len(character.encode())
+        quoted += len(quote(character, safe=""))
+        if length > MOST_BYTES or quoted > MOST_QUOTED:
+            return place
+    return len(text)
+
+
+def _break_before(text: str, most: int) -> int:
+    """Return the last place up to `most` at which the text is best parted. Not within a letter of several signs."""
+    for breaks in _BREAKS:
+        if ends := [found.end() for found in breaks.finditer(text, 0, most)]:
+            return ends[-1]
+    return next(
+        (end for end in range(most, most // 2, -1) if not unicodedata.category(text[end]).startswith("M")), most
+    )

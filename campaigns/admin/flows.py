@@ -1,7 +1,7 @@
 """The admin page of flows, where their documents are edited."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,9 +10,14 @@ from django.forms import Textarea
 from django.http import HttpRequest
 
 from accounts.admin_kit import PageAdmin
-from campaigns import flows
+from campaigns import carrier_fit, flows
 from campaigns.models import Flow
 from core.admin_kit import DeletedWhenUnused
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Flow]
+else:
+    _ModelForm = forms.ModelForm
 
 
 class PrettyJSONField(forms.JSONField):
@@ -23,9 +28,18 @@ class PrettyJSONField(forms.JSONField):
         return plain if value is None or plain is value else json.dumps(value, indent=2, ensure_ascii=False)
 
 
+class FlowForm(_ModelForm):
+    def _post_clean(self) -> None:
+        """Refuse what the carriers of open campaigns can't run, once it is known to be a flow."""
+        super()._post_clean()
+        if not self.errors and (obstacle := carrier_fit.obstacle_to(self.instance)):
+            self.add_error("document", f"{obstacle[0].upper()}{obstacle[1:]}.")
+
+
 @admin.register(Flow)
 class FlowAdmin(DeletedWhenUnused, PageAdmin):
     account_path = "account"
+    form = FlowForm
     list_display = ("flow_id", "account")
     list_select_related = ("account",)
     search_fields = ("flow_id", "account__sid")

@@ -20,7 +20,7 @@ from api.http.idempotency import once
 from campaigns import flows
 from campaigns.models import Flow
 from console import flow_drawing, flow_editing, set_up
-from console.flow_editing import Written
+from console.flow_editing import CantBeRun, Written
 from console.new_campaign import form as forms
 from console.new_campaign import trial, words
 from console.stops import of_accounts
@@ -95,6 +95,8 @@ class SetUpPages(Pages):
             stored = flow_editing.store(account, flow_id, written.document, is_new=flow is None, actor=actor(request))
         except InvalidRequest as refused:
             return self._editor(request, account, flow, written, flow_id, {"flow_id": forms.said(str(refused))})
+        except CantBeRun as refused:
+            return self._editor(request, account, flow, written, flow_id, {"document": forms.said(str(refused))})
         messages.success(request, f"The flow {stored.flow_id} is stored.")
         if warning := flows.connects_to_people(account, stored.document):
             messages.warning(request, f"{warning[0].upper()}{warning[1:]}.")

@@ -64,6 +64,9 @@ DETECTION = {Detection.MACHINE: "Enable", Detection.END_OF_GREETING: "DetectMess
 # found is dialled again, and the calls of other attempts are told apart by their ids.
 CLOCK_SKEW = timedelta(minutes=10)
 FAR_AWAY = datetime.max.replace(tzinfo=UTC)
+# Of a document, 64 kB at the most (Twilio's error 11750), what a flow may fill: a long text stands in several elements,
+# each of which is marked up.
+LONGEST_STRETCH = 50_000
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,7 @@ def _kind(name: str, label: str, *, queues_calls: bool, lacks: Set[str] = frozen
         lists_calls=True,
         hangs_up=True,
         detects_machines=True,
+        longest_stretch=LONGEST_STRETCH,
         lacks=frozenset(lacks),
     )
 

@@ -11,6 +11,7 @@ from django.db import connection
 from accounts.models import Account, ApiKey, CallerId, Trunk
 from campaigns.models import Flow
 from tests.accounts.sign_ins import account_of
+from tests.factories import CampaignFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +149,16 @@ def test_a_flow_that_rings_people_is_stored_with_a_warning_where_rules_hold(tmp_
     file.write_text(json.dumps({"steps": [{"connect": {"numbers": ["+912222222222", "+912222222223"]}}]}))
     call_command("create_flow", "acme", "7", "--file", str(file), stdout=io.StringIO(), stderr=err)
     assert err.getvalue().startswith("warning: the flow connects to +912222222223, and rules hold")
+
+
+def test_a_flow_of_an_open_campaign_is_not_replaced_by_one_that_its_carrier_can_t_run(tmp_path):
+    campaign = CampaignFactory(running=True, caller_id__trunk__carrier="sandbox")
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps({"steps": [{"record": {}}]}))
+    options = [campaign.account.sid, campaign.flow.flow_id, "--file", str(file)]
+    with pytest.raises(CommandError, match=r"the flow has the step record, .* can't do: store it under another ID"):
+        call_command("create_flow", *options)
+    assert Flow.objects.get().document == campaign.flow.document
 
 
 def test_a_number_of_an_agent_that_is_none_is_refused():

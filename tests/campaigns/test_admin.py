@@ -479,6 +479,16 @@ def test_a_flow_that_rings_people_is_saved_with_a_warning_where_rules_hold(admin
     assert "The flow connects to +912222222222, and rules hold" in saved.content.decode()
 
 
+def test_a_flow_of_an_open_campaign_is_not_saved_with_a_step_that_its_carrier_can_t_do(admin_client):
+    campaign = CampaignFactory(running=True, caller_id__trunk__carrier="sandbox")
+    address = reverse("admin:campaigns_flow_change", args=[campaign.flow_id])
+    page = admin_client.post(address, {"document": json.dumps({"steps": [{"record": {}}]})})
+    assert page.context["adminform"].form.errors["document"] == [
+        "The flow has the step record, which a carrier of an open campaign that uses it can't do."
+    ]
+    assert Flow.objects.get().document == campaign.flow.document
+
+
 @pytest.mark.parametrize("document", ['{"steps": [{"shout": "Hello"}]}', "{not JSON"])
 def test_a_flow_that_the_schema_refuses_is_not_saved_and_stays_in_the_form(admin_client, document):
     flow = FlowFactory()

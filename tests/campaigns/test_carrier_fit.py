@@ -8,7 +8,7 @@ import pytest
 from accounts import carriers
 from accounts.models import CallerId, Route
 from campaigns import carrier_fit, lifecycle
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Flow
 from core.errors import InvalidRequest, WrongState
 from tests.conftest import START
 from tests.factories import ACTOR, CallerIdFactory, FlowFactory, TrunkFactory
@@ -100,6 +100,49 @@ def test_a_flow_is_refused_where_the_carrier_lacks_one_of_its_steps(rig, monkeyp
     assert carrier_fit.obstacle(every, lacking) == ""
     rig.campaign(flow=connecting, **LATER)
     assert "has the step connect, which SIP trunk can't do" in carrier_fit.obstacle(every, lacking)
+
+
+LONG = {"steps": [{"say": "x" * 4000}] * 12}
+
+
+def line_over(rig, carrier):
+    trunk = TrunkFactory(carrier=carrier, base_url=BASE_URLS[carrier], account_sid="AC1", api_key="AC1")
+    return CallerIdFactory(account=rig.account, trunk=trunk)
+
+
+@pytest.mark.parametrize(("carrier", "is_taken"), [("twilio", False), ("signalwire", False), ("sip", True)])
+def test_a_flow_says_no_more_in_one_go_than_the_carrier_reads_at_once(rig, carrier, is_taken):
+    line, flow = line_over(rig, carrier), FlowFactory(account=rig.account, document=LONG)
+    if is_taken:
+        assert rig.campaign(caller_id=line, flow=flow, **LATER).pk
+        every = Campaign.objects.all()
+        assert "says 50,400 bytes without a question" in carrier_fit.obstacle(every, carriers.get("twilio"))
+        return
+    with pytest.raises(
+        InvalidRequest, match=r"'url': its flow says 50,400 bytes without a question \(at most 50,000\)"
+    ):
+        rig.campaign(caller_id=line, flow=flow)
+    question = {"gather": {"branches": {"1": [{"hangup": True}]}}}
+    flow.document = {"steps": [*LONG["steps"][:6], question, *LONG["steps"][6:]]}
+    flow.save()
+    assert rig.campaign(caller_id=line, flow=flow, **LATER).pk
+
+
+def test_a_flow_of_an_open_campaign_does_not_get_what_its_carriers_can_t_do(rig):
+    flow = FlowFactory(account=rig.account, document={"steps": [{"say": "Hello"}]})
+    campaign = rig.campaign(caller_id=line_over(rig, "signalwire"), flow=flow, **LATER)
+    assert carrier_fit.obstacle_to(flow) == ""
+    flow.document = {"steps": [{"record_call": True}]}
+    why = "the flow has the step record_call, which a carrier of an open campaign that uses it can't do"
+    assert carrier_fit.obstacle_to(flow) == why
+    lifecycle.delete(campaign, actor=ACTOR)
+    assert carrier_fit.obstacle_to(flow) == ""
+    second = line_over(rig, "twilio")
+    for place, line in enumerate((second, campaign.caller_id), start=1):
+        Route.objects.create(caller_id=second, trunk=line.trunk, place=place)
+    Flow.objects.filter(pk=flow.pk).update(document={"steps": [{"say": "Hello"}]})
+    rig.campaign(caller_id=second, flow=Flow.objects.get(pk=flow.pk), **LATER)
+    assert carrier_fit.obstacle_to(flow) == why, "over the second trunk of its caller ID"
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,15 @@ def test_what_is_wrong_with_a_flow_is_told_with_its_place(meera, document, says)
     assert shown.context["errors"] == refused.context["errors"]
 
 
+def test_a_flow_of_an_open_campaign_is_not_stored_with_a_step_that_its_carrier_can_t_do(account, meera):
+    flow = FlowFactory(account=account, flow_id="fees", document=FLOW)
+    CampaignFactory(account=account, flow=flow, running=True, caller_id__trunk__carrier="sandbox")
+    refused = write(meera, {"steps": [{"record": {}}]}, name="set_up_flow")
+    assert "The flow has the step record, which a carrier of an open campaign" in refused.context["errors"]["document"]
+    assert Flow.objects.get().document == FLOW
+    assert not AuditEntry.objects.exists()
+
+
 @pytest.mark.parametrize("flow_id", ["", "a b", "a/b", "x" * 65, "taken"])
 def test_an_id_that_can_t_be_used_is_told_at_its_field(account, meera, flow_id):
     FlowFactory(account=account, flow_id="taken", document=FLOW)

@@ -3,7 +3,7 @@
 import json
 from datetime import timedelta
 from email.utils import format_datetime
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
-from campaigns import lifecycle
+from campaigns import flow_interpreter, lifecycle
 from campaigns.flow_interpreter import Ask, Connect, HangUp, Place, Play, Record, RecordCall, Say
+from campaigns.flow_lengths import longest_stretch
 from campaigns.models import Campaign, Flow
 from contacts.models import DoNotCall
 from core.redis_client import redis_client
 from dialer import event_signatures, links, reconciliation, transfers, twiml_documents
+from dialer.carriers.twiml import LONGEST_STRETCH
 from dialer.channels import Scope
 from dialer.models import CallAttempt, Recording, Transfer
 from tests.conftest import NUMBERS, leases
@@ -743,3 +745,47 @@ def test_any_text_makes_a_document_that_can_be_read(text):
     [say, _] = ET.fromstring(twiml_documents.write([Say(text), HangUp()], ADDRESSES))
     assert say.text
     assert len(say.text.replace("\n", "")) <= len(text)
+
+
+SENTENCE = "कल कोई कक्षा नहीं होगी। "
+
+
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        ("Short", "Short"),
+        ("There is no class tomorrow. " * 140, "There is no class tomorrow. " * 107),
+        (SENTENCE * 100, SENTENCE * 24),
+        ("word " * 800, "word " * 600),
+        ("x" * 4000, "x" * 3000),
+        ("कि" * 2000, "कि" * 250),
+        ("\U0001f600" * 1000, "\U0001f600" * 375),
+        ("]]>&<" * 800, "]]>&<" * 300),
+    ],
+)
+def test_a_long_text_is_said_in_pieces_that_the_carrier_can_hold(text, piece):
+    """By Twilio's error 13521. Parted between sentences, else words, else letters."""
+    *said, _ = ET.fromstring(twiml_documents.write([Say(text, "hi-IN"), HangUp()], ADDRESSES))
+    assert said[0].text == piece
+    assert "".join(say.text for say in said) == text
+    assert {say.get("language") for say in said} == {"hi-IN"}
+    for say in said:
+        assert len(say.text.encode()) <= 3000
+        assert len(quote(say.text, safe="")) <= 4500
+
+
+@given(st.text(st.sampled_from("ab .\n\u093f\u0915\u0964\U0001f600"), max_size=4000))
+def test_no_text_is_lost_where_it_is_parted(text):
+    pieces = list(twiml_documents.pieces_of(text))
+    assert "".join(pieces) == text
+    assert all(len(quote(piece, safe="")) <= 4500 for piece in pieces)
+    assert all(pieces) or text == ""
+
+
+def test_the_longest_that_a_flow_may_say_in_one_go_is_a_document_that_the_carrier_takes():
+    """64 kB, by Twilio's error 11750."""
+    for text in ("&" * 4000, "x" * 4000, "क" * 4000, "ab " * 1333):
+        say = {"say": {"text": text, "language": "l" * 35, "voice": "v" * 64}}
+        fits = max(steps for steps in range(1, 30) if longest_stretch({"steps": [say] * steps}) <= LONGEST_STRETCH)
+        heard = [*flow_interpreter.start({"steps": [say] * fits})]
+        assert len(twiml_documents.write(heard, ADDRESSES).encode()) <= 64_000

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.management.command_kit import actor, find_account
-from campaigns import flows
+from campaigns import carrier_fit, flows
 from campaigns.models import Flow
 
 
@@ -35,6 +35,8 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']} is not JSON: {error}") from error
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
+        if obstacle := carrier_fit.obstacle_to(flow):
+            raise CommandError(f"{obstacle}: store it under another ID, or end that campaign first")
         with transaction.atomic():
             verb = audit.Verb.CHANGED if flow.pk else audit.Verb.CREATED
             flow.save()
