@@ -50,10 +50,10 @@ def _attempt(trunk: Trunk, asked: Mapping[str, str]) -> CallAttempt | None:
         return found
     number = to_e164(asked.get("CallFrom", ""), "IN")
     at_number = up.filter(callee=number, carrier_ref="") if number else up.none()
-    found = list(at_number[:2])
-    if len(found) > 1:  # of two accounts
-        found = list(at_number.filter(campaign__custom_field__value=asked.get("CustomField", ""))[:2])
-    return found[0] if len(found) == 1 else None
+    matching = list(at_number[:2])
+    if len(matching) > 1:  # of two accounts
+        matching = list(at_number.filter(campaign__custom_field__value=asked.get("CustomField", ""))[:2])
+    return matching[0] if len(matching) == 1 else None
 
 
 def _pressed_before(attempt: CallAttempt) -> str:
