@@ -31,7 +31,7 @@ class PrettyJSONField(forms.JSONField):
 class FlowForm(_ModelForm):
     def _post_clean(self) -> None:
         """Refuse what the carriers of open campaigns can't run, once it is known to be a flow."""
-        super()._post_clean()  # type: ignore[misc] -- Django's, which its stubs leave out
+        super()._post_clean()  # type: ignore[misc]  # of Django, which its stubs leave out
         if not self.errors and (obstacle := carrier_fit.obstacle_to(self.instance)):
             self.add_error("document", f"{obstacle[0].upper()}{obstacle[1:]}.")
 
