@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, Locator, Page, StorageState, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, StorageState, ViewportSize, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
@@ -19,6 +19,8 @@ DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 Scheme = Literal["light", "dark"]
 PASSWORD = "a long enough password"
+# Milliseconds for which a page is waited for: five seconds, as Playwright has it, are few beside other tests.
+expect.set_options(timeout=60_000)
 
 _PERSON = """
 from django.contrib.auth import get_user_model
