@@ -150,6 +150,12 @@ def pause(rig):
     lifecycle.pause(Campaign.objects.get(), actor=ACTOR)
 
 
+def reach_its_end(rig):
+    end_at = timezone.now() + timedelta(minutes=5)
+    Campaign.objects.update(end_at=end_at, expires_at=end_at)
+    rig.clock.shift(timedelta(minutes=5))
+
+
 def end(rig):
     pause(rig)
     lifecycle.complete(Campaign.objects.get(), actor=ACTOR)
@@ -176,6 +182,7 @@ def forget_rules(rig):
     ("shut", "call"),
     [
         (close_hours, "created"),
+        (reach_its_end, "canceled"),
         (pause, "created"),
         (end, "failed"),
         (list_number, "created"),
