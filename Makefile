@@ -35,7 +35,7 @@ up: $(RUNTIME_STAMP) ## run everything on this machine until Ctrl-C
 	@exec $(PY) -m tools.local.up
 
 test: $(DEV_STAMP) ## run all tests in several processes, against real servers, and show the coverage
-	@$(PY) -m pytest -n auto -p tests.line_probes
+	@$(PY) -m pytest -n auto --cache-clear -p tests.line_probes || $(PY) -m tests.alone $$?
 	@echo "coverage of the product's lines: $$($(PY) -m coverage report --format=total) %"
 
 test-quick: $(DEV_STAMP) ## run the tests that need no whole system, in a few minutes
