@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from sandbox.leg_log import LegLog
 from sandbox.ring_log import Ring, RingFilter, totals_of
 from sandbox.script import parse_script
 from sandbox.switchboard import Switchboard
@@ -18,8 +19,9 @@ BATCH = 2_000
 class ControlApi:
     """Handlers of `/_sandbox`. Without authentication: by default the server listens on loopback."""
 
-    def __init__(self, switchboard: Switchboard) -> None:
+    def __init__(self, switchboard: Switchboard, leg_log: LegLog) -> None:
         self._switchboard = switchboard
+        self._leg_log = leg_log
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -27,6 +29,7 @@ class ControlApi:
             web.get("/_sandbox/script", self.get_script),
             web.get("/_sandbox/rings", self.get_rings),
             web.delete("/_sandbox/rings", self.delete_rings),
+            web.get("/_sandbox/legs", self.get_legs),
             web.get("/_sandbox/healthz", self.get_health),
         ]
 
@@ -63,9 +66,13 @@ class ControlApi:
         return await _stream(request, totals, rings)
 
     async def delete_rings(self, request: web.Request) -> web.StreamResponse:
-        """Forget finished rings and totals. Live rings stay; finding calls over `/v1` is not affected."""
+        """Forget finished rings, legs and totals. Live ones stay; finding calls over `/v1` is not affected."""
         self._switchboard.ring_log.forget()
+        self._leg_log.forget()
         return web.json_response({"totals": self._switchboard.ring_log.totals.as_json()})
+
+    async def get_legs(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"legs": [leg.as_json() for leg in self._leg_log.snapshot()]})
 
     async def get_health(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"status": "ok"})

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import structlog
 
+from sandbox import clock
 from sandbox.calls import Call
 from sandbox.flow_runner import (
     CONNECT_SECONDS,
@@ -21,6 +22,7 @@ from sandbox.flow_runner import (
     Callee,
     Gather,
 )
+from sandbox.leg_log import Leg, LegLog
 
 log = structlog.get_logger()
 
@@ -38,6 +40,7 @@ class TwimlRunner:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        self.leg_log = LegLog()
 
     async def run(self, call: Call) -> None:
         """Return when the documents have come to their end. Keys are added to the call as they are pressed."""
@@ -54,7 +57,7 @@ class TwimlRunner:
                 document = await self._fetch(call, fallback, {"ErrorCode": "11200", "ErrorUrl": url})
             if document is None:
                 return
-            url, fields = await _follow(document, call, callee)
+            url, fields = await self._follow(document, call, callee)
 
     async def _fetch(self, call: Call, url: str, fields: Mapping[str, str]) -> ET.Element | None:
         request = call.request
@@ -77,6 +80,45 @@ class TwimlRunner:
             log.warning("twiml_unusable", url=url.partition("?")[0], reason=str(error))
             return None
 
+    async def _follow(self, document: ET.Element, call: Call, callee: Callee) -> tuple[str | None, dict[str, str]]:
+        """Do what a document says. Returns the address of the next one, None at the end, and the fields for it."""
+        for verb in document:
+            if verb.tag == "Hangup":
+                return None, {}
+            if verb.tag == "Redirect":
+                return (verb.text or "").strip(), {}
+            if verb.tag == "Gather":
+                keys = await _gather(verb, call, callee)
+                if keys or verb.get("actionOnEmptyResult") == "true":
+                    return verb.get("action", call.request.url), {"Digits": keys}
+            elif verb.tag == "Dial" and verb.get("action"):
+                return verb.get("action"), await self._dial(verb, call, callee)
+            else:
+                await _wait(call, _seconds(verb))
+        return None, {}
+
+    async def _dial(self, verb: ET.Element, call: Call, callee: Callee) -> dict[str, str]:
+        """Ring another number as the script says, and return what the next document is asked for with.
+
+        It ends with its call, if that ends before: `completed` where somebody had taken it, else `canceled`.
+        """
+        number = verb.findtext("Number", verb.text or "").strip()
+        caller_id = verb.get("callerId", call.request.caller_id)
+        leg = Leg(number, caller_id, call.ring.attempt_id, call.sid, clock.now())
+        self.leg_log.add(leg)
+        try:
+            if callee.transfer == "completed":
+                leg.answer = leg.start
+                await _wait(call, CONNECT_SECONDS)
+            elif callee.transfer == "no-answer":
+                await _wait(call, float(verb.get("timeout", RING_SECONDS)))
+            leg.outcome = callee.transfer
+        finally:
+            leg.end = clock.now()
+            leg.outcome = leg.outcome or ("completed" if leg.answer else "canceled")
+        told = {"DialCallStatus": leg.outcome}
+        return told | ({"DialCallDuration": str(round(CONNECT_SECONDS))} if leg.answer else {})
+
 
 def _read(body: bytes) -> ET.Element:
     """Read a document. Raises ET.ParseError, or ValueError for one that is larger than Twilio takes."""
@@ -96,34 +138,6 @@ def sign(call: Call, url: str, form: Mapping[str, str]) -> str:
     signed = url + "".join(name + form[name] for name in sorted(form))
     digest = hmac.new(call.request.twilio.token.encode(), signed.encode(), hashlib.sha1).digest()
     return base64.b64encode(digest).decode()
-
-
-async def _follow(document: ET.Element, call: Call, callee: Callee) -> tuple[str | None, dict[str, str]]:
-    """Do what a document says. Returns the address of the next one, None at the end, and the fields for it."""
-    for verb in document:
-        if verb.tag == "Hangup":
-            return None, {}
-        if verb.tag == "Redirect":
-            return (verb.text or "").strip(), {}
-        if verb.tag == "Gather":
-            keys = await _gather(verb, call, callee)
-            if keys or verb.get("actionOnEmptyResult") == "true":
-                return verb.get("action", call.request.url), {"Digits": keys}
-        elif verb.tag == "Dial" and verb.get("action"):
-            return verb.get("action"), await _dial(verb, call, callee)
-        else:
-            await _wait(call, _seconds(verb))
-    return None, {}
-
-
-async def _dial(verb: ET.Element, call: Call, callee: Callee) -> dict[str, str]:
-    """Ring another number as the script says, and return what the next document is asked for with."""
-    if callee.transfer == "completed":
-        await _wait(call, CONNECT_SECONDS)
-        return {"DialCallStatus": "completed", "DialCallDuration": str(round(CONNECT_SECONDS))}
-    if callee.transfer == "no-answer":
-        await _wait(call, float(verb.get("timeout", RING_SECONDS)))
-    return {"DialCallStatus": callee.transfer}
 
 
 async def _gather(verb: ET.Element, call: Call, callee: Callee) -> str:

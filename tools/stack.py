@@ -126,6 +126,12 @@ class Stack:
         response.raise_for_status()
         return dict(response.json())
 
+    def legs(self) -> list[dict[str, Any]]:
+        """Return the other numbers that the sandbox has connected calls to over Twilio's API."""
+        response = requests.get(f"{self.sandbox_url}/_sandbox/legs", timeout=60)
+        response.raise_for_status()
+        return list(response.json()["legs"])
+
     def tail(self, lines: int = 15) -> str:
         """Return the end of each process's output."""
         logs = [self.data_dir / "up.log", *sorted((self.data_dir / "logs").glob("*.log"))]

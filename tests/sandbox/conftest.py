@@ -193,6 +193,9 @@ class Client:
     def rings(self, **query: Any) -> Any:
         return self.ring_log(**query)["rings"]
 
+    def legs(self) -> Any:
+        return self.http("GET", "/_sandbox/legs").json["legs"]
+
     def totals(self, **query: Any) -> Any:
         return self.ring_log(totals=1, **query)["totals"]
 

@@ -243,3 +243,50 @@ def test_a_call_to_another_number_ends_as_the_script_says(sandbox, receiver, wai
     ended(sandbox, wait_until, place(sandbox, Url=receiver.document("dial", dial)))
     [_, form] = receiver.asked
     assert {name: value for name, value in form.items() if name.startswith("Dial")} == told
+
+
+def connecting(receiver):
+    """Return the address of a document that connects the callee to another number, then hangs up."""
+    after = receiver.document("after", "<Hangup/>")
+    dial = f'<Dial timeout="20" callerId="+9180" action="{after}"><Number>+14155550101</Number></Dial>'
+    return receiver.document("dial", dial)
+
+
+@pytest.mark.parametrize(
+    ("hangs_up", "transfer", "outcome"),
+    [
+        (False, "completed", "completed"),
+        (False, "busy", "busy"),
+        (False, "no-answer", "no-answer"),
+        (True, "completed", "completed"),
+        (True, "no-answer", "canceled"),
+    ],
+)
+def test_a_call_to_another_number_is_in_a_log_of_its_own(sandbox, receiver, wait_until, hangs_up, transfer, outcome):
+    """It ends as the script says, or with its call, where the callee hangs up meanwhile."""
+    answers = {NUMBER: [{"outcome": "completed", "ring": 0, "transfer": transfer}]}
+    sandbox.put_script(numbers=answers, time_scale=100 if hangs_up else 0.01)
+    events = f"{receiver.url}/events/{'0' * 31}1"
+    sid = place(sandbox, Url=connecting(receiver), StatusCallback=events)
+    if hangs_up:
+        wait_until(sandbox.legs)
+        sandbox.http("POST", f"{CALLS}/{sid}.json", b"Status=completed")
+        wait_until(lambda: sandbox.legs()[0]["end"])
+    ended(sandbox, wait_until, sid)
+    [leg] = sandbox.legs()
+    [ring] = sandbox.rings()
+    assert (leg["number"], leg["caller_id"], leg["outcome"]) == ("+14155550101", "+9180", outcome)
+    assert (leg["parent_call_sid"], leg["attempt_id"]) == (sid, ring["attempt_id"])
+    assert ring["answer"] <= leg["start"] <= leg["end"]
+    assert (leg["answer"] is None) == (transfer != "completed")
+    assert sandbox.totals()["rings"] == 1, "it is no ring of a client's"
+    sandbox.http("DELETE", "/_sandbox/rings")
+    assert sandbox.legs() == []
+
+
+def test_a_leg_that_is_up_is_not_forgotten(sandbox, receiver, wait_until):
+    sandbox.put_script(numbers={NUMBER: [{"outcome": "completed", "ring": 0}]}, time_scale=100)
+    place(sandbox, Url=connecting(receiver))
+    [leg] = wait_until(sandbox.legs)
+    sandbox.http("DELETE", "/_sandbox/rings")
+    assert (leg["end"], sandbox.legs()) == (None, [leg])
