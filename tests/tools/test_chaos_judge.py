@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Account, CallerId
-from dialer.models import CallAttempt
-from tools.chaos import judge
+from dialer.models import CallAttempt, Transfer
+from tools.chaos import judge, leg_judge
 from tools.chaos.limits import Cap, Pace, most_at_once, most_within
 
 A, B = CallerId(number="+911"), CallerId(number="+912")
@@ -152,3 +153,87 @@ def test_an_attempt_that_rang_and_was_canceled_and_one_that_never_rang_are_told(
         f"attempt {canceled.pk.hex} rang, and is canceled",
         f"attempt {silent.pk.hex} is busy and never rang",
     ]
+
+
+# Legs ----------------------------------------------------------------------------------------------------------------
+
+
+def leg(start=0.0, end=1.0, attempt_id=None, **more):
+    return ring(start, end, attempt_id=attempt_id or uuid4().hex, parent_call_sid="CA1", **more)
+
+
+def recorded(leg, outcome="completed", placed=True, **more):
+    at = timezone.now() if placed else None
+    return {leg_judge.key_of(leg): Transfer(placing_at=at, outcome=outcome, **more)}
+
+
+def test_a_person_who_is_rung_by_an_attempt_and_a_leg_at_once_is_seen():
+    assert list(judge.twice_at_once([ring(0, 2), leg(1, 3)])) == ["+913 was rung twice at once"]
+    assert list(judge.twice_at_once([leg(0, 2), leg(2, 3)])) == []
+
+
+@pytest.mark.parametrize(
+    ("cap", "outcome", "times"),
+    [
+        ("2 attempts in 1 minute", "busy", 1),
+        ("3 attempts in 1 minute", "busy", 0),
+        ("1 conversation in 1 minute", "completed", 2),
+        ("3 conversations in 1 minute", "completed", 0),
+        # It ended with its call: nobody has told that it was taken.
+        ("1 conversation in 1 minute", "canceled", 1),
+    ],
+)
+def test_attempts_and_legs_count_for_one_cap(cap, outcome, times):
+    attempts: dict[UUID, CallAttempt] = {}
+    connected = leg(10, 11)
+    made = [connected, answered(ring(20, 21), attempts), answered(ring(40, 41), attempts)]
+    account = Account(number_caps=[cap], number_gap_seconds=0)
+    told = list(judge.above_caps_of_numbers(made, attempts, account, recorded(connected, outcome)))
+    assert told == [f"+913 was rung above its cap of {cap}"] * times
+
+
+def test_a_leg_that_rings_twice_is_seen():
+    once, other = leg(), leg(number="+914")
+    again = leg(attempt_id=once["attempt_id"])
+    assert list(leg_judge.rung_twice([once, other])) == []
+    [told] = leg_judge.rung_twice([once, other, again])
+    assert told.startswith("+913 was rung 2 times by the flow of attempt")
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({}, None),
+        ({"outcome": "canceled"}, None),
+        ({"outcome": "busy"}, "is busy, and its ring was completed"),
+        ({"placed": False}, "rang, and is not recorded"),
+        ({"outcome": "failed", "rule": "number-cap"}, "rang, and was refused for number-cap"),
+    ],
+)
+def test_what_is_recorded_of_a_leg_is_compared_with_its_ring(found, told):
+    rang = leg()
+    differing = list(leg_judge.differing([rang], recorded(rang, **found)))
+    assert len(differing) == (told is not None)
+    assert told is None or differing[0].endswith(told)
+
+
+def test_a_leg_that_rang_unknown_and_one_that_never_ends_are_told():
+    rang, silent = leg(), leg(number="+914")
+    [unknown, open_] = leg_judge.differing([rang], recorded(silent, ""))
+    assert unknown.endswith("rang, and is not recorded")
+    assert open_.endswith("to +914 has not ended")
+
+
+def test_a_run_without_legs_or_without_refusals_has_tried_nothing():
+    rang = leg()
+    assert len(list(leg_judge.tried([], {}))) == 2
+    assert list(leg_judge.tried([rang], recorded(rang))) == ["nothing was tried: no leg was refused"]
+    assert list(leg_judge.tried([rang], recorded(rang) | recorded(leg(), "failed", False, rule="number-cap"))) == []
+
+
+def test_a_leg_of_a_campaign_that_is_paused_or_over_is_seen_whoever_else_calls_the_number():
+    attempt, other = CallAttempt(pk=uuid4(), campaign_id=uuid4()), CallAttempt(pk=uuid4(), campaign_id=uuid4())
+    held: Any = SimpleNamespace(id=attempt.campaign_id, name="held", silences=[(5.0, 9.0)])
+    legs = [leg(start, start + 1, one.pk.hex) for start in (4, 6, 10) for one in (attempt, other)]
+    told = list(leg_judge.out_of_bounds(legs, {one.pk: one for one in (attempt, other)}, {"held": held}))
+    assert told == ["held: +913 was rung by a flow 1.0 s too late"]

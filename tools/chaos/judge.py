@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from campaigns.models import Call, Campaign, Outcome
 from core.redis_client import redis_client
 from dialer import channels
 from dialer.models import CallAttempt, CarrierEvent
+from tools.chaos.leg_judge import Recorded, is_leg, judge_legs, key_of, recorded_of
 from tools.chaos.limits import ON_ITS_WAY, Cap, most_at_once, most_within
 from tools.chaos.result import Result
 from tools.chaos.run import RETRIES, STILL_AFTER_PAUSE, Posted, Run
@@ -38,6 +40,8 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
     """
     numbers = [caller_id.number for caller_id in run.caps[0].caller_ids]
     rings = [ring for number in numbers for ring in run.system.rings(caller_id=number)["rings"]]
+    legs = [leg for leg in run.system.legs() if leg["caller_id"] in numbers]
+    phones = [*rings, *legs]
     attempts = {attempt.pk: attempt for attempt in CallAttempt.objects.filter(campaign__account=run.account)}
     if run.rename_rings:
         rings = _renamed(rings, attempts)
@@ -48,9 +52,10 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
         *lost,
         *_twice(rings),
         *_too_often(rings, list(run.campaigns.values())),
-        *twice_at_once(rings),
-        *above_caps_of_numbers(rings, attempts, Account.objects.get(pk=run.account.pk)),
-        *though_listed(rings, run.listed),
+        *twice_at_once(phones),
+        *above_caps_of_numbers(phones, attempts, Account.objects.get(pk=run.account.pk), recorded_of(run)),
+        *though_listed(phones, run.listed),
+        *judge_legs(run, rings, legs, attempts),
         *unrecorded(rings, attempts, elsewhere=run.elsewhere),
         *misreported(rings, attempts),
         *_calls_that_differ(rings, attempts),
@@ -121,16 +126,18 @@ def twice_at_once(rings: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def above_caps_of_numbers(
-    rings: list[dict[str, Any]], attempts: Mapping[UUID, CallAttempt], account: Account
+    rings: list[dict[str, Any]],
+    attempts: Mapping[UUID, CallAttempt],
+    account: Account,
+    legs: Recorded = MappingProxyType({}),
 ) -> Iterator[str]:
     """Numbers that were rung more often than the account's rules allow, or too soon after another call.
 
-    A conversation counts where its attempt is known to have been one.
+    A conversation counts where its attempt, or the leg, is known to have been one.
     """
     gap = account.number_gap_seconds
     for number, of_one in _by_number(rings).items():
-        known = {attempt_id for ring in of_one if (attempt_id := UUID(ring["attempt_id"])) in attempts}
-        talks = [ring for ring in of_one if UUID(ring["attempt_id"]) in known and _was_answered(ring, attempts)]
+        talks = [ring for ring in of_one if _was_answered(ring, attempts, legs)]
         for cap in map(parse_cap, account.number_caps):
             within = cap.within.total_seconds() - ON_ITS_WAY
             if cap.counts == "attempts" and most_within((ring["start"] for ring in of_one), within) > cap.most:
@@ -143,9 +150,14 @@ def above_caps_of_numbers(
             yield f"{number} was rung less than {gap} s after another call"
 
 
-def _was_answered(ring: dict[str, Any], attempts: Mapping[UUID, CallAttempt]) -> bool:
-    attempt = attempts[UUID(ring["attempt_id"])]
-    return ring["end"] is not None and ring["outcome"] == attempt.status == Outcome.COMPLETED
+def _was_answered(ring: dict[str, Any], attempts: Mapping[UUID, CallAttempt], legs: Recorded) -> bool:
+    if is_leg(ring):
+        leg = legs.get(key_of(ring))
+        recorded = leg.outcome if leg else ""
+    else:
+        attempt = attempts.get(UUID(ring["attempt_id"]))
+        recorded = attempt.status if attempt else ""
+    return ring["end"] is not None and ring["outcome"] == recorded == Outcome.COMPLETED
 
 
 def though_listed(rings: list[dict[str, Any]], listed: Mapping[str, float]) -> Iterator[str]:

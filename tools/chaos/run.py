@@ -107,6 +107,8 @@ class Run:
         self.elsewhere = 0
         # Attempts whose gate had shut before their intent.
         self.must_not_ring: set[UUID] = set()
+        # Whether flows connect callees to people, which is judged then.
+        self.judges_legs = False
         # What to undo or check once everything has ended.
         self.at_end: list[Callable[[], None]] = []
 
@@ -152,6 +154,11 @@ class Run:
         """Remember that the numbers that are on the account's do-not-call list by now must not be rung from now on."""
         numbers = self.account.do_not_call.values_list("number", flat=True)
         self.listed = dict.fromkeys(numbers, time.time())
+
+    def dial_over(self, carrier: str) -> None:
+        """Dial over this API of the sandbox, whatever the others are dialed over."""
+        self.caller_id.trunk = self._trunk(carrier)
+        self.caller_id.save(update_fields=["trunk"])
 
     def add_line(self, trunk: Trunk, channels: int | None = None) -> CallerId:
         """Give the account one more caller ID, over this trunk."""
@@ -325,16 +332,15 @@ class Run:
             opens_at=datetime.min.time(),
             closes_at=datetime.min.time(),
         )
-        trunk = self._trunk()
+        trunk = self._trunk(self.system.carrier)
         caller_id = CallerId.objects.create(
             account=account, number=f"+9180{number % 10**8:08d}", trunk=trunk, channels=channels
         )
         made = credentials.create_key(account, actor=audit.SYSTEM, name="chaos")
         return account, caller_id, Client(self.system.url, sid, made.key, made.token)
 
-    def _trunk(self) -> Trunk:
-        """Return the trunk at the sandbox, over the API that the runs are made with."""
-        carrier = self.system.carrier
+    def _trunk(self, carrier: str) -> Trunk:
+        """Return the trunk at the sandbox, over this carrier's API."""
         access = {}
         if carrier != "sandbox":
             sid = "AC0sandbox"

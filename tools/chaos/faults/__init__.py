@@ -10,6 +10,7 @@ from tools.chaos.faults import (
     data,
     hostile,
     identity,
+    legs,
     limits,
     neighbours,
     old_rows,
@@ -38,6 +39,7 @@ MODULES = (
     hostile,
     old_rows,
     rules,
+    legs,
     restore,
 )
 
