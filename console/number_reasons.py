@@ -31,19 +31,28 @@ class Reason:
     how: str
 
 
-def of(campaigns: Sequence[Campaign], lists: Names) -> list[Reason]:
+CONNECTS = "a flow of the campaign connected the person called to this number"
+
+
+def of(campaigns: Sequence[Campaign], connecting: Sequence[Campaign], lists: Names) -> list[Reason]:
     """Return why each campaign calls a number, in three queries.
 
     Args:
+        connecting: those of which a flow has connected somebody to the number.
         lists: those that have the number now.
     """
-    keys = [str(campaign.pk) for campaign in campaigns]
+    keys = [str(campaign.pk) for campaign in {*campaigns, *connecting}]
     made = AuditEntry.objects.filter(object_kind="campaigns.campaign", object_id__in=keys, verb=Verb.CREATED)
     makers = {entry.object_id: entry for entry in made.order_by("-pk")}
     named = {key for campaign in campaigns for key in campaign.list_ids} - lists.keys()
     names = dict(ContactList.objects.filter(pk__in=named).values_list("pk", "name")) | dict(lists)
     parents = Campaign.objects.in_bulk([campaign.parent_id for campaign in campaigns if campaign.parent_id])
-    return [_reason(campaign, makers.get(str(campaign.pk)), parents, lists, names) for campaign in campaigns]
+    called = [_reason(campaign, makers.get(str(campaign.pk)), parents, lists, names) for campaign in campaigns]
+    return [*called, *(_connects(campaign, makers.get(str(campaign.pk))) for campaign in connecting)]
+
+
+def _connects(campaign: Campaign, maker: AuditEntry | None) -> Reason:
+    return Reason(campaign, campaign.created_at, maker.actor if maker else "", CONNECTS)
 
 
 def _reason(

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from console.number_reasons import Reason
-from console.numbers import Found
+from console.numbers import MOST_CALLS, Found, Ring, campaign_of, placing_at
 from console.zones import wall
-from dialer.models import CallAttempt
+from dialer.models import CallAttempt, Transfer
 
 
 def of(found: Found, now: datetime) -> str:
@@ -24,9 +24,9 @@ def _lines(found: Found, now: datetime) -> Iterator[str]:
         yield f"In the list {name} of {sid}."
     if found.rings:
         yield ""
-        older = f", without those of older campaigns than the newest {len(found.calls)}" if found.has_more else ""
-        yield f"Calls, the newest first{older}:"
-        yield from (_call(attempt) for attempt in found.rings)
+        newest = f"the newest {MOST_CALLS} entries in campaigns and as many calls of flows"
+        yield f"Calls, the newest first{f', of {newest}' if found.has_more else ''}:"
+        yield from (_call(ring) for ring in found.rings)
     if found.reasons:
         yield ""
         yield "Why:"
@@ -36,21 +36,42 @@ def _lines(found: Found, now: datetime) -> Iterator[str]:
 def summary(found: Found, now: datetime) -> str:
     """Say in a sentence how often the number was called, and how the last call ended."""
     rings, campaigns = found.rings, _counted(len(found.campaigns), "campaign")
-    if not found.calls:
+    if not (found.calls or found.legs):
         return "We have never called this number."
-    if found.last is None or found.last.placing_at is None:
+    if found.last is None:
         return f"In {campaigns}, and never called yet."
     more = "At least " if found.has_more else ""
     days = [(found.rings_on(now, 0), "today"), (found.rings_on(now, 1), "yesterday")]
     lately = "".join(f"; {count:,} {day}" for count, day in days if count)
-    at = wall(found.last.placing_at, found.last.campaign.account.zone)
-    pressed = f", pressed {found.last.digits}" if found.last.digits else ""
-    ended = f"the last {at}: {found.last.get_status_display()}{pressed}"
-    return f"{more}{_counted(len(rings), 'call')} in {campaigns}{lately}; {ended}."
+    by_flows = f", {len(found.legs):,} of them to connect somebody else who was called" if found.legs else ""
+    at = wall(placing_at(found.last), campaign_of(found.last).account.zone)
+    digits = found.last.digits if isinstance(found.last, CallAttempt) else ""
+    pressed = f", pressed {digits}" if digits else ""
+    ended = f"the last {at}: {outcome(found.last)}{pressed}"
+    return f"{more}{_counted(len(rings), 'call')} in {campaigns}{by_flows}{lately}; {ended}."
 
 
-def _call(attempt: CallAttempt) -> str:
-    campaign = attempt.campaign
+def outcome(ring: Ring) -> str:
+    """Say how a call ended."""
+    if isinstance(ring, CallAttempt):
+        return str(ring.get_status_display())
+    return str(ring.get_outcome_display()) if ring.outcome else "ringing or talking"
+
+
+def _call(ring: Ring) -> str:
+    """Write a line. The person whom a flow has connected is not named: the text is for somebody else."""
+    campaign = campaign_of(ring)
+    at = wall(placing_at(ring), campaign.account.zone)
+    told = _told_of_leg(ring) if isinstance(ring, Transfer) else _told(ring)
+    return f"{at}  “{campaign.name}” of {campaign.account.sid}, from {campaign.caller_id_given}: {told}"
+
+
+def _told_of_leg(leg: Transfer) -> str:
+    talk = f", {leg.talk_seconds} s" if leg.talk_seconds else ""
+    return f"{outcome(leg)}{talk}, to connect somebody else who was called"
+
+
+def _told(attempt: CallAttempt) -> str:
     parts = [
         attempt.get_status_display(),
         f"{attempt.duration_seconds} s" if attempt.duration_seconds else "",
@@ -58,9 +79,7 @@ def _call(attempt: CallAttempt) -> str:
         attempt.reason,
         "recorded" if attempt.recording_url or attempt.recordings.all() else "",
     ]
-    at = wall(attempt.placing_at or attempt.claimed_at, campaign.account.zone)
-    told = ", ".join(part for part in parts if part)
-    return f"{at}  “{campaign.name}” of {campaign.account.sid}, from {campaign.caller_id_given}: {told}"
+    return ", ".join(part for part in parts if part)
 
 
 def _why(reason: Reason) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models import Account
 from campaigns.models import Call, Campaign
@@ -15,14 +15,17 @@ from console.stops import Accounts, of_accounts
 from contacts.do_not_call import Listing
 from contacts.models import Contact, DoNotCall, ListEntry
 from contacts.numbers import to_e164
-from dialer.models import CallAttempt, Recording
+from dialer.models import CallAttempt, Recording, Transfer
 
-# Calls to one number that are shown, the newest first.
+# Calls to one number that are shown, the newest first, and as many that flows have made to it.
 MOST_CALLS = 200
 # Numbers that one text may mean, in the countries of as many accounts.
 MOST_READINGS = 10
 # Where nothing says the country, numbers need its code.
 NO_REGION = "ZZ"
+
+
+Ring = CallAttempt | Transfer
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,18 @@ class Found:
 
     Attributes:
         attempts: of these calls, the newest first, with their recordings.
-        has_more: whether there are older calls that are not shown.
+        legs: calls that flows of other people's calls have made to it, as to a person, the newest first.
+        has_more: whether there are older calls or legs that are not shown.
         lists: names of lists that it is in, with their account.
         listings: the accounts ("" for all) on whose do-not-call list it is, and why.
-        callers: the accounts that may say "never again": those that called it, or all where none did.
+        callers: the accounts that may say "never again": those that rang it, or all where none did.
         reasons: why each campaign calls it, the newest first.
     """
 
     number: str
     calls: list[Call]
     attempts: list[CallAttempt]
+    legs: list[Transfer]
     lists: list[tuple[str, str]]
     listings: list[tuple[str, str]]
     callers: list[Account]
@@ -49,21 +54,38 @@ class Found:
 
     @property
     def campaigns(self) -> list[Campaign]:
-        """Return the campaigns that called it or will, each once."""
-        return campaigns_of(self.calls)
+        """Return the campaigns that called it or will, and those whose flows did, each once."""
+        return list(dict.fromkeys([*campaigns_of(self.calls), *connecting(self.legs)]))
 
     @property
-    def rings(self) -> list[CallAttempt]:
-        """Return the attempts for which the carrier was asked."""
-        return [attempt for attempt in self.attempts if attempt.placing_at]
+    def rings(self) -> list[Ring]:
+        """Return the attempts and legs for which the carrier was asked, the newest first."""
+        rung: list[Ring] = [attempt for attempt in self.attempts if attempt.placing_at]
+        return sorted([*rung, *self.legs], key=placing_at, reverse=True) if self.legs else rung
 
     @property
-    def last(self) -> CallAttempt | None:
+    def last(self) -> Ring | None:
         return self.rings[0] if self.rings else None
 
     def rings_on(self, now: datetime, days_ago: int) -> int:
         """Return the calls of a day, by the clock of the account of each."""
-        return sum(_is_on(attempt, now, days_ago) for attempt in self.rings)
+        return sum(_is_on(ring, now, days_ago) for ring in self.rings)
+
+
+def campaign_of(ring: Ring) -> Campaign:
+    """Return the campaign that rang the number, or whose flow did."""
+    return ring.campaign if isinstance(ring, CallAttempt) else ring.attempt.campaign
+
+
+def placing_at(ring: Ring) -> datetime:
+    """Return when the carrier was asked."""
+    assert ring.placing_at is not None
+    return ring.placing_at
+
+
+def connecting(legs: Sequence[Transfer]) -> list[Campaign]:
+    """Return the campaigns whose flows made these legs, each once."""
+    return list({leg.attempt.campaign_id: leg.attempt.campaign for leg in legs}.values())
 
 
 def campaigns_of(calls: Sequence[Call]) -> list[Campaign]:
@@ -91,7 +113,10 @@ def find(number: str, accounts: Accounts) -> Found:
     read = list(calls.select_related("campaign__account", "campaign__caller_id").order_by("-pk")[: MOST_CALLS + 1])
     shown = read[:MOST_CALLS]
     attempts = CallAttempt.objects.filter(call__in=[call.pk for call in shown]).select_related("campaign__account")
-    callers = {call.campaign.account_id: call.campaign.account for call in shown}
+    found = list(_legs_to(number, accounts))
+    legs = found[:MOST_CALLS]
+    called = [*campaigns_of(shown), *connecting(legs)]
+    callers = {campaign.account_id: campaign.account for campaign in called}
     anybody = of_accounts(Account.objects.order_by("sid"), accounts, "pk")
     candidates = list(callers.values()) or list(anybody[:MOST_CALLS])
     entries = _entries(number, candidates)
@@ -99,12 +124,26 @@ def find(number: str, accounts: Accounts) -> Found:
         number,
         shown,
         list(attempts.prefetch_related("recordings").order_by("-claimed_at", "-pk")),
+        legs,
         list(dict.fromkeys((name, sid) for _, name, sid in entries)),
         _listings(number, accounts),
         candidates,
-        len(read) > MOST_CALLS,
-        number_reasons.of(campaigns_of(shown), {key: name for key, name, _ in entries}),
+        max(len(read), len(found)) > MOST_CALLS,
+        number_reasons.of(campaigns_of(shown), connecting(legs), {key: name for key, name, _ in entries}),
     )
+
+
+def _legs_to(number: str, accounts: Accounts) -> "QuerySet[Transfer]":
+    """Return the latest legs that may have rung the number, one more than are shown.
+
+    Not those to agents: their phones ring for their own company's callees all day long. The index of legs to people
+    begins with the account, so the accounts are named also where all may be seen.
+    """
+    own = of_accounts(Account.objects.all(), accounts, "pk")
+    legs = Transfer.objects.filter(account__in=own.values("pk"), number=number, to_person=True)
+    legs = legs.filter(placing_at__isnull=False, attempt__campaign__is_purging=False)
+    loaded = legs.select_related("attempt__campaign__account")
+    return loaded.order_by("-placing_at", "-pk")[: MOST_CALLS + 1]
 
 
 def recording(key: UUID, accounts: Accounts) -> Recording | None:
@@ -135,7 +174,7 @@ def _reason(entry: DoNotCall) -> str:
     return f"{listing.reason}, {since}{f', by {entry.added_by}' if entry.added_by else ''}"
 
 
-def _is_on(attempt: CallAttempt, now: datetime, days_ago: int) -> bool:
-    zone = attempt.campaign.account.zone
+def _is_on(ring: Ring, now: datetime, days_ago: int) -> bool:
+    zone = campaign_of(ring).account.zone
     day = now.astimezone(zone).date() - timedelta(days=days_ago)
-    return attempt.placing_at is not None and attempt.placing_at.astimezone(zone).date() == day
+    return placing_at(ring).astimezone(zone).date() == day

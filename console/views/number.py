@@ -39,10 +39,10 @@ class NumberPages(Pages):
     def number(self, request: HttpRequest) -> HttpResponse:
         accounts, text, now = accounts_of(request, Role.VIEWER), request.GET.get("q", "").strip(), clocks.now()
         found = [numbers.find(number, accounts) for number in numbers.readings(text, accounts)]
-        called = [one for one in found if one.calls or one.listings or one.lists]
+        called = [one for one in found if one.calls or one.legs or one.listings or one.lists]
         mine = operated(request)
         shown = [_shown(one, mine, now) for one in called or found[:1]]
-        context = {"text": text, "found": shown, "most_buttons": MOST_BUTTONS}
+        context = {"text": text, "found": shown, "most_buttons": MOST_BUTTONS, "most_calls": numbers.MOST_CALLS}
         return self.page(request, "console/number.html", "Find a number", **context)
 
     def recording(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:

@@ -32,7 +32,9 @@ from tests.factories import (
     ContactListFactory,
     ListEntryFactory,
     RecordingFactory,
+    TransferFactory,
 )
+from tests.plans import forget_statistics
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +104,82 @@ def test_an_attempt_that_was_given_back_is_no_call():
     assert found.rings == []
 
 
+# Calls of flows -------------------------------------------------------------------------------------------------------
+
+
+def connected(account, **columns):
+    """Connect somebody who was called to the number."""
+    at = columns.pop("at", timezone.now())
+    columns = {"placing_at": at, "ended_at": at, "outcome": "completed", "talk_seconds": 31} | columns
+    attempt = CallAttemptFactory(completed=True, call__campaign__account=account, call__number="+919810000009")
+    return TransferFactory(attempt=attempt, number=NUMBER, started_at=at, **columns)
+
+
+def test_calls_that_flows_made_to_it_are_in_its_history_and_its_reasons():
+    account = AccountFactory(sid="acme", time_zone="Asia/Kolkata")
+    now = datetime(2026, 3, 3, 5, 0, tzinfo=UTC)
+    leg = connected(account, at=now - timedelta(hours=1))
+    campaign = leg.attempt.campaign
+
+    found = numbers.find(NUMBER, {account.pk})
+
+    assert (found.legs, found.last, found.callers) == ([leg], leg, [account])
+    assert [(reason.campaign, reason.how) for reason in found.reasons] == [
+        (campaign, "a flow of the campaign connected the person called to this number")
+    ]
+    counted = "1 call in 1 campaign, 1 of them to connect somebody else who was called"
+    assert number_text.summary(found, now) == f"{counted}; 1 today; the last 2026-03-03 09:30 IST: completed."
+    text = number_text.of(found, now)
+    line = f"2026-03-03 09:30 IST  “{campaign.name}” of acme, from {campaign.caller_id_given}: completed, 31 s"
+    assert f"{line}, to connect somebody else who was called" in text
+    assert "+919810000009" not in text, "the text is for the person who complains"
+    page = words(sign_in("operator", account).get(reverse("admin:find_number"), {"q": NUMBER}))
+    assert f"2026-03-03 09:30 IST {campaign.name} acme {campaign.caller_id_given} completed 31 s +919810000009" in page
+    assert "Never call again by acme" in page
+
+
+def test_a_number_is_counted_once_where_campaigns_call_it_and_flows_do():
+    account = AccountFactory()
+    now = timezone.now()
+    call = CallFactory(completed=True, number=NUMBER, campaign__account=account)
+    attempt = CallAttemptFactory(completed=True, call=call, claimed_at=now - timedelta(minutes=1))
+    older, newer = (connected(account, at=now - timedelta(minutes=ago)) for ago in (2, 0))
+    found = numbers.find(NUMBER, None)
+    assert found.rings == [newer, attempt, older]
+    assert number_text.summary(found, now).startswith("3 calls in 3 campaigns, 2 of them to connect somebody else")
+
+
+def test_legs_that_did_not_ring_and_those_to_agents_and_of_others_are_no_calls():
+    account = AccountFactory()
+    connected(account, placing_at=None, outcome="failed", rule="number-cap", talk_seconds=None)
+    connected(account, to_person=False)
+    connected(AccountFactory())
+    found = numbers.find(NUMBER, {account.pk})
+    assert (found.legs, found.reasons) == ([], [])
+    assert number_text.summary(found, timezone.now()) == "We have never called this number."
+
+
+def test_older_legs_are_said_to_be_missing(monkeypatch):
+    monkeypatch.setattr(numbers, "MOST_CALLS", 1)
+    account = AccountFactory()
+    older, newer = (connected(account, at=timezone.now() - timedelta(minutes=ago)) for ago in (2, 1))
+    found = numbers.find(NUMBER, None)
+    assert (found.legs, found.has_more) == ([newer], True)
+    assert [reason.campaign for reason in found.reasons] == found.campaigns == [newer.attempt.campaign]
+    assert number_text.summary(found, timezone.now()).startswith("At least 1 call in 1 campaign")
+    monkeypatch.setattr(numbers, "MOST_CALLS", 2)
+    found = numbers.find(NUMBER, None)
+    assert (found.legs, found.has_more) == ([newer, older], False)
+
+
+def test_legs_are_found_by_an_index():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        forget_statistics(cursor)
+    plan = numbers._legs_to(NUMBER, {AccountFactory().pk}).explain()
+    assert "transfer_to_person" in plan
+
+
 # Why, what was recorded, and as a text --------------------------------------------------------------------------------
 
 
@@ -168,6 +246,7 @@ def test_the_queries_do_not_grow_with_the_calls():
     def call():
         campaign = CampaignFactory(account=account, list_ids=[contact_list.pk], parent=CampaignFactory(), again={})
         RecordingFactory(attempt__call=CallFactory(completed=True, number=NUMBER, campaign=campaign))
+        connected(account)
 
     call()
     one = queries()
