@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +20,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from core import services_file
-from tools.local import services
+from tools.local import services, valkey
+from tools.local.ports import is_free
+from tools.local.process_groups import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_GIVEN: dict[str, str] = {}
+ONLY_VALKEY = {"DATABASE_URL": "postgresql://db.example/trunkline"}
 
 
 @pytest.fixture
@@ -141,7 +146,7 @@ def test_servers_named_in_the_environment_replace_the_embedded_ones(data_dir: Pa
 
 
 def test_only_what_is_missing_is_started(data_dir: Path) -> None:
-    with services.embedded_services(data_dir, environ={"DATABASE_URL": "postgresql://db.example/trunkline"}) as urls:
+    with services.embedded_services(data_dir, environ=ONLY_VALKEY) as urls:
         assert services_file.running_services(data_dir) == {"REDIS_URL": urls["REDIS_URL"]}
 
 
@@ -183,6 +188,31 @@ def test_a_valkey_that_was_killed_is_started_where_it_was(data_dir: Path) -> Non
     assert start(data_dir)["REDIS_URL"] == urls["REDIS_URL"], "processes that still run find it again"
 
 
+def start_valkey(data_dir: Path, _url: str) -> None:
+    services.start_services(data_dir, environ=ONLY_VALKEY)
+
+
+def restart_valkey(data_dir: Path, url: str) -> None:
+    valkey.Valkey(data_dir).restart(url)
+
+
+@pytest.mark.parametrize("start_again", [start_valkey, restart_valkey])
+def test_a_killed_valkey_whose_port_is_released_late_is_started_where_it_was(
+    data_dir: Path, start_again: Callable[[Path, str], None]
+) -> None:
+    url = services.start_services(data_dir, environ=ONLY_VALKEY)["REDIS_URL"]
+    port = urlsplit(url).port or 0
+    os.kill(pids(data_dir)["valkey"], signal.SIGKILL)
+    assert wait_for(lambda: is_free("127.0.0.1", port), 60)
+    with socket.create_server(("127.0.0.1", port)) as last_thread:
+        release = threading.Timer(2, last_thread.close)
+        release.start()
+        start_again(data_dir, url)
+        release.join()
+
+    assert services_file.running_services(data_dir)["REDIS_URL"] == url
+
+
 def test_another_programs_pid_in_the_pid_file_is_not_taken_for_the_server(data_dir: Path) -> None:
     start(data_dir)
     services.stop_services(data_dir)
@@ -192,14 +222,16 @@ def test_another_programs_pid_in_the_pid_file_is_not_taken_for_the_server(data_d
     assert query(start(data_dir), "SELECT 1") == (1,)
 
 
-def test_a_stranger_on_the_recorded_port_is_neither_adopted_nor_stopped(data_dir: Path, tmp_path: Path) -> None:
-    only_valkey = {"DATABASE_URL": "postgresql://db.example/trunkline"}
-    with services.embedded_services(tmp_path / "other", environ=only_valkey) as other:
+def test_a_stranger_on_the_recorded_port_is_neither_adopted_nor_stopped(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey, "RELEASE_SECONDS", 0.1)
+    with services.embedded_services(tmp_path / "other", environ=ONLY_VALKEY) as other:
         record = json.loads((tmp_path / "other" / "services.json").read_text())
         data_dir.mkdir()
         (data_dir / "services.json").write_text(json.dumps(record))
 
-        assert services.start_services(data_dir, environ=only_valkey)["REDIS_URL"] != other["REDIS_URL"]
+        assert services.start_services(data_dir, environ=ONLY_VALKEY)["REDIS_URL"] != other["REDIS_URL"]
 
         services.stop_services(data_dir)
         (data_dir / "services.json").write_text(json.dumps(record))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import redis
 
 from tools.local.embedded_server import START_SECONDS, EmbeddedError, EmbeddedServer
-from tools.local.ports import free_ports
+from tools.local.ports import free_ports, is_free
 from tools.local.process_groups import wait_for
 
 SETTINGS = """\
@@ -38,6 +38,9 @@ port {port}
 PORTS_TO_TRY = 3
 """Another program may take a free port between our look and Valkey's bind."""
 
+RELEASE_SECONDS = 30.0
+"""How long a port may stay taken after its server was killed: its threads end one by one, late on a busy machine."""
+
 
 class Valkey(EmbeddedServer):
     """Valkey on a port of 127.0.0.1, with a password.
@@ -57,6 +60,8 @@ class Valkey(EmbeddedServer):
             return str(known["url"])
         self.stop()
         last = urlsplit(known["url"]) if known else urlsplit("")
+        if last.port:
+            _wait_until_released(last.port)
         password = last.password or secrets.token_urlsafe(32)
         for port in filter(None, [last.port, *free_ports(PORTS_TO_TRY)]):
             url = f"redis://:{password}@127.0.0.1:{port}/0"
@@ -65,9 +70,10 @@ class Valkey(EmbeddedServer):
         raise EmbeddedError(f"The embedded Valkey did not start; see {self.folder / 'valkey.log'}.")
 
     def restart(self, url: str) -> None:
+        port = urlsplit(url).port or 0
         self.end()
+        _wait_until_released(port)
         if not self._launch(url, durable=True):
-            port = urlsplit(url).port
             raise EmbeddedError(f"Valkey does not start on its port {port}; see {self.folder / 'valkey.log'}.")
 
     def _is_adoptable(self, pid: int, url: str) -> bool:
@@ -75,8 +81,7 @@ class Valkey(EmbeddedServer):
         main = self.main_process()
         if main is None or main.pid != pid or not urlsplit(url).password:
             return False
-        wait_for(lambda: self._serves(url) or not self.processes(), START_SECONDS)
-        return self._serves(url)
+        return wait_for(lambda: self._serves(url) or not self.processes(), START_SECONDS) and bool(self.processes())
 
     def _launch(self, url: str, *, durable: bool) -> bool:
         """Start a server with this port and password and wait until it serves; False when it ended or stayed silent."""
@@ -93,8 +98,7 @@ class Valkey(EmbeddedServer):
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin:  # it may have died, which is seen below
             process.stdin.write(settings.encode())
-        wait_for(lambda: process.poll() is not None or self._serves(url), START_SECONDS)
-        if process.poll() is None and self._serves(url):
+        if wait_for(lambda: process.poll() is not None or self._serves(url), START_SECONDS) and process.poll() is None:
             return True
         self.stop()
         return False
@@ -107,3 +111,11 @@ class Valkey(EmbeddedServer):
         except (redis.RedisError, OSError):
             return False
         return os.fsdecode(served.get("dir", served.get(b"dir", b""))) == str(self.folder)
+
+
+def _wait_until_released(port: int) -> None:
+    """Wait for the port of a server that was killed.
+
+    Its process is not seen any more from when the first of its threads has ended; the last one closes the port.
+    """
+    wait_for(lambda: is_free("127.0.0.1", port), RELEASE_SECONDS)
