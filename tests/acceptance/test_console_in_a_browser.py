@@ -160,6 +160,25 @@ def test_the_preview_follows_and_tells_at_the_field(page: Page):
     expect(page.get_by_role("button", name="Call 1 person")).to_be_visible()
 
 
+def test_what_is_pressed_while_the_preview_is_fetched_is_clicked(page: Page):
+    page.goto("/admin/new-campaign/console/")
+    page.get_by_label("Numbers, with anything between them").fill("98700 00083, 98700 00084, 12")
+    go_on = page.get_by_label("Go on without it")
+    go_on.scroll_into_view_if_needed()
+    waiting: list[Route] = []
+    page.route("**/preview/", lambda route: route.continue_() if waiting else waiting.append(route))
+    page.get_by_label("Text that is read aloud").fill("Hello")
+    go_on.hover()
+    page.mouse.down()
+    while not waiting:
+        page.wait_for_timeout(10)
+    waiting[0].fulfill(response=waiting[0].fetch())
+    page.wait_for_timeout(200)  # in which a script that does replace it has done so
+    page.mouse.up()
+    expect(go_on).to_be_checked()
+    expect(page.get_by_text("2 people, about")).to_be_visible()
+
+
 def test_a_file_is_uploaded_loaded_and_can_be_called(page: Page):
     page.goto("/admin/new-campaign/console/")
     page.get_by_label("Text that is read aloud").fill("Hello")

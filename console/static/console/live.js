@@ -8,7 +8,8 @@ const stale = document.getElementById("stale");
 const AWAY = "The server does not respond. What you see is as old as the page says below; it is fetched again and again.";
 const ENDED = "Your session has ended, or your rights have changed. Load the page again to sign in: nothing here is fresh.";
 
-const isUsed = () => live.contains(document.activeElement);
+/* Not every browser focuses the button that is pressed, and one that is replaced meanwhile is not clicked. */
+const isUsed = () => live.matches(":focus-within, :active");
 
 function tell(sentence) {
   if (stale.textContent !== sentence) {

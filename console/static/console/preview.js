@@ -45,6 +45,8 @@ async function refresh() {
     });
     if (response.type === "opaqueredirect") {
       preview.textContent = "Your session has ended. Copy what you have typed, then load the page again to sign in.";
+    } else if (mine === turn && response.ok && preview.matches(":active")) {
+      soon(WAIT); // What is replaced while it is pressed is not clicked.
     } else if (mine === turn && response.ok) {
       const focused = preview.contains(document.activeElement) ? document.activeElement.name : "";
       preview.innerHTML = await response.text();
