@@ -18,6 +18,8 @@ OFFLINE = ["--disable-background-networking", "--disable-component-update", "--d
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 Scheme = Literal["light", "dark"]
+# Beside other tests a page may take long, and a green test waits for none of it.
+PATIENCE_MS = 60_000
 PASSWORD = "a long enough password"
 # Milliseconds for which a page is waited for: five seconds, as Playwright has it, are few beside other tests.
 expect.set_options(timeout=60_000)
@@ -47,8 +49,15 @@ _COLORS_READ_ONCE = """(() => {
 COLOR_RULES = ("color-contrast", "link-in-text-block")
 _VIOLATIONS = """async (options) => (await axe.run(options)).violations
     .map(one => [one.id, one.nodes.slice(0, 5).map(node => node.html.slice(0, 160))])"""
-# Colors change slowly, and axe would judge those between.
+# Colors change slowly, and axe would judge those between. What is replaced while axe looks at it can't be judged.
 _AT_ONCE = "document.styleSheets[0].insertRule('* { transition: none !important; }')"
+_HOLD_STILL = """() => {
+    const pace = document.getElementById("pace");
+    if (pace && document.getElementById("live")) {
+        pace.value = "";
+        pace.dispatchEvent(new Event("change"));
+    }
+}"""
 _SCROLLS = """() => document.documentElement.scrollWidth <= window.innerWidth ? []
     : [...document.body.querySelectorAll("*")]
     .filter(each => each.getBoundingClientRect().right > window.innerWidth + 0.5 && !each.closest(".results, .wide"))
@@ -67,6 +76,9 @@ _SMALL = """() => [...document.querySelectorAll(
         && !["checkbox", "radio", "image"].includes(each.type))
     .filter(each => { const box = each.getBoundingClientRect(); return box.height && box.height < 43.5; })
     .map(each => `${Math.round(each.getBoundingClientRect().height)} px: ${each.outerHTML.slice(0, 160)}`)"""
+
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -90,6 +102,7 @@ def sign_in(browser: Browser, stack: Any, name: str, size: ViewportSize = DESK, 
     """
     begun = _sessions.get((stack.url, name))
     page = browser.new_context(viewport=size, color_scheme=scheme, base_url=stack.url, storage_state=begun).new_page()
+    page.set_default_timeout(PATIENCE_MS)
     if begun:
         page.goto("/admin/now/")
     else:
@@ -151,6 +164,7 @@ def faults(page: Page, address: str) -> list[str]:
 
 def _prepare(page: Page) -> None:
     page.evaluate(_AT_ONCE)
+    page.evaluate(_HOLD_STILL)
     page.evaluate(AXE_SCRIPT)
     page.evaluate(_COLORS_READ_ONCE)
 
