@@ -5,6 +5,7 @@ import base64
 import email
 import email.policy
 import json
+import selectors
 import threading
 import time
 import urllib.error
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import clock
 from sandbox.server import Server
 
 NUMBER = "+919812345678"
@@ -32,6 +34,44 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
         assert time.monotonic() < deadline, "it did not become true in time"
         time.sleep(0.02)
     return result
+
+
+class _Waits(selectors.DefaultSelector):
+    """Adds up the time that a loop has waited, as far as it wanted to: not what the machine took more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        began = time.monotonic()
+        ready = super().select(timeout)
+        elapsed = time.monotonic() - began
+        # Without anything to wait for it is the next timer, which a busy machine would reach late.
+        self.waited += elapsed if timeout is None else min(elapsed, timeout) if ready else max(timeout, 0.0)
+        return ready
+
+
+class SteadyLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still while the machine does, so that no timer is late by it."""
+
+    def __init__(self) -> None:
+        self._waits = _Waits()
+        super().__init__(self._waits)
+
+    def time(self) -> float:
+        return self._waits.waited
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds pass at once. Timers that come due meanwhile are called."""
+        passed = threading.Event()
+
+        def go_on() -> None:
+            self._waits.waited += seconds
+            self.call_later(0, passed.set)
+
+        self.call_soon_threadsafe(go_on)
+        assert passed.wait(60)
 
 
 @dataclass
@@ -134,6 +174,7 @@ class Client:
     """A client of one sandbox."""
 
     url: str
+    loop: SteadyLoop
     authorization: str = BASIC
     account: str = "acme1"
 
@@ -203,18 +244,25 @@ class Client:
 @pytest.fixture
 def sandbox() -> Iterator[Client]:
     """A new sandbox, a hundred times faster than reality, that retries callbacks at once."""
-    loop = asyncio.new_event_loop()
+    loop = SteadyLoop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     server = Server(retry_waits=QUICK_RETRIES)
     port = asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", 0), loop).result(60)
-    client = Client(f"http://127.0.0.1:{port}")
+    client = Client(f"http://127.0.0.1:{port}", loop)
     assert client.put_script().status == 200
     yield client
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(60)
     loop.close()
+
+
+@pytest.fixture
+def exact_times(sandbox: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sandbox note times by the clock of its loop, for tests of how long something takes."""
+    began = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: began + sandbox.loop.time())
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ def test_the_end_of_a_call_is_told_in_three_fields(sandbox, receiver, wait_until
     }
 
 
+@pytest.mark.usefixtures("exact_times")
 @pytest.mark.parametrize(
     ("asked", "received"), [("multipart/form-data", "multipart/form-data; boundary="), ("application/json",) * 2]
 )

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import re
-import time
 
 import pytest
 
@@ -87,17 +86,27 @@ def test_a_call_ends_with_its_scripted_outcome(sandbox, outcome):
     assert call["Duration"].isdigit()
 
 
+@pytest.mark.usefixtures("exact_times")
 def test_a_call_rings_then_is_answered_then_ends(sandbox):
-    sandbox.put_script(default=[{"outcome": "completed", "ring": 20, "talk": 20}])
+    sandbox.put_script(default=[{"outcome": "completed", "ring": 200, "talk": 200}], time_scale=1)
     sid = sandbox.place()
     assert sandbox.call(sid)["Status"] == "ringing"
+    sandbox.loop.pass_time(200)
     sandbox.in_status(sid, "in-progress")
+    sandbox.loop.pass_time(200)
     sandbox.ended(sid)
+
+
+@pytest.mark.usefixtures("exact_times")
+def test_a_call_rings_and_talks_as_long_as_the_script_says(sandbox):
+    sandbox.put_script(default=[{"outcome": "completed", "ring": 20, "talk": 20}])
+    sandbox.dial()
     (ring,) = sandbox.rings()
     assert ring["answer"] - ring["start"] == pytest.approx(0.2, abs=0.1)
     assert ring["end"] - ring["answer"] == pytest.approx(0.2, abs=0.1)
 
 
+@pytest.mark.usefixtures("exact_times")
 def test_a_call_without_a_flow_talks_five_seconds(sandbox):
     sandbox.put_script(default=[{"outcome": "completed", "ring": 0}], time_scale=0.04)
     sandbox.dial()
@@ -105,6 +114,7 @@ def test_a_call_without_a_flow_talks_five_seconds(sandbox):
     assert ring["end"] - ring["answer"] == pytest.approx(0.2, abs=0.1)
 
 
+@pytest.mark.usefixtures("exact_times")
 def test_no_answer_rings_for_the_time_out(sandbox):
     sandbox.put_script(default=[{"outcome": "no-answer"}])
     sandbox.dial(TimeOut="30")
@@ -117,6 +127,7 @@ def test_a_callee_slower_than_the_time_out_is_not_reached(sandbox):
     assert sandbox.dial(TimeOut="10")["Status"] == "no-answer"
 
 
+@pytest.mark.usefixtures("exact_times")
 def test_the_time_limit_ends_a_conversation(sandbox):
     sandbox.put_script(default=[{"outcome": "completed", "ring": 0, "talk": 1000}])
     assert sandbox.dial(TimeLimit="10")["Status"] == "completed"
@@ -124,6 +135,7 @@ def test_the_time_limit_ends_a_conversation(sandbox):
     assert ring["end"] - ring["answer"] == pytest.approx(0.1, abs=0.1)
 
 
+@pytest.mark.usefixtures("exact_times")
 def test_details_give_the_conversation_duration(sandbox):
     sandbox.put_script(default=[{"outcome": "completed", "ring": 0, "talk": 1}], time_scale=1)
     sid = sandbox.place()
@@ -189,12 +201,12 @@ def test_a_ringing_call_that_is_hung_up_was_not_answered(sandbox):
 
 
 def test_an_answered_call_that_is_hung_up_is_completed_once(sandbox):
-    sandbox.put_script(default=[{"outcome": "completed", "ring": 0, "talk": 20}])
+    sandbox.put_script(default=[{"outcome": "completed", "ring": 0, "talk": 9000}])
     sid = sandbox.place()
     sandbox.in_status(sid, "in-progress")
     assert sandbox.hang_up(sid).json["Call"]["Status"] == "completed"
     assert sandbox.hang_up(sid).status == 200
-    time.sleep(0.25)  # beyond the end it would have had
+    sandbox.loop.pass_time(100)  # beyond the end it would have had
     assert sandbox.totals()["by_outcome"]["completed"] == 1
 
 

@@ -124,6 +124,7 @@ def test_repeated_callbacks_are_sent_three_times(sandbox, receiver, wait_until):
         ({"name": "callbacks-behind", "rate": 0}, 0),
     ],
 )
+@pytest.mark.usefixtures("exact_times")
 def test_every_time_of_a_callback_is_off_and_the_ring_log_is_right(sandbox, receiver, wait_until, fault, ahead):
     sandbox.put_script(default=[{"outcome": "completed", "ring": 10, "talk": 10}], faults=[fault])
     dial(sandbox, receiver)

@@ -34,7 +34,7 @@ def attempts(*statuses):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_waits_at_a_pause_is_taken_back_and_rung_once_after_the_resume(rig, sandbox, campaign, seed):
-    queue = {"name": "queue-calls", "seconds": 3600, "rate": 0.5}
+    queue = {"name": "queue-calls", "seconds": 360_000, "rate": 0.5}
     sandbox.put_script(seed=seed, faults=[queue], default=[{"outcome": "completed", "ring": 1, "talk": 1}])
     rig.tick()
     waiting = NUMBERS - len(sandbox.rings())
