@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,12 +34,18 @@ def databases_time() -> float:
         return float(cursor.fetchone()[0])
 
 
+def is_databases_time(told: Callable[[], datetime]) -> bool:
+    """However long the machine took to tell it."""
+    before, moment, after = databases_time(), told().timestamp(), databases_time()
+    return before - 0.2 < moment < after + 0.2
+
+
 @pytest.mark.parametrize("seconds", [12.0, -12.0, 3600.0, 0.6])
 def test_a_clock_that_is_off_is_corrected(seconds: float) -> None:
     with set_own_clock(seconds):
         assert abs(time.time() - databases_time()) > 0.5
-        assert abs(clocks.now().timestamp() - databases_time()) < 0.2
-        assert abs(clocks.last_known_now().timestamp() - databases_time()) < 0.2
+        assert is_databases_time(clocks.now)
+        assert is_databases_time(clocks.last_known_now)
         assert clocks.seconds_ahead() == pytest.approx(seconds, abs=0.2)
 
 
@@ -50,8 +57,8 @@ def test_a_clock_that_is_right_is_left_alone() -> None:
 def test_a_clock_that_is_set_later_is_noticed_at_once() -> None:
     clocks.now()
     with set_own_clock(40):
-        assert abs(clocks.now().timestamp() - databases_time()) < 0.2
-    assert abs(clocks.now().timestamp() - databases_time()) < 0.2
+        assert is_databases_time(clocks.now)
+    assert is_databases_time(clocks.now)
 
 
 @pytest.fixture
@@ -68,6 +75,8 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_the_database_is_asked_every_ten_seconds(queries: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert clocks.MEASURE_EVERY == 10
+    monkeypatch.setattr(clocks, "MEASURE_EVERY", 3600.0)
     for _ in range(100):
         clocks.now()
     assert len(queries) == 1
@@ -87,8 +96,8 @@ def test_without_the_database_the_last_measurement_stays(monkeypatch: pytest.Mon
         clocks.now()
         monkeypatch.setattr(clocks, "MEASURE_EVERY", 0.0)
         monkeypatch.setattr(clocks, "_measure", away)
-        told = [clocks.now().timestamp() for _ in range(50)]
-        assert max(abs(moment - databases_time()) for moment in told) < 1
+        monkeypatch.setattr(clocks, "TRY_AGAIN", 3600.0)
+        assert all(is_databases_time(clocks.now) for _ in range(50))
     assert len(asked) == 1, "asked again before TRY_AGAIN has passed"
 
 
@@ -98,7 +107,8 @@ def test_what_is_noted_of_a_process_is_read_by_all(redis) -> None:
     clocks._last = None
     told = {place.process: ahead for place, ahead in clock_offsets.read().items()}
     assert told["dial"] == pytest.approx(12, abs=0.2)
-    assert told["redis"] == pytest.approx(0, abs=0.5)
+    # Redis's clock is read after the database's: a busy machine takes a while between them.
+    assert told["redis"] == pytest.approx(0, abs=6)
 
 
 def test_a_process_that_is_gone_is_forgotten(redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +125,8 @@ def test_readyz_and_metrics_tell_of_it(redis, client, settings) -> None:
     assert "clocks" in client.get("/readyz").json()["warnings"]
     [warning] = [found.text for found in readiness.warnings() if found.kind == "clocks"]
     assert "the clock of dial on " in warning
-    assert "12.0 s ahead of PostgreSQL's" in warning or "11.9 s ahead of" in warning
+    [told] = re.findall(r"(\d+\.\d) s ahead of PostgreSQL's", warning)
+    assert float(told) == pytest.approx(12, abs=0.3)
     lines = client.get("/metrics").content.decode().splitlines()
     [line] = [line for line in lines if line.startswith("trunkline_clock_ahead_seconds{machine=") and '"dial"' in line]
     assert float(line.rpartition(" ")[2]) == pytest.approx(12, abs=0.2)
