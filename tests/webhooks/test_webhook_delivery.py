@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -204,7 +203,7 @@ def test_2xx_is_delivered_a_refusal_is_final_and_not_now_is_tried_again(receiver
 
 def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(receiver, deliver, settings):
     assert settings.WEBHOOK_TIMEOUT_SECONDS == 15
-    settings.WEBHOOK_TIMEOUT_SECONDS = 2
+    settings.WEBHOOK_TIMEOUT_SECONDS = 10
     over, ended = threading.Event(), []
     [slow], [quick] = queue_up(receiver, "/slow"), queue_up(receiver, "/quick")
 
@@ -232,7 +231,7 @@ def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(receiver, deliver, setti
         over.set()
     slow.refresh_from_db()
     quick.refresh_from_db()
-    assert (slow.state, slow.last_status, slow.last_error) == ("pending", None, "no answer within 2 s")
+    assert (slow.state, slow.last_status, slow.last_error) == ("pending", None, "no answer within 10 s")
     assert quick.state == "delivered", "the status is known; of the body only the beginning is read"
 
 
@@ -359,6 +358,9 @@ def test_a_campaigns_events_reach_the_receiver_in_order(rig, receiver, private_a
     assert (told[0]["status"], told[-1]["status"]) == ("in-progress", "completed")
 
 
+NOW = 1000.0  # by the monotonic clock
+
+
 class TestAReceiverThatHasBeenSilent:
     """It has less time for the first try of each further webhook, and all of it for later tries."""
 
@@ -371,18 +373,18 @@ class TestAReceiverThatHasBeenSilent:
         return WebhookDeliveryFactory(tries=1)
 
     def limit(self, row, later: float = 0.0) -> float:
-        return sender._time_limit(row, time.monotonic() + later)
+        return sender._time_limit(row, NOW + later)
 
     def test_before_it_has_all_of_the_time(self, row):
         assert self.limit(row) == 15
 
     def test_then_little_for_first_tries_for_a_minute(self, row):
-        sender._silent_at[row.receiver] = time.monotonic()
+        sender._silent_at[row.receiver] = NOW
         assert (self.limit(row), self.limit(row, later=59)) == (3, 3)
         assert self.limit(row, later=61) == 15
 
     def test_and_all_of_it_for_later_tries(self, row):
-        sender._silent_at[row.receiver] = time.monotonic()
+        sender._silent_at[row.receiver] = NOW
         row.tries = 2
         assert self.limit(row) == 15
 
@@ -394,6 +396,7 @@ class TestAReceiverThatHasBeenSilent:
         deliver()
         let_go.set()
         assert row.receiver in sender._silent_at
+        receiver.responses = []  # a busy machine has not even sent it
         settings.WEBHOOK_TIMEOUT_SECONDS = 15
         WebhookDelivery.objects.update(next_try_at=timezone.now())
         deliver()
