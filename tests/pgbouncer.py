@@ -49,5 +49,5 @@ class PgBouncer:
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGINT)
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=60)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -287,7 +287,7 @@ def test_two_uploads_into_one_list_at_once_see_each_others_rows(api, account, mo
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(listed(uploads[0])) == [(A, "new"), (B, "new")]
 
 

@@ -161,7 +161,7 @@ class Gate:
         def held(*args, **options):
             if not self.reached.is_set():
                 self.reached.set()
-                assert self.opened.wait(30)
+                assert self.opened.wait(60)
                 if self.error:
                     raise self.error
             return render(*args, **options)
@@ -171,6 +171,7 @@ class Gate:
 
 @pytest.fixture
 def gate(transactional_db, monkeypatch):
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 60.0)
     return Gate(monkeypatch)
 
 
@@ -192,7 +193,7 @@ def in_thread(pool, api, **changes):
 
 
 def wait_until_a_query_waits_for_a_lock() -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(
@@ -209,34 +210,34 @@ def wait_until_a_query_waits_for_a_lock() -> None:
 
 def test_a_second_request_waits_for_the_first_that_runs_and_gets_its_response(gate, api, pool):
     first = in_thread(pool, api)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(60)
     second = in_thread(pool, api)
     wait_until_a_query_waits_for_a_lock()
     gate.opened.set()
-    assert first.result(30).envelope == second.result(30).envelope
+    assert first.result(60).envelope == second.result(60).envelope
     assert [was_replayed(first.result()), was_replayed(second.result())] == [False, True]
     assert stored() == (1, len(NUMBERS))
 
 
 def test_a_second_request_with_another_body_waits_too_and_is_refused(gate, api, pool):
     first = in_thread(pool, api)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(60)
     second = in_thread(pool, api, numbers=["+919810099999"])
     wait_until_a_query_waits_for_a_lock()
     gate.opened.set()
-    assert first.result(30).status == 200
-    assert second.result(30).status == 422
+    assert first.result(60).status == 200
+    assert second.result(60).status == 422
 
 
 def test_when_the_first_fails_the_second_that_waits_takes_its_place(gate, api, pool):
     gate.error = RuntimeError("a fault of ours")
     first = in_thread(pool, api)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(60)
     second = in_thread(pool, api)
     wait_until_a_query_waits_for_a_lock()
     gate.opened.set()
-    assert first.result(30).status == 500
-    assert second.result(30).status == 200
+    assert first.result(60).status == 500
+    assert second.result(60).status == 200
     assert not was_replayed(second.result())
     assert stored() == (1, len(NUMBERS))
 
@@ -244,10 +245,10 @@ def test_when_the_first_fails_the_second_that_waits_takes_its_place(gate, api, p
 def test_a_request_that_has_waited_too_long_is_told_that_the_first_still_runs(gate, api, pool, monkeypatch):
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.2)
     first = in_thread(pool, api)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(60)
     assert create(api).is_refused(409, "still running", "in a few seconds")
     gate.opened.set()
-    assert first.result(30).status == 200
+    assert first.result(60).status == 200
     assert was_replayed(create(api))
 
 
@@ -272,7 +273,7 @@ def test_a_crash_in_the_middle_leaves_neither_campaign_nor_key(transactional_db,
         return render(*args, **options)
 
     monkeypatch.setattr(views, "_written", dies)
-    assert in_thread(pool, api).result(30).status == 500
+    assert in_thread(pool, api).result(60).status == 500
     assert stored() == (0, 0)
     assert not IdempotentRequest.objects.exists()
     assert create(api).status == 200

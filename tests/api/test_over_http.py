@@ -50,11 +50,11 @@ def port(django_db_setup: None) -> Iterator[int]:
         yield port
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         assert server.poll() is None, "gunicorn has ended"
         try:
@@ -69,7 +69,7 @@ class Wire:
     """A connection to the server, for one account."""
 
     def __init__(self, port: int, authorization: str, path: str) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.headers = {"Authorization": authorization, "Content-Type": "application/json"}
         self.path = path
 

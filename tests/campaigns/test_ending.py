@@ -251,14 +251,14 @@ def locked_elsewhere(row: Model) -> Iterator[None]:
             with transaction.atomic():
                 type(row)._default_manager.select_for_update().get(pk=row.pk)
                 is_held.set()
-                let_go.wait(20)
+                let_go.wait(60)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=hold)
     thread.start()
     try:
-        assert is_held.wait(10)
+        assert is_held.wait(60)
         yield
     finally:
         let_go.set()

@@ -83,13 +83,13 @@ def test_a_campaign_that_a_batch_is_at_work_on_is_left_as_it_is(busy):
             with transaction.atomic():
                 campaign_lock.hold_shared("SELECT %s::uuid", busy.pk)
                 held.set()
-                done.wait(10)
+                done.wait(60)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=batch)
     thread.start()
-    held.wait(10)
+    assert held.wait(60)
     idle.settle_down([busy.pk], timezone.now(), passed_over=None)
     assert idle_until(busy) is None
     done.set()

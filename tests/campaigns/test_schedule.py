@@ -83,13 +83,13 @@ def test_a_campaign_that_is_being_postponed_at_the_very_moment_of_its_start_is_l
             with transaction.atomic():
                 lifecycle.change(campaign, now=timezone.now(), send_at=START + timedelta(days=1), actor=ACTOR)
                 ready.set()
-                go_on.wait(10)
+                go_on.wait(60)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=postpone)
     thread.start()
-    ready.wait(10)
+    assert ready.wait(60)
     schedule.start_due(timezone.now())
     go_on.set()
     thread.join()
@@ -114,7 +114,7 @@ def test_a_campaign_whose_end_is_being_put_off_is_not_ended(rig):
 
     thread = threading.Thread(target=put_off)
     thread.start()
-    ready.wait(10)
+    assert ready.wait(60)
     schedule.end_due(START + timedelta(hours=1))
     go_on.set()
     thread.join()

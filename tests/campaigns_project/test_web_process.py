@@ -34,7 +34,7 @@ def port(django_db_setup: None) -> Iterator[int]:
         "SCRIPT_NAME": "/calls",
     }
     web = process_groups.spawn(read_procfile()["web"], with_programs(os.environ | own))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not accepts_connections("::1", port):
         assert web.poll() is None, "gunicorn has ended"
         assert time.monotonic() < deadline, "gunicorn did not come up"

@@ -36,7 +36,7 @@ def served(patience: float, *further: str, keep_alive: int = 5) -> Iterator[int]
             yield listener.getsockname()[1]
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def connected() -> Iterator[ExitStack]:
 
 
 def client(connected: ExitStack, port: int, sent: bytes = b"") -> socket.socket:
-    made = connected.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+    made = connected.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
     made.sendall(sent)
     return made
 
@@ -139,7 +139,8 @@ def test_a_request_that_does_not_come_is_cut(connected, hasty_port, half):
 
 def test_a_response_that_is_not_read_is_given_up(connected, hasty_port):
     readers = [client(connected, hasty_port, b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(THREADS)]
-    assert is_served(connected, hasty_port)
+    # A request of ours that a busy machine sends late is cut, too.
+    assert any(is_served(connected, hasty_port) for _ in range(20))
     assert len(response(readers[0])) < 64_000_000
 
 

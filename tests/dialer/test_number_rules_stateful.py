@@ -258,7 +258,7 @@ class World:
 
         def work(number: str | None) -> None:
             try:
-                together.wait(30)
+                together.wait(60)
                 if number:
                     self.ask(number)
                 self.work()

@@ -151,7 +151,7 @@ def test_dispatches_that_race_for_one_person_in_twenty_campaigns_claim_one_call(
 
     def run():
         try:
-            together.wait(10)
+            together.wait(60)
             for _ in range(5):
                 dispatch.dispatch(rig.account.pk, timezone.now())
         except Exception as error:  # noqa: BLE001 -- whatever it is, the test fails with it
