@@ -83,14 +83,25 @@ def _commits(item: pytest.Item) -> bool:
     return "transactional_db" in getattr(item, "fixturenames", ()) or bool(mark and mark.kwargs.get("transaction"))
 
 
+@pytest.fixture(scope="session")
+def committing(request: pytest.FixtureRequest) -> dict[Any, list[str]]:
+    """The tests of each module that commit. To look through all tests for every module takes a second of a run."""
+    found: dict[Any, list[str]] = {}
+    for item in request.session.items:
+        if _commits(item):
+            found.setdefault(getattr(item, "module", None), []).append(item.nodeid)
+    return found
+
+
 @pytest.fixture(scope="module")
-def shared_rows(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def shared_rows(
+    request: pytest.FixtureRequest, committing: Any, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[None]:
     """Let fixtures of a module make rows once that each of its tests finds: what a test changes is rolled back.
 
     For modules whose tests all use `db`: a test that commits would find itself within a transaction.
     """
-    mine = [item for item in request.session.items if getattr(item, "module", None) is request.module]
-    assert [item.nodeid for item in mine if _commits(item)] == []
+    assert request.module not in committing, committing[request.module]
     with django_db_blocker.unblock(), transaction.atomic():
         yield
         transaction.set_rollback(True)
