@@ -2,8 +2,15 @@ import json
 
 import pytest
 
-from tools.bench import charts, figures, page
+from tools.bench import figures, page
 from tools.bench.figures import at_least, at_most, row
+
+
+@pytest.fixture(scope="module")
+def charts():
+    from tools.bench import charts  # takes a second, which only those who run these tests shall wait for
+
+    return charts
 
 
 @pytest.mark.parametrize(
@@ -123,11 +130,11 @@ def test_the_page_of_the_repository_has_its_marks():
         (row("a", 100, "ms", "a", target=at_most(50)), 0.5),
     ],
 )
-def test_headroom_is_above_one_where_a_target_is_met(made, headroom):
+def test_headroom_is_above_one_where_a_target_is_met(charts, made, headroom):
     assert charts.headroom(made) == pytest.approx(headroom)
 
 
-def test_only_rates_are_drawn_beside_each_other(tmp_path, monkeypatch):
+def test_only_rates_are_drawn_beside_each_other(charts, tmp_path, monkeypatch):
     drawn: list[str] = []
     monkeypatch.setattr(charts, "_rates", lambda _axes, rows: drawn.extend(row.figure for row in rows))
     rate = row("completed attempts, simulated carrier, x: beside an empty Celery task", 3, "a/s", "attempts", limit=1)
@@ -136,7 +143,7 @@ def test_only_rates_are_drawn_beside_each_other(tmp_path, monkeypatch):
     assert drawn == [rate.figure]
 
 
-def test_every_chart_is_drawn_and_small(tmp_path):
+def test_every_chart_is_drawn_and_small(charts, tmp_path):
     rows = [
         row("completed attempts, simulated carrier, x: beside an empty Celery task", 3, "a/s", "attempts", limit=1),
         row("CPU of an attempt, simulated carrier: web", 0.1, "ms", "attempts"),
