@@ -53,11 +53,10 @@ def _addresses(page: Page) -> list[str]:
         "/admin/console/campaigns/",
         *_links(page, "/admin/console/campaigns/", '/admin/console/campaign/[^"?]+'),
     ]
-    # Of a campaign every tab, of which each stands on the others.
-    addresses += ["/admin/console/campaigns/", *_tabs(page)]
+    addresses += _tabs(page)  # of a campaign every tab, of which each stands on the others
     for one in lists:
         addresses += [one, *_links(page, one, rf"{one}add/")[:1], *_links(page, one, rf"{one}[^/]+/change/[^\"]*")[:1]]
-    return addresses
+    return list(dict.fromkeys(addresses))
 
 
 def _tabs(page: Page) -> list[str]:
