@@ -1,6 +1,7 @@
 """Kinds of tests by their place, and how several workers (`-n`) share them out.
 
-`system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for seconds of processor time.
+`system` marks what `make test-quick` leaves out: tests that start whole systems, or ask for seconds of processor time,
+as those of hundreds of random inputs do.
 """
 
 import os
@@ -59,7 +60,35 @@ SYSTEM = (
     "tests/webhooks/test_webhook_order.py::TestEnd::test_it_waits_for_one_that_fails_for_ten_minutes",
     "tests/api/test_any_json.py::test_any_json_at_any_place_is_stored_whole_or_refused_whole",
     "tests/api/test_corrected_uploads.py::test_in_whatever_order_uploads_are_loaded_the_latest_of_a_number_counts",
+    # Histories, files and lists that are long because what they show is.
+    "tests/accounts/test_audited_admin.py::test_guesses_without_end_do_not_fill_the_table",
+    "tests/accounts/test_sign_in.py::test_others_at_the_same_address_are_let_in_whatever_was_guessed_there",
+    "tests/accounts/test_sign_in.py::test_a_name_that_is_guessed_at_from_many_addresses_is_let_in_where_it_was_before",
+    "tests/accounts/test_sign_in.py::test_a_form_without_a_password_makes_no_name_known",
+    "tests/accounts/test_sign_in.py::test_an_address_that_guessed_at_many_names_tries_each_once",
+    "tests/accounts/test_sign_in.py::test_the_right_password_after_45_wrong_ones_is_not_let_in",
+    "tests/api/test_contacts.py::TestCreate::test_five_thousand_are_taken_and_one_more_is_refused",
+    "tests/api/test_throttle.py::test_two_processes_together_let_exactly_as_many_in_as_one",
+    "tests/campaigns_project/test_beat.py::test_beat_is_at_work_while_it_spares_every_queue",
+    "tests/campaigns_project/test_beat.py::test_the_ticks_of_a_worker_that_is_away_do_not_pile_up",
+    "tests/contacts/test_csv_encodings.py::test_a_large_file_is_looked_through_in_little_memory",
+    "tests/contacts/test_csv_records.py::TestStrayQuote::test_rejects_its_line_alone_when_the_cell_would_be_too_long",
+    "tests/dialer/test_caller_id_health.py::test_a_caller_id_that_is_not_valid_holds_up_no_other_one_on_its_trunk",
+    "tests/dialer/test_forecasts.py::test_many_people_take_as_many_queries_as_few",
+    "tests/dialer/test_give_backs.py::test_calls_given_back_by_a_trunk_that_rests_wait_for_the_trunk_alone",
+    "tests/dialer/test_instant_failures.py::test_dead_numbers_beside_phones_that_ring_are_no_run",
+    "tests/dialer/test_many_campaigns.py::test_with_one_channel_every_campaign_gets_its_turn_before_any_gets_a_second",
+    "tests/dialer/test_number_rules.py::test_no_attempt_that_a_limit_counts_is_left_out_of_what_is_looked_up",
+    "tests/dialer/test_races.py::test_a_sweep_that_can_not_lock_the_leases_repairs_the_calls_all_the_same",
+    "tests/sandbox/test_sandbox_queue.py::test_what_waits_at_a_pause_is_taken_back_and_rung_once_after_the_resume",
+    "tests/sandbox/test_sandbox_ring_log.py::test_a_long_log_is_complete",
+    "tests/webhooks/test_webhook_delivery.py::test_a_slow_receiver_is_cut_off_and_holds_up_nobody",
     # Programs that are started, one for each case.
+    "tests/campaigns_project/test_loaded.py::test_a_worker_loads_no_page",
+    "tests/campaigns_project/test_pgbouncer.py",
+    "tests/docs/test_site.py",
+    "tests/retention/test_recordings_in_a_bucket.py",
+    "tests/sandbox/test_sandbox_process.py",
     "tests/dialer/test_events_process.py",
     "tests/sipgateway/test_baresip.py",
     "tests/sipgateway/test_tls_border.py",
@@ -78,6 +107,11 @@ SYSTEM = (
     "tests/console/test_bad_queries.py::test_an_address_with_anything_in_it_is_no_fault",
     "tests/api/test_every_address.py::test_without_working_credentials_every_address_of_a_tenant_refuses",
     "tests/api/test_every_address.py::test_the_admin_shows_and_does_nothing_without_permission",
+    "tests/api/test_every_address.py::test_another_tenants_objects_are_unknown_below_the_own_sid",
+    "tests/api/test_every_address.py::test_another_tenants_objects_can_not_be_named_in_a_body",
+    "tests/api/test_every_address.py::test_another_tenants_sid_is_unknown_at_every_address_to_every_method",
+    "tests/console/test_audited_console.py::test_the_walk_knows_every_address_that_takes_a_form",
+    "tests/dialer/test_admin.py::test_no_list_offers_django_s_own_delete",
 )
 SHARED = (
     # Tests that use one system stay on one worker: each worker would start its own.
@@ -85,6 +119,7 @@ SHARED = (
     "tests/api/test_over_http.py",
     "tests/dialer/test_events_process.py",
     "tests/sipgateway/test_calls.py",
+    "tests/campaigns_project/test_pgbouncer.py",
     # Roles and databases belong to the server of all workers.
     "tests/campaigns_project/test_preparation.py",
     "tests/campaigns_project/test_server_checks.py",
@@ -106,6 +141,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if nodeid.startswith(SYSTEM):
             item.add_marker(pytest.mark.system)
             ranks[nodeid] = next(rank for rank, place in enumerate(SYSTEM) if nodeid.startswith(place))
+        elif getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.system)
     items.sort(key=lambda item: ranks.get(item.nodeid, len(SYSTEM)))
 
 
