@@ -37,6 +37,10 @@ from dialer.models import CallAttempt
 from webhooks.addresses import LookUps
 
 KEY, REASON = "calls", "reason"
+# Of people whom this campaign calls no more, whatever is asked of it.
+MAY_BE_CALLED = (
+    "other campaigns may call it, and an 'again' of this one: put it on the do-not-call list to prevent that"
+)
 
 
 class CancelRequestSerializer(OwnObjectSerializer):
@@ -218,5 +222,5 @@ def _canceled(taken: TakenOut | None, fields: dict[str, Any]) -> TakenOut | Fail
         [(name, value)] = fields.items()
         return Failure(404, f"'{name}': this campaign has no call {value.hex if name == 'call_sid' else f'to {value}'}")
     if not taken.waiting and not taken.under_way:
-        return Failure(409, f"'number': {taken.number} is over already: nothing was changed", taken)
+        return Failure(409, f"'number': {taken.number} is over already: nothing was changed; {MAY_BE_CALLED}", taken)
     return taken

@@ -62,6 +62,18 @@ def test_each_item_has_a_code_of_its_own(api, campaign, account):
     assert Call.objects.get(number=C).status == "created"
 
 
+def test_who_is_over_already_is_not_called_again_once_on_the_do_not_call_list_as_the_409_says(api, campaign, account):
+    call_of(campaign, failed=True, last_outcome="busy"), call_of(campaign, B, failed=True, last_outcome="busy")
+    [refused] = cancel(api, campaign, A).items
+    assert refused["code"] == 409
+    told = "other campaigns may call it, and an 'again' of this one: put it on the do-not-call list to prevent that"
+    assert told in refused["error_data"]["description"]
+    assert refused["data"] == {"number": A, "canceled": 0, "in_progress": 0}
+    assert api.post("/do-not-call", {"number": A}).codes == [200]
+    child = api.post(f"/campaigns/{campaign.pk.hex}/again", {"who": ["busy"]}).data["id"]
+    assert [call.number for call in Call.objects.filter(campaign=child)] == [B]
+
+
 def test_a_call_is_named_by_its_sid_instead(api, campaign):
     call, other = call_of(campaign, retrying=True), call_of(campaign, retrying=True)
     sid = CallAttemptFactory(call=call, busy=True).pk.hex
