@@ -8,8 +8,9 @@ import pytest
 
 from tools.local.project import PROJECT
 
-# One for each kind: a crash at a step, Redis, PostgreSQL, the carrier and the clock, poison.
-ROWS = "1e,4b,5b,6j,10b"
+# One for each kind: a crash at a step, Redis, PostgreSQL, the carrier and the clock, poison. And one of a carrier that
+# asks for its flows step by step, signs, and tells of each step of a call.
+ROWS = "1e,4b,5b,6j,10b,6a@twilio"
 
 
 @pytest.mark.timeout(600)  # two minutes alone, more beside other workers
@@ -33,6 +34,7 @@ def test_the_guarantees_hold_under_faults(tmp_path, of_migrated_data):
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "kill -9 in placing, after the ring" in ran.stdout
+    assert "6a@twilio" in ran.stdout
 
 
 def test_an_unknown_fault_is_named(tmp_path):

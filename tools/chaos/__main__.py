@@ -56,7 +56,7 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description="Break a running Trunkline, and judge what it did.")
-    parser.add_argument("--rows", help="only these faults, such as 1a,4b")
+    parser.add_argument("--rows", help="only these faults, such as 1a,4b, or 4b@twilio over another API")
     parser.add_argument("--seeds", type=int, default=20, help="runs of each fault that is a race (%(default)s)")
     parser.add_argument("--few", type=int, default=2, help="runs of each fault that is no race (%(default)s)")
     parser.add_argument("--first-seed", type=int, default=1, help="the first of the seeds (%(default)s)")
@@ -82,15 +82,19 @@ def _rows() -> "dict[str, Row]":
 def _jobs(options: argparse.Namespace, rows: "Mapping[str, Row]") -> list[Job]:
     """Return the jobs by seed, the longest one first."""
     chosen = options.rows.split(",") if options.rows else list(rows)
-    if unknown := [number for number in chosen if number not in rows]:
-        raise SystemExit(f"--rows {','.join(unknown)}: there are {', '.join(rows)}")
+    known = {row for number in rows for row in (number, *(f"{number}@{carrier}" for carrier in CARRIERS))}
+    if unknown := [row for row in chosen if row not in known]:
+        raise SystemExit(
+            f"--rows {','.join(unknown)}: there are {', '.join(rows)}, each also with @{' or @'.join(CARRIERS)}"
+        )
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     few = seeds[: options.few]
     jobs: list[Job] = []
     if options.random:
         jobs.append(("random", options.first_seed, options.random))
     if not options.only_random:
-        jobs += [(number, seed, 0.0) for seed in seeds for number in chosen if rows[number].is_race or seed in few]
+        races = {row for row in chosen if rows[row.partition("@")[0]].is_race}
+        jobs += [(row, seed, 0.0) for seed in seeds for row in chosen if row in races or seed in few]
     return jobs
 
 
@@ -122,8 +126,9 @@ def _print(results: Sequence[Result], rows: "Mapping[str, Row]") -> None:
         table.add_column(heading, justify="left" if heading == "fault" else "right")
     titles = {number: row.title for number, row in rows.items()} | {"random": "one fault after another, at random"}
     for number, title in titles.items():
-        if of_row := [result for result in results if result.fault == number]:
-            table.add_row(number, title, *_cells(of_row))
+        for row in (number, *(f"{number}@{carrier}" for carrier in CARRIERS)):
+            if of_row := [result for result in results if result.fault == row]:
+                table.add_row(row, title, *_cells(of_row))
     console.print(table)
 
 

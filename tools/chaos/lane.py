@@ -3,7 +3,7 @@
     python -m tools.chaos.lane DATA_DIR CARRIER
 
 Reads lines `ROW SEED SECONDS` from its standard input and writes a line of JSON for each; ends with its input. The row
-`random` is the second mode, for so many seconds.
+`random` is the second mode, for so many seconds. `ROW@CARRIER` is dialed over that one instead.
 """
 
 import json
@@ -50,15 +50,17 @@ def _work(system: System) -> None:
     faults = {row.number: row.fault for row in ROWS}
     print("ready", flush=True)
     for line in sys.stdin:
-        number, seed, seconds = line.split()
+        row, seed, seconds = line.split()
+        number, _, carrier = row.partition("@")
+        system.carrier = carrier or sys.argv[2]
         if number == "random":
             result = rampage(system, int(seed), float(seconds))
         else:
-            result = _make_run(system, number, faults[number], int(seed))
+            result = _make_run(system, row, faults[number], int(seed))
         print(json.dumps(asdict(result)), flush=True)
 
 
-def _make_run(system: System, number: str, fault: "Fault", seed: int) -> Result:
+def _make_run(system: System, row: str, fault: "Fault", seed: int) -> Result:
     """Make one run, judge it, and heal the system."""
     from tools.chaos.judge import judge
     from tools.chaos.receiver import Receiver
@@ -77,7 +79,7 @@ def _make_run(system: System, number: str, fault: "Fault", seed: int) -> Result:
         traceback.print_exc()
     receiver.behave()
     try:
-        return judge(number, run, watch, began, problem)
+        return judge(row, run, watch, began, problem)
     finally:
         receiver.close()
         run.clean_up()
