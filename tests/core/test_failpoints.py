@@ -40,7 +40,7 @@ def test_a_process_is_held_until_it_is_let_go(tmp_path):
     assert thread.is_alive()
     assert not file.exists(), "it is disarmed for all others"
     held.unlink()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 

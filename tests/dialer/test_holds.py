@@ -79,7 +79,7 @@ def test_a_hold_waits_for_the_batch_that_commits_its_intents(rig: Rig):
         beside.start()
         beside.join(0.3)
         assert not held_at
-    beside.join(10)
+    beside.join(60)
     assert held_at
 
 

@@ -17,7 +17,7 @@ class Callee:
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         self.port = self.socket.getsockname()[1]
 
     def remote(self, codec=PCMU, keys=96):
