@@ -16,7 +16,7 @@ from tools.local.ports import free_ports
 from tools.local.project import PROJECT, own_environment
 
 # From cold: PostgreSQL's first start, the migrations, and the imports of six processes on a busy machine.
-START_SECONDS = 120
+START_SECONDS = 240
 # `up` kills what does not stop within ten seconds, and then stops the servers.
 STOP_SECONDS = 90
 
@@ -118,7 +118,7 @@ class Stack:
 
     def script(self, script: Mapping[str, Any]) -> None:
         """Tell the sandbox carrier how callees behave."""
-        requests.put(f"{self.sandbox_url}/_sandbox/script", json=script, timeout=10).raise_for_status()
+        requests.put(f"{self.sandbox_url}/_sandbox/script", json=script, timeout=60).raise_for_status()
 
     def rings(self, **filters: str) -> dict[str, Any]:
         """Return the sandbox's ring log."""

@@ -13,7 +13,7 @@ import requests
 CHANNELS = 20
 CALLER_ID = "+918012345678"
 CUSTOM_FIELD = '{"school": "7"}'
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 
 BUSY_THEN_ANSWERED = [{"outcome": "busy", "ring": 0.3}, {"outcome": "completed", "ring": 0.3, "talk": 0.5}]
 BEHAVIOUR = {
@@ -34,7 +34,12 @@ EXPECTED = {
     "failed": ("failed", "failed", 3),
 }
 KINDS = list(BEHAVIOUR)
-NUMBERS = {f"+9198{20_000_000 + n:08d}": KINDS[n % len(KINDS)] for n in range(300)}
+# As many as there are channels, of those that answer: they are called first, and talk until the last of them is placed.
+TALKERS = range(0, CHANNELS * len(KINDS), len(KINDS))
+NUMBERS = {
+    f"+9198{20_000_000 + n:08d}": KINDS[n % len(KINDS)] for n in sorted(range(300), key=lambda n: n not in TALKERS)
+}
+LONG_TALK = [{"outcome": "completed", "ring": 0.3, "talk": 8, "digits": "1"}]
 FLOW = {
     "steps": [
         {"say": "Is your child well?"},
@@ -59,7 +64,8 @@ def client(stack, tmp_path_factory):
 @pytest.fixture(scope="module")
 def ended(stack, client):
     """Run the campaign to its end and return it."""
-    stack.script({"numbers": {number: BEHAVIOUR[kind] for number, kind in NUMBERS.items()}})
+    behaviour = {number: BEHAVIOUR[kind] for number, kind in NUMBERS.items()}
+    stack.script({"numbers": behaviour | dict.fromkeys(list(NUMBERS)[:CHANNELS], LONG_TALK)})
     campaign = client.post_campaign(
         {
             "name": "health check",
@@ -90,7 +96,7 @@ def rings(stack, ended):
 
 @pytest.fixture(scope="module")
 def report(ended):
-    response = requests.get(ended["report_url"], timeout=30)
+    response = requests.get(ended["report_url"], timeout=60)
     assert response.headers["Content-Type"].startswith("text/csv")
     return list(csv.DictReader(io.StringIO(response.text)))
 
@@ -102,7 +108,7 @@ def test_the_campaign_is_completed_and_its_stats_add_up(ended):
 
 
 def test_the_summary_counts_the_calls(client, ended):
-    item = client.session.get(f"{client.base}/campaigns/{ended['id']}", timeout=10).json()["response"][0]
+    item = client.session.get(f"{client.base}/campaigns/{ended['id']}", timeout=60).json()["response"][0]
     started = sum(EXPECTED[kind][2] for kind in NUMBERS.values())
     assert item["summary"] == {
         "campaign_sid": ended["id"],
@@ -133,7 +139,7 @@ def test_keys_and_answer_times_are_reported(report, client, ended):
     answered = [line for line in report if NUMBERS[line["number"]] == "answered"]
     assert {line["digits"] for line in answered} == {"1"}
     query = {"status": "completed", "limit": 500}
-    response = client.session.get(f"{client.base}/campaigns/{ended['id']}/call-details", params=query, timeout=10)
+    response = client.session.get(f"{client.base}/campaigns/{ended['id']}/call-details", params=query, timeout=60)
     details = [item["data"] for item in response.json()["response"]]
     assert len(details) == 150
     assert all(detail["answer_time"] for detail in details)
@@ -161,7 +167,7 @@ def test_a_retry_came_after_its_wait(rings):
 
 
 def test_a_scheduled_campaign_starts_at_its_time_and_never_before(stack, client, ended):
-    due = time.time() + 2.5
+    due = time.time() + 6
     campaign = client.post_campaign(
         {
             "name": "scheduled",
@@ -176,7 +182,7 @@ def test_a_scheduled_campaign_starts_at_its_time_and_never_before(stack, client,
     wait(client, campaign["id"])
     [ring] = stack.rings(number="+919830000001")["rings"]
     # Within a second on an idle machine, as `make bench` measures; a busy one may be late.
-    assert 0 <= ring["start"] - (due - 0.001) < 10
+    assert 0 <= ring["start"] - (due - 0.001) < 60
 
 
 def test_call_starts_keep_the_accounts_pace(stack, tmp_path):
@@ -194,13 +200,14 @@ def test_call_starts_keep_the_accounts_pace(stack, tmp_path):
     starts = sorted(ring["start"] for ring in stack.rings()["rings"] if ring["number"] in set(numbers))
     # A busy machine may place a call late, and then the next one on time: only a call that is early breaks the pace.
     assert all(start - posted > 0.5 * position - 0.1 for position, start in enumerate(starts))
-    assert starts[-1] - posted < 20, "twelve calls take six seconds at this pace"
+    assert starts[-1] - posted < 40, "twelve calls take six seconds at this pace"
 
 
 def test_pause_stops_the_dialing_and_resume_goes_on(stack, client, ended):
-    # Three seconds of calls for the channels: a busy machine may pause the campaign late.
     numbers = [f"+9198{40_000_000 + n:08d}" for n in range(120)]
-    stack.script({"default": [{"outcome": "completed", "ring": 0.2, "talk": 0.3}]})
+    quick, slow = ([{"outcome": "completed", "ring": 0.2, "talk": talk}] for talk in (0.3, 12))
+    # The second call of each channel is a long one: a busy machine may pause the campaign late.
+    stack.script({"default": quick, "numbers": dict.fromkeys(numbers[CHANNELS : 2 * CHANNELS], slow)})
     campaign = client.post_campaign(
         {
             "name": "paused midway",
@@ -212,19 +219,32 @@ def test_pause_stops_the_dialing_and_resume_goes_on(stack, client, ended):
     address = f"{client.base}/campaigns/{campaign['id']}"
     while not client.campaign(campaign["id"])["stats"]["completed"]:
         time.sleep(0.05)
-    paused = client.session.put(address, json={"campaigns": [{"action": "pause"}]}, timeout=10)
+    paused = client.session.put(address, json={"campaigns": [{"action": "pause"}]}, timeout=60)
     assert paused.json()["response"][0]["data"]["status"] == "Paused"
-    time.sleep(2)
-    rings = [ring for ring in stack.rings()["rings"] if ring["number"] in set(numbers)]
-    assert 0 < len(rings) < len(numbers)
+    rings = until(lambda: rings_of(stack, numbers), lambda rings: all(ring["end"] for ring in rings))
     assert all(ring["end"] for ring in rings), "calls that were up have finished"
-    client.session.put(address, json={"action": "resume"}, timeout=10)
+    assert 0 < len(rings) < len(numbers)
+    time.sleep(2)
+    assert len(rings_of(stack, numbers)) == len(rings), "nobody else is called"
+    client.session.put(address, json={"action": "resume"}, timeout=60)
     assert wait(client, campaign["id"])["stats"]["completed"] == len(numbers)
+
+
+def rings_of(stack, numbers):
+    return [ring for ring in stack.rings()["rings"] if ring["number"] in set(numbers)]
+
+
+def until(ask, is_it):
+    """Ask until the response is the one that is waited for, and return it: or the last one, after a minute."""
+    deadline = time.monotonic() + 60
+    while not is_it(told := ask()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return told
 
 
 def test_the_server_is_up_and_ready(stack):
     assert requests.get(f"{stack.url}/healthz", timeout=60).json() == {"status": "up"}
-    assert requests.get(f"{stack.url}/readyz", timeout=60).json() == {
+    ready = {
         "status": "ready",
         "database": "ok",
         "migrations": "ok",
@@ -240,14 +260,16 @@ def test_the_server_is_up_and_ready(stack):
         "load": "ok",
         "warnings": [],
     }
+    # A worker that a busy machine has held up is silent for a moment.
+    assert until(lambda: requests.get(f"{stack.url}/readyz", timeout=60).json(), ready.__eq__) == ready
 
 
 def test_flower_shows_the_tasks_by_readable_names_and_arguments_with_masked_numbers(stack, ended):
-    page = requests.get(f"{stack.flower_url}/tasks", timeout=10)
+    page = requests.get(f"{stack.flower_url}/tasks", timeout=60)
     assert page.status_code == 200
     query = {"draw": 1, "start": 0, "length": 2000, "search[value]": "", "order[0][column]": 0, "order[0][dir]": "asc"}
     columns = {f"columns[{n}][data]": name for n, name in enumerate(["name", "uuid", "state", "args"])}
-    rows = requests.post(f"{stack.flower_url}/tasks/datatable", data=query | columns, timeout=10).json()["data"]
+    rows = requests.post(f"{stack.flower_url}/tasks/datatable", data=query | columns, timeout=60).json()["data"]
     assert {row["name"] for row in rows} >= {"dialer.dispatch", "dialer.dial", "dialer.settle"}
     dials = [row["args"] for row in rows if row["name"] == "dialer.dial"]
     assert any("attempts: +91" in args for args in dials)

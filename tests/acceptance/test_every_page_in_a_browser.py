@@ -30,9 +30,9 @@ def page(browser, stack, tmp_path_factory):
     stack.script({"default": [{"outcome": "completed", "ring": 0.1, "talk": 3600}]})
     url = "http://my.exotel.com/walked/exoml/start_voice/1"
     client.post_campaign({"name": "Walked", "caller_id": "08012340066", "url": url, "from": [NUMBER]})
-    client.session.post(f"{client.base}/contacts", json={"contacts": [{"number": NUMBER}]}, timeout=30)
-    client.session.post(f"{client.base}/do-not-call", json={"do_not_call": [{"number": "+919870000067"}]}, timeout=30)
-    client.session.post(f"{client.base}/lists", json={"lists": [{"name": "Parents"}]}, timeout=30)
+    client.session.post(f"{client.base}/contacts", json={"contacts": [{"number": NUMBER}]}, timeout=60)
+    client.session.post(f"{client.base}/do-not-call", json={"do_not_call": [{"number": "+919870000067"}]}, timeout=60)
+    client.session.post(f"{client.base}/lists", json={"lists": [{"name": "Parents"}]}, timeout=60)
     make_person(stack, "walker", "administrator")
     page = sign_in(browser, stack, "walker")
     yield page

@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 PEOPLE = {"+919880000001": "Asha", "+919880000002": "Bilal", "+919880000003": "Chitra"}
 
 
@@ -38,12 +38,12 @@ def uploaded(client):
     )
     form = {"list_name": "class 7", "type": "dynamic"}
     response = client.session.post(
-        f"{client.base}/contacts/csv-upload", data=form, files={"file_name": rows.encode()}, timeout=30
+        f"{client.base}/contacts/csv-upload", data=form, files={"file_name": rows.encode()}, timeout=60
     )
     summary = response.json()["response"]["data"]["summary"]
 
     def status():
-        return client.session.get(summary["url"], timeout=10).json()["response"]["data"]
+        return client.session.get(summary["url"], timeout=60).json()["response"]["data"]
 
     return wait_until(lambda data: data["status"] != "in-progress", status)
 
@@ -51,7 +51,7 @@ def uploaded(client):
 def test_the_file_is_loaded_and_its_bad_row_can_be_fetched_with_line_and_reason(client, uploaded):
     assert uploaded["status"] == "completed"
     assert uploaded["stats"] == {"total": 4, "success": 3, "duplicate": 0, "failed": 1, "replaced": 0}
-    rejected = client.session.get(uploaded["rejected_rows_url"], timeout=10).text
+    rejected = client.session.get(uploaded["rejected_rows_url"], timeout=60).text
     assert "5" in rejected
     assert "12345" in rejected
 
@@ -72,5 +72,5 @@ def test_every_person_of_the_list_is_called_once(stack, client, uploaded):
     assert (ended["status"], ended["stats"]["completed"]) == ("Completed", 3)
     rings = stack.rings(caller_id="+918012341111")["rings"]
     assert sorted(ring["number"] for ring in rings) == sorted(PEOPLE)
-    report = csv.DictReader(io.StringIO(requests.get(ended["report_url"], timeout=10).text))
+    report = csv.DictReader(io.StringIO(requests.get(ended["report_url"], timeout=60).text))
     assert {(line["number"], line["digits"]) for line in report} == {(number, "1") for number in PEOPLE}

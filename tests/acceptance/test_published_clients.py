@@ -23,7 +23,7 @@ from exotelpy.exotel import Retry, Schedule
 CALLER_ID = "+918044440000"
 NUMBERS = [f"+9198{66_000_000 + n:08d}" for n in range(3)]
 FLOW = {"steps": [{"say": "Hello."}]}
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
