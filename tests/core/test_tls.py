@@ -101,9 +101,9 @@ def ask_gate(url: str) -> bool:
 
 def ask_broker(url: str) -> bool:
     with Connection(
-        server_urls.broker(url, ""), transport_options={"max_retries": 0, "socket_timeout": 5}
+        server_urls.broker(url, ""), transport_options={"max_retries": 0, "socket_timeout": 60}
     ) as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=60)
         return bool(connection.default_channel.client.ping())  # type: ignore[attr-defined]
 
 
