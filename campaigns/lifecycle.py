@@ -166,7 +166,8 @@ def lock_open(campaign: Campaign) -> Campaign:
     """
     campaign = _locked_one(campaign)
     if not campaign.is_open:
-        raise WrongState(f"the campaign is {campaign.status}: none of its numbers is called any more")
+        others = "other campaigns may, unless a number is on the do-not-call list"
+        raise WrongState(f"the campaign is {campaign.status}: it calls nobody any more; {others}")
     if refusal := _why_ending(campaign):
         raise WrongState(f"can't change this campaign: {refusal}")
     if campaign.is_loading:

@@ -22,6 +22,7 @@ from core.admin_kit import badge, link
 MOST_TAKEN_OUT, MOST_CAMPAIGNS = 500, 20
 # Refusals that the message spells out.
 MOST_REFUSALS = 10
+ONLY_THE_LIST = "Only the do-not-call list keeps other campaigns from calling people."
 
 
 class CampaignFilter(admin.SimpleListFilter):
@@ -146,7 +147,7 @@ class CallAdmin(NumberSearch, LargeTableAdmin):
         if done.under_way:
             told.append(f"{done.under_way:,} under way go on, and are not tried again.")
         if done.over:
-            told.append(f"{done.over:,} had ended before.")
+            told.append(f"{done.over:,} had ended before. {ONLY_THE_LIST}")
         told += [f"“{campaign.name}”: {refusal}." for campaign, refusal in done.refusals[:MOST_REFUSALS]]
         level = messages.WARNING if done.refusals or not (done.waiting or done.under_way) else messages.SUCCESS
         self.message_user(request, " ".join(told), level)

@@ -125,7 +125,8 @@ def test_what_would_be_dropped_is_refused(api, campaign):
 def test_a_campaign_that_has_ended_is_refused(api, account):
     campaign = CampaignFactory(account=account, completed=True)
     call_of(campaign, completed=True)
-    assert cancel(api, campaign, A).is_refused(400, "the campaign is completed")
+    told = "it calls nobody any more; other campaigns may, unless a number is on the do-not-call list"
+    assert cancel(api, campaign, A).is_refused(400, f"the campaign is completed: {told}")
 
 
 def test_a_campaign_whose_calls_are_being_made_is_refused(api, account):

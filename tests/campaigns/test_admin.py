@@ -529,6 +529,7 @@ def test_calls_are_taken_out_of_their_campaigns_after_a_question(admin_client):
     assert set(Call.objects.values_list("status", flat=True)) == {"created", "retrying", "in-progress", "completed"}
     told = _take_out(admin_client, waiting, retrying, under_way, over, reason="have paid")
     assert "2 calls ended. 1 under way go on, and are not tried again. 1 had ended before." in told
+    assert "Only the do-not-call list keeps other campaigns from calling people." in told
     ended = dict(Call.objects.values_list("pk", "status"))
     assert [ended[call.pk] for call in (waiting, retrying, under_way)] == ["canceled", "canceled", "in-progress"]
     entry = AuditEntry.objects.get(object_id=str(waiting.campaign_id))
@@ -539,7 +540,8 @@ def test_calls_of_a_campaign_that_has_ended_stay_and_the_message_says_why(admin_
     gone, waiting = CallFactory(canceled=True), CallFactory(campaign__running=True)
     page = _take_out(admin_client, gone, waiting)
     assert "1 call ended." in page
-    assert f"“{gone.campaign.name}”: the campaign is completed: none of its numbers is called any more." in page
+    others = "other campaigns may, unless a number is on the do-not-call list"
+    assert f"“{gone.campaign.name}”: the campaign is completed: it calls nobody any more; {others}." in page
 
 
 def test_more_calls_than_a_person_can_judge_are_refused(admin_client, monkeypatch):
