@@ -292,21 +292,21 @@ def _trials(caller_id: CallerId) -> list[_Trial]:
     return [_Trial(type(health), health.pk) for health in healths if health and health.failures]
 
 
-def _count(what: str, limit: str) -> str:
-    """Return an expression that counts the due calls of a row `chosen`, of each kind up to `most` of it."""
-    kinds = " UNION ALL ".join(
-        f"""(SELECT call.number FROM campaigns_call AS call WHERE call.campaign_id = chosen.id AND {is_due}
-            AND {NUMBER_IS_FREE} LIMIT (SELECT most FROM share))"""  # noqa: S608 -- made of constants
-        for is_due in DUE
-    )
-    return f"(SELECT {what} FROM ({kinds} {limit}) AS due)"  # noqa: S608
-
+# Of each kind up to `most` calls of a row `chosen` that are due.
+_KINDS = " UNION ALL ".join(
+    f"""(SELECT call.number FROM campaigns_call AS call WHERE call.campaign_id = chosen.id AND {is_due}
+        AND {NUMBER_IS_FREE} LIMIT (SELECT most FROM share))"""  # noqa: S608 -- made of constants
+    for is_due in DUE
+)
 
 # Numbers are counted where calls share them: only one of those can be dialed now, and a lease for another would be
 # wasted. To count what is distinct anyway would cost as much again. Elsewhere the count ends at `most`, so that most
-# campaigns are not looked at for calls of the other kinds.
-_COUNTED = f"""CASE WHEN chosen.call_duplicate_numbers THEN {_count("count(DISTINCT number)", "")}
-    ELSE {_count("count(*)", "LIMIT (SELECT most FROM share)")} END"""  # noqa: S608 -- made of constants
+# campaigns are not looked at for calls of the other kinds. One query counts both: two take longer to plan than to run.
+_COUNTED = f"""(
+    SELECT CASE WHEN chosen.call_duplicate_numbers
+        THEN count(DISTINCT CASE WHEN chosen.call_duplicate_numbers THEN number END) ELSE count(*) END
+    FROM ({_KINDS} LIMIT CASE WHEN NOT chosen.call_duplicate_numbers THEN (SELECT most FROM share) END) AS due
+)"""  # noqa: S608 -- made of constants
 
 # Due calls are counted up to `most`, twice the fair share of the places, so that a million waiting calls cost no more.
 _WINDOW = f"""

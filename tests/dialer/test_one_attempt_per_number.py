@@ -14,7 +14,7 @@ from campaigns_project.idle_campaigns import longest_idle_seconds
 from dialer import channels, claiming, diagnosis, dispatch, inbox
 from dialer.models import CallAttempt
 from tests.conftest import NUMBERS, Rig, redis_time
-from tests.factories import CallAttemptFactory, CallerIdFactory
+from tests.factories import CallAttemptFactory, CallerIdFactory, CallFactory
 
 A, B, C = NUMBERS[:3]
 
@@ -135,6 +135,15 @@ def test_calls_behind_many_duplicates_are_not_kept_waiting(rig):
         pass
     assert len(under_way()) == 10
     assert set(under_way().values()) == {1}
+
+
+def test_one_look_finds_every_number_of_a_campaign_with_duplicates(rig):
+    """First tries are counted before retries. They are as many as there are places, but all of one number."""
+    Account.objects.filter(pk=rig.account.pk).update(channels=2)
+    campaign = rig.campaign([A, A, A], call_duplicate_numbers=True)
+    CallFactory(campaign=campaign, number=B, retrying=True, next_attempt_at=timezone.now())
+    assert start(rig) == 2
+    assert under_way() == {A: 1, B: 1}
 
 
 def test_the_database_refuses_a_second_attempt_for_a_number(db):
