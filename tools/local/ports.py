@@ -2,6 +2,8 @@
 
 import random
 import socket
+import sys
+from collections import deque
 from contextlib import suppress
 from itertools import islice
 
@@ -9,15 +11,37 @@ from itertools import islice
 PORTS = range(20_000, 32_000)
 
 
+_promised: deque[socket.socket] = deque()
+MOST_PROMISED = 200
+"""The latest ports that this process has returned; earlier ones are in use by now, or not needed any more."""
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports of 127.0.0.1 that are free at the moment, for TCP and for UDP.
 
-    They are chosen by chance, as several systems may start at once.
+    They are chosen by chance, as several systems may start at once, and returned to no other process of this machine
+    while this one lives: seconds may pass until something listens on them.
     """
-    candidates = iter(random.sample(PORTS, len(PORTS)))
+    candidates = filter(_promise, random.sample(PORTS, len(PORTS)))
     kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
     free = (port for port in candidates if all(is_free("127.0.0.1", port, kind) for kind in kinds))
     return list(islice(free, count))
+
+
+def _promise(port: int) -> bool:
+    """Note for all processes of this machine that this one returns the port. False where that was done already."""
+    if sys.platform != "linux":
+        return True
+    note = socket.socket(socket.AF_UNIX)
+    try:
+        note.bind(f"\0trunkline-port-{port}")  # a name without a file, which goes with the process
+    except OSError:
+        note.close()
+        return False
+    _promised.append(note)
+    if len(_promised) > MOST_PROMISED:
+        _promised.popleft().close()
+    return True
 
 
 def is_free(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
