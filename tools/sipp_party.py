@@ -16,7 +16,7 @@ from pathlib import Path
 from tools.local.ports import free_ports
 
 SCENARIOS = Path(__file__).with_name("sipp")
-STARTS_WITHIN = 20.0
+STARTS_WITHIN = 60.0
 _MESSAGE = re.compile(
     r"^-{20,} (?P<at>\S+ \S+)\n[^\n]*message (?P<way>received|sent)[^\n]*\n\n(?P<text>.*?)(?=^-{20,} |\Z)",
     re.DOTALL | re.MULTILINE,

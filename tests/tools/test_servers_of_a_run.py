@@ -16,7 +16,7 @@ import pytest
 from tests.services import RUN_FOLDER
 from tools.local.project import OF_ANOTHER_SYSTEM, PROJECT
 
-PATIENCE = 60.0  # seconds, for what takes a few
+PATIENCE = 120.0  # seconds, for what takes a few
 
 # Tests that never end, each with a process of its own, such as the system that an acceptance test starts.
 TESTS = """

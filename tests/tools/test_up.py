@@ -22,7 +22,7 @@ from tools.local.ports import free_ports
 from tools.local.restarts import Restarts
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds, for what takes one or two
+PATIENCE = 120.0  # seconds, for what takes one or two
 HEALTHY_AFTER = 15.0  # seconds; a process that is killed at once must not live for so long on a busy machine
 
 # Writes its pid, then sleeps: a process to look for afterwards.
