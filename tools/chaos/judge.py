@@ -42,6 +42,7 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
     rings = [ring for number in numbers for ring in run.system.rings(caller_id=number)["rings"]]
     legs = [leg for leg in run.system.legs() if leg["caller_id"] in numbers]
     phones = [*rings, *legs]
+    recorded = recorded_of(run)
     attempts = {attempt.pk: attempt for attempt in CallAttempt.objects.filter(campaign__account=run.account)}
     if run.rename_rings:
         rings = _renamed(rings, attempts)
@@ -53,9 +54,9 @@ def judge(fault: str, run: Run, watch: Watch, began: float, problem: str = "") -
         *_twice(rings),
         *_too_often(rings, list(run.campaigns.values())),
         *twice_at_once(phones),
-        *above_caps_of_numbers(phones, attempts, Account.objects.get(pk=run.account.pk), recorded_of(run)),
+        *above_caps_of_numbers(phones, attempts, Account.objects.get(pk=run.account.pk), recorded),
         *though_listed(phones, run.listed),
-        *judge_legs(run, rings, legs, attempts),
+        *judge_legs(run, rings, legs, attempts, recorded),
         *unrecorded(rings, attempts, elsewhere=run.elsewhere),
         *misreported(rings, attempts),
         *_calls_that_differ(rings, attempts),

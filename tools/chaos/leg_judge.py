@@ -31,10 +31,13 @@ def recorded_of(run: Run) -> dict[tuple[UUID, str], Transfer]:
 
 
 def judge_legs(
-    run: Run, rings: Sequence[dict[str, Any]], legs: Sequence[Leg], attempts: Mapping[UUID, CallAttempt]
+    run: Run,
+    rings: Sequence[dict[str, Any]],
+    legs: Sequence[Leg],
+    attempts: Mapping[UUID, CallAttempt],
+    recorded: Recorded,
 ) -> Iterator[str]:
     """Judge a run whose flows connect callees to people."""
-    recorded = recorded_of(run)
     if not run.judges_legs:
         return
     yield from tried(legs, recorded)
