@@ -83,6 +83,9 @@ NAME = "Trunkline"
 CHALLENGES = {401: "www-authenticate", 407: "proxy-authenticate"}
 # How far beyond the numbers that a dead gateway has used a request of another one counts.
 CSEQ_GAP = 100
+# Seconds beyond the validity of an INVITE that has rung for which its last response is heard. sippy would make up a 408
+# as the validity ends, and answer no answer that comes later, be the INVITE cancelled or not.
+HEARS_LATE_ANSWERS_FOR = 60
 # Names in the Contacts of callees, which anybody may write there.
 CONTACT_LOOK_UPS = 16
 _messages = logging.getLogger(f"{__name__}.messages")
@@ -248,7 +251,10 @@ class TrunkCall(UA):  # type: ignore[misc]
     def newTransaction(self, req: Any, req_extra_headers: Any = None, **options: Any) -> Any:  # noqa: N802 -- sippy's
         if req.getMethod() == "BYE":
             options["resp_cb"] = self._on_bye_response
-        return super().newTransaction(req, req_extra_headers, **options)
+        transaction = super().newTransaction(req, req_extra_headers, **options)
+        if req.getMethod() == "INVITE":
+            transaction.expires = self._expires + HEARS_LATE_ANSWERS_FOR
+        return transaction
 
     def _on_bye_response(self, response: Any) -> None:
         """Take a response to our BYE: 408 where none came. A trunk may ask for the password for it as well."""

@@ -192,6 +192,16 @@ def test_a_phone_that_rings_on_is_cancelled(gateway, trunk_of):
     assert line.party.exit_code() == 0  # CANCEL, 200, 487 and ACK
 
 
+def test_a_call_that_was_answered_as_it_was_cancelled_is_hung_up_however_late_that_is_told(gateway, trunk_of):
+    line = trunk_of("answer_after_cancel", "-m", "1")
+    request = line.request(ring_timeout=1)
+    line.place(request)
+    event = told(request.attempt_id)
+    assert (event.status, event.reason) == ("no-answer", "not answered within 1 s")
+    assert line.party.exit_code() == 0, "sipp got a BYE"
+    assert event.ended_at - event.started_at > timedelta(seconds=12), "the channel was not free before"
+
+
 def test_news_of_a_call_that_was_taken_goes_through_the_inbox(gateway, trunk_of):
     line = trunk_of("no_answer")
     request = line.request(ring_timeout=1)
