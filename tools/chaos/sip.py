@@ -1,6 +1,6 @@
 """`make chaos CARRIER=sip`: the gateway is killed, and the trunk falls silent. sipp's log and the database are judges.
 
-    python -m tools.chaos.sip [--rows 12a,12d] [--seeds 2] [--at-once 3] [--minutes 8]
+    python -m tools.chaos.sip [--rows 12a,12d] [--seeds 2] [--at-once 3] [--minutes 8] [--keep FOLDER]
 
 One system for all runs, and sipp as the trunk (tools/sipp/trunk.xml). A run is a campaign of its own, and a fault in
 the middle of it. With `--at-once` the next ones begin while it heals, so that their faults strike it, too. Exit status
@@ -100,11 +100,14 @@ def _account(system: System, fault: str, at: int, others: Sequence[str]) -> Clie
     return client
 
 
-def end(system: System, run: UnderWay) -> Judged:
-    """Judge a run that has ended, or should have."""
+def end(system: System, run: UnderWay, keep: Path | None) -> Judged:
+    """Judge a run that has ended, or should have. keep: takes the logs where there is a violation."""
     rings = [ring for ring in system.rings() if ring.number in {*run.numbers, *run.others}]
     problem = run.problem if run.has_ended() else "the campaign has not ended"
-    return judge(run.fault, run.seed, rings, _found(system, run.campaign_id), time.monotonic() - run.began, problem)
+    judged = judge(run.fault, run.seed, rings, _found(system, run.campaign_id), time.monotonic() - run.began, problem)
+    if judged.violations and keep is not None:
+        system.keep_logs(keep / f"{run.fault}-{run.seed}-{run.campaign_id}")
+    return judged
 
 
 def _found(system: System, campaign_id: str) -> Found:
@@ -119,20 +122,20 @@ def _found(system: System, campaign_id: str) -> Found:
     return Found(dict(calls), {attempt_id: (number, status) for attempt_id, number, status in attempts}, dict(legs))
 
 
-def work(system: System, jobs: Sequence[Job], at_once: int, minutes: float, judged: list[Judged]) -> None:
+def work(system: System, jobs: Sequence[Job], options: argparse.Namespace, judged: list[Judged]) -> None:
     """Do the jobs, in their order, and begin none once the time is over. Adds each run that was judged."""
-    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    deadline = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     under_way: list[UnderWay] = []
     struck_at = float("-inf")
 
     def take_ended() -> None:
         for run in [run for run in under_way if run.has_ended() or run.is_overdue]:
             under_way.remove(run)
-            judged.append(end(system, run))
+            judged.append(end(system, run, options.keep))
             console.print(judged[-1], highlight=False)
 
     for at, (row, seed) in enumerate(jobs):
-        while len(under_way) >= at_once or (under_way and time.monotonic() - struck_at < STRIKES_EVERY):
+        while len(under_way) >= options.at_once or (under_way and time.monotonic() - struck_at < STRIKES_EVERY):
             time.sleep(0.3)
             take_ended()
         if time.monotonic() > deadline:
@@ -157,7 +160,7 @@ def main() -> int:
         stack.callback(system.stop)
         try:
             system.start()
-            work(system, jobs, options.at_once, options.minutes, judged)
+            work(system, jobs, options, judged)
         finally:
             _print(judged, jobs)
     return 1 if any(one.violations for one in judged) or (len(judged) < len(jobs) and not options.minutes) else 0
@@ -170,6 +173,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=1, help="runs under way side by side (%(default)s)")
     parser.add_argument("--minutes", type=float, default=0, help="begin no run after so many minutes")
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of runs with a violation")
     options = parser.parse_args()
     if unknown := [row for row in options.rows.split(",") if row not in FAULTS]:
         parser.error(f"--rows {','.join(unknown)}: there are {', '.join(FAULTS)}")

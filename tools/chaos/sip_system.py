@@ -1,5 +1,6 @@
 """A running system whose calls go over a SIP trunk: its gateway can be killed, and sipp is the trunk's far end."""
 
+import shutil
 import signal
 import threading
 import time
@@ -37,6 +38,7 @@ class System:
         [port] = free_ports(1)
         self._environment = {**self.stack.environment, "SIP_PORT": str(port), "FAILPOINT_FILE": str(self.failpoint)}
         self.parties = [Sipp(folder, "trunk")]
+        self._party_is_changed = threading.Lock()
         self.gateway: process_groups.Process | None = None
         self._is_over = threading.Event()
 
@@ -45,14 +47,16 @@ class System:
         self.stack.wait_until_ready()
         self.stack.manage("create_trunk", "sip", "--carrier", "sip", "--base-url", f"sip:127.0.0.1:{self.party.port}")
         threading.Thread(target=self._keep_gateway, daemon=True).start()
+        threading.Thread(target=self._keep_party, daemon=True).start()
         self.wait_until(lambda: self.ask("SELECT count(*) FROM sipgateway_gateway") != [(0,)], "no gateway started")
 
     def stop(self) -> None:
         self._is_over.set()
         if self.gateway is not None:
             process_groups.stop([self.gateway])
-        for party in self.parties:
-            party.stop()
+        with self._party_is_changed:
+            for party in self.parties:
+                party.stop()
         self.stack.stop()
 
     @property
@@ -61,9 +65,10 @@ class System:
 
     def silence(self, seconds: float) -> None:
         """Take the far end away, and bring it back at the same address."""
-        self.party.stop()
-        time.sleep(seconds)
-        self.parties.append(Sipp(self.stack.data_dir, "trunk", port=self.party.port))
+        with self._party_is_changed:
+            self.party.stop()
+            time.sleep(seconds)
+            self._start_party()
 
     def freeze(self, seconds: float) -> None:
         """Let the far end stand still. It takes and answers then what came meanwhile."""
@@ -83,6 +88,12 @@ class System:
         """
         return once(ring for party in self.parties for ring in party.rings() if ring.has_response or party.is_up)
 
+    def keep_logs(self, folder: Path) -> None:
+        """Copy the messages of the far end and the gateway's log, to look at what went wrong."""
+        folder.mkdir(parents=True)
+        for log in (*(party.messages for party in self.parties), self.stack.data_dir / "sipgateway.log"):
+            shutil.copy(log, folder)
+
     def ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         url = services_file.running_services(self.stack.data_dir)["DATABASE_URL"]
         with psycopg.connect(url) as connection:
@@ -101,6 +112,17 @@ class System:
                 self.gateway = process_groups.spawn(read_procfile()["sipgateway"], self._environment, stdout=log)
             self.gateway.wait()
             self._is_over.wait(RESTART_SECONDS)
+
+    def _keep_party(self) -> None:
+        """Bring the far end back where it has ended by itself, as sipp may after it stood still: a fault like 12e's."""
+        while not self._is_over.wait(RESTART_SECONDS):
+            with self._party_is_changed:
+                if not self._is_over.is_set() and not self.party.is_up:
+                    print(f"sipp has ended with {self.party.process.returncode}, and is started again", flush=True)
+                    self._start_party()
+
+    def _start_party(self) -> None:
+        self.parties.append(Sipp(self.stack.data_dir, "trunk", port=self.party.port))
 
 
 def once(rings: Iterable[Ring]) -> list[Ring]:
