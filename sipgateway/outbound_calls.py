@@ -41,6 +41,8 @@ CANCELS_WITHIN = 32.0
 # Seconds from the silence of a trunk to the moment at which nothing can come any more: the INVITE's transaction, which
 # began before it (RFC 3261 17.1.1.2, timer B), and some spare.
 SILENT_FOR = 32.0
+# Outcome and reason of a call whose trunk broke its silence.
+RESPONDED_LATE = Outcome.FAILED.value, "the trunk responded only after it had been given up"
 
 
 def _guarded(method: Callable[..., None]) -> Callable[..., None]:
@@ -168,9 +170,10 @@ class OutboundCall:
     def _on_late_response(self, code: int, is_ours: bool) -> None:
         if self.status == Status.SILENT and not is_ours:
             meaning = codes.meaning_of(code, has_rung=False) if code >= 300 else None
-            if meaning is None or code == 487:
-                # It took the call after all, and sippy cancels it: a phone may have rung.
-                self._given_up = Outcome.FAILED.value, "the trunk responded only after it had been given up"
+            if (meaning is None or code == 487) and self._given_up != RESPONDED_LATE:
+                # It took the call after all, and a phone may have rung. sippy sends the CANCEL only now.
+                self._given_up = RESPONDED_LATE
+                self._timers.start("cancel", CANCELS_WITHIN, self._finish_given_up)
         if 200 <= code < 300:
             self._end.wait_for(BYE)  # which sippy sends now
         if code >= 200:

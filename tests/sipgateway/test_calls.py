@@ -199,6 +199,8 @@ def test_a_call_that_was_answered_as_it_was_cancelled_is_hung_up_however_late_th
     event = told(request.attempt_id)
     assert (event.status, event.reason) == ("no-answer", "not answered within 1 s")
     assert line.party.exit_code() == 0, "sipp got a BYE"
+    assert event.started_at
+    assert event.ended_at
     assert event.ended_at - event.started_at > timedelta(seconds=12), "the channel was not free before"
 
 
