@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from tools.local import process_groups, processes, services, up
+from tools.local import cpu_groups, process_groups, processes, services, up
 from tools.local.ports import free_ports
 from tools.local.project import PROJECT, own_environment
 
@@ -86,6 +86,7 @@ class Stack:
             process_groups.stop([self._up], STOP_SECONDS)
             processes.end_leftovers(self.data_dir / up.RECORD)
             services.stop_services(self.data_dir)
+            cpu_groups.remove_unused(seconds=cpu_groups.KILLED_SECONDS)
 
     def start_beside(self, process: process_groups.Process) -> None:
         """Let a process that was started with this environment stop with the others, before them."""

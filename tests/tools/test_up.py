@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import redis
 
-from tools.local import process_groups
+from tools.local import cpu_groups, process_groups
 from tools.local.ports import free_ports
 from tools.local.restarts import Restarts
 
@@ -279,6 +279,38 @@ def test_both_servers_killed_twice_come_back(project_alone: Project) -> None:
         project.wait_for_words("runs again", 2 * times)
     assert kept(project.servers()) == ["kept", "kept"]
     assert run.poll() is None
+
+
+@pytest.mark.skipif(cpu_groups.usable() is None, reason="this user can't make CPU control groups here")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_and_servers_are_in_groups_of_which_nothing_is_left(
+    project_alone: Project, how: signal.Signals
+) -> None:
+    """Also after `up` itself was killed: by the next one."""
+    project = project_alone
+    project.has(one=SLEEPER)
+    run = project.up("--weights")
+    wait_until(project.is_up, "the start")
+    first = project.servers()["postgres"]["pid"]
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: "postgres runs again" in project.output(), "the second start of the server")
+
+    servers = {name: server["pid"] for name, server in project.servers().items()}
+    assert servers["postgres"] != first
+    for name, pid in ({"one": project.pid("one")} | servers).items():
+        assert f"/trunkline-{run.pid}-{name}\n" in Path(f"/proc/{pid}/cgroup").read_text()
+
+    run.send_signal(how)
+    run.wait(timeout=PATIENCE)
+    if how == signal.SIGKILL:
+        (project.folder / "output").unlink()
+        project.up()
+        wait_until(project.is_up, "the next start")
+        assert all(f"/trunkline-{run.pid}-" in Path(f"/proc/{pid}/cgroup").read_text() for pid in servers.values())
+        project.runs[-1].terminate()
+        assert project.runs[-1].wait(timeout=PATIENCE) == 0
+    for hierarchy in cpu_groups.hierarchies():
+        assert not list(hierarchy.folder.glob(f"trunkline-{run.pid}-*"))
 
 
 def keep(servers: Mapping[str, Any], text: str) -> None:

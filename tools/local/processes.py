@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from tools.local import process_groups
+from tools.local.cpu_groups import NO_GROUPS, CpuGroups
 from tools.local.output import Output
 from tools.local.process_groups import KILL_AFTER, Command, Process, wait_for
 from tools.local.project import PROJECT
@@ -77,12 +78,21 @@ class Supervisor:
 
     Args:
         record: file in which the running processes are entered, for `end_leftovers` should this process be killed.
+        groups: which each process is put into, by its name.
     """
 
-    def __init__(self, output: Output, *, cwd: Path = PROJECT, record: Path | None = None) -> None:
+    def __init__(
+        self,
+        output: Output,
+        *,
+        cwd: Path = PROJECT,
+        record: Path | None = None,
+        groups: CpuGroups = NO_GROUPS,
+    ) -> None:
         self._output = output
         self._cwd = cwd
         self._record = record
+        self._groups = groups
         self._children: dict[str, _Child] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._restarts: dict[str, Restarts] = {}
@@ -116,6 +126,7 @@ class Supervisor:
             self._children[name] = _Child(process, reader, command, environment, time.monotonic())
             self._waiting.pop(name, None)
             self._enter()
+            self._groups.place(name, process.pid)
 
     def has_ended(self, name: str) -> bool:
         with self._lock:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tools.local.cpu_groups import NO_GROUPS, CpuGroups
 from tools.local.embedded_server import START_SECONDS, EmbeddedError, EmbeddedServer
 from tools.local.process_groups import wait_for
 from tools.local.restarts import Restarts
@@ -35,11 +36,17 @@ class ServerGuard:
     Args:
         servers: those that run, and their URLs.
         say: takes a sentence for the operator.
+        groups: which a server is put into, by its name; those that run, too.
     """
 
-    def __init__(self, servers: Mapping[EmbeddedServer, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, servers: Mapping[EmbeddedServer, str], say: Callable[[str], None], groups: CpuGroups = NO_GROUPS
+    ) -> None:
         self._guarded = [_Guarded(server, url) for server, url in servers.items()]
         self._say = say
+        self._groups = groups
+        for server in servers:
+            self._place(server)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="server-guard")
 
@@ -86,5 +93,10 @@ class ServerGuard:
     def _restart(self, guarded: _Guarded) -> None:
         wait_for(lambda: not guarded.server.processes(), LEFT_SECONDS)
         guarded.server.restart(guarded.url)
+        self._place(guarded.server)
         guarded.started, guarded.due = time.monotonic(), None
         self._say(f"{guarded.server.name} runs again")
+
+    def _place(self, server: EmbeddedServer) -> None:
+        if process := server.main_process():
+            self._groups.place(server.name, process.pid)

@@ -1,6 +1,6 @@
 """`make up`: a whole Trunkline on one machine, started together and stopped together.
 
-    python -m tools.local.up [--only web,control] [--quiet] [--healthy-after SECONDS] [--procfile PATH]
+    python -m tools.local.up [--only web,control] [--quiet] [--weights] [--healthy-after SECONDS] [--procfile PATH]
 
 Starts the embedded servers that no environment variable replaces, prepares the database and the static files, and then
 runs the Procfile's processes until it is told to stop (SIGINT, SIGTERM, SIGHUP). A process or server that was healthy
@@ -29,7 +29,8 @@ from psycopg.conninfo import make_conninfo
 from core import server_urls
 from core.dotenv import DotenvError
 from core.environment import WRONG_SETTINGS, Environment, WrongSettings, in_url
-from tools.local import services
+from tools.local import cpu_groups, services
+from tools.local.cpu_groups import NO_GROUPS, CpuGroups
 from tools.local.output import Output
 from tools.local.ports import accepts_connections, is_free
 from tools.local.processes import ProcessEnded, Supervisor, end_leftovers
@@ -99,6 +100,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,NAME", help="run only these processes of the Procfile")
     parser.add_argument("--quiet", action="store_true", help="write the output to DATA_DIR/logs/NAME.log instead")
     parser.add_argument(
+        "--weights", action="store_true", help="share cores that are short as units of systemd do, in control groups"
+    )
+    parser.add_argument(
         "--healthy-after",
         type=float,
         default=HEALTHY_AFTER,
@@ -124,13 +128,15 @@ def _up(options: argparse.Namespace, stop: StopSignal) -> None:
     with services.exclusive_use(data_dir):
         for pid in end_leftovers(data_dir / RECORD):
             _say(f"ended process {pid}, which an earlier run had left")
+        cpu_groups.remove_unused()  # of a run that was killed
+        groups = _groups() if options.weights else NO_GROUPS
         addresses = _free_addresses(commands, environment)
         output = Output(data_dir / "logs" if options.quiet else None, width=max(map(len, commands)))
-        supervisor = Supervisor(output, cwd=project, record=data_dir / RECORD)
+        supervisor = Supervisor(output, cwd=project, record=data_dir / RECORD, groups=groups)
         guard: ServerGuard | None = None
         try:
             urls = services.start_services(data_dir, environ=environment)
-            guard = ServerGuard(services.embedded_servers(data_dir, environment, urls), _say)
+            guard = ServerGuard(services.embedded_servers(data_dir, environment, urls), _say, groups)
             environment.update(urls)
             environment.setdefault("CELERY_BROKER_URL", environment["REDIS_URL"])
             stop.check()
@@ -154,6 +160,13 @@ def _environment(project: Path) -> dict[str, str]:
     if not environment.get("CELERY_BROKER_URL"):
         environment.pop("CELERY_BROKER_URL", None)
     return environment
+
+
+def _groups() -> CpuGroups:
+    hierarchy = cpu_groups.usable()
+    if hierarchy is None:
+        raise UpError("--weights: this user can't make CPU control groups on this machine; run it as root, or without.")
+    return CpuGroups(hierarchy)
 
 
 def _commands(procfile: Path, only: str | None) -> dict[str, str]:
@@ -220,6 +233,7 @@ def _stop(supervisor: Supervisor, guard: ServerGuard | None, data_dir: Path, sto
         if guard is not None:
             guard.join()
         services.stop_services(data_dir)
+        cpu_groups.remove_unused(seconds=cpu_groups.KILLED_SECONDS)
     _say("stopped")
 
 
