@@ -1,11 +1,14 @@
 """`make bench`: measure every figure beside its limit, print the table, write docs/operator/performance.
 
-    python -m tools.bench [--only NAME,NAME] [--scale 0.01] [--force]
+    python -m tools.bench [--only NAME,NAME] [--scale 0.01] [--force] [--alike]
 
-With --only or another scale it is a trial: nothing is written. Nor is anything from a busy machine, on which a full run
-does not begin without --force. A figure that fails, takes longer than its budget, or before, after or beside which the
-machine is busy, stands in the table as not measured, and the others are written. Everything runs on loopback, in a
-temporary folder and on free ports, and is stopped at the end.
+The processes of whole systems share cores that are short as the units of systemd say, where this user may make control
+groups; with --alike, or where not, all get the same. Each row says which.
+
+With --only, --alike or another scale it is a trial: nothing is written. Nor is anything from a busy machine, on which a
+full run does not begin without --force. A figure that fails, takes longer than its budget, or before, after or beside
+which the machine is busy, stands in the table as not measured, and the others are written. Everything runs on loopback,
+in a temporary folder and on free ports, and is stopped at the end.
 """
 
 import argparse
@@ -16,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -24,7 +27,7 @@ import redis
 import requests
 from rich.console import Console
 
-from tools.bench import before_after, charts, figures, page, quiet, scaling
+from tools.bench import before_after, charts, figures, page, quiet, scaling, weights
 from tools.bench.budget import Budget, OutOfTime
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
@@ -59,13 +62,14 @@ def main() -> int:
     options = _parse()
     interrupt_on_stop_signals()
     chosen = options.only.split(",") if options.only else list(FIGURES)
-    is_full = not options.only and options.scale == 1
+    is_full = not options.only and options.scale == 1 and not options.alike
     is_written = is_full and not options.force
     if is_written and (busy := quiet.why_busy()):
         console.print(f"[red]not measured: {busy}. Stop them, or see figures with --force that are not written.")
         return 1
     with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as folder:
-        run, found = Run(options.scale, Path(folder), _say, is_alone=bool(options.only)), _Found()
+        how = weights.chosen(alike=options.alike)
+        run, found = Run(options.scale, Path(folder), _say, is_alone=bool(options.only), weights=how), _Found()
         try:
             _measure(run, {name: FIGURES[name] for name in chosen}, found, needs_quiet=is_written)
         except KeyboardInterrupt:
@@ -102,6 +106,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,NAME", help=f"some of: {', '.join(FIGURES)}")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data, 0.01 for a quick try (default: 1)")
     parser.add_argument("--force", action="store_true", help="measure on a busy machine too, and write nothing")
+    parser.add_argument("--alike", action="store_true", help="give all processes the same, and write nothing")
     options = parser.parse_args()
     if options.only and (unknown := [name for name in options.only.split(",") if name not in FIGURES]):
         parser.error(f"unknown: {', '.join(unknown)}; there is: {', '.join(FIGURES)}")
@@ -140,10 +145,10 @@ def _measure(run: Run, chosen: dict[str, Figure], found: _Found, *, needs_quiet:
 
 def _rows(run: Run, name: str, measure: Figure, found: _Found, limits: Budget | None) -> list[Row]:
     """Return the rows of one figure; none, with a note in `found`, if it fails."""
-    load, began = os.getloadavg()[0], time.monotonic()
+    load, began, run = os.getloadavg()[0], time.monotonic(), replace(run, systems=[])
     try:
         with limits.of(name) if limits else nullcontext():
-            return figures.loaded(measure(run), load)
+            return figures.measured_on(measure(run), load, run.systems)
     except FAILURES as error:
         console.log(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
         found.failed[name] = (str(error).splitlines() or [type(error).__name__])[0]

@@ -48,6 +48,7 @@ class Row:
         value was measured, and it is then the median.
     spread: of those ratios or values, the largest less the smallest, as a share of the median.
     load: of the machine, a mean over the minute before the figure was measured.
+    weights: how the processes of the whole systems shared cores that are short; None if no such system was measured.
     """
 
     figure: str
@@ -61,6 +62,7 @@ class Row:
     pairs: int | None = None
     spread: float | None = None
     load: float | None = None
+    weights: str | None = None
 
 
 def paired(
@@ -121,9 +123,15 @@ def not_measured(name: str, why: str) -> Row:
     return row(f"{name}: {why}", None, "", name)
 
 
-def loaded(rows: Iterable[Row], load: float) -> list[Row]:
-    """Return the rows of a figure with the load that the machine had before it was measured."""
-    return [replace(one, load=load) for one in rows]
+def measured_on(rows: Iterable[Row], load: float, systems: Iterable[str]) -> list[Row]:
+    """Return the rows of a figure with what they were measured on.
+
+    Args:
+        load: that the machine had before.
+        systems: how the processes of each whole system shared cores.
+    """
+    weights = ", ".join(sorted(set(systems))) or None
+    return [replace(one, load=load, weights=weights) for one in rows]
 
 
 def number(value: float | None) -> str:
@@ -159,9 +167,16 @@ def _verdict(row: Row) -> str:
     return {True: "yes", False: "no", None: ""}[row.met]
 
 
+def weights(rows: Iterable[Row]) -> str:
+    """Return the sentence that says how the processes of whole systems shared cores; "" where there was none."""
+    told = sorted({line.weights for line in rows if line.weights})
+    return f"Processes of whole systems: {', '.join(told)}." if told else ""
+
+
 def table(rows: Sequence[Row]) -> Table:
     drawn = Table(
-        title="Trunkline, measured on this machine", caption="Ratios travel between machines; absolute figures do not."
+        title="Trunkline, measured on this machine",
+        caption=f"Ratios travel between machines; absolute figures do not. {weights(rows)}",
     )
     for heading in HEADINGS[:-1]:
         drawn.add_column(heading, justify="left" if heading == "figure" else "right")

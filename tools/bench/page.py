@@ -20,7 +20,9 @@ def publish(rows: Sequence[Row], charts: Sequence[Path]) -> None:
     """Write results.json, and the page with the same figures."""
     figures.write(rows, FOLDER / "results.json")
     page = FOLDER / "README.md"
-    page.write_text(with_figures(page.read_text(), f"{machine()}\n\n{markdown(rows)}\n\n{_images(charts)}"))
+    page.write_text(
+        with_figures(page.read_text(), f"{machine()} {figures.weights(rows)}\n\n{markdown(rows)}\n\n{_images(charts)}")
+    )
 
 
 def with_figures(page: str, text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from tools.bench.followed import followed
+from tools.bench.weights import Weights
 
 MB = 1024 * 1024
 # How often resident memory is read. A shorter peak holds no more than can be allocated in this time.
@@ -26,6 +27,8 @@ class Run:
         folder: removed at the end.
         say: shows a line.
         is_alone: whether figures were chosen by name, and may take as long as they need.
+        weights: how whole systems are run.
+        systems: how those were run that a figure has started.
         series: drawn by the charts.
     """
 
@@ -33,6 +36,8 @@ class Run:
     folder: Path
     say: Callable[[str], None]
     is_alone: bool = False
+    weights: Weights = Weights.ALIKE
+    systems: list[Weights] = field(default_factory=list)
     series: dict[str, Series] = field(default_factory=dict)
 
     def own_folder(self, name: str) -> Path:

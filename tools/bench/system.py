@@ -14,6 +14,7 @@ import redis
 from core import services_file
 from tools.bench.arithmetic import Span
 from tools.bench.run import Run
+from tools.bench.weights import Weights
 from tools.stack import Client, Stack, running
 
 # So high that neither the pace nor the request limit is measured.
@@ -154,11 +155,17 @@ class System:
                 yield process
 
 
+class _WeightedStack(Stack):
+    up_options = ("--weights",)
+
+
 @contextmanager
 def system(run: Run, name: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
     """Run a system with data of its own for the length of a `with` block."""
     data_dir = run.own_folder(name)
-    with running(data_dir, {"LOG_LEVEL": "WARNING", "SIMULATED_CARRIER": "True"} | dict(settings or {})) as stack:
+    variables = {"LOG_LEVEL": "WARNING", "SIMULATED_CARRIER": "True"} | dict(settings or {})
+    run.systems.append(run.weights)
+    with running(data_dir, variables, _WeightedStack if run.weights == Weights.OF_UNITS else Stack) as stack:
         urls = services_file.running_services(data_dir)
         with connect(urls["DATABASE_URL"]) as db:
             yield System(stack, db, urls["DATABASE_URL"], urls["REDIS_URL"])

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.bench import weights
+
 PROJECT = Path(__file__).parents[3]
 RESULTS = PROJECT / "docs" / "operator" / "performance" / "results.json"
 
@@ -18,6 +20,7 @@ def test_a_small_try_measures_and_writes_nothing(of_migrated_data):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "create with 100 numbers over HTTP" in done.stdout
+    assert f"Processes of whole systems: {weights.chosen(alike=False)}." in " ".join(done.stdout.split())
     assert (RESULTS.read_bytes() if RESULTS.exists() else None) == before
 
 

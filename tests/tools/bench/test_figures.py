@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from tools.bench import figures, page
+from tools.bench import figures, page, weights
 from tools.bench.figures import at_least, at_most, row
+from tools.bench.weights import Weights
+from tools.local import cpu_groups
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +81,31 @@ def test_rows_are_written_with_exactly_the_promised_keys(tmp_path):
             "pairs": None,
             "spread": None,
             "load": None,
+            "weights": None,
         }
     ]
     assert figures.read(tmp_path / "results.json") == made
+
+
+def test_rows_say_how_processes_of_whole_systems_shared_cores():
+    alone, whole = row("a", 1.5, "s", "a"), row("b", 2.5, "s", "b")
+    found = figures.measured_on([alone], 0.5, []) + figures.measured_on([whole], 0.7, [Weights.OF_UNITS] * 5)
+    assert [(line.load, line.weights) for line in found] == [(0.5, None), (0.7, "weights of the units")]
+    assert figures.weights(found) == "Processes of whole systems: weights of the units."
+    assert figures.weights([alone]) == ""
+
+
+@pytest.mark.parametrize(
+    ("alike", "can", "how"),
+    [
+        (False, True, "weights of the units"),
+        (False, False, "all alike: no control groups here"),
+        (True, True, "all alike"),
+    ],
+)
+def test_systems_have_the_weights_of_the_units_where_groups_can_be_made(monkeypatch, alike, can, how):
+    monkeypatch.setattr(cpu_groups, "usable", lambda: can or None)
+    assert weights.chosen(alike=alike) == how
 
 
 @pytest.mark.parametrize(
