@@ -27,7 +27,7 @@ import redis
 import requests
 from rich.console import Console
 
-from tools.bench import before_after, charts, figures, page, quiet, scaling, weights
+from tools.bench import before_after, figures, page, quiet, scaling, weights
 from tools.bench.budget import Budget, OutOfTime
 from tools.bench.catalogue import FIGURES
 from tools.bench.figures import Row
@@ -85,6 +85,8 @@ def main() -> int:
 
 
 def _publish(run: Run, found: "_Found") -> None:
+    from tools.bench import charts  # takes half a second, which a trial and the tests need not wait for
+
     rows = found.rows + [figures.not_measured(name, why) for name, why in found.failed.items()]
     page.publish(rows, charts.draw(rows, run.series, page.FOLDER))
     console.print("written: docs/operator/performance")
