@@ -90,6 +90,23 @@ def test_what_somebody_waits_for_gets_three_times_as_much_of_a_core(road):
     assert len({given[name] for name in IN_THE_BACKGROUND}) == 1, "dialing is no more urgent than its outcomes"
 
 
+def server_weights(road: str) -> set[int]:
+    if road == "compose":
+        return {compose()["services"][name]["cpu_shares"] for name in ("postgres", "valkey")}
+    files = [
+        DEPLOY / "systemd" / unit / "trunkline.conf" for unit in ("system-postgresql.slice.d", "redis-server.service.d")
+    ]
+    return {
+        int(weight) for file in files for weight in re.findall(r"^CPUWeight=(\d+)$", file.read_text(), re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("road", ["compose", "systemd"])
+def test_servers_get_three_times_as_much_as_who_waits_for_them_first(road):
+    """All of their sessions together: those of web would wait behind those of workers."""
+    assert server_weights(road) == {3 * weights(road)["web"]}
+
+
 def test_weights_of_units_are_beside_those_of_servers():
     """Which are units of system.slice. Those of a template are in a slice of their own, if nothing else is said."""
     lines = (DEPLOY / "systemd/trunkline@.service").read_text().splitlines()

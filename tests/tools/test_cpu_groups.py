@@ -62,8 +62,12 @@ def test_weights_are_those_of_the_units() -> None:
     assert given == {"web": 100, "events": 100, "sipgateway": 100, "dial": 33, "control": 33, "beat": 33}
 
 
-def test_what_has_no_unit_weighs_as_much_as_a_server() -> None:
-    assert {cpu_groups.unit_weight(name) for name in ("postgres", "valkey", "sandbox", "setup")} == {100}
+def test_servers_have_the_weights_of_their_own_units() -> None:
+    assert [cpu_groups.unit_weight(name) for name in ("postgres", "valkey")] == [300, 300]
+
+
+def test_what_has_no_unit_has_the_weight_that_systemd_gives_by_itself() -> None:
+    assert {cpu_groups.unit_weight(name) for name in ("sandbox", "setup")} == {100}
 
 
 def test_a_weight_stands_in_the_units_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

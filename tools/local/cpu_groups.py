@@ -22,7 +22,10 @@ MOUNT = Path("/sys/fs/cgroup")
 UNITS = PROJECT / "deploy" / "systemd"
 
 DEFAULT_WEIGHT = 100
-"""What systemd gives to a unit that says nothing, as those of PostgreSQL and Redis."""
+"""What systemd gives to a unit that says nothing."""
+
+SERVERS = {"postgres": "system-postgresql.slice.d", "valkey": "redis-server.service.d"}
+"""Where the weights of the servers' own units are."""
 
 KILLED_SECONDS = 5.0
 """How long the kernel may take to end processes that were killed, on a busy machine."""
@@ -32,10 +35,10 @@ _NAME = re.compile(r"trunkline-(\d+)-")
 
 
 def unit_weight(name: str) -> int:
-    """Return the weight that the unit of this process gives it; DEFAULT_WEIGHT where it has none."""
-    if f"trunkline@{name}.service" not in (UNITS / "trunkline.target").read_text():
-        return DEFAULT_WEIGHT
-    files = [UNITS / "trunkline@.service", *sorted((UNITS / f"trunkline@{name}.service.d").glob("*.conf"))]
+    """Return the weight that the unit of this process or server gives it; DEFAULT_WEIGHT where it has none."""
+    files = sorted((UNITS / SERVERS.get(name, f"trunkline@{name}.service.d")).glob("*.conf"))
+    if f"trunkline@{name}.service" in (UNITS / "trunkline.target").read_text():
+        files.insert(0, UNITS / "trunkline@.service")
     given = [weight for file in files for weight in re.findall(r"^CPUWeight=(\d+)$", file.read_text(), re.MULTILINE)]
     return int(given[-1]) if given else DEFAULT_WEIGHT
 
