@@ -84,7 +84,7 @@ CHALLENGES = {401: "www-authenticate", 407: "proxy-authenticate"}
 # How far beyond the numbers that a dead gateway has used a request of another one counts.
 CSEQ_GAP = 100
 # Seconds beyond the validity of an INVITE that has rung for which its last response is heard. sippy would make up a 408
-# as the validity ends, and answer no answer that comes later, be the INVITE cancelled or not.
+# as the validity ends, and neither acknowledge nor hang up a call whose 200 comes later, cancelled or not.
 HEARS_LATE_ANSWERS_FOR = 60
 # Names in the Contacts of callees, which anybody may write there.
 CONTACT_LOOK_UPS = 16
